@@ -1,0 +1,19 @@
+"""The demo: the ladder VAE without and with the scale-aware penalties, on the rendered look-alike of 3DShapes.
+
+python -m scaledis.main --config=configs/quickstart.py --sweep=demo
+"""
+
+from scaledis.config import default
+
+
+def get_config():
+    config = default()
+    config.data.name = "rendered"
+    config.train.steps = 4000
+    config.train.checkpoint_every = 1000
+    return config
+
+
+def sweep_demo():
+    for name in ("vlae", "scale_vlae"):
+        yield {"method.name": name}

@@ -1,0 +1,35 @@
+"""Things found by name: one error for every unknown name, and modules discovered by walking a package."""
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> ValueError:
+    """The error for a name that is not among its choices: names the kind, the value, the nearest and all choices."""
+    choices = sorted(choices)
+    near = difflib.get_close_matches(str(name), choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return ValueError(f"{kind}: {name!r} is unknown.{hint} Choices: {', '.join(choices)}.")
+
+
+def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
+    """`choices[name]`. Raises ValueError that lists the choices and the nearest name."""
+    if name not in choices:
+        raise unknown(kind, name, choices)
+    return choices[name]
+
+
+def modules(package: ModuleType) -> list[str]:
+    """Names of the modules of `package`: adding a file is all it takes to be found."""
+    return sorted(info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_"))
+
+
+def module(kind: str, package: ModuleType, name: str) -> ModuleType:
+    """The module `package.name`. Raises ValueError that lists the choices and the nearest name."""
+    if name not in modules(package):
+        raise unknown(kind, name, modules(package))
+    return importlib.import_module(f"{package.__name__}.{name}")

@@ -1,0 +1,120 @@
+"""Train, evaluate and report: `python -m scaledis.main --config=configs/3dshapes.py --workdir=runs/3dshapes`.
+
+The same command again resumes a run that was stopped, and does nothing where all is done.
+"""
+
+import contextlib
+import runpy
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from scaledis import choices, config, describe, evaluate, platform, population, report, sweep, train
+from scaledis import datasets as data
+from scaledis.results import Workdir, read_json, write_json
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "A file of configs/; any of its keys can be set behind it: --config.train.steps=4000."
+)
+WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written. Default: runs/<name of the config file>.")
+SWEEP = flags.DEFINE_list(
+    "sweep", [], "Sweeps of the config file or shared ones, such as seeds; several: their product."
+)
+STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
+DESCRIBE = flags.DEFINE_bool("describe", False, "Print the network's tree with parameter counts and stop.")
+
+STAGE_OF = {"train": train.train, "evaluate": evaluate.evaluate}
+
+
+def main(argv: list[str]) -> None:
+    with _clear_errors(ValueError, OSError):
+        if argv[1:]:
+            raise ValueError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
+        for stage in STAGES.value:
+            choices.choose("--stages", stage, dict.fromkeys([*STAGE_OF, "report"]))
+        workdir, base, sweeps = _experiment()
+        members = sweep.expand(base, sweeps, _module())
+        dataset = data.load(members[0].config.data.name, members[0].config.data.directory)
+        if DESCRIBE.value:
+            print(describe.tree(members[0].config, dataset))
+            return
+    with _clear_errors(ValueError, OSError), workdir.locked():
+        workdir.claim(base, sweeps)
+        groups = _plan(workdir, members)
+        with train.stopping() as stop:
+            for stage in STAGES.value:
+                if stage == "report":
+                    print(report.write(groups, dataset, workdir, command=_command(sweeps)))
+                    continue
+                for index, group in enumerate(groups):
+                    STAGE_OF[stage](group, index, dataset, workdir, stop)
+
+
+def _experiment() -> tuple[Workdir, dict, list[str]]:
+    """The work directory, base config and sweeps: from --config, or from what the work directory holds."""
+    if CONFIG.value is None:
+        if WORKDIR.value is None:
+            raise ValueError(
+                "--config: missing; give --config=configs/<name>.py, or --workdir of an existing experiment."
+            )
+        workdir = Workdir(WORKDIR.value)
+        return workdir, *workdir.claimed()
+    base = config.thaw(config.freeze(CONFIG.value))
+    base["method"] = CONFIG.value.method.to_dict()  # unset hyperparameters stay open: a sweep may name another method
+    return Workdir(WORKDIR.value or Path("runs") / _config_file().stem), base, SWEEP.value
+
+
+def _config_file() -> Path:
+    return Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0])
+
+
+def _module() -> SimpleNamespace:
+    """The config file as a module, for its sweeps."""
+    return SimpleNamespace(**(runpy.run_path(str(_config_file())) if CONFIG.value is not None else {}))
+
+
+def _plan(workdir: Workdir, members: list[sweep.Member]) -> list[list[sweep.Member]]:
+    """The populations; those that a first start wrote down, so that a resume on another machine finds its checkpoints."""
+    by_name = {member.name: member for member in members}
+    if not workdir.plan.exists():
+        for member in members:
+            workdir.write_config(*member)
+        write_json(workdir.plan, sweep.plan(members, population.parallel(members[0].config.train.parallel)))
+    return [[by_name[name] for name in names] for names in read_json(workdir.plan)]
+
+
+def _command(sweeps: list[str]) -> str:
+    return " ".join(["python -m scaledis.main", *sys.argv[1:]])
+
+
+@contextlib.contextmanager
+def _clear_errors(*kinds: type[Exception]) -> Iterator[None]:
+    """What a user can mend is said in one sentence instead of a traceback."""
+    try:
+        yield
+    except train.Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except kinds as error:
+        print(f"scaledis: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    """absl's own parser, with an unknown config key as a sentence."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(f"scaledis: {error}")
+    except (KeyError, AttributeError) as error:
+        sys.exit(f"scaledis: --config: unknown key {error.args[0]}")
+
+
+if __name__ == "__main__":
+    platform.prepare()
+    logging.set_verbosity(logging.WARNING)  # orbax reports every file it opens
+    app.run(main, flags_parser=_parse)

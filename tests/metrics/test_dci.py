@@ -1,0 +1,176 @@
+"""DCI against a plain-loop oracle, both backends against each other, and codes whose score is known."""
+
+import math
+
+import numpy as np
+import pytest
+
+from scaledis.metrics import compute as compute_metrics
+from scaledis.metrics import dci
+
+SIZES = (6, 5, 4)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def factors(rng):
+    return np.stack([rng.integers(size, size=900) for size in SIZES], axis=1)
+
+
+def slow_entropy(weights: list[float], base: int) -> float:
+    return -sum(w / sum(weights) * math.log(w / sum(weights), base) for w in weights if w > 0)
+
+
+def slow_disentanglement(importances: np.ndarray) -> float:
+    """Eq. 14, one unit at a time."""
+    rows = [row for row in importances.tolist() if sum(row) > 0]
+    total = sum(map(sum, rows))
+    return 1 - sum(sum(row) / total * slow_entropy(row, importances.shape[1]) for row in rows)
+
+
+def slow_completeness(importances: np.ndarray) -> float:
+    """Eq. 15, one factor at a time."""
+    columns = importances.T.tolist()
+    return 1 - sum(slow_entropy(column, importances.shape[0]) for column in columns) / len(columns)
+
+
+@pytest.mark.parametrize("shape", [(10, 6), (3, 7), (2, 2)])
+def test_scores_of_importances_equal_the_plain_loops(rng, shape):
+    importances = rng.random(shape) ** 4
+    importances[0] = 0
+    assert dci.disentanglement(importances) == pytest.approx(slow_disentanglement(importances), abs=1e-12)
+    assert dci.completeness(importances) == pytest.approx(slow_completeness(importances), abs=1e-12)
+
+
+def test_scores_of_importances_by_hand():
+    assert dci.disentanglement(np.eye(3)) == dci.completeness(np.eye(3)) == 1
+    assert dci.disentanglement(np.ones((3, 3))) == pytest.approx(0, abs=1e-12)
+    assert dci.completeness(np.ones((3, 3))) == pytest.approx(0, abs=1e-12)
+    twice = np.concatenate([np.eye(4), np.eye(4)])
+    assert dci.disentanglement(twice) == 1
+    assert dci.completeness(twice) == pytest.approx(1 - math.log(2, 8))
+
+
+def test_conventions_at_the_edges():
+    assert dci.disentanglement(np.zeros((3, 2))) == dci.completeness(np.zeros((3, 2))) == 0
+    assert dci.completeness(np.ones((1, 2))) == 1  # a single unit
+    assert dci.disentanglement(np.ones((2, 1))) == 1  # a single factor
+    assert dci.completeness(np.array([[1.0, 0.0], [0.0, 0.0]])) == 0.5  # a factor that no unit explains
+
+
+def test_a_result_holds_the_scores_of_its_importances(rng, factors):
+    codes = factors @ rng.standard_normal((3, 5)) + 0.3 * rng.standard_normal((900, 5))
+    scores = dci.compute(codes, factors)
+    importances = np.array(scores["importances"])
+    assert importances.shape == (5, 3)
+    np.testing.assert_allclose(importances.sum(axis=0), 1)
+    assert scores["disentanglement"] == pytest.approx(slow_disentanglement(importances))
+    assert scores["completeness"] == pytest.approx(slow_completeness(importances))
+    assert scores["informativeness"] == pytest.approx(np.mean(scores["informativeness_per_factor"]))
+    assert scores["informativeness"] < scores["informativeness_train"] <= 1
+
+
+@pytest.mark.parametrize("backend", dci.BACKENDS)
+def test_a_unit_per_factor_scores_one(factors, backend):
+    scores = dci.compute(factors.astype(float), factors, backend=backend)
+    assert scores["backend"] == backend
+    assert min(scores[name] for name in ("disentanglement", "completeness", "informativeness")) > 0.99
+
+
+@pytest.mark.parametrize("backend", dci.BACKENDS)
+def test_equal_units_share_their_importance(factors, backend):
+    scores = dci.compute(np.concatenate([factors, factors], axis=1), factors, backend=backend)
+    assert scores["disentanglement"] > 0.99
+    assert scores["completeness"] == pytest.approx(1 - math.log(2, 6), abs=0.01)
+
+
+def test_the_backends_agree(rng, factors):
+    codes = np.concatenate([factors[:, :2] @ [[1, 0.4], [-0.4, 1]], factors[:, 2:], np.zeros((900, 1))], axis=1)
+    codes += 0.2 * rng.standard_normal(codes.shape)
+    fast, reference = (dci.compute(codes, factors, backend=backend) for backend in ("lightgbm", "sklearn"))
+    for name in ("disentanglement", "completeness", "informativeness"):
+        assert fast[name] == pytest.approx(reference[name], abs=0.03)
+
+
+def test_a_rotation_scores_low(rng):
+    factors = rng.integers(6, size=(900, 2))
+    scores = dci.compute(factors @ np.array([[1.0, -1.0], [1.0, 1.0]]) + 0.1 * rng.standard_normal((900, 2)), factors)
+    assert scores["disentanglement"] < 0.1
+    assert scores["completeness"] < 0.1
+
+
+def test_noise_scores_near_zero(rng, factors):
+    scores = dci.compute(rng.standard_normal((900, 6)), factors)
+    assert scores["disentanglement"] < 0.05
+    assert scores["completeness"] < 0.05
+    assert scores["informativeness"] == pytest.approx(np.mean([1 / size for size in SIZES]), abs=0.06)
+
+
+def test_constant_units_weigh_nothing(factors):
+    codes = np.concatenate([factors, np.full((900, 1), 0.3), np.zeros((900, 1))], axis=1)
+    scores = dci.compute(codes, factors)
+    assert scores["importances"][3:] == [[0, 0, 0], [0, 0, 0]]
+    assert scores["disentanglement"] > 0.99
+
+
+@pytest.mark.parametrize("backend", dci.BACKENDS)
+def test_codes_of_constants_score_zero(factors, backend):
+    scores = dci.compute(np.ones((900, 2)), factors, backend=backend)
+    assert scores["disentanglement"] == scores["completeness"] == 0
+
+
+def test_a_factor_with_one_class_is_left_out(rng, factors):
+    codes = factors + 0.5 * rng.standard_normal(factors.shape)
+    scores, expected = dci.compute(codes, np.insert(factors, 1, 7, axis=1)), dci.compute(codes, factors)
+    assert scores["disentanglement"] == expected["disentanglement"]
+    assert scores["completeness"] == expected["completeness"]
+    assert scores["informativeness_per_factor"][1] is None
+    assert [row[1] for row in scores["importances"]] == [0, 0, 0]
+
+
+def test_a_factor_of_183_classes_is_learned(rng):
+    factors = rng.integers(183, size=(1500, 1))
+    codes = np.concatenate([factors, rng.standard_normal((1500, 1))], axis=1)
+    scores = dci.compute(codes, factors)
+    assert scores["informativeness"] > 0.9
+    assert scores["importances"][0][0] > 0.9
+
+
+@pytest.mark.parametrize("backend", dci.BACKENDS)
+def test_classes_may_be_missing_from_either_part(rng, backend):
+    factors = rng.integers(4, size=(300, 1))
+    factors[:200][factors[:200] == 3] = 2
+    factors[200:][factors[200:] == 0] = 3
+    scores = dci.compute(factors.astype(float), factors, backend=backend)
+    assert scores["informativeness_train"] == 1
+    assert scores["informativeness"] == np.mean(factors[200:] != 3)
+
+
+def test_order_and_scale_of_units_do_not_matter(rng, factors):
+    codes = factors @ rng.standard_normal((3, 5)) + 0.3 * rng.standard_normal((900, 5))
+    score = dci.compute(codes, factors)
+    for same in (dci.compute(codes[:, [3, 1, 4, 0, 2]], factors), dci.compute(8 * codes, factors)):
+        assert same["disentanglement"] == pytest.approx(score["disentanglement"], abs=1e-9)
+        assert same["completeness"] == pytest.approx(score["completeness"], abs=1e-9)
+        assert same["informativeness"] == score["informativeness"]
+
+
+@pytest.mark.parametrize("backend", dci.BACKENDS)
+def test_a_seed_fixes_every_number(rng, factors, backend):
+    codes = factors @ rng.standard_normal((3, 4)) + rng.standard_normal((900, 4))
+    first, second = (compute_metrics(["dci"], codes, factors, 3, {"dci": {"backend": backend}}) for _ in range(2))
+    assert first == second
+    assert first["dci/backend"] == backend
+
+
+def test_bad_options_are_named(factors):
+    with pytest.raises(ValueError, match="dci.backend: 'lightgmb' is unknown.*'lightgbm'.*lightgbm, sklearn"):
+        dci.compute(factors, factors, backend="lightgmb")
+    with pytest.raises(ValueError, match="train_fraction: 1.0 leaves 900 of 900 rows"):
+        dci.compute(factors, factors, train_fraction=1.0)
+    with pytest.raises(ValueError, match="all 2 are constant over 600 training rows"):
+        dci.compute(factors, np.ones((900, 2), int))
