@@ -1,7 +1,9 @@
 """Estimators of the aggregate posterior q(z_g) = E_x[q(z_g | x)] of every group g of units.
 
-All of them are one weighted sum over posteriors, log q(z_i,g) ~= logsumexp_j (log w_ij + sum_{k in g} log q(z_ik | x_j)),
-and differ in the weights w. Letters: B codes, M posteriors, K units, G groups, N images in the data set.
+All of them are one weighted sum over posteriors and differ in the weights w:
+
+    log q(z_i,g) ~= logsumexp_j (log w_ij + sum_{k in g} log q(z_ik | x_j))
+ Letters: B codes, M posteriors, K units, G groups, N images in the data set.
 """
 
 import jax

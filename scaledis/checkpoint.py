@@ -1,4 +1,4 @@
-"""Checkpoints of a population, by orbax: written aside and renamed, the last few kept, the newest readable one restored."""
+"""Checkpoints of a population, by orbax: written aside and renamed; the last few are kept, the newest good one used."""
 
 import shutil
 import sys
@@ -40,7 +40,7 @@ class Checkpoints:
             ) from error
 
     def restore(self, like: Run) -> tuple[int, Run] | None:
-        """The newest readable checkpoint, placed like the arrays (or shapes with shardings) of `like`; None without any."""
+        """The newest readable checkpoint, placed like the arrays (or shapes with shardings) of `like`, or None."""
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 return step, self._manager.restore(step, args=ocp.args.StandardRestore(like))

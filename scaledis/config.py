@@ -93,11 +93,13 @@ def default() -> ml_collections.ConfigDict:
 
 
 def freeze(config: Mapping[str, Any]) -> Config:
-    """A plain or ml_collections mapping -> Config. Raises ValueError, naming key, value and choices, if it cannot run."""
+    """Mapping (plain or ml_collections) -> Config. Raises ValueError, naming key, value and choices."""
     method = dict(config["method"])
     name = method.pop("name")
     recipe = choices.choose("method.name", name, methods.recipes())
-    given = {key: value for key, value in method.items() if value is not None}
+    given = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in method.items() if value is not None
+    }
     for key in given:
         if key not in recipe.defaults:
             raise choices.unknown(f"method ({name})", key, recipe.defaults)

@@ -58,7 +58,7 @@ def evaluate(
 
 
 def sampled(dataset: Dataset, settings: Evaluate) -> np.ndarray:
-    """Indices of the train codes, then of the test codes: disjoint, without replacement; a small data set is shared 2:1."""
+    """Indices of the train codes, then of the test codes: disjoint, drawn without replacement."""
     wanted = settings.train_codes + settings.test_codes
     order = np.random.default_rng(settings.seed).permutation(dataset.size)[: min(wanted, dataset.size)]
     return order.astype(np.int32)

@@ -8,7 +8,6 @@ import runpy
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -37,7 +36,7 @@ def main(argv: list[str]) -> None:
         for stage in STAGES.value:
             choices.choose("--stages", stage, dict.fromkeys([*STAGE_OF, "report"]))
         workdir, base, sweeps = _experiment()
-        members = sweep.expand(base, sweeps, _module())
+        members = sweep.expand(base, sweeps, _namespace())
         dataset = data.load(members[0].config.data.name, members[0].config.data.directory)
         if DESCRIBE.value:
             print(describe.tree(members[0].config, dataset))
@@ -72,13 +71,13 @@ def _config_file() -> Path:
     return Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0])
 
 
-def _module() -> SimpleNamespace:
-    """The config file as a module, for its sweeps."""
-    return SimpleNamespace(**(runpy.run_path(str(_config_file())) if CONFIG.value is not None else {}))
+def _namespace() -> dict[str, object]:
+    """What the config file defines, for its sweeps."""
+    return runpy.run_path(str(_config_file())) if CONFIG.value is not None else {}
 
 
 def _plan(workdir: Workdir, members: list[sweep.Member]) -> list[list[sweep.Member]]:
-    """The populations; those that a first start wrote down, so that a resume on another machine finds its checkpoints."""
+    """The populations as a first start wrote them down, so that a resume on another machine finds its checkpoints."""
     by_name = {member.name: member for member in members}
     if not workdir.plan.exists():
         for member in members:
@@ -104,7 +103,7 @@ def _clear_errors(*kinds: type[Exception]) -> Iterator[None]:
         sys.exit(2)
 
 
-def _parse(argv: list[str]) -> list[str]:
+def parse(argv: list[str]) -> list[str]:
     """absl's own parser, with an unknown config key as a sentence."""
     try:
         return flags.FLAGS(argv)
@@ -117,4 +116,4 @@ def _parse(argv: list[str]) -> list[str]:
 if __name__ == "__main__":
     platform.prepare()
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it opens
-    app.run(main, flags_parser=_parse)
+    app.run(main, flags_parser=parse)

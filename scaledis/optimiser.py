@@ -13,7 +13,7 @@ SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
 
 
 def adam(clip: float) -> optax.GradientTransformation:
-    """Adam's direction, to be scaled by the learning rate, which a run carries as an array. `clip`: global norm; 0: none."""
+    """Adam's direction, without the learning rate, which a run carries as an array. `clip`: global norm, 0 for none."""
     clipping = optax.clip_by_global_norm(clip) if clip else optax.identity()
     return optax.chain(clipping, optax.scale_by_adam())
 

@@ -1,6 +1,6 @@
 """Which units form which groups. Every penalty of both papers is a row of weights over the groups' log densities.
 
-The groups of a ladder are, in this order: all K units, the L levels from top to bottom, the K single units; G = 1 + L + K.
+The groups of a ladder are, in this order: all K units, the L levels from top to bottom, the K units; G = 1 + L + K.
 A unit that is not `active` (padding, where runs of different allocation share a program) belongs to no group.
 """
 

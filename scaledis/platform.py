@@ -22,12 +22,12 @@ def prepare() -> None:
     _keep_freed_memory()
     flags = os.environ.get("XLA_FLAGS", "")
     if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={_cores()}".strip()
+        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
     if jax.config.jax_compilation_cache_dir is None:
         jax.config.update("jax_compilation_cache_dir", str(Path.home() / ".cache" / "scaledis" / "xla"))
 
 
-def _cores() -> int:
+def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 

@@ -1,7 +1,7 @@
 """Runs as one compiled program: `jit(vmap(update))` over R runs, the axis of runs sharded over all devices.
 
-A run alone is a population of one. Everything random in a run flows from its key and its step, so data order, resume and
-seeds do not depend on which runs train beside it.
+A run alone is a population of one. Everything random in a run flows from its key and its step, so data order, resume
+and seeds do not depend on which runs train beside it.
 """
 
 import dataclasses
@@ -42,8 +42,8 @@ class Program(NamedTuple):
     """The compiled functions of a population.
 
     init: () -> runs [R].
-    advance: (runs, steps) -> (runs, terms [R]); any number of steps with one compilation; donates `runs`. Terms are means
-      over the steps, NaN where a run is frozen.
+    advance: (runs, steps) -> (runs, terms [R]); any number of steps with one compilation; donates `runs`. Terms are
+      means over the steps, NaN where a run is frozen.
     """
 
     init: Callable[[], Run]

@@ -63,7 +63,7 @@ class Workdir:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory for this process. Raises ValueError if it cannot be written or another process holds it."""
+        """Holds the directory for this process. Raises ValueError if it cannot be written or another process has it."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = open(self.root / ".lock", "a+")
@@ -81,7 +81,7 @@ class Workdir:
             yield
 
     def claim(self, base: Mapping[str, Any], sweeps: Sequence[str]) -> None:
-        """Marks a new directory as that of this experiment. Raises ValueError, saying what differs, if it holds another."""
+        """Marks a new directory as this experiment's. Raises ValueError, saying what differs, if it holds another."""
         wanted = configs.flatten({"config": base, "sweep": list(sweeps)})
         if self.config.exists():
             held = configs.flatten(read_json(self.config))

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scaledis import choices, population
@@ -36,10 +37,10 @@ def sweep_regularizers() -> Iterator[Override]:
     yield {"method.name": "scale_vlae"}
 
 
-def available(module: object) -> dict[str, Callable[[], Iterator[Override]]]:
-    """The sweeps of this file and those of a config's module, which win."""
+def available(namespace: Mapping[str, Any]) -> dict[str, Callable[[], Iterator[Override]]]:
+    """The sweeps of this file and those in the namespace of a config file, which win."""
     prefix = "sweep_"
-    found = {**globals(), **vars(module)}
+    found = {**globals(), **namespace}
     return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
 
 
@@ -50,12 +51,14 @@ class Member(NamedTuple):
     config: Config
 
 
-def expand(base: Mapping[str, Any], sweeps: Sequence[str], module: object = None) -> list[Member]:
+def expand(
+    base: Mapping[str, Any], sweeps: Sequence[str], namespace: Mapping[str, Any] = MappingProxyType({})
+) -> list[Member]:
     """The product of the named sweeps over the base config; without sweeps, one run.
 
     Raises ValueError for an unknown sweep or key, for a value that cannot run, and for two runs that are the same.
     """
-    known = available(module)
+    known = available(namespace)
     generators = [list(choices.choose("--sweep", name, known)()) for name in sweeps]
     members: dict[str, Member] = {}
     for overrides in itertools.product(*generators):

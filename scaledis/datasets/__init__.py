@@ -55,7 +55,7 @@ class Dataset:
         return np.asarray(jax.jit(self.gather)(self.source, np.asarray(index, np.int32)))
 
     def sample(self, source: Any, key: jax.Array, n: int) -> jax.Array:
-        """n images uint8 [n, H, W, C], drawn uniformly with replacement. Consumes `key`; runs inside a compiled step."""
+        """n images uint8 [n, H, W, C], drawn uniformly with replacement inside a compiled step. Consumes `key`."""
         return self.gather(source, jax.random.randint(key, (n,), 0, self.size))
 
 

@@ -1,36 +1,41 @@
-"""The room of the `rendered` data set: a numpy ray caster that turns one geometry into shading maps of its materials."""
+"""The room of `rendered`: a numpy ray caster that turns a geometry into the shading maps of its materials."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 
-MATERIALS = FLOOR, WALL, OBJECT, SKY, WHITE = range(5)
+MATERIALS = FLOOR, WALL, OBJECT, SKY, HIGHLIGHT = range(5)
 SHAPES = ("cube", "cylinder", "sphere", "capsule")
 SIZE = 64  # pixels
 SUPERSAMPLING = 4  # rays per pixel and axis
 
-FILTER_WIDTH = 1.0  # pixels
-FILTER_OVERSHOOT = 0.5
-
-# Lengths are in world units: the floor is z = 0, the room is square and centred on the origin, the object stands there.
-FOCAL_LENGTH = 69.9  # pixels
-CAMERA_RADIUS = 2.59
-CAMERA_HEIGHT = 0.755
+# All numbers are fitted to thirty images of 3DShapes; experiments/fidelity.py measures how well. Lengths are in units
+# of a seventh of the square room. The floor is z = 0, the object stands at the origin, the back wall at y = 3.5.
+FOCAL_LENGTH = 69.97  # pixels
+CAMERA_RADIUS = 2.587  # of the ring on which the camera stands, looking horizontally at the room's axis
+CAMERA_HEIGHT = 0.761
 ROOM_HALF_WIDTH = 3.5
-WALL_HEIGHT = 2.0
+WALL_HEIGHT = 2.006
+WALL_GAP = 0.011  # the walls hang this high above the floor
 
-# (radius or half-side, half-length of the straight part) at scale 1; a sphere is a capsule with no straight part.
-SHAPE_SIZES = {"cube": (0.35, 0.35), "cylinder": (0.355, 0.355), "sphere": (0.4265, 0.0), "capsule": (0.327, 0.327)}
+# (radius or half-side, half-height without round ends) at scale 1; a sphere is a capsule with no straight part.
+SHAPE_SIZES = {
+    "cube": (0.3579, 0.3546),
+    "cylinder": (0.3833, 0.381),
+    "sphere": (0.4306, 0.0),
+    "capsule": (0.3317, 0.3269),
+}
 
-# One spotlight high above the floor, straight down, which casts the shadow; one headlight along the camera's view.
-LIGHT_POSITION = np.float32([-1.52, 0.58, 7.58])
-LIGHT_EXPONENT = 9.7  # of the cosine off the spotlight's axis
+# A spotlight high above the floor, straight down, casts the shadow; a headlight shines along the camera's view.
+LIGHT_POSITION = np.float32([-1.455, 0.523, 7.573])
+LIGHT_EXPONENT = 10.7  # of the cosine off the spotlight's axis
 # Gains multiply the colour of a material; beyond 1 they saturate, as in the original.
-AMBIENT = 0.342
-HEADLIGHT = 0.58
-LIGHT = 0.96
-HIGHLIGHT = 0.146  # white on the object, wherever the spotlight reaches it
-HIGHLIGHT_SLOPE, HIGHLIGHT_OFFSET = 18.0, 0.64  # of the highlight's edge, against the cosine to the spotlight
+AMBIENT = 0.3494
+HEADLIGHT = 0.5904
+LIGHT = 0.9695
+SPECULAR = 0.1546  # white on the object, wherever its surface faces the spotlight
+SLICES, STACKS = 28, 16  # of the original's round meshes, which show in the edge of the highlight
 
 
 def shading(azimuth: float, solids: Sequence[tuple[float, str]]) -> np.ndarray:
@@ -42,6 +47,7 @@ def shading(azimuth: float, solids: Sequence[tuple[float, str]]) -> np.ndarray:
     view = camera * np.float32([1, 1, 0]) / CAMERA_RADIUS  # towards the camera, which looks horizontally
     distance, normals = _room(camera, rays)
     points = camera + distance[:, None] * rays
+    normals[points[:, 2] < WALL_GAP] = (0, 0, 1)
     material = np.where(points[:, 2] > WALL_HEIGHT, SKY, np.where(normals[:, 2] > 0, FLOOR, WALL))
     dark, light, _ = _gains(points, normals, view)
     empty = np.where(material == np.arange(len(MATERIALS))[:, None], np.where(material == SKY, 1, dark + light), 0)
@@ -56,7 +62,7 @@ def shading(azimuth: float, solids: Sequence[tuple[float, str]]) -> np.ndarray:
         surface = camera + distance[seen, None] * rays[seen]
         object_dark, object_light, highlight = _gains(surface, _normals(shape, scale, surface), view)
         maps[:, seen] = 0
-        maps[OBJECT, seen], maps[WHITE, seen] = object_dark + object_light, highlight
+        maps[OBJECT, seen], maps[HIGHLIGHT, seen] = object_dark + object_light, highlight
         images.append(_downsample(maps))
     return np.stack(images)
 
@@ -72,13 +78,12 @@ def _camera(azimuth):
 
 def _room(camera, rays):
     """Distance [P] to the floor or the nearest wall from inside, and its normal [P, 3]."""
-    faces = np.float32([[0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])  # floor, then walls, normals inwards
+    faces = np.float32([[0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])  # inward normals: floor, then walls
     offsets = np.float32([0, *4 * [ROOM_HALF_WIDTH]])
     with np.errstate(divide="ignore"):
         distances = -(faces @ camera + offsets) / (rays @ faces.T)
     distances = np.where(distances > 0, distances, np.inf)
-    nearest = distances.argmin(axis=1)
-    return distances.min(axis=1), faces[nearest]
+    return distances.min(axis=1), faces[distances.argmin(axis=1)]
 
 
 def _distance(shape, scale, origin, rays):
@@ -99,27 +104,26 @@ def _near(shape, scale, origin, rays):
 
 
 def _entry(shape, scale, origin, rays):
-    """`_distance` by intersecting spans: each shape is made of slabs, a ball and an upright cylinder."""
+    """`_distance` by intersecting spans: every shape is made of slabs, balls and an upright cylinder."""
     radius, half = (scale * size for size in SHAPE_SIZES[shape])
     if shape == "cube":
-        slabs = [_slab(origin, rays, axis, middle, half) for axis, middle in enumerate((0, 0, half))]
-        return _nearest(*_intersect(*slabs))
+        return _first(*(_slab(origin, rays, *slab) for slab in ((0, 0, radius), (1, 0, radius), (2, half, half))))
     if shape == "cylinder":
-        return _nearest(*_intersect(_slab(origin, rays, 2, half, half), _round(origin, rays, np.s_[:2], 0.0, radius)))
-    side = _intersect(_slab(origin, rays, 2, radius + half, half), _round(origin, rays, np.s_[:2], 0.0, radius))
-    ends = [_round(origin, rays, np.s_[:], np.float32([0, 0, radius + z]), radius) for z in (0, 2 * half)]
-    return np.minimum.reduce([_nearest(*span) for span in (side, *ends)])
+        return _first(_slab(origin, rays, 2, half, half), _round(origin[..., :2], rays[:, :2], radius))
+    side = _first(_slab(origin, rays, 2, radius + half, half), _round(origin[..., :2], rays[:, :2], radius))
+    ends = [_first(_round(origin - np.float32([0, 0, radius + z]), rays, radius)) for z in (0, 2 * half)]
+    return np.minimum.reduce([side, *ends])
 
 
 def _normals(shape, scale, points):
     """Outward unit normals [P, 3] at points [P, 3] on the object."""
     radius, half = (scale * size for size in SHAPE_SIZES[shape])
     if shape == "cube":
-        offsets = points - np.float32([0, 0, half])
+        offsets = (points - np.float32([0, 0, half])) / np.float32([radius, radius, half])
         return np.sign(offsets) * np.eye(3, dtype=np.float32)[np.abs(offsets).argmax(axis=1)]
     if shape == "cylinder":
         side = points * np.float32([1, 1, 0]) / radius
-        return np.where((points[:, 2:] < 2 * half - 1e-4), side, np.float32([0, 0, 1]))
+        return np.where(points[:, 2:] < 2 * half - 1e-4, side, np.float32([0, 0, 1]))
     axis = np.clip(points[:, 2], radius, radius + 2 * half)
     return (points - axis[:, None] * np.float32([0, 0, 1])) / np.float32(radius)
 
@@ -132,21 +136,18 @@ def _slab(origin, rays, axis, middle, half):
     return np.minimum(a, b), np.maximum(a, b)
 
 
-def _round(origin, rays, axes, centre, radius):
-    """Entry and exit of the rays into a ball (axes x, y, z) or an upright cylinder (axes x, y)."""
-    offset, rays = (origin - centre)[..., axes] if np.ndim(centre) else origin[..., axes], rays[:, axes]
-    a, b = (rays * rays).sum(-1), (offset * rays).sum(-1)
-    root = b * b - a * ((offset * offset).sum(-1) - radius * radius)
-    with np.errstate(invalid="ignore"):
-        half = np.sqrt(root)
-    return np.where(root > 0, (-b - half) / a, np.inf), np.where(root > 0, (-b + half) / a, -np.inf)
+def _round(origin, rays, radius):
+    """Entry and exit of the rays into a ball at 0, or in two dimensions into an upright cylinder."""
+    a, b = (rays * rays).sum(-1), (origin * rays).sum(-1)
+    root = b * b - a * ((origin * origin).sum(-1) - radius * radius)
+    half = np.sqrt(np.maximum(root, 0))
+    return np.where(root > 0, (-b - half) / a, np.inf), (-b + half) / a
 
 
-def _intersect(*spans):
-    return np.maximum.reduce([near for near, _ in spans]), np.minimum.reduce([far for _, far in spans])
-
-
-def _nearest(near, far):
+def _first(*spans):
+    """Where the rays enter the intersection of convex spans; infinite for a miss."""
+    near = np.maximum.reduce([entry for entry, _ in spans])
+    far = np.minimum.reduce([leave for _, leave in spans])
     return np.where((near < far) & (near > 1e-4), near, np.inf)
 
 
@@ -156,8 +157,21 @@ def _gains(points, normals, view):
     cosine = _dot(normals, to_light)
     spot = to_light[:, 2] ** LIGHT_EXPONENT
     dark = AMBIENT + HEADLIGHT * np.maximum(normals @ view, 0)
-    highlight = HIGHLIGHT * spot * np.clip(HIGHLIGHT_SLOPE * cosine + HIGHLIGHT_OFFSET, 0, 1)
-    return dark, LIGHT * spot * np.maximum(cosine, 0), highlight
+    return dark, LIGHT * spot * np.maximum(cosine, 0), SPECULAR * spot * _facing(normals, to_light)
+
+
+def _facing(normals, to_light):
+    """Whether the normals [P, 3] face the light, known at the vertices of a mesh and interpolated between them."""
+    longitude = np.arctan2(normals[:, 1], normals[:, 0]) * SLICES / (2 * np.pi)
+    latitude = np.arcsin(np.clip(normals[:, 2], -1, 1)) * STACKS / np.pi
+    facing = np.zeros(len(normals), np.float32)
+    for east, north in itertools.product((0, 1), repeat=2):
+        u, v = np.floor(longitude) + east, np.floor(latitude) + north
+        weight = (1 - np.abs(longitude - u)) * (1 - np.abs(latitude - v))
+        u, v = u * (2 * np.pi / SLICES), v * (np.pi / STACKS)
+        vertex = np.stack([np.cos(v) * np.cos(u), np.cos(v) * np.sin(u), np.sin(v)], axis=-1)
+        facing += weight * (_dot(vertex, to_light) > 0)
+    return facing
 
 
 def _dot(a, b):
@@ -169,10 +183,10 @@ def _unit(vectors):
 
 
 def _downsample(maps):
-    """[M, P] -> [M, 64, 64] by Keys' cubic, which overshoots a little at edges."""
-    taps = 4 * SUPERSAMPLING  # the cubic is four pixels wide
-    x, a = np.abs((np.arange(taps) + 0.5) / SUPERSAMPLING - 2) / FILTER_WIDTH, FILTER_OVERSHOOT
-    weights = np.where(x < 1, ((2 - a) * x - (3 - a)) * x * x + 1, a * (((5 - x) * x - 8) * x + 4)) * (x < 2)
+    """[M, P] -> [M, 64, 64] by Lanczos' filter with three lobes, which overshoots a little at edges."""
+    taps = 6 * SUPERSAMPLING
+    x = (np.arange(taps) + 0.5) / SUPERSAMPLING - 3
+    weights = np.sinc(x) * np.sinc(x / 3)
     weights = (weights / weights.sum()).astype(np.float32)
     margin = (taps - SUPERSAMPLING) // 2
     maps = maps.reshape(len(maps), SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING)

@@ -18,7 +18,7 @@ import numpy as np
 
 from scaledis.datasets import Dataset, _scene
 
-VERSION = 3  # of the shading maps: raise it with every change of the scene, or stale caches are read
+VERSION = 4  # of the shading maps: raise it with every change of the scene, or stale caches are read
 HUES = np.linspace(0.0, 0.9, 10)
 FACTORS = {
     "floor_hue": HUES,
@@ -36,7 +36,7 @@ WHITE = np.float32([255, 255, 255])
 
 
 def load(directory: Path) -> Dataset:
-    """The data set; its shading maps are read from `directory`, or rendered and stored there (20 s on two cores).
+    """The data set; its shading maps are read from `directory`, or rendered and stored there (10 s on two cores).
 
     Raises OSError, naming the directory, where it cannot be written.
     """
@@ -54,7 +54,7 @@ def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     """Shading maps [480, 5, 64, 64] and image indices [n] -> uint8 [n, 64, 64, 3]."""
     floor, wall, object_, geometry = jnp.unravel_index(index, (len(HUES), len(HUES), len(HUES), MAPS_SHAPE[0]))
     hues, maps = jnp.asarray(COLOURS), source[geometry].astype(jnp.float32)
-    colours = (hues[floor], hues[wall], hues[object_], SKY[None], WHITE[None])
+    colours = (hues[floor], hues[wall], hues[object_], SKY[None], WHITE[None])  # in the order of _scene.MATERIALS
     # A sum of products fuses into one loop; as an einsum this is ten times slower on a CPU.
     images = sum(maps[:, m, :, :, None] * colour[:, None, None] for m, colour in enumerate(colours))
     return jnp.clip(jnp.round(images), 0, 255).astype(jnp.uint8)
@@ -64,7 +64,8 @@ def _cached_maps(directory):
     """The shading maps float16 [480, 5, 64, 64], rendered where the cache is missing, cut short or not ours."""
     path = directory / f"rendered_v{VERSION}.npz"
     try:
-        maps = np.load(path, allow_pickle=False)["maps"]  # an archive, for its checksum: flipped bits are noticed
+        with open(path, "rb") as file:
+            maps = np.load(file, allow_pickle=False)["maps"]  # an archive, for its checksum: flipped bits are noticed
         if (maps.shape, maps.dtype) == (MAPS_SHAPE, np.float16):
             return maps
     except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, zipfile.BadZipFile):
@@ -72,19 +73,21 @@ def _cached_maps(directory):
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:  # opened before the work is done: an unwritable directory is said at once
+        temporary.touch()  # an unwritable directory is said before the work is done
+        try:
             maps = _render()
-            np.savez(file, maps=maps)
-        os.replace(temporary, path)
+            with open(temporary, "wb") as file:
+                np.savez(file, maps=maps)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
     except OSError as error:
         raise OSError(f"data.directory: cannot write the shading maps of 'rendered' to {directory}: {error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return maps
 
 
 def _render():
-    print(f"rendered: ray-casting {MAPS_SHAPE[0]} geometries, once, about 20 s", file=sys.stderr)
+    print(f"rendered: ray-casting {MAPS_SHAPE[0]} geometries, once, about 10 s", file=sys.stderr)
     solids = [(scale, _scene.SHAPES[shape]) for scale, shape in itertools.product(FACTORS["scale"], FACTORS["shape"])]
     with ThreadPoolExecutor() as pool:
         maps = list(pool.map(lambda azimuth: _scene.shading(azimuth, solids), FACTORS["orientation"]))

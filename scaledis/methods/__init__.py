@@ -1,4 +1,4 @@
-"""Methods: what is trained. A module here defines one or more `Recipe`s; their variable names are the methods' names."""
+"""Methods: what is trained. A module here defines one `Recipe` or more; their variable names are the methods' names."""
 
 import dataclasses
 import functools

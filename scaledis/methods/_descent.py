@@ -43,7 +43,7 @@ def from_loss(
         direction, adam_state = adam.update(gradient, state.optimiser)
         learning_rate = hyperparameters["learning_rate"] * schedule(state.step)
         params = optimiser.descend(state.params, direction, learning_rate)
-        terms = terms | {"gradient_norm": optax.global_norm(gradient), "learning_rate": learning_rate}
+        terms = terms | {"gradient_norm": optax.tree.norm(gradient), "learning_rate": learning_rate}
         return State(params, adam_state, state.step + 1, hyperparameters), terms
 
     return Method(

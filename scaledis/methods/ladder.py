@@ -103,7 +103,7 @@ def _noise(key: Array, allocation: tuple[int, ...], batch: int) -> Array:
 def _scale_aware_arrays(config: "Config") -> dict[str, np.ndarray]:
     depth = len(config.model.allocation)
     beta, gamma = config.method.hyperparameters["beta"], config.method.hyperparameters["gamma"]
-    levels = beta if isinstance(beta, list | tuple) else (beta,) * depth
+    levels = beta if isinstance(beta, tuple) else (beta,) * depth
     if len(levels) != depth:
         raise ValueError(f"method.beta: {beta} has {len(levels)} values, but model.allocation has {depth} levels.")
     if not all(np.isfinite(value) and value >= 0 for value in (*levels, gamma)):

@@ -2,39 +2,73 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
+import lightgbm
 import numpy as np
-from lightgbm import LGBMClassifier
-from scipy.special import entr
-from sklearn.base import ClassifierMixin
+from scipy.special import entr, softmax
 from sklearn.ensemble import GradientBoostingClassifier
 
 from scaledis import choices
 from scaledis.metrics import checked
 
+ROUNDS, DEPTH, RATE = 100, 3, 0.1
+MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
 
-def _lightgbm(seed: int) -> ClassifierMixin:
-    """Same trees as `_sklearn`, but on 255 quantile bins and with second-order gains."""
-    return LGBMClassifier(
-        n_estimators=100,
-        max_depth=3,
-        num_leaves=8,
-        learning_rate=0.1,
-        min_child_samples=1,
-        reg_lambda=1,  # at 0, leaves of tiny curvature diverge when a factor has many classes (183: accuracy 0.25, not 0.83)
-        importance_type="gain",
-        random_state=seed,
-        deterministic=True,
-        force_col_wise=True,
-        n_jobs=1,  # factors run side by side instead, and one thread per fit gives the same numbers on any machine
-        verbosity=-1,
+
+def _sklearn(codes: np.ndarray, factor: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The reference, exact splits: importances [K] and predicted classes [N], learned from the first `split` rows."""
+    model = GradientBoostingClassifier(n_estimators=ROUNDS, max_depth=DEPTH, learning_rate=RATE, random_state=seed)
+    model.fit(codes[:split], factor[:split])
+    return model.feature_importances_, model.predict(codes)
+
+
+def _lightgbm(codes: np.ndarray, factor: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The algorithm of `_sklearn` with LightGBM's histogram trees: splits by squared error, Newton steps in leaves.
+
+    LightGBM's own objective splits by the second-order gain, which moves DCI-D by up to 0.05. Its trees always prefer
+    the first of equally good units, so ten boosters, each with its own order of units and its own bins, take turns.
+    """
+    values, classes = np.unique(factor[:split], return_inverse=True)
+    target = np.eye(len(values))[classes]
+    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(codes.shape[1]), (10, 1)), axis=1)
+    boosters = []
+    for turn, order in enumerate(orders):
+        settings = {
+            "objective": "none",
+            "num_class": len(values),
+            "max_depth": DEPTH,
+            "num_leaves": 2**DEPTH,
+            "min_data_in_leaf": 1,
+            "min_sum_hessian_in_leaf": 0,
+            "bin_construct_sample_cnt": max(split // 2, 1),
+            "data_random_seed": seed + turn,
+            "deterministic": True,
+            "force_col_wise": True,
+            "num_threads": 1,  # factors run side by side instead
+            "verbosity": -1,
+        }
+        boosters.append(lightgbm.Booster(settings, lightgbm.Dataset(codes[:split, order], classes, params=settings)))
+
+    scores = np.tile(np.log(target.mean(axis=0)), (len(codes), 1))
+    for step in range(ROUNDS):
+        turn, booster = step // len(boosters), boosters[step % len(boosters)]
+        residual = target - softmax(scores[:split], axis=1)
+        if booster.update(fobj=lambda *_, residual=residual: (-residual, np.ones_like(residual))):
+            break  # nothing left to split
+        inputs = codes[:, orders[step % len(boosters)]]
+        leaves = booster.predict(inputs, pred_leaf=True, start_iteration=turn, num_iteration=1, num_threads=1)
+        leaves = leaves.astype(np.int64) + 2**DEPTH * np.arange(len(values))
+        curvature = np.abs(residual) * (1 - np.abs(residual))
+        slopes, curvatures = (
+            np.bincount(leaves[:split].ravel(), weights.ravel(), 2**DEPTH * len(values))
+            for weights in (residual, curvature)
+        )
+        steps = np.divide(slopes, curvatures, out=np.zeros_like(slopes), where=curvatures > 1e-150)
+        scores += RATE * (1 - 1 / len(values)) * np.clip(steps, -MAX_STEP, MAX_STEP)[leaves]
+    gains = sum(
+        booster.feature_importance("gain")[np.argsort(order)] for booster, order in zip(boosters, orders, strict=True)
     )
-
-
-def _sklearn(seed: int) -> ClassifierMixin:
-    """The reference: exact splits, minutes where the other takes seconds."""
-    return GradientBoostingClassifier(n_estimators=100, max_depth=3, learning_rate=0.1, random_state=seed)
+    return gains, values[scores.argmax(axis=1)]
 
 
 BACKENDS = {"lightgbm": _lightgbm, "sklearn": _sklearn}
@@ -47,7 +81,7 @@ def compute(
 
     The first `train_fraction` of the rows train and the rest test: give them in random order and drawn without
     replacement (10,000 + 5,000 is usual). Codes are not scaled, as trees see only their order.
-    A factor with one class among the training rows is left out of every score.
+    A factor with one class among the training rows is left out of every score; a class unseen there counts as an error.
 
     Args:
         codes: float [N, K].
@@ -67,7 +101,7 @@ def compute(
             factor that varies among the training rows.
     """
     codes, factors = checked(codes, factors)
-    classifier = choices.choose("metrics.dci.backend", backend, BACKENDS)
+    fit = choices.choose("metrics.dci.backend", backend, BACKENDS)
     split = round(len(codes) * train_fraction)
     if not 0 < split < len(codes):
         raise ValueError(
@@ -79,18 +113,19 @@ def compute(
             f"factors: all {len(varies)} are constant over {split} training rows; DCI needs one that varies"
         )
 
-    # Of equal units LightGBM credits only the first: fit the distinct ones, in an order of their own, and share.
+    # Equal units share: only the distinct ones are fitted, in an order that does not depend on the caller's.
     distinct, unit, copies = np.unique(codes, axis=1, return_inverse=True, return_counts=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        fits = list(pool.map(lambda factor: _fit(classifier(seed), distinct, factor, split), factors.T[varies]))
+        fits = list(pool.map(lambda factor: fit(distinct, factor, split, seed), factors.T[varies]))
     importances = np.zeros((codes.shape[1], factors.shape[1]))
-    importances[:, varies] = np.stack([fit.importances / copies for fit in fits], axis=1)[unit]
-    accuracy = iter(fit.test for fit in fits)
+    importances[:, varies] = np.stack([gains / (gains.sum() or 1) / copies for gains, _ in fits], axis=1)[unit]
+    correct = np.stack([predicted for _, predicted in fits], axis=1) == factors[:, varies]
+    accuracy = iter(correct[split:].mean(axis=0).tolist())
     return {
         "disentanglement": disentanglement(importances[:, varies]),
         "completeness": completeness(importances[:, varies]),
-        "informativeness": float(np.mean([fit.test for fit in fits])),
-        "informativeness_train": float(np.mean([fit.train for fit in fits])),
+        "informativeness": float(correct[split:].mean()),
+        "informativeness_train": float(correct[:split].mean()),
         "informativeness_per_factor": [next(accuracy) if kept else None for kept in varies],
         "importances": importances.tolist(),
         "backend": backend,
@@ -120,17 +155,3 @@ def _concentration(rows: np.ndarray) -> np.ndarray:
     shares = np.divide(rows, mass, out=np.zeros_like(rows), where=mass > 0)
     base = max(rows.shape[1], 2)  # one column has entropy 0 in any base, but base 1 divides by 0
     return np.where(mass[:, 0] > 0, 1 - entr(shares).sum(axis=1) / np.log(base), 0)
-
-
-class _Fit(NamedTuple):
-    importances: np.ndarray  # [K], summing to 1, or 0 if no unit was of use
-    train: float  # accuracy
-    test: float
-
-
-def _fit(classifier: ClassifierMixin, codes: np.ndarray, factor: np.ndarray, split: int) -> _Fit:
-    """Learns one factor [N] from the first `split` rows of codes [N, K]; a class not seen there counts as an error."""
-    classifier.fit(codes[:split], factor[:split])
-    correct = classifier.predict(codes) == factor
-    gains = np.asarray(classifier.feature_importances_, np.float64)
-    return _Fit(gains / (gains.sum() or 1), float(correct[:split].mean()), float(correct[split:].mean()))

@@ -60,7 +60,7 @@ def _check(x, kernel):
 
 
 # The CPU's pair, for a kernel [4, 4, C, O] between C fine and O coarse channels. Each saves its split input, which the
-# gradient needs again. Barriers keep XLA from redoing a split inside each of its uses, or folding a transpose in a product.
+# gradient needs again. Barriers keep XLA from redoing a split in each of its uses, or folding a transpose in a product.
 
 
 @jax.custom_vjp

@@ -198,8 +198,8 @@ def of_capacity(
 ) -> Ladder:
     """The ladder whose parameter count is nearest to `parameters`, by its width ("same model capacity", Table 2).
 
-    The width depends on the number of levels but not on the allocation, so that runs of different allocation can share a
-    program. Raises ValueError if the convolutions alone are larger than `parameters`.
+    The width depends on the number of levels but not on the allocation, so that runs of different allocation can
+    share a program. Raises ValueError if the convolutions alone are larger than `parameters`.
     """
     ladder = Ladder(tuple(allocation), tuple(channels), 1, injection, tuple(image_shape))
     nominal = ladder.clone(allocation=(2,) * len(allocation))

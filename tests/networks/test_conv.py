@@ -1,15 +1,22 @@
-"""`down` and `up` against lax.conv in float64: values, every gradient, under vmap, jit, scan and shard_map."""
-
-from functools import partial
+"""`down` and `up` on the CPU against lax.conv (their form on other platforms), in float64."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh, PartitionSpec
 
 from scaledis.networks.conv import down, up
 
-SHAPES = [(3, 32, 8, 8, 4), (32, 32, 4, 6, 2), (16, 16, 2, 8, 1), (1, 3, 6, 4, 1), (3, 1, 2, 2, 3), (4, 9, 10, 2, 2)]
+PAIR = pytest.mark.parametrize("primitive", [down, up])
+SHAPES = {  # I, O, H, W, N
+    "rgb": (3, 16, 8, 8, 4),
+    "equal": (16, 16, 4, 6, 2),
+    "batch of one": (16, 3, 2, 8, 1),
+    "one channel": (1, 3, 6, 4, 3),
+    "to one channel": (3, 1, 2, 2, 2),
+    "many channels": (3, 64, 2, 4, 1),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -22,29 +29,85 @@ def normal(seed, *shape):
     return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
 
 
-def value_and_gradients(primitive, platform, x, kernel, cotangent):
-    value, pull_back = jax.vjp(partial(primitive, platform=platform), x, kernel)
-    return value, *pull_back(cotangent)
+def arguments(primitive, i, o, height, width, n, runs=()):
+    """x, kernel and a cotangent of the output."""
+    out = (height // 2, width // 2) if primitive is down else (2 * height, 2 * width)
+    return normal(0, *runs, i, height, width, n), normal(1, *runs, 4, 4, i, o), normal(2, *runs, o, *out, n)
 
 
-def size_after(primitive, height, width):
-    return (height // 2, width // 2) if primitive is down else (2 * height, 2 * width)
+def value_and_gradients(primitive, platform):
+    def function(x, kernel, cotangent):
+        value, pull_back = jax.vjp(lambda x, kernel: primitive(x, kernel, platform), x, kernel)
+        return value, *pull_back(cotangent)
+
+    return function
 
 
-@pytest.mark.parametrize("primitive", [down, up])
-@pytest.mark.parametrize("i, o, height, width, n", SHAPES)
-@pytest.mark.parametrize("batched", [False, True])
-def test_values_and_gradients_are_those_of_lax_conv(primitive, i, o, height, width, n, batched):
-    runs = (2,) if batched else ()
-    args = (
-        normal(0, *runs, i, height, width, n),
-        normal(1, *runs, 4, 4, i, o),
-        normal(2, *runs, o, *size_after(primitive, height, width), n),
+def assert_equal(ours, oracle):
+    for a, b in zip(ours, oracle, strict=True):
+        assert a.shape == b.shape and a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-10)
+
+
+@PAIR
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_values_and_gradients_are_those_of_lax_conv(primitive, shape):
+    args = arguments(primitive, *shape)
+    assert_equal(*(jax.jit(value_and_gradients(primitive, platform))(*args) for platform in ("cpu", "gpu")))
+
+
+@PAIR
+@pytest.mark.parametrize("shape", [SHAPES["rgb"], SHAPES["equal"]])
+def test_a_population_is_its_members(primitive, shape):
+    args = arguments(primitive, *shape, runs=(2,))
+    oracle = [value_and_gradients(primitive, "gpu")(*member) for member in zip(*args, strict=True)]
+    assert_equal(
+        jax.jit(jax.vmap(value_and_gradients(primitive, "cpu")))(*args), map(jnp.stack, zip(*oracle, strict=True))
     )
-    results = []
-    for platform in ("cpu", "gpu"):
-        function = partial(value_and_gradients, primitive, platform)
-        results.append(jax.jit(jax.vmap(function) if batched else function)(*args))
-    for ours, oracle in zip(*results, strict=True):
-        assert ours.shape == oracle.shape
-        np.testing.assert_allclose(ours, oracle, rtol=0, atol=1e-10)
+
+
+def test_runs_in_scan_under_shard_map():
+    x, kernel, _ = arguments(down, 4, 4, 4, 4, 2, runs=(1,))
+
+    def train(x, kernel):
+        def step(kernel, _):
+            gradient = jax.grad(lambda kernel: jax.vmap(up)(jax.vmap(down)(x, kernel), kernel).var())(kernel)
+            return kernel - gradient, None
+
+        return jax.lax.scan(step, kernel, length=2)[0]
+
+    mesh, spec = Mesh(jax.devices()[:1], ("runs",)), PartitionSpec("runs")
+    sharded = jax.shard_map(train, mesh=mesh, in_specs=(spec, spec), out_specs=spec)
+    np.testing.assert_allclose(jax.jit(sharded)(x, kernel), jax.jit(train)(x, kernel), rtol=1e-12)
+
+
+@PAIR
+def test_formula_of_the_docstring(primitive):
+    x, kernel, out = arguments(primitive, 2, 3, 4, 2, 1)
+    expected = np.zeros(out.shape)
+    coarse, fine = (out, x) if primitive is down else (x, out)
+    for i, j, ky, kx in np.ndindex(*coarse.shape[1:3], 4, 4):
+        y, z = 2 * i + ky - 1, 2 * j + kx - 1
+        if 0 <= y < fine.shape[1] and 0 <= z < fine.shape[2]:
+            source, target = ((y, z), (i, j)) if primitive is down else ((i, j), (y, z))
+            expected[:, *target] += kernel[ky, kx].T @ x[:, *source]
+    np.testing.assert_allclose(primitive(x, kernel, "cpu"), expected, atol=1e-12)
+
+
+def test_up_is_the_adjoint_of_down():
+    fine, kernel, coarse = arguments(down, 3, 5, 6, 4, 2)
+    forward, adjoint = jnp.vdot(down(fine, kernel), coarse), jnp.vdot(fine, up(coarse, kernel.swapaxes(2, 3)))
+    np.testing.assert_allclose(forward, adjoint, rtol=1e-12)
+
+
+@pytest.mark.parametrize("height, width", [(5, 4), (4, 5)])
+def test_odd_sizes_are_refused(height, width):
+    with pytest.raises(ValueError, match=rf"3, {height}, {width}, 1.*even"):
+        down(jnp.zeros((3, height, width, 1)), jnp.zeros((4, 4, 3, 2)))
+
+
+@PAIR
+@pytest.mark.parametrize("kernel", [(4, 4, 2, 3), (3, 3, 3, 2), (4, 4, 3)])
+def test_shapes_that_do_not_fit_are_refused(primitive, kernel):
+    with pytest.raises(ValueError, match="expected"):
+        primitive(jnp.zeros((3, 4, 4, 1)), jnp.zeros(kernel))

@@ -1,0 +1,242 @@
+"""One training step of the scale-aware ladder VAE against a PyTorch twin of it, on a CPU.
+
+    pip install -e .[bench]
+    python experiments/benchmark.py
+
+Same network with the same parameters (the outputs are compared first), same batch of images, same loss, clipping and
+Adam, all in float32; the twin in PyTorch's fastest layout (channels_last) and with its fused Adam. Ours draws its noise
+and computes every logged term as in training; the twin computes the loss alone. Contestants are processes that live
+throughout and step in turn, so that a slow phase of the machine hits them alike. Milliseconds per step and model:
+
+    one model:   ours with all cores              against PyTorch with all threads
+    population:  ours, one model per core, at once against as many PyTorch processes of one thread each, at once
+
+Prints the table and writes experiments/results/benchmark.json.
+"""
+
+import datetime
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import platform
+import statistics
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaledis import config, partition, population
+from scaledis.datasets import Dataset
+from scaledis.networks import ladder
+from scaledis.platform import cores, prepare
+
+ROUNDS, STEPS, WARM_UP = 5, 20, 2
+RESULT = Path(__file__).parent / "results" / "benchmark.json"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
+
+
+def settings(seed=0):
+    base = config.default()
+    base.seed = seed
+    return config.freeze(base)
+
+
+def fixed_images():
+    """A data set whose every sample is the same batch, so that data costs neither side anything."""
+    images = np.random.default_rng(0).integers(0, 256, (settings().train.batch, 64, 64, 3), dtype=np.uint8)
+    return Dataset("fixed", ("image",), (np.arange(480_000),), (64, 64, 3), images, lambda images, index: images)
+
+
+def our_step(runs):
+    """() -> None, which trains a population of `runs` for `STEPS` steps in one call, as train.py does."""
+    prepare()
+    members, dataset = [settings(seed) for seed in range(runs)], fixed_images()
+    program = population.program(members, dataset, population.build(members, dataset))
+    state = program.init()
+
+    def advance():
+        nonlocal state
+        state, terms = program.advance(state, STEPS)
+        jax.block_until_ready(terms)
+
+    return advance
+
+
+def example():
+    """Of ours, as numpy, for the twin to reproduce: parameters, images, mean, log_variance, output for codes = mean."""
+    model, images = settings().model, fixed_images().source
+    network = ladder.of_capacity(model.parameters, model.allocation, model.channels, model.injection, (64, 64, 3))
+    pixels = images.transpose(3, 1, 2, 0) / np.float32(255)
+
+    @jax.jit
+    def run(pixels):
+        params = network.init(jax.random.key(0), pixels)
+        mean, log_variance = network.apply(params, pixels, method="encode")
+        output = network.apply(params, mean, method="decode")
+        return params["params"], images, mean.T, log_variance.T, output.transpose(3, 0, 1, 2)
+
+    return jax.tree.map(np.asarray, run(pixels))
+
+
+def torch_step(threads, example):
+    """() -> None, which trains the twin for `STEPS` steps. Raises AssertionError if it is not a twin."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(threads)
+    params, images, *expected = example
+    run, relu = settings(), torch.relu
+    allocation, hyperparameters = run.model.allocation, run.method.hyperparameters
+    depths = ladder.depths(len(allocation))
+
+    def layer(name, kernel, bias):
+        if kernel.ndim == 2:
+            module = nn.Linear(*kernel.shape)
+            kernel = kernel.T
+        else:
+            transposed = name == "f0" or name.startswith("u")
+            module = (nn.ConvTranspose2d if transposed else nn.Conv2d)(*kernel.shape[2:], 4, 2, 1)
+            kernel = kernel.transpose((2, 3, 0, 1) if transposed else (3, 2, 0, 1))
+        module.load_state_dict({"weight": torch.tensor(kernel.copy()), "bias": torch.tensor(bias)})
+        return module
+
+    class Twin(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layers = params["encoder"] | params["decoder"]
+            self.of = nn.ModuleDict({name: layer(name, **weights) for name, weights in layers.items()})
+
+        def encode(self, x):
+            of, means, log_variances = self.of, {}, {}
+            for depth in range(1, ladder.DEPTH + 1):
+                x = relu(of[f"g{depth}"](x))
+                if depth in depths:
+                    state = relu(of[f"ladder{depth}"](x)) if depth < ladder.DEPTH else x
+                    hidden = relu(of[f"hidden{depth}"](state.flatten(1)))
+                    means[depth] = of[f"mean{depth}"](hidden)
+                    log_variances[depth] = of[f"log_variance{depth}"](hidden)
+            log_variance = torch.cat([log_variances[depth] for depth in depths], 1)
+            return torch.cat([means[depth] for depth in depths], 1), log_variance.clamp(*ladder.LOG_VARIANCE_RANGE)
+
+        def decode(self, z):
+            of, levels = self.of, dict(zip(depths, z.split(allocation, 1), strict=True))
+            x = relu(of["f"](relu(of["f_hidden"](levels[ladder.DEPTH]))))
+            x = x.view(-1, run.model.channels[-1], 4, 4).contiguous(memory_format=torch.channels_last)
+            for depth in range(ladder.DEPTH - 1, 0, -1):
+                injected = relu(of[f"v{depth}"](relu(of[f"v{depth}_hidden"](levels[depth]))))
+                x = torch.cat([x, injected.view(len(x), -1, *x.shape[2:])], 1)
+                x = relu(of[f"u{depth}"](x))
+            return of["f0"](x)
+
+    twin = Twin().to(memory_format=torch.channels_last)
+    adam = torch.optim.Adam(twin.parameters(), run.train.learning_rate, fused=True)
+    images = torch.tensor(images).permute(0, 3, 1, 2)  # channels_last
+    membership = torch.tensor(partition.membership(allocation))
+    rows = partition.contrasts(allocation, jnp.ones(sum(allocation)))
+    beta = jnp.full(len(allocation), hyperparameters["beta"])
+    penalty_row = torch.tensor(np.asarray(partition.scale_aware(rows, beta, hyperparameters["gamma"])))
+    log_two_pi = float(np.log(2 * np.pi))
+
+    def loss(step):
+        x = images.float() / 255
+        mean, log_variance = twin.encode(x)
+        z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        reconstruction = 0.5 * (twin.decode(z) - x).square().sum((1, 2, 3)).mean()
+        kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        log_q = -0.5 * (log_two_pi + log_variance + (z[:, None] - mean) ** 2 * torch.exp(-log_variance))
+        log_aggregate = torch.logsumexp(log_q @ membership.T, 1)  # the constant - log B^2 has no gradient
+        penalty = (log_aggregate @ penalty_row).mean()
+        return reconstruction - np.expm1(-step / run.objective.kl_warmup) * (kl + penalty)
+
+    with torch.no_grad():
+        mean, log_variance = twin.encode(images.float() / 255)
+        for ours, theirs in zip(expected, (mean, log_variance, twin.decode(mean)), strict=True):
+            np.testing.assert_allclose(theirs, ours, atol=1e-4)
+
+    def advance():
+        for step in range(STEPS):
+            adam.zero_grad()
+            loss(step).backward()
+            nn.utils.clip_grad_norm_(twin.parameters(), run.train.gradient_clip)
+            adam.step()
+
+    return advance
+
+
+def contestant(pipe, build, args):
+    """A process: warms up, then answers each True with the milliseconds that one step took, until False."""
+    advance = build(*args)
+    for _ in range(WARM_UP):
+        advance()
+    pipe.send("ready")
+    while pipe.recv():
+        start = time.perf_counter()
+        advance()
+        pipe.send(1e3 * (time.perf_counter() - start) / STEPS)
+
+
+def start(build, *args):
+    context = multiprocessing.get_context("spawn")  # each sets its own threads and allocator
+    ours, theirs = context.Pipe()
+    context.Process(target=contestant, args=(theirs, build, args), daemon=True).start()
+    ours.recv()
+    return ours
+
+
+def measure(team):
+    """The slowest of contestants that step at once, in milliseconds."""
+    for pipe in team:
+        pipe.send(True)
+    return max(pipe.recv() for pipe in team)
+
+
+def main():
+    models = cores()
+    twin = example()
+    teams = {
+        f"ours, 1 model, {models} cores": ([start(our_step, 1)], 1),
+        f"PyTorch, 1 model, {models} threads": ([start(torch_step, models, twin)], 1),
+        f"ours, population of {models}": ([start(our_step, models)], models),
+        f"PyTorch, {models} processes of 1 thread": ([start(torch_step, 1, twin) for _ in range(models)], models),
+    }
+    load = os.getloadavg()[0]  # other work on the machine
+    rounds = {name: [] for name in teams}
+    for _ in range(ROUNDS):
+        for name, (team, size) in teams.items():
+            rounds[name].append(measure(team) / size)
+    for team, _ in teams.values():
+        for pipe in team:
+            pipe.send(False)
+    medians = [statistics.median(times) for times in rounds.values()]
+    ratios = {"one model": medians[0] / medians[1], "population": medians[2] / medians[3]}
+
+    for (name, times), median in zip(rounds.items(), medians, strict=True):
+        print(f"{name:36s} {median:7.1f} ms per step and model   {' '.join(f'{t:.1f}' for t in times)}")
+    for name, ratio in ratios.items():
+        print(f"{name}: {ratio:.2f} times PyTorch")
+    RESULT.parent.mkdir(exist_ok=True)
+    result = {
+        "date": datetime.date.today().isoformat(),
+        "machine": {"cpu": cpu_name(), "cores": models, "load_before": load},
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
+        | {"python": platform.python_version()},
+        "batch": settings().train.batch,
+        "milliseconds_per_step_and_model": rounds,
+        "ratio_to_torch": ratios,
+    }
+    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def cpu_name():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from scaledis.networks import ladder
+
+TABLE_2 = [(4, 6), (5, 5), (6, 4), (2, 4, 4), (3, 3, 4), (4, 4, 2), (4, 3, 2, 1), (4, 2, 2, 2), (3, 3, 2, 2)]
+
+
+def paper(allocation, injection="map"):
+    return ladder.of_capacity(1_200_000, allocation, (32, 32, 64, 64), injection, (64, 64, 3))
+
+
+@pytest.mark.parametrize("injection", ladder.INJECTIONS)
+@pytest.mark.parametrize("allocation", [*TABLE_2, (10,)])
+def test_every_allocation_has_the_capacity_of_the_paper(allocation, injection):
+    count = ladder.parameter_count(paper(allocation, injection))
+    assert count == pytest.approx(1_200_000, rel=0.05 if allocation == (4, 2, 2, 2) else 0.1)
+
+
+def test_too_small_a_capacity_is_an_error():
+    with pytest.raises(ValueError, match="model.parameters: 1000 .* smallest ladder has"):
+        ladder.of_capacity(1000, (4, 2, 2, 2), (32, 32, 64, 64), "map", (64, 64, 3))
+
+
+@pytest.mark.parametrize("injection", ladder.INJECTIONS)
+@pytest.mark.parametrize("allocation", [(3,), (1, 2), (2, 1, 1), (1, 2, 1, 1)])
+def test_any_depth_encodes_to_units_and_decodes_to_images(allocation, injection):
+    network = ladder.Ladder(allocation, (4, 4, 4, 4), 2, injection, (32, 48, 1))
+    images = jnp.zeros((1, 32, 48, 5))
+    params = network.init(jax.random.key(0), images)
+    mean, log_variance = network.apply(params, images, method="encode")
+    assert mean.shape == log_variance.shape == (sum(allocation), 5)
+    assert network.apply(params, mean, method="decode").shape == images.shape
+
+
+def test_a_level_reads_its_own_depth_and_enters_one_stage_below():
+    assert [ladder.depths(levels) for levels in (1, 2, 3, 4)] == [(4,), (4, 2), (4, 3, 2), (4, 3, 2, 1)]
+
+
+def test_the_bottom_level_sees_a_small_patch_only_through_shallow_layers():
+    """A change of h_1's weights moves the bottom level, one of g_4's moves only the top one."""
+    network = ladder.Ladder((1, 1, 1, 1), (4, 4, 4, 4), 2, "map", (16, 16, 3))
+    images = jax.random.uniform(jax.random.key(1), (3, 16, 16, 2))
+    params = network.init(jax.random.key(0), images)
+    before = network.apply(params, images, method="encode")[0]
+    params["params"]["encoder"]["g4"]["bias"] += 1.0
+    after = network.apply(params, images, method="encode")[0]
+    np.testing.assert_array_equal(before[1:], after[1:])
+    assert not np.allclose(before[0], after[0])
+
+
+def test_padding_a_level_changes_no_other_units_parameters():
+    images = jnp.zeros((3, 16, 16, 1))
+    own, padded = (
+        ladder.Ladder(allocation, (4, 4, 4, 4), 2, "map", (16, 16, 3)).init(jax.random.key(0), images)["params"]
+        for allocation in [(2, 1), (3, 4)]
+    )
+    for name, units in {"mean4": 2, "mean2": 1, "log_variance4": 2}.items():
+        np.testing.assert_array_equal(own["encoder"][name]["kernel"], padded["encoder"][name]["kernel"][:, :units])
+    np.testing.assert_array_equal(own["decoder"]["f_hidden"]["kernel"], padded["decoder"]["f_hidden"]["kernel"][:2])
+    np.testing.assert_array_equal(own["decoder"]["u1"]["kernel"], padded["decoder"]["u1"]["kernel"])
+
+
+def test_the_log_variance_is_bounded():
+    network = ladder.Ladder((2,), (4, 4, 4, 4), 2, "map", (16, 16, 3))
+    images = 1e6 * jax.random.normal(jax.random.key(1), (3, 16, 16, 2))
+    _, log_variance = network.apply(network.init(jax.random.key(0), images), images, method="encode")
+    low, high = ladder.LOG_VARIANCE_RANGE
+    assert low <= log_variance.min() and log_variance.max() <= high

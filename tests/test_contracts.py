@@ -1,0 +1,70 @@
+"""Whatever is found by name keeps its contract; a new method, data set, metric or sweep is covered without an edit."""
+
+import importlib
+import inspect
+import runpy
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from scaledis import config as configs
+from scaledis import datasets, methods, metrics, population, sweep
+from tests import tiny
+
+DATASET = tiny.dataset()
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", methods.recipes())
+def test_method(name):
+    config = tiny.config(method__name=name)
+    recipe = methods.recipes()[name]
+    assert recipe.about and recipe.build.__doc__
+    method = population.build([config], DATASET)
+    state = method.init(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
+    images = DATASET.images(np.arange(8))
+    state, terms = jax.jit(method.update)(state, images, jax.random.key(1))
+    assert all(np.shape(term) == () and np.isfinite(term) for term in terms.values())
+    assert {"loss_nats", "reconstruction_nats", "kl_nats"} <= terms.keys()
+    codes = method.encode(state, images)
+    assert codes.mean.shape == codes.log_variance.shape == (8, 3) and codes.levels.shape == (3,)
+    decoded = method.decode(state, codes.mean)
+    assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_metric(name):
+    rng = np.random.default_rng(0)
+    factors = rng.integers(0, 3, (90, 2))
+    codes = np.concatenate([factors + 0.1 * rng.normal(size=(90, 2)), rng.normal(size=(90, 1))], axis=1)
+    scores = metrics.compute([name], codes, factors, seed=1)
+    assert scores and scores == metrics.compute([name], codes, factors, seed=1)
+    assert all(key.startswith(f"{name}/") for key in scores)
+    assert all(not isinstance(value, np.generic) for value in scores.values())
+
+
+@pytest.mark.parametrize("name", datasets.names())
+def test_dataset(name):
+    load = importlib.import_module(f"scaledis.datasets.{name}").load
+    assert load.__doc__ and next(iter(inspect.signature(load).parameters)) == "directory"
+
+
+def test_dataset_index_and_factors_are_inverse():
+    index = np.arange(DATASET.size)
+    np.testing.assert_array_equal(DATASET.index(DATASET.factors(index)), index)
+    np.testing.assert_array_equal(DATASET.factors([1, 3]), [[0, 0, 1], [0, 1, 0]])  # the last factor varies fastest
+    with pytest.raises(ValueError):
+        DATASET.index([[4, 0, 0]])
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_config_and_its_sweeps_can_run(path):
+    module = runpy.run_path(str(path))
+    assert module["__doc__"] and f"--config=configs/{path.name}" in module["__doc__"]
+    base = module["get_config"]().to_dict()
+    configs.freeze(base)
+    for name in sweep.available(module):
+        if len(base["model"]["allocation"]) == 4:
+            assert sweep.expand(base, [name], module)

@@ -1,0 +1,95 @@
+import jax
+import numpy as np
+import pytest
+
+from scaledis import population
+from scaledis.population import NEVER
+from tests import tiny
+
+DATASET = tiny.dataset()
+
+
+def trained(*configs, steps=4):
+    program = population.program(configs, DATASET, population.build(configs, DATASET))
+    runs, terms = program.advance(program.init(), steps)
+    return jax.device_get(runs), jax.device_get(terms)
+
+
+def assert_close(runs, alone, slot):
+    for a, b in zip(jax.tree.leaves(population.member(runs, slot)), jax.tree.leaves(alone), strict=True):
+        np.testing.assert_allclose(a, b[0], rtol=2e-4, atol=2e-5)
+
+
+def test_a_member_of_a_population_is_the_same_run_alone():
+    configs = [tiny.config(seed=0), tiny.config(seed=7, method__beta=9.0, train__learning_rate=3e-3)]
+    runs, terms = trained(*configs)
+    for slot, config in enumerate(configs):
+        alone, alone_terms = trained(config)
+        assert_close(runs, alone, slot)
+        for name in terms:
+            np.testing.assert_allclose(terms[name][slot], alone_terms[name][0], rtol=1e-3, atol=1e-4)
+
+
+def test_three_runs_share_two_devices():
+    assert jax.device_count() == 2 and population.mesh(3).size == 1 and population.mesh(4).size == 2
+    configs = [tiny.config(seed=seed) for seed in range(4)]
+    assert_close(trained(*configs)[0], trained(configs[3])[0], 3)
+
+
+def test_allocations_of_equal_depth_share_a_program_and_stay_the_runs_that_they_are_alone():
+    configs = [tiny.config(model__allocation=allocation) for allocation in [(2, 1), (1, 3)]]
+    assert population.shared(configs[0]) == population.shared(configs[1])
+    assert population.padded(configs) == (2, 3)
+    runs, terms = trained(*configs)
+    for slot, config in enumerate(configs):
+        _, alone_terms = trained(config)
+        for name in ("loss_nats", "kl_nats", "inter_nats", "total_correlation_level1_nats", "gradient_norm"):
+            np.testing.assert_allclose(terms[name][slot], alone_terms[name][0], rtol=1e-3, atol=1e-4)
+
+
+def test_what_shares_a_program():
+    base = population.shared(tiny.config())
+    for overrides in [
+        {"seed": 3},
+        {"method__name": "vlae"},
+        {"method__gamma": 9.0},
+        {"objective__sigma": 0.3},
+        {"objective__kl_warmup": 10.0},
+        {"train__learning_rate": 1e-4},
+        {"model__allocation": (1, 5)},
+    ]:
+        assert population.shared(tiny.config(**overrides)) == base
+    for overrides in [{"train__batch": 9}, {"model__allocation": (1, 1, 1)}, {"objective__likelihood": "bernoulli"}]:
+        assert population.shared(tiny.config(**overrides)) != base
+
+
+def test_where_a_run_is_interrupted_changes_nothing():
+    config = [tiny.config()]
+    program = population.program(config, DATASET, population.build(config, DATASET))
+    whole, _ = program.advance(program.init(), 5)
+    parts, _ = program.advance(program.advance(program.init(), 2)[0], 3)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_diverged_run_is_frozen_and_its_neighbour_untouched():
+    good, bad = tiny.config(seed=1), tiny.config(seed=2, train__learning_rate=1e30)
+    configs = [good, bad]
+    program = population.program(configs, DATASET, population.build(configs, DATASET))
+    runs, _ = program.advance(program.init(), 3)
+    frozen = jax.device_get(population.member(runs, 1))
+    runs, terms = program.advance(runs, 3)
+    runs = jax.device_get(runs)
+    assert runs.diverged[0] == NEVER and 0 <= runs.diverged[1] < 3
+    for a, b in zip(jax.tree.leaves(frozen.method), jax.tree.leaves(runs.method), strict=True):
+        np.testing.assert_array_equal(a, b[1])
+    assert np.isnan(terms["loss_nats"][1]) and np.isfinite(terms["loss_nats"][0])
+    assert_close(runs, trained(good, steps=6)[0], 0)
+
+
+def test_images_and_noise_are_functions_of_key_and_step():
+    same, other = trained(tiny.config(seed=5)), trained(tiny.config(seed=6))
+    again = trained(tiny.config(seed=5))
+    for a, b in zip(jax.tree.leaves(same), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert same[1]["loss_nats"] != pytest.approx(other[1]["loss_nats"])

@@ -1,0 +1,62 @@
+"""A data set and a config so small that a test trains in seconds; also the command line on them:
+
+python -m tests.tiny --config=tests/tiny_config.py --workdir=...
+"""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from absl import app
+
+from scaledis import config as configs
+from scaledis import datasets, main, platform
+from scaledis.datasets import Dataset
+
+SIZE = 16
+
+
+@functools.cache
+def dataset() -> Dataset:
+    """A bright bar on a grey ground: 4 grounds, 8 places, 3 colours; 16x16."""
+    ground, place, colour = np.meshgrid(np.arange(4), np.arange(8), np.arange(3), indexing="ij")
+    ground, place, colour = ground.ravel(), place.ravel(), colour.ravel()
+    images = np.repeat(40 * ground + 20, SIZE * SIZE * 3).reshape(-1, SIZE, SIZE, 3).astype(np.uint8)
+    for image, column, channel in zip(images, place, colour, strict=True):
+        image[:, 2 * column : 2 * column + 2, channel] = 255
+    values = (np.arange(4.0), np.arange(8.0), np.arange(3.0))
+    return Dataset(
+        "tiny", ("ground", "place", "colour"), values, (SIZE, SIZE, 3), jnp.asarray(images), lambda s, i: s[i]
+    )
+
+
+def plain(**overrides) -> dict:
+    """The tiny config as a nested dict; `overrides` by key with `__` for the dot: train__steps=3."""
+    config = configs.default()
+    settings = {
+        "model.allocation": (2, 1),
+        "model.channels": (4, 4, 4, 4),
+        "model.parameters": 6000,
+        "train.steps": 6,
+        "train.batch": 8,
+        "train.log_every": 2,
+        "train.checkpoint_every": 2,
+        "evaluate.train_codes": 60,
+        "evaluate.test_codes": 30,
+        **{key.replace("__", "."): value for key, value in overrides.items()},
+    }
+    plain = config.to_dict()
+    for key, value in settings.items():
+        *sections, last = key.split(".")
+        functools.reduce(dict.__getitem__, sections, plain)[last] = value
+    return plain
+
+
+def config(**overrides) -> configs.Config:
+    return configs.freeze(plain(**overrides))
+
+
+if __name__ == "__main__":
+    datasets.load = lambda name, directory: dataset()
+    platform.prepare()
+    app.run(main.main, flags_parser=main.parse)
