@@ -4,7 +4,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import jax
 import orbax.checkpoint as ocp
 
 from scaledis.population import Run
@@ -40,7 +39,7 @@ class Checkpoints:
             ) from error
 
     def restore(self, like: Run) -> tuple[int, Run] | None:
-        """The newest readable checkpoint, placed like the arrays (or shapes with shardings) of `like`, or None."""
+        """The newest readable checkpoint, placed like the shapes and shardings of `like`, or None."""
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 return step, self._manager.restore(step, args=ocp.args.StandardRestore(like))
@@ -58,8 +57,3 @@ class Checkpoints:
             if path.name.split(".")[0] == str(step):
                 shutil.rmtree(path, ignore_errors=True)
         self._manager.reload()
-
-
-def shapes(runs: Run) -> Run:
-    """Shapes and shardings of a population, to restore into without holding it twice."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), runs)

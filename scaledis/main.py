@@ -5,9 +5,11 @@ The same command again resumes a run that was stopped, and does nothing where al
 
 import contextlib
 import runpy
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
@@ -15,6 +17,7 @@ from ml_collections import config_flags
 from scaledis import choices, config, describe, evaluate, platform, population, report, sweep, train
 from scaledis import datasets as data
 from scaledis.results import Workdir, read_json, write_json
+from scaledis.sweep import Member
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/; any of its keys can be set behind it: --config.train.steps=4000."
@@ -35,59 +38,56 @@ def main(argv: list[str]) -> None:
             raise ValueError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
         for stage in STAGES.value:
             choices.choose("--stages", stage, dict.fromkeys([*STAGE_OF, "report"]))
-        workdir, base, sweeps = _experiment()
-        members = sweep.expand(base, sweeps, _namespace())
+        workdir = _workdir()
+        base, members = _experiment(workdir)
         dataset = data.load(members[0].config.data.name, members[0].config.data.directory)
         if DESCRIBE.value:
             print(describe.tree(members[0].config, dataset))
             return
     with _clear_errors(ValueError, OSError), workdir.locked():
-        workdir.claim(base, sweeps)
-        groups = _plan(workdir, members)
+        workdir.claim(base)
+        groups = _populations(workdir, members)
         with train.stopping() as stop:
             for stage in STAGES.value:
                 if stage == "report":
-                    print(report.write(groups, dataset, workdir, command=_command(sweeps)))
+                    print(report.write(groups, dataset, workdir))
                     continue
                 for index, group in enumerate(groups):
                     STAGE_OF[stage](group, index, dataset, workdir, stop)
 
 
-def _experiment() -> tuple[Workdir, dict, list[str]]:
-    """The work directory, base config and sweeps: from --config, or from what the work directory holds."""
+def _workdir() -> Workdir:
+    if WORKDIR.value is None and CONFIG.value is None:
+        raise ValueError("--config: missing; give --config=configs/<name>.py, or --workdir of an existing experiment.")
+    return Workdir(WORKDIR.value or Path("runs") / _config_file().stem)
+
+
+def _experiment(workdir: Workdir) -> tuple[dict[str, Any], list[Member]]:
+    """What identifies the experiment, and its runs: from --config and --sweep, or from what the workdir holds."""
     if CONFIG.value is None:
-        if WORKDIR.value is None:
-            raise ValueError(
-                "--config: missing; give --config=configs/<name>.py, or --workdir of an existing experiment."
-            )
-        workdir = Workdir(WORKDIR.value)
-        return workdir, *workdir.claimed()
-    base = config.thaw(config.freeze(CONFIG.value))
-    base["method"] = CONFIG.value.method.to_dict()  # unset hyperparameters stay open: a sweep may name another method
-    return Workdir(WORKDIR.value or Path("runs") / _config_file().stem), base, SWEEP.value
+        return workdir.claimed(), workdir.members()
+    config.freeze(CONFIG.value)
+    base = CONFIG.value.to_dict()
+    members = sweep.expand(base, SWEEP.value, runpy.run_path(str(_config_file())))
+    return {"config": base, "sweep": SWEEP.value, "command": _command()}, members
 
 
 def _config_file() -> Path:
     return Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0])
 
 
-def _namespace() -> dict[str, object]:
-    """What the config file defines, for its sweeps."""
-    return runpy.run_path(str(_config_file())) if CONFIG.value is not None else {}
-
-
-def _plan(workdir: Workdir, members: list[sweep.Member]) -> list[list[sweep.Member]]:
+def _populations(workdir: Workdir, members: list[Member]) -> list[list[Member]]:
     """The populations as a first start wrote them down, so that a resume on another machine finds its checkpoints."""
-    by_name = {member.name: member for member in members}
     if not workdir.plan.exists():
         for member in members:
-            workdir.write_config(*member)
+            workdir.write_config(member)
         write_json(workdir.plan, sweep.plan(members, population.parallel(members[0].config.train.parallel)))
+    by_name = {member.name: member for member in members}
     return [[by_name[name] for name in names] for names in read_json(workdir.plan)]
 
 
-def _command(sweeps: list[str]) -> str:
-    return " ".join(["python -m scaledis.main", *sys.argv[1:]])
+def _command() -> str:
+    return shlex.join(["python", "-m", "scaledis.main", *sys.argv[1:]])
 
 
 @contextlib.contextmanager
@@ -110,7 +110,7 @@ def parse(argv: list[str]) -> list[str]:
     except flags.Error as error:
         sys.exit(f"scaledis: {error}")
     except (KeyError, AttributeError) as error:
-        sys.exit(f"scaledis: --config: unknown key {error.args[0]}")
+        sys.exit(f"scaledis: --config: unknown key {' '.join(str(error.args[0]).split())}")
 
 
 if __name__ == "__main__":

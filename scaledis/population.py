@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from scaledis import methods
+from scaledis import methods, platform
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.methods import Method
@@ -41,11 +41,13 @@ class Run(NamedTuple):
 class Program(NamedTuple):
     """The compiled functions of a population.
 
+    shapes: runs [R] as shapes with their shardings, to restore a checkpoint into.
     init: () -> runs [R].
     advance: (runs, steps) -> (runs, terms [R]); any number of steps with one compilation; donates `runs`. Terms are
       means over the steps, NaN where a run is frozen.
     """
 
+    shapes: Run
     init: Callable[[], Run]
     advance: Callable[[Run, int], tuple[Run, dict[str, Array]]]
 
@@ -150,9 +152,15 @@ def program(configs: Sequence[Config], dataset: Dataset, method: Method) -> Prog
         out_specs=RUNS,
         check_vma=False,
     )
-    compiled_init = jax.jit(jax.vmap(init), out_shardings=NamedSharding(devices, RUNS))
-    compiled = jax.jit(sharded, donate_argnums=1)
+    by_run = NamedSharding(devices, RUNS)
+    compiled_init = jax.jit(jax.vmap(init), out_shardings=by_run, compiler_options=platform.compiler_options(0))
+    shapes = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run),
+        jax.eval_shape(jax.vmap(init), seeds, stacked),
+    )
+    compiled = jax.jit(sharded, donate_argnums=1, compiler_options=platform.compiler_options(1))
     return Program(
+        shapes,
         lambda: compiled_init(seeds, stacked),
         lambda runs, steps: compiled(source, runs, np.int32(steps)),
     )

@@ -12,14 +12,14 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scaledis import config as configs
-from scaledis.config import Config
+from scaledis.sweep import Member
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -80,30 +80,39 @@ class Workdir:
             lock.flush()
             yield
 
-    def claim(self, base: Mapping[str, Any], sweeps: Sequence[str]) -> None:
-        """Marks a new directory as this experiment's. Raises ValueError, saying what differs, if it holds another."""
-        wanted = configs.flatten({"config": base, "sweep": list(sweeps)})
-        if self.config.exists():
-            held = configs.flatten(read_json(self.config))
-            differing = [
-                f"{key} is {held.get(key)!r} there and {wanted.get(key)!r} here"
-                for key in sorted(held.keys() | wanted.keys())
-                if held.get(key) != wanted.get(key)
-            ]
-            if differing:
-                raise ValueError(f"workdir: {self.root} holds another experiment: {'; '.join(differing)}.")
-        else:
-            write_json(self.config, {"config": base, "sweep": list(sweeps)})
+    def claim(self, experiment: Mapping[str, Any]) -> None:
+        """Marks a new directory as this experiment's. Raises ValueError, saying what differs, if it holds another.
 
-    def claimed(self) -> tuple[dict[str, Any], list[str]]:
-        """The base config and sweeps that the directory holds. Raises ValueError if it holds none."""
+        `experiment`: {"config": the base config, "sweep": names, "command": how it was started, which may differ}.
+        """
+        if not self.config.exists():
+            write_json(self.config, experiment)
+            return
+        held, wanted = (
+            configs.flatten({"config": found["config"], "sweep": found["sweep"]})
+            for found in (self.claimed(), experiment)
+        )
+        differing = [
+            f"{key} is {held.get(key)!r} there and {wanted.get(key)!r} here"
+            for key in sorted(held.keys() | wanted.keys())
+            if held.get(key) != wanted.get(key)
+        ]
+        if differing:
+            raise ValueError(f"workdir: {self.root} holds another experiment: {'; '.join(differing)}.")
+
+    def claimed(self) -> dict[str, Any]:
+        """The experiment that the directory holds. Raises ValueError if it holds none."""
         if not self.config.exists():
             raise ValueError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
-        held = read_json(self.config)
-        return held["config"], held["sweep"]
+        return read_json(self.config)
 
-    def write_config(self, name: str, config: Config) -> None:
-        write_json(self.run(name) / "config.json", configs.thaw(config))
+    def members(self) -> list[Member]:
+        """The runs of the experiment that the directory holds, from their own configs."""
+        names = [name for names in read_json(self.plan) for name in names]
+        return [Member(name, configs.freeze(read_json(self.run(name) / "config.json"))) for name in names]
+
+    def write_config(self, member: Member) -> None:
+        write_json(self.run(member.name) / "config.json", configs.thaw(member.config))
 
 
 class Records:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from scaledis import checkpoint, population
+from scaledis import population
 from scaledis.checkpoint import Checkpoints
 from scaledis.datasets import Dataset
 from scaledis.population import NEVER, Run
@@ -36,8 +36,7 @@ def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Work
     if checkpoints.newest == settings.steps:
         return
     program = population.program(configs, dataset, population.build(configs, dataset))
-    runs = program.init()
-    step, runs = checkpoints.restore(checkpoint.shapes(runs)) or (0, runs)
+    step, runs = checkpoints.restore(program.shapes) or (0, program.init())
     records = [Records(workdir.run(member.name) / "metrics.jsonl", step) for member in members]
 
     title = members[0].name if len(members) == 1 else f"{len(members)} runs"
@@ -47,7 +46,7 @@ def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Work
             runs, terms = program.advance(runs, following - step)
             terms, diverged = jax.device_get((terms, runs.diverged))
             bar.update(following - step)
-            bar.set_postfix({short: f"{np.nanmean(terms[name]):.1f}" for name, short in SHOWN.items() if name in terms})
+            bar.set_postfix(_shown(terms))
             for slot, record in enumerate(records):
                 record.append({"step": following, **_record(terms, diverged, slot)})
             step = following
@@ -62,6 +61,12 @@ def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Work
 
 def _next(step: int, every: int) -> int:
     return step - step % every + every
+
+
+def _shown(terms: dict[str, np.ndarray]) -> dict[str, str]:
+    """The main terms for the progress bar, means over the runs that go on."""
+    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
+    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}
 
 
 def _record(terms: dict[str, np.ndarray], diverged: np.ndarray, slot: int) -> dict[str, float | int | None]:
@@ -97,4 +102,4 @@ def trained(members: Sequence[Member], index: int, dataset: Dataset, workdir: Wo
     configs = [member.config for member in members]
     program = population.program(configs, dataset, population.build(configs, dataset))
     checkpoints = Checkpoints(workdir.checkpoints(index), configs[0].train.keep)
-    return checkpoints.restore(jax.eval_shape(program.init))
+    return checkpoints.restore(program.shapes)

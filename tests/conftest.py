@@ -1,3 +1,9 @@
 import os
+import tempfile
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+# Two devices, as on a laptop, and quick compilation: tests run few steps of tiny networks, and many of the same.
+FLAGS = ["--xla_force_host_platform_device_count=2", "--xla_backend_optimization_level=0"]
+os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
+CACHE = tempfile.TemporaryDirectory()
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"

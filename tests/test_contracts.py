@@ -23,7 +23,7 @@ def test_method(name):
     recipe = methods.recipes()[name]
     assert recipe.about and recipe.build.__doc__
     method = population.build([config], DATASET)
-    state = method.init(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
+    state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
     images = DATASET.images(np.arange(8))
     state, terms = jax.jit(method.update)(state, images, jax.random.key(1))
     assert all(np.shape(term) == () and np.isfinite(term) for term in terms.values())

@@ -8,15 +8,19 @@ from scaledis.results import Records, Workdir, read_json, read_records, write_js
 from tests import tiny
 
 
+def experiment(sweep=("seeds",), **overrides):
+    return {"config": tiny.plain(**overrides), "sweep": list(sweep), "command": "python -m scaledis.main"}
+
+
 def test_a_workdir_holds_one_experiment_and_says_what_differs(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim(tiny.plain(), ["seeds"])
-    workdir.claim(tiny.plain(), ["seeds"])
+    workdir.claim(experiment())
+    workdir.claim(experiment())
     with pytest.raises(ValueError, match="config.train.steps is 6 there and 7 here"):
-        workdir.claim(tiny.plain(train__steps=7), ["seeds"])
+        workdir.claim(experiment(train__steps=7))
     with pytest.raises(ValueError, match=r"sweep is \('seeds',\) there and \(\) here"):
-        workdir.claim(tiny.plain(), [])
-    assert workdir.claimed()[1] == ["seeds"]
+        workdir.claim(experiment(sweep=()))
+    assert workdir.claimed()["sweep"] == ["seeds"]
 
 
 def test_an_empty_workdir_holds_nothing(tmp_path):

@@ -121,7 +121,7 @@ def test_a_diverged_run_is_reported_and_logged_as_such(tmp_path, capsys):
 def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp_path):
     """Through the command line, in processes of their own."""
     # Long enough to be killed in the middle.
-    steps = 2000
+    steps = 240
     command = [sys.executable, "-m", "tests.tiny", "--config=tests/tiny_config.py", "--stages=train"]
     command += [f"--config.train.steps={steps}", "--config.train.log_every=20", "--config.train.checkpoint_every=20"]
 

@@ -2,8 +2,9 @@
 
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Any
 
 import jax
 import numpy as np
@@ -23,7 +24,7 @@ DRAWN = 4  # runs that get traversals and heat maps: the first seed of each of t
 RECONSTRUCTED = 10  # images
 
 
-def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir, command: str) -> str:
+def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir) -> str:
     """Writes report/index.html and its pictures from the newest checkpoints and scores; returns the table of scores.
 
     `groups` are the populations in the order of the plan. Raises ValueError if no run has been trained.
@@ -58,13 +59,15 @@ def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir
         "Machine": f"{jax.device_count()} {jax.devices()[0].device_kind} ({platform.machine()}), JAX {jax.__version__}",
         "Date": date.today().isoformat(),
     }
+    levels = [level for run in runs for level in _levels(run, workdir)]
     html = page.render(
         f"scaledis: {workdir.root.name}",
         dataset.name,
         runs,
         [page.Picture(png, caption) for png, caption in drawn.values()],
+        levels=levels,
         facts=facts,
-        command=command,
+        command=workdir.claimed()["command"],
         config=configs.thaw(base),
         backend=backend,
     )
@@ -119,8 +122,24 @@ def _scored(run: Run, dataset: Dataset, workdir: Workdir) -> Run:
         factors = dataset.factors(codes["index"])
         shares = mig.mutual_information(codes["mean"], factors) / np.maximum(mig.entropy(factors), 1e-12)
     return run._replace(
-        scores={title: scores["all"][key] for key, title in SCORES.items() if key in scores["all"]},
+        scores=_titled(scores["all"]),
         diverged_at=scores["diverged"],
         kl=np.asarray(scores["unit_kl_nats"]),
         shares=shares,
     )
+
+
+def _levels(run: Run, workdir: Workdir) -> list[Run]:
+    """The run once for each level, top to bottom, with the scores of that level's units alone."""
+    path = workdir.run(run.name) / "scores.json"
+    scores = results.read_json(path) if path.exists() else {}
+    names = [f"level{level}" for level in range(len(run.allocation), 0, -1) if f"level{level}" in scores]
+    return [
+        run._replace(name=f"{run.name}, {name}", method=f"{run.method}, {name}", scores=_titled(scores[name]))
+        for name in names
+    ]
+
+
+def _titled(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The scores under their names in the papers."""
+    return {title: scores[key] for key, title in SCORES.items() if key in scores}

@@ -118,6 +118,7 @@ def render(
     runs: Sequence[Run],
     pictures: Sequence[Picture] = (),
     *,
+    levels: Sequence[Run] = (),
     summary: str = "",
     facts: Mapping[str, object] = MappingProxyType({}),
     command: str = "",
@@ -130,6 +131,7 @@ def render(
     Args:
       title, summary: what the page is, in a heading and a sentence.
       dataset, runs, backend, lower_is_better: as in `table`.
+      levels: the runs once more for each of their levels, with the scores of that level's units alone.
       facts: steps, seeds, machine, date, ...: name -> value.
       command: the command that made it.
       config: nested dictionary; values that are not JSON are shown as text.
@@ -144,6 +146,9 @@ def render(
         f"</header><section><h2>Scores</h2>{_scores(runs, lower_is_better)}",
         f"<p class=note>{_text(legend(runs, dataset, backend))}</p></section>",
         *map(_figure, pictures),
+        f"<section><h2>Scores of each level's units alone</h2>{_scores(levels, lower_is_better)}</section>"
+        if levels
+        else "",
         f"<details><summary>Configuration</summary><pre>{_text(_dotted(config))}</pre></details>" if config else "",
     ]
     return _PAGE.format(title=_text(title), style=_STYLE, body="\n".join(filter(None, parts)))

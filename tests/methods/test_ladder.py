@@ -10,9 +10,9 @@ DATASET = tiny.dataset()
 
 def terms(**overrides):
     """All terms of one step from the same start, on the same images and noise."""
-    config = tiny.config(objective__kl_warmup=0.0, model__allocation=(2, 2, 1), **overrides)
+    config = tiny.config(objective__kl_warmup=0.0, model__allocation=(2, 2, 1), model__parameters=7000, **overrides)
     method = population.build([config], DATASET)
-    state = method.init(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
+    state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
     images = DATASET.images(np.arange(8))
     state = state._replace(step=state.step + 1)  # the warm-up is over at step 1
     return {name: float(value) for name, value in jax.jit(method.update)(state, images, jax.random.key(1))[1].items()}
@@ -39,16 +39,16 @@ def test_each_level_has_its_own_beta():
     ours = terms(method__name="scale_vlae", method__beta=(2.0, 4.0, 7.0), method__gamma=0.5)
     intra = [plain[f"total_correlation_level{level}_nats"] for level in (3, 2, 1)]
     expected = 1 * intra[0] + 3 * intra[1] + 6 * intra[2] + 0.5 * plain["inter_nats"]
-    assert ours["penalty_nats"] == pytest.approx(expected, rel=1e-4)
+    assert ours["penalty_nats"] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 def test_the_kl_and_its_penalties_are_warmed_up_together():
     config = tiny.config(objective__kl_warmup=10.0)
     method = population.build([config], DATASET)
-    state = method.init(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
+    state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
     images = DATASET.images(np.arange(8))
     for step in (0, 7):
-        found = method.update(state._replace(step=np.int32(step)), images, jax.random.key(1))[1]
+        found = jax.jit(method.update)(state._replace(step=np.int32(step)), images, jax.random.key(1))[1]
         weight = 1 - np.exp(-step / 10)
         assert float(found["kl_weight"]) == pytest.approx(weight, abs=1e-6)
         whole = found["reconstruction_nats"] + weight * (found["kl_nats"] + found["penalty_nats"])
@@ -58,10 +58,10 @@ def test_the_kl_and_its_penalties_are_warmed_up_together():
 def test_levels_are_named_from_the_bottom_and_listed_from_the_top():
     config = tiny.config(model__allocation=(2, 1))
     method = population.build([config], DATASET)
-    state = method.init(jax.random.key(0), population.hyperparameters(config, (2, 1)))
+    state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, (2, 1)))
     codes = method.encode(state, DATASET.images(np.arange(3)))
     np.testing.assert_array_equal(codes.levels, [0, 0, 1])
-    found = method.update(state, DATASET.images(np.arange(8)), jax.random.key(0))[1]
+    found = jax.jit(method.update)(state, DATASET.images(np.arange(8)), jax.random.key(0))[1]
     top = 0.5 * (codes.mean**2 + np.exp(codes.log_variance) - 1 - codes.log_variance)
     assert found["kl_level2_nats"].shape == () and top.shape == (3, 3)
 

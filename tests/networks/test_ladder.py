@@ -29,7 +29,7 @@ def test_too_small_a_capacity_is_an_error():
 def test_any_depth_encodes_to_units_and_decodes_to_images(allocation, injection):
     network = ladder.Ladder(allocation, (4, 4, 4, 4), 2, injection, (32, 48, 1))
     images = jnp.zeros((1, 32, 48, 5))
-    params = network.init(jax.random.key(0), images)
+    params = jax.jit(network.init)(jax.random.key(0), images)
     mean, log_variance = network.apply(params, images, method="encode")
     assert mean.shape == log_variance.shape == (sum(allocation), 5)
     assert network.apply(params, mean, method="decode").shape == images.shape
@@ -43,7 +43,7 @@ def test_the_bottom_level_sees_a_small_patch_only_through_shallow_layers():
     """A change of h_1's weights moves the bottom level, one of g_4's moves only the top one."""
     network = ladder.Ladder((1, 1, 1, 1), (4, 4, 4, 4), 2, "map", (16, 16, 3))
     images = jax.random.uniform(jax.random.key(1), (3, 16, 16, 2))
-    params = network.init(jax.random.key(0), images)
+    params = jax.jit(network.init)(jax.random.key(0), images)
     before = network.apply(params, images, method="encode")[0]
     params["params"]["encoder"]["g4"]["bias"] += 1.0
     after = network.apply(params, images, method="encode")[0]
@@ -54,7 +54,9 @@ def test_the_bottom_level_sees_a_small_patch_only_through_shallow_layers():
 def test_padding_a_level_changes_no_other_units_parameters():
     images = jnp.zeros((3, 16, 16, 1))
     own, padded = (
-        ladder.Ladder(allocation, (4, 4, 4, 4), 2, "map", (16, 16, 3)).init(jax.random.key(0), images)["params"]
+        jax.jit(ladder.Ladder(allocation, (4, 4, 4, 4), 2, "map", (16, 16, 3)).init)(jax.random.key(0), images)[
+            "params"
+        ]
         for allocation in [(2, 1), (3, 4)]
     )
     for name, units in {"mean4": 2, "mean2": 1, "log_variance4": 2}.items():
@@ -66,6 +68,6 @@ def test_padding_a_level_changes_no_other_units_parameters():
 def test_the_log_variance_is_bounded():
     network = ladder.Ladder((2,), (4, 4, 4, 4), 2, "map", (16, 16, 3))
     images = 1e6 * jax.random.normal(jax.random.key(1), (3, 16, 16, 2))
-    _, log_variance = network.apply(network.init(jax.random.key(0), images), images, method="encode")
+    _, log_variance = network.apply(jax.jit(network.init)(jax.random.key(0), images), images, method="encode")
     low, high = ladder.LOG_VARIANCE_RANGE
     assert low <= log_variance.min() and log_variance.max() <= high
