@@ -18,4 +18,6 @@ def get_config():
     config.data.name = "shapes3d"
     config.model.allocation = (4, 2, 2, 2)
     config.model.latents = 10
+    config.train.steps = 300_000
+    config.train.learning_rate = 1e-3
     return config

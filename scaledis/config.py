@@ -33,13 +33,13 @@ class Model:
     latents: int = 0  # what the allocation must sum to; 0: anything
     parameters: int = 1_200_000  # the width of the ladder follows from it
     channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
-    injection: str = "map"  # how a level enters the decoder
+    injection: str = "vector"  # how a level enters the decoder: "vector" or "map"
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
     likelihood: str = "gaussian"
-    sigma: float = 1.0  # of the Gaussian likelihood, in units of the pixel range
+    sigma: float = 0.5  # of the Gaussian likelihood, in units of the pixel range
     estimator: str = "minibatch_weighted"  # of the aggregate posterior
     kl_warmup: float = 1500.0  # steps; the KL and its penalties weigh 1 - exp(-step / kl_warmup); 0: full weight
 
@@ -48,7 +48,7 @@ class Objective:
 class Train:
     steps: int = 300_000
     batch: int = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     schedule: str = "constant"
     gradient_clip: float = 100.0  # global norm, nats per image; 0: none
     log_every: int = 100

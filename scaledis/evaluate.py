@@ -1,5 +1,6 @@
 """Scores of trained runs: encode images by their posterior means, then every metric, per level and over all units."""
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -36,6 +37,7 @@ def evaluate(
             raise train.Stopped("Stopped between evaluations; the same command goes on from there.")
         if path.exists() and results.read_json(path)["step"] == step:
             continue
+        print(f"{name}: scoring", file=sys.stderr)
         settings = config.evaluate
         images = sampled(dataset, settings)
         codes = encoded(lambda images, state=run.method: encode(state, images), dataset, images)

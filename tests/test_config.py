@@ -54,7 +54,7 @@ def test_a_config_survives_json():
 
 
 def test_a_method_takes_its_own_defaults():
-    assert tiny.config().method.hyperparameters == {"beta": 4.0, "gamma": 3.0}
+    assert tiny.config().method.hyperparameters == {"beta": 8.0, "gamma": 3.0}
     assert tiny.config(method__name="vlae").method.hyperparameters == {}
 
 

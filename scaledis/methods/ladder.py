@@ -113,7 +113,7 @@ def _scale_aware_arrays(config: "Config") -> dict[str, np.ndarray]:
 
 scale_vlae = Recipe(
     build,
-    defaults={"beta": 4.0, "gamma": 3.0},
+    defaults={"beta": 8.0, "gamma": 3.0},
     arrays=_scale_aware_arrays,
     about="+ sum_l (beta_l - 1) TC(z_l) + gamma inter: the scale-aware ladder VAE (Liu and Han, Beyond Flat Latent).",
 )
