@@ -7,7 +7,7 @@
 
 From the paper: 64x64 RGB, allocation (4, 2, 2, 2), 1.2M parameters, a Gaussian likelihood of fixed sigma, minibatch
 weighted sampling, five seeds. The paper does not state beta, gamma, sigma, learning rate, batch, steps and warm-up:
-these are ours (README, "Settings"). Its scores there: DCI-D .92, DCI-C .80, MIG .56; VLAE .86, .72, .40.
+these are ours (README, "Objective"). Its scores there: DCI-D .92, DCI-C .80, MIG .56; VLAE .86, .72, .40.
 """
 
 from scaledis.config import default

@@ -1,6 +1,7 @@
 """The demo: the ladder VAE without and with the scale-aware penalties, on the rendered look-alike of 3DShapes.
 
-python -m scaledis.main --config=configs/quickstart.py --sweep=demo
+    python -m scaledis.main --config=configs/quickstart.py --sweep=demo              # ten minutes on two cores
+    python -m scaledis.main --config=configs/quickstart.py --sweep=demo,more_seeds --workdir=runs/quickstart-seeds
 """
 
 from scaledis.config import default
@@ -17,3 +18,8 @@ def get_config():
 def sweep_demo():
     for name in ("vlae", "scale_vlae"):
         yield {"method.name": name}
+
+
+def sweep_more_seeds():
+    for seed in (1, 2):
+        yield {"seed": seed}
