@@ -33,7 +33,7 @@ import numpy as np
 from scaledis import config, partition, population
 from scaledis.datasets import Dataset
 from scaledis.networks import ladder
-from scaledis.platform import cores, prepare
+from scaledis.platform import cores, machine, prepare
 
 ROUNDS, STEPS, WARM_UP = 5, 10, 2
 RESULT = Path(__file__).parent / "results" / "benchmark.json"
@@ -129,7 +129,8 @@ def torch_step(threads, example):
             x = x.view(-1, run.model.channels[-1], 4, 4).contiguous(memory_format=torch.channels_last)
             for depth in range(ladder.DEPTH - 1, 0, -1):
                 injected = relu(of[f"v{depth}"](relu(of[f"v{depth}_hidden"](levels[depth]))))
-                x = torch.cat([x, injected.view(len(x), -1, *x.shape[2:])], 1)
+                places = x.shape[2:] if run.model.injection == "map" else (1, 1)
+                x = torch.cat([x, injected.view(len(x), -1, *places).expand(-1, -1, *x.shape[2:])], 1)
                 x = relu(of[f"u{depth}"](x))
             return of["f0"](x)
 
@@ -146,7 +147,7 @@ def torch_step(threads, example):
         x = images.float() / 255
         mean, log_variance = twin.encode(x)
         z = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        reconstruction = 0.5 * (twin.decode(z) - x).square().sum((1, 2, 3)).mean()
+        reconstruction = 0.5 * ((twin.decode(z) - x) / run.objective.sigma).square().sum((1, 2, 3)).mean()
         kl = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
         log_q = -0.5 * (log_two_pi + log_variance + (z[:, None] - mean) ** 2 * torch.exp(-log_variance))
         log_aggregate = torch.logsumexp(log_q @ membership.T, 1)  # the constant - log B^2 has no gradient
@@ -227,7 +228,8 @@ def main():
     RESULT.parent.mkdir(exist_ok=True)
     result = {
         "date": datetime.date.today().isoformat(),
-        "machine": {"cpu": cpu_name(), "cores": models, "load_before": load},
+        "machine": machine(),
+        "load_before": load,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "batch": settings().train.batch,
@@ -235,14 +237,6 @@ def main():
         "ratio_to_torch": ratios,
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
-
-
-def cpu_name():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

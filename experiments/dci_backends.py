@@ -8,8 +8,6 @@ Writes experiments/results/dci_backends.json; about five minutes of one core.
 
 import datetime
 import json
-import os
-import platform
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis.metrics import dci
+from scaledis.platform import machine
 
 SIZES = (10, 8, 4, 15)
 UNITS, ROWS, SEED = 10, 15_000, 0
@@ -61,7 +60,7 @@ def main() -> None:
     gaps = [abs(both["lightgbm"][score] - both["sklearn"][score]) for both in results.values() for score in SCORES]
     report = {
         "date": datetime.date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "versions": {name: version(name) for name in ("numpy", "scikit-learn", "lightgbm")},
         "rows": {"train": ROWS * 2 // 3, "test": ROWS // 3},
         "code_sets": results,

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import platform
 from pathlib import Path
 
 import jax
@@ -30,6 +31,19 @@ def prepare() -> None:
 
 def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def machine() -> str:
+    """What results were made on, in words: "AMD EPYC, 2 cores"; with the accelerators, if there are any."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    parts = [(models or [platform.processor() or platform.machine()])[0], f"{cores()} cores"]
+    if jax.default_backend() != "cpu":
+        parts.append(f"{jax.device_count()} {jax.devices()[0].device_kind}")
+    return ", ".join(parts)
 
 
 def _keep_freed_memory() -> None:

@@ -1,6 +1,5 @@
 """The page that a work directory ends in: scores, which level learned what, traversals, losses, reconstructions."""
 
-import platform
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date
@@ -11,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scaledis import config as configs
-from scaledis import evaluate, population, results, train
+from scaledis import evaluate, platform, population, results, train
 from scaledis.datasets import Dataset
 from scaledis.metrics import mig
 from scaledis.report import figures, page, traversals
@@ -52,11 +51,11 @@ def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir
     base = groups[0][0].config
     backend = base.evaluate.dci_backend if "dci" in base.evaluate.metrics else None
     facts = {
-        "Data set": f"{dataset.name}, {dataset.size:,} images",
+        "Images": f"{dataset.size:,}",
         "Steps": f"{base.train.steps:,} of batch {base.train.batch}",
         "Seeds": ", ".join(map(str, sorted({member.config.seed for group in groups for member in group}))),
         "Codes": f"{base.evaluate.train_codes:,} train, {base.evaluate.test_codes:,} test, posterior means",
-        "Machine": f"{jax.device_count()} {jax.devices()[0].device_kind} ({platform.machine()}), JAX {jax.__version__}",
+        "Machine": f"{platform.machine()}; JAX {jax.__version__}",
         "Date": date.today().isoformat(),
     }
     levels = [level for run in runs for level in _levels(run, workdir)]
