@@ -46,13 +46,21 @@ class Checkpoints:
             except Exception as error:  # whatever orbax and its storage raise for a damaged file
                 reason = str(error).splitlines()[0][:200]
                 print(
-                    f"The checkpoint of step {step} in {self._directory} is damaged and left out: {reason}",
+                    f"The checkpoint of step {step} in {self._directory} cannot be read and is set aside: {reason}",
                     file=sys.stderr,
                 )
-                self._discard(step)
+                self._set_aside(step)
         return None
 
+    def _set_aside(self, step: int) -> None:
+        """Renames rather than deletes: what this version cannot read, another may."""
+        aside = self._directory / f"unreadable-{step}"
+        shutil.rmtree(aside, ignore_errors=True)
+        (self._directory / str(step)).rename(aside)
+        self._manager.reload()
+
     def _discard(self, step: int) -> None:
+        """Removes what a failed save left of a step."""
         for path in self._directory.glob(f"{step}*"):
             if path.name.split(".")[0] == str(step):
                 shutil.rmtree(path, ignore_errors=True)

@@ -103,7 +103,7 @@ def _clear_errors(*kinds: type[Exception]) -> Iterator[None]:
         sys.exit(2)
 
 
-def parse(argv: list[str]) -> list[str]:
+def _parse(argv: list[str]) -> list[str]:
     """absl's own parser, with an unknown config key as a sentence."""
     try:
         return flags.FLAGS(argv)
@@ -113,7 +113,12 @@ def parse(argv: list[str]) -> list[str]:
         sys.exit(f"scaledis: --config: unknown key {' '.join(str(error.args[0]).split())}")
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """The process from its start: settings that must come before JAX, then the flags, then `main`."""
     platform.prepare()
     logging.set_verbosity(logging.WARNING)  # orbax reports every file it opens
-    app.run(main, flags_parser=parse)
+    app.run(main, flags_parser=_parse)
+
+
+if __name__ == "__main__":
+    run()

@@ -72,6 +72,7 @@ def test_a_damaged_newest_checkpoint_is_left_out(tmp_path, uninterrupted, capsys
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     train.train(members(), 0, DATASET, workdir, never)
     assert "checkpoint of step 4" in capsys.readouterr().err
+    assert (workdir.checkpoints(0) / "unreadable-4").exists() and (workdir.checkpoints(0) / "4").exists()
     assert_same(final(workdir), uninterrupted)
 
 

@@ -7,10 +7,9 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
-from absl import app
 
 from scaledis import config as configs
-from scaledis import datasets, main, platform
+from scaledis import datasets, main
 from scaledis.datasets import Dataset
 
 SIZE = 16
@@ -58,5 +57,4 @@ def config(**overrides) -> configs.Config:
 
 if __name__ == "__main__":
     datasets.load = lambda name, directory: dataset()
-    platform.prepare()
-    app.run(main.main, flags_parser=main.parse)
+    main.run()
