@@ -9,9 +9,9 @@ import numpy as np
 
 from scaledis import config as configs
 from scaledis.report import SCORES
+from scaledis.report.traversals import DEAD
 from scaledis.results import Workdir, read_json
 
-ALIVE = 0.1  # nats of KL
 SHOWN = ("method.", "model.injection", "objective.", "train.learning_rate", "train.steps", "seed")
 
 
@@ -26,7 +26,7 @@ def rows(workdir: Workdir):
             "data set": scores["dataset"],
             **settings,
             **found,
-            "top units alive": f"{(top > ALIVE).sum()}/{len(top)}",
+            "top units alive": f"{(top >= DEAD).sum()}/{len(top)}",
         }
 
 

@@ -176,6 +176,8 @@ def _check(config: Config) -> None:
         "evaluate.train_codes": 2,
         "evaluate.test_codes": 1,
         "model.parameters": 1,
+        "evaluate.seed": 0,
+        "seed": 0,
     }.items():
         if not isinstance(flat[key], int) or flat[key] < least:
             raise ValueError(f"{key}: {flat[key]!r} must be a whole number of at least {least}.")

@@ -32,6 +32,8 @@ from tests import tiny
         ({"train__schedule": "cosin"}, "train.schedule: 'cosin'"),
         ({"train__steps": -1}, "train.steps: -1"),
         ({"train__batch": 0}, "train.batch: 0"),
+        ({"seed": -1}, "seed: -1"),
+        ({"method__beta": "x"}, "method.beta: x"),
         ({"train__learning_rate": -1.0}, "train.learning_rate: -1.0"),
         ({"train__learning_rate": float("nan")}, "train.learning_rate: nan"),
     ],

@@ -1,6 +1,7 @@
 """The command line as a user has it, on the tiny data set."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -89,8 +90,6 @@ def test_describe_prints_the_tree_with_counts():
     ],
 )
 def test_a_wrong_command_is_one_sentence(arguments, message):
-    import re
-
     done = command(*arguments)
     assert done.returncode != 0 and "Traceback" not in done.stderr
     assert re.search(message, done.stderr), done.stderr

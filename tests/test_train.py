@@ -9,6 +9,7 @@ import time
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from scaledis import sweep, train
@@ -78,8 +79,6 @@ def test_a_damaged_newest_checkpoint_is_left_out(tmp_path, uninterrupted, capsys
 
 def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_stays_good(tmp_path, uninterrupted, monkeypatch):
     workdir = Workdir(tmp_path)
-    import orbax.checkpoint as ocp
-
     save = ocp.CheckpointManager.save
 
     def full(manager, step, *args, **kwargs):

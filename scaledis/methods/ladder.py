@@ -106,8 +106,8 @@ def _scale_aware_arrays(config: "Config") -> dict[str, np.ndarray]:
     levels = beta if isinstance(beta, tuple) else (beta,) * depth
     if len(levels) != depth:
         raise ValueError(f"method.beta: {beta} has {len(levels)} values, but model.allocation has {depth} levels.")
-    if not all(np.isfinite(value) and value >= 0 for value in (*levels, gamma)):
-        raise ValueError(f"method.beta: {beta} and method.gamma: {gamma} must be finite and not negative.")
+    if not all(isinstance(value, int | float) and 0 <= value < np.inf for value in (*levels, gamma)):
+        raise ValueError(f"method.beta: {beta} and method.gamma: {gamma} must be finite numbers, not negative.")
     return {"beta": np.asarray(levels, np.float32), "gamma": np.float32(gamma)}
 
 

@@ -4,7 +4,6 @@ import base64
 import html
 import json
 import math
-import os
 import statistics
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scaledis.report.figures import DPI, Run
+from scaledis.results import write_bytes
 
 MISSING = "–"
 
@@ -156,10 +156,7 @@ def render(
 
 def write(path: str | Path, text: str) -> None:
     """Writes `text` as UTF-8 under a temporary name, then renames it: a reader never sees half a page."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_bytes(Path(path), text.encode())
 
 
 def _text(value: object) -> str:

@@ -39,8 +39,7 @@ def test_a_level_reads_its_own_depth_and_enters_one_stage_below():
     assert [ladder.depths(levels) for levels in (1, 2, 3, 4)] == [(4,), (4, 2), (4, 3, 2), (4, 3, 2, 1)]
 
 
-def test_the_bottom_level_sees_a_small_patch_only_through_shallow_layers():
-    """A change of h_1's weights moves the bottom level, one of g_4's moves only the top one."""
+def test_the_deepest_convolution_moves_the_top_level_only():
     network = ladder.Ladder((1, 1, 1, 1), (4, 4, 4, 4), 2, "map", (16, 16, 3))
     images = jax.random.uniform(jax.random.key(1), (3, 16, 16, 2))
     params = jax.jit(network.init)(jax.random.key(0), images)
