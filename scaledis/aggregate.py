@@ -6,12 +6,15 @@ All of them are one weighted sum over posteriors and differ in the weights w:
  Letters: B codes, M posteriors, K units, G groups, N images in the data set.
 """
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis import gaussian
+from scaledis import gaussian, partition
 
 BLOCK = 256
 
@@ -67,11 +70,13 @@ def minibatch_stratified(batch: int, size: int) -> np.ndarray:
     An unbiased estimate of q(z_i). It is the weight matrix of beta-TCVAE (Chen et al. 2018, appendix C.2) averaged over
     which of the other samples takes the odd weight, with the own sample on the diagonal.
     """
-    if batch < 2:
-        raise ValueError(f"train.batch: {batch} is too small for minibatch_stratified, which needs 2 samples or more.")
-    weights = np.full((batch, batch), (1 - 1 / size) / (batch - 1))
-    np.fill_diagonal(weights, 1 / size)
-    return np.log(weights).astype(np.float32)
+    return np.asarray(_stratified(batch, size, batch - 1))
+
+
+def _stratified(batch: int, size: int, others: Array) -> Array:
+    """[B, B]: the own posterior 1 / N, each of `others` posteriors an even share of the rest."""
+    share = jnp.log1p(-1.0 / size) - jnp.log(others)
+    return jnp.where(jnp.eye(batch, dtype=bool), -jnp.log(float(size)), share)
 
 
 def normalised(log_weights: np.ndarray) -> np.ndarray:
@@ -87,4 +92,66 @@ def exact(size: int) -> np.ndarray:
     return np.full((1, 1), -np.log(size), np.float32)
 
 
-ESTIMATORS = {"minibatch_weighted": minibatch_weighted, "minibatch_stratified": minibatch_stratified}
+class Estimator(NamedTuple):
+    """Log densities of the aggregate posterior in a training step, and whatever the estimator carries between steps.
+
+    init: (key, parts [P, K]) -> memory, a pytree; part of the run's state and so of its checkpoints.
+    log_density: (memory, codes, mean, log_variance, parts) -> [B, G], for the groups of partition.membership.
+    remember: (memory, codes, mean, log_variance, parts, key) -> (memory, terms); after each step. Consumes `key`.
+    """
+
+    init: Callable[[Array, Array], Any]
+    log_density: Callable[..., Array]
+    remember: Callable[..., tuple[Any, dict[str, Array]]]
+
+
+def of_batch(log_weights: np.ndarray) -> Estimator:
+    """Of the posteriors of the batch alone: nothing to remember."""
+    log_weights = normalised(log_weights)
+    return Estimator(
+        init=lambda key, parts: (),
+        log_density=lambda memory, codes, mean, log_variance, parts: log_density(
+            codes, mean, log_variance, log_weights, partition.membership(parts)
+        ),
+        remember=lambda memory, codes, mean, log_variance, parts, key: (memory, {}),
+    )
+
+
+class Bank(NamedTuple):
+    """The posteriors of the last n images, newest first, without gradient: [n, K], of which `filled` are there."""
+
+    mean: Array
+    log_variance: Array
+    filled: Array
+
+
+def memory_bank(batch: int, size: int, length: int) -> Estimator:
+    """Stratified sampling over the batch and the posteriors of the last `length` images.
+
+    The own posterior weighs 1 / N and the other B - 1 + n share the rest, so a dependence saturates at about log(B + n)
+    instead of log B. The remembered posteriors are those of slightly older parameters and carry no gradient.
+    """
+
+    def init(key, parts):
+        units = parts.shape[1]
+        return Bank(jnp.zeros((length, units)), jnp.zeros((length, units)), jnp.zeros((), jnp.int32))
+
+    def density(memory, codes, mean, log_variance, parts):
+        others = batch - 1 + memory.filled
+        live = _stratified(batch, size, others)
+        share = jnp.log1p(-1.0 / size) - jnp.log(others)
+        remembered = jnp.where(jnp.arange(length) < memory.filled, share, -jnp.inf)
+        return log_density(
+            codes,
+            jnp.concatenate([mean, memory.mean]),
+            jnp.concatenate([log_variance, memory.log_variance]),
+            jnp.concatenate([live, jnp.broadcast_to(remembered, (batch, length))], axis=1),
+            partition.membership(parts),
+        )
+
+    def remember(memory, codes, mean, log_variance, parts, key):
+        filled = jnp.minimum(memory.filled + batch, length)
+        push = lambda new, old: jnp.concatenate([new, old])[:length]  # noqa: E731
+        return Bank(push(mean, memory.mean), push(log_variance, memory.log_variance), filled), {"bank": filled}
+
+    return Estimator(init, density, remember)

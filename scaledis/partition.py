@@ -1,7 +1,8 @@
 """Which units form which groups. Every penalty of both papers is a row of weights over the groups' log densities.
 
-The groups of a ladder are, in this order: all K units, the L levels from top to bottom, the K units; G = 1 + L + K.
-A unit that is not `active` (padding, where runs of different allocation share a program) belongs to no group.
+The units are cut into P parts: the levels of a ladder, or the blocks of a granularity. `parts` is 0/1 of shape [P, K];
+a unit that is in no part (padding, where runs of different allocation share a program) is in no group at all.
+The groups are, in this order: all units, the P parts, the K units; G = 1 + P + K.
 """
 
 from collections.abc import Sequence
@@ -18,35 +19,49 @@ def level_of_unit(allocation: Sequence[int]) -> np.ndarray:
     return np.repeat(np.arange(len(allocation)), allocation)
 
 
-def units_of_level(allocation: Sequence[int]) -> np.ndarray:
-    """0/1 membership of units in levels: [L, K]."""
+def unit_keys(allocation: Sequence[int]) -> np.ndarray:
+    """A number for every unit, int [K], from its level and its place there: padding another level does not change it.
+
+    Whatever is random for each unit is drawn from a key that is folded with it.
+    """
+    return np.asarray([level << 16 | place for level, units in enumerate(allocation) for place in range(units)])
+
+
+def levels(allocation: Sequence[int]) -> np.ndarray:
+    """The parts of a ladder, top to bottom: [L, K]."""
     return (np.arange(len(allocation))[:, None] == level_of_unit(allocation)).astype(np.float32)
 
 
-def membership(allocation: Sequence[int]) -> np.ndarray:
+def blocks(units: int, size: Array) -> Array:
+    """The parts of granularity: contiguous blocks of `size` units, the last one what is left. [K, K].
+
+    There are as many rows as units, so that every size has one shape; the rows of no block are zero.
+    """
+    return (jnp.arange(units)[:, None] == jnp.arange(units) // size).astype(jnp.float32)
+
+
+def membership(parts: Array) -> Array:
     """0/1 membership of units in groups: [G, K]."""
-    levels = units_of_level(allocation)
-    units = levels.shape[1]
-    return np.concatenate([np.ones((1, units), np.float32), levels, np.eye(units, dtype=np.float32)])
+    in_use = parts.sum(0)
+    return jnp.concatenate([in_use[None], parts, jnp.diag(in_use)])
 
 
 class Contrasts(NamedTuple):
     """Rows of weights that turn log densities of groups [..., G] into dependences in nats.
 
-    intra: [L, G]; log q(z_l) - sum_j log q(z_lj), whose mean is TC(q(z_l)) (Beyond Flat Latent, Eq. 9).
-    inter: [G]; log q(z_1:L) - sum_l log q(z_l), whose mean is the inter-level dependence (Eq. 11).
+    intra: [P, G]; log q(z_p) - sum_j log q(z_pj), whose mean is TC(q(z_p)) (Beyond Flat Latent, Eq. 9).
+    inter: [G]; log q(z) - sum_p log q(z_p), whose mean is the dependence between the parts (Eq. 11).
     """
 
     intra: Array
     inter: Array
 
 
-def contrasts(allocation: Sequence[int], active: Array) -> Contrasts:
-    """The contrasts of a ladder; `active` is 0/1 of shape [K]. Their sum is the total correlation of all units."""
-    levels = units_of_level(allocation)
-    depth, units = levels.shape
-    present = (levels @ active > 0).astype(levels.dtype)
-    intra = jnp.concatenate([jnp.zeros((depth, 1)), jnp.diag(present), -levels * active], axis=1)
+def contrasts(parts: Array) -> Contrasts:
+    """The contrasts of a partition. Their sum is the total correlation of all units."""
+    count, units = parts.shape
+    present = jnp.any(parts > 0, axis=1).astype(jnp.float32)
+    intra = jnp.concatenate([jnp.zeros((count, 1)), jnp.diag(present), -jnp.asarray(parts)], axis=1)
     inter = jnp.concatenate([jnp.ones(1), -present, jnp.zeros(units)])
     return Contrasts(intra, inter)
 
@@ -57,11 +72,3 @@ def combine(values: Array, rows: Array) -> Array:
     In full precision: log densities are large and nearly cancel, which a reduced-precision product would not survive.
     """
     return jnp.matmul(values, rows.T, precision=jax.lax.Precision.HIGHEST)
-
-
-def scale_aware(rows: Contrasts, beta: Array, gamma: Array) -> Array:
-    """sum_l (beta_l - 1) intra_l + gamma inter: [G], the penalty that the scale-aware VLAE adds to reconstruction + KL.
-
-    The -1 is the total correlation that the KL already holds, so beta_l is the final weight, as in Eq. 10 and 13.
-    """
-    return (beta - 1.0) @ rows.intra + gamma * rows.inter

@@ -30,17 +30,17 @@ def test_kl_to_the_standard_normal_by_quadrature():
         assert float(gaussian.kl_to_standard(mean, log_variance)) == pytest.approx(truth, abs=1e-5)
 
 
-@pytest.mark.parametrize("estimator", aggregate.ESTIMATORS)
-def test_mutual_information_total_correlation_and_dimension_wise_kl_make_up_the_kl_of_every_sample(estimator):
-    allocation = (3, 2, 1)
+WEIGHTS = {"weighted": aggregate.minibatch_weighted, "stratified": aggregate.minibatch_stratified}
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+def test_mutual_information_total_correlation_and_dimension_wise_kl_make_up_the_kl_of_every_sample(weights):
     codes, mean, log_variance = posteriors(9, 6)
-    levels = partition.units_of_level(allocation)
-    log_weights = aggregate.ESTIMATORS[estimator](9, 1000)
-    log_q = aggregate.log_density(codes, mean, log_variance, log_weights, partition.membership(allocation))
-    rows = partition.contrasts(allocation, np.ones(6))
-    parts = objective.decompose(codes, mean, log_variance, log_q, rows, levels)
+    parts = partition.levels((3, 2, 1))
+    log_q = aggregate.log_density(codes, mean, log_variance, WEIGHTS[weights](9, 1000), partition.membership(parts))
+    split = objective.decompose(codes, mean, log_variance, log_q, parts)
     log_ratio = norm.logpdf(codes, mean, np.exp(0.5 * log_variance)) - norm.logpdf(codes)
-    whole = parts.mutual_information + parts.total_correlation + parts.dimension_wise
-    np.testing.assert_allclose(whole, log_ratio @ levels.T, atol=2e-4)
-    total = log_q[:, 0] - log_q[:, 1 + len(allocation) :].sum(1)
-    np.testing.assert_allclose(parts.total_correlation.sum(1) + parts.inter, total, atol=2e-4)
+    whole = split.mutual_information + split.total_correlation + split.dimension_wise
+    np.testing.assert_allclose(whole, log_ratio @ parts.T, atol=2e-4)
+    total = log_q[:, 0] - log_q[:, 4:].sum(1)
+    np.testing.assert_allclose(split.total_correlation.sum(1) + split.inter, total, atol=2e-4)

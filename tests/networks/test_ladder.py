@@ -3,13 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scaledis.config import Model
 from scaledis.networks import ladder
 
 TABLE_2 = [(4, 6), (5, 5), (6, 4), (2, 4, 4), (3, 3, 4), (4, 4, 2), (4, 3, 2, 1), (4, 2, 2, 2), (3, 3, 2, 2)]
 
 
 def paper(allocation, injection="map"):
-    return ladder.of_capacity(1_200_000, allocation, (32, 32, 64, 64), injection, (64, 64, 3))
+    return ladder.of_model(Model(allocation, parameters=1_200_000, injection=injection), (64, 64, 3))
 
 
 @pytest.mark.parametrize("injection", ladder.INJECTIONS)
@@ -20,8 +21,14 @@ def test_every_allocation_has_the_capacity_of_the_paper(allocation, injection):
 
 
 def test_too_small_a_capacity_is_an_error():
-    with pytest.raises(ValueError, match="model.parameters: 1000 .* smallest ladder has"):
-        ladder.of_capacity(1000, (4, 2, 2, 2), (32, 32, 64, 64), "map", (64, 64, 3))
+    with pytest.raises(ValueError, match="model.parameters: 1000 .* smallest network has"):
+        ladder.of_model(Model((4, 2, 2, 2), parameters=1000), (64, 64, 3))
+
+
+def test_the_networks_of_the_papers():
+    flat, own = ladder.of_model(Model((10,)), (64, 64, 3)), ladder.of_model(Model((4, 2, 2, 2)), (64, 64, 3))
+    assert ladder.parameter_count(flat) == 766_295
+    assert ladder.parameter_count(own) == pytest.approx(1_200_000, rel=0.01)
 
 
 @pytest.mark.parametrize("injection", ladder.INJECTIONS)

@@ -1,0 +1,71 @@
+"""The layers of every network here. Feature maps are [C, H, W, N] and vectors [F, N], the batch innermost."""
+
+import functools
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.networks import conv
+
+hidden = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
+
+
+def each_unit(axis: int, scale: float, unit_keys: Sequence[int] | None = None):
+    """Initialiser that draws every unit from a key of its own, so that padding a level changes no other unit.
+
+    `unit_keys` (partition.unit_keys) where the layer sees all levels; a layer of one level counts its units.
+    """
+
+    def init(key, shape, dtype=jnp.float32):
+        keys = jax.vmap(functools.partial(jax.random.fold_in, key))(
+            jnp.arange(shape[axis]) if unit_keys is None else jnp.asarray(unit_keys)
+        )
+        return scale * jax.vmap(lambda key: jax.random.normal(key, (shape[1 - axis],), dtype), out_axes=axis)(keys)
+
+    return init
+
+
+of_units = each_unit(0, 1.0)  # of a layer that reads latent units
+
+
+class Dense(nn.Module):
+    """[I, N] -> [features, N]."""
+
+    features: int
+    kernel_init: nn.initializers.Initializer = hidden
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param("kernel", self.kernel_init, (x.shape[0], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return kernel.T @ x + bias[:, None]
+
+
+class Down(nn.Module):
+    """[I, H, W, N] -> [features, H/2, W/2, N]: 4x4 convolution of stride 2."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        kernel = self.param("kernel", hidden, (4, 4, x.shape[0], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return conv.down(x, kernel) + bias[:, None, None, None]
+
+
+class Up(nn.Module):
+    """[I, H, W, N] -> [features, 2H, 2W, N]: transposed 4x4 convolution of stride 2 (each output sees 2x2 inputs)."""
+
+    features: int
+    gain: float = 2.0
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        init = nn.initializers.normal(math.sqrt(self.gain / (4 * x.shape[0])))
+        kernel = self.param("kernel", init, (4, 4, x.shape[0], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return conv.up(x, kernel) + bias[:, None, None, None]
