@@ -4,12 +4,13 @@ python -m tests.tiny --config=tests/tiny_config.py --workdir=...
 """
 
 import functools
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
 from scaledis import config as configs
-from scaledis import datasets, main
+from scaledis import datasets, main, methods
 from scaledis.datasets import Dataset
 
 SIZE = 16
@@ -29,13 +30,28 @@ def dataset() -> Dataset:
     )
 
 
+@functools.cache
+def rendered() -> Dataset:
+    """128 images of `rendered` at 16x16: 2 floors, 2 walls, 4 object hues, 4 shapes, 2 orientations, one scale."""
+    with np.load(Path(__file__).with_name("rendered_16.npz"), allow_pickle=False) as file:
+        images = file["images"]
+    sizes = {"floor_hue": 2, "wall_hue": 2, "object_hue": 4, "shape": 4, "orientation": 2}
+    values = tuple(np.arange(float(size)) for size in sizes.values())
+    return Dataset("tiny_rendered", tuple(sizes), values, (SIZE, SIZE, 3), jnp.asarray(images), lambda s, i: s[i])
+
+
 def plain(**overrides) -> dict:
     """The tiny config as a nested dict; `overrides` by key with `__` for the dot: train__steps=3."""
     config = configs.default()
+    recipe = methods.recipes().get(overrides.get("method__name", "scale_vlae"))
+    flat = recipe and recipe.flat
     settings = {
-        "model.allocation": (2, 1),
+        **({"model.latents": 3} if flat else {"model.allocation": (2, 1)}),
         "model.channels": (4, 4, 4, 4),
         "model.parameters": 6000,
+        "objective.bank": 24,
+        "discriminator.features": 16,
+        "discriminator.layers": 2,
         "train.steps": 6,
         "train.batch": 8,
         "train.log_every": 2,

@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -44,22 +46,84 @@ class Method(NamedTuple):
     decode: Callable[[Any, Array], Array]
 
 
+class Hyperparameter(NamedTuple):
+    """A key of `config.method`.
+
+    default: its value where the config has none.
+    about: what it weighs or counts, one line.
+    lowest, highest: the range of a number, both ends included.
+    choices: of a name.
+    per_level: whether a tuple of one number per level will do as well; the array is then always [L].
+    static: whether it shapes the program, so that runs that differ in it cannot train together.
+    """
+
+    default: Any
+    about: str
+    lowest: float = 0.0
+    highest: float = math.inf
+    choices: tuple[str, ...] = ()
+    per_level: bool = False
+    static: bool = False
+
+    def check(self, key: str, value: Any, levels: int) -> None:
+        """Raises ValueError for a value that it cannot have."""
+        if self.choices:
+            choices.choose(key, value, dict.fromkeys(self.choices))
+            return
+        values = value if isinstance(value, tuple) else (value,)
+        if isinstance(value, tuple) and not self.per_level:
+            raise ValueError(f"{key}: {value} must be one number.")
+        if isinstance(value, tuple) and len(value) != levels:
+            raise ValueError(f"{key}: {value} has {len(value)} values, but model.allocation has {levels} levels.")
+        for each in values:
+            number = isinstance(each, int | float) and not isinstance(each, bool)
+            if not number or not math.isfinite(each) or not self.lowest <= each <= self.highest:
+                upper = "" if math.isinf(self.highest) else f" and at most {self.highest:g}"
+                raise ValueError(f"{key}: {value} must be a finite number of at least {self.lowest:g}{upper}.")
+
+
+def no_more(config: "Config") -> dict[str, np.ndarray]:
+    """The `arrays` of a method whose hyperparameters need no translation."""
+    del config
+    return {}
+
+
 @dataclasses.dataclass(frozen=True)
 class Recipe:
     """How a method is made from a config.
 
     Attributes:
       build: (config, dataset) -> Method, the program. Recipes with the same `build` can share a population.
-      defaults: the method's hyperparameters, the keys of `config.method`.
-      arrays: config -> {name: array}, the hyperparameters as `init` takes them; they may differ between the runs of a
-        population. Raises ValueError for values that the method cannot have.
-      about: one line: what it adds to reconstruction + KL, and its paper.
+      objective: the function that holds the method's own terms; its docstring is the equation, in the order of its
+        code, and the paper. `--describe` prints it.
+      about: one line: what it adds to reconstruction + KL.
+      hyperparameters: the keys of `config.method`.
+      flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
+      arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
+        them. Raises ValueError for values that do not go together.
     """
 
     build: Callable[["Config", "Dataset"], Method]
-    defaults: Mapping[str, Any]
-    arrays: Callable[["Config"], dict[str, np.ndarray]]
+    objective: Callable
     about: str
+    hyperparameters: Mapping[str, Hyperparameter] = dataclasses.field(default_factory=dict)
+    flat: bool = True
+    arrays: Callable[["Config"], dict[str, np.ndarray]] = no_more
+
+    @property
+    def equation(self) -> str:
+        return inspect.cleandoc(self.objective.__doc__)
+
+    def checked_arrays(self, config: "Config") -> dict[str, np.ndarray]:
+        """All arrays of a run's hyperparameters. Raises ValueError that names the key, the value and what it can be."""
+        given, levels = config.method.hyperparameters, len(config.model.allocation)
+        found = {}
+        for name, hyperparameter in self.hyperparameters.items():
+            hyperparameter.check(f"method.{name}", given[name], levels)
+            if not hyperparameter.static and not hyperparameter.choices:
+                shape = (levels,) if hyperparameter.per_level else ()
+                found[name] = np.broadcast_to(np.asarray(given[name], np.float32), shape).copy()
+        return found | self.arrays(config)
 
 
 @functools.cache

@@ -1,0 +1,74 @@
+"""What holds for every method: it learns, its run goes on bit for bit after a stop, and is the run that it is alone."""
+
+import jax
+import numpy as np
+import pytest
+
+from scaledis import methods, population
+from scaledis.checkpoint import Checkpoints
+from tests import tiny
+
+DATASET = tiny.rendered()
+QUICK = {"dava": {"method__capacity_step": 0.003}}  # 300 steps must do for its capacity
+
+
+def configs(name, **overrides):
+    settings = {"objective__kl_warmup": 100.0, "train__steps": 300, **QUICK.get(name, {}), **overrides}
+    return [tiny.config(method__name=name, seed=seed, **settings) for seed in (0, 1)]
+
+
+def program(configs):
+    return population.program(configs, DATASET, population.build(configs, DATASET))
+
+
+def check_codes_and_images(configs, runs):
+    """Codes are as long as the allocation and in its order, and decoded images are images."""
+    method = population.build(configs, DATASET)
+    images = DATASET.images(np.arange(8))
+    codes = method.encode(population.member(runs, 0).method, images)
+    decoded = method.decode(population.member(runs, 0).method, codes.mean)
+    assert codes.mean.shape == codes.log_variance.shape == (8, 3)
+    np.testing.assert_array_equal(
+        codes.levels, np.repeat(range(len(configs[0].model.allocation)), configs[0].model.allocation)
+    )
+    assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
+
+
+@pytest.mark.parametrize("name", methods.recipes())
+def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
+    pair = program(configs(name))
+    runs, first = pair.advance(pair.init(), 10)
+    runs, _ = pair.advance(runs, 130)
+    Checkpoints(tmp_path, 1).save(140, runs)
+    runs, _ = pair.advance(runs, 110)
+    whole, last = pair.advance(runs, 50)
+    assert all(np.isfinite(value).all() for value in last.values())
+    assert (last["loss_nats"] < first["loss_nats"] - 10).all()
+    assert (last["reconstruction_nats"] < first["reconstruction_nats"] - 10).all()
+
+    step, runs = Checkpoints(tmp_path, 1).restore(pair.shapes)
+    resumed, _ = pair.advance(runs, 300 - step)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+        np.testing.assert_array_equal(a, b)
+    check_codes_and_images(configs(name), resumed)
+
+
+@pytest.mark.parametrize("name", methods.recipes())
+def test_a_member_of_a_pair_is_the_run_that_it_is_alone(name):
+    pair = configs(name)
+    together, alone = program(pair), program(pair[1:])
+    runs, terms = together.advance(together.init(), 3)
+    own, own_terms = alone.advance(alone.init(), 3)
+    for key in terms:
+        np.testing.assert_allclose(terms[key][1], own_terms[key][0], rtol=2e-3, atol=2e-3, err_msg=key)
+    for a, b in zip(jax.tree.leaves(runs), jax.tree.leaves(own), strict=True):
+        np.testing.assert_allclose(a[1], b[0], rtol=2e-3, atol=2e-4)
+
+
+@pytest.mark.parametrize(("name", "likelihood"), [("beta_vae", "bernoulli"), ("nvae", "gaussian_learned")])
+def test_every_likelihood_goes_with_every_kind_of_method(name, likelihood):
+    alone = program(configs(name, objective__likelihood=likelihood)[:1])
+    runs, first = alone.advance(alone.init(), 5)
+    _, last = alone.advance(runs, 60)
+    assert last["reconstruction_nats"][0] < first["reconstruction_nats"][0] - 5
+    assert (last["sigma"][0] != 0.5) == (likelihood == "gaussian_learned")

@@ -1,0 +1,38 @@
+import numpy as np
+import optax
+import pytest
+
+from scaledis import optimiser
+
+
+@pytest.mark.parametrize(
+    ("spec", "factors"),
+    [
+        ("constant", [1, 1, 1]),
+        ("linear", [1, 0.5, 0]),
+        ("cosine", [1, 0.5, 0]),
+        ("warmup", [0, 0.5, 1]),
+        ("warmup:50", [0, 1, 1]),
+        ("linear:50", [1, 0, 0]),
+    ],
+)
+def test_schedules_are_factors_over_the_steps(spec, factors):
+    schedule = optimiser.schedule("schedule.beta", spec, 100)
+    np.testing.assert_allclose([schedule(step) for step in (0, 50, 100)], factors, atol=1e-6)
+
+
+def test_warmup_cosine_is_optax_own():
+    ours = optimiser.schedule("schedule.learning_rate", "warmup_cosine", 100)
+    theirs = optax.warmup_cosine_decay_schedule(0, 1, 5, 100)
+    assert [float(ours(step)) for step in range(0, 101, 10)] == [float(theirs(step)) for step in range(0, 101, 10)]
+
+
+@pytest.mark.parametrize("spec", ["warm", "warmup:0", "warmup:x", "cosine:1.5"])
+def test_what_is_no_schedule_is_an_error_that_names_the_key(spec):
+    with pytest.raises(ValueError, match="schedule.beta: "):
+        optimiser.schedule("schedule.beta", spec, 100)
+
+
+def test_only_what_has_a_schedule_is_driven():
+    schedules = {"beta": optimiser.schedule("schedule.beta", "warmup", 10)}
+    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 5) == {"beta": 2.0, "gamma": 3.0}
