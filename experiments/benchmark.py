@@ -27,7 +27,6 @@ from pathlib import Path
 from unittest import mock
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from scaledis import config, partition, population
@@ -70,7 +69,7 @@ def our_step(runs):
 def example():
     """Of ours, as numpy, for the twin to reproduce: parameters, images, mean, log_variance, output for codes = mean."""
     model, images = settings().model, fixed_images().source
-    network = ladder.of_capacity(model.parameters, model.allocation, model.channels, model.injection, (64, 64, 3))
+    network = ladder.of_model(model, (64, 64, 3))
     pixels = images.transpose(3, 1, 2, 0) / np.float32(255)
 
     @jax.jit
@@ -137,10 +136,10 @@ def torch_step(threads, example):
     twin = Twin().to(memory_format=torch.channels_last)
     adam = torch.optim.Adam(twin.parameters(), run.train.learning_rate, fused=True)
     images = torch.tensor(images).permute(0, 3, 1, 2)  # channels_last
-    membership = torch.tensor(partition.membership(allocation))
-    rows = partition.contrasts(allocation, jnp.ones(sum(allocation)))
-    beta = jnp.full(len(allocation), hyperparameters["beta"])
-    penalty_row = torch.tensor(np.asarray(partition.scale_aware(rows, beta, hyperparameters["gamma"])))
+    parts = partition.levels(allocation)
+    membership, rows = torch.tensor(np.array(partition.membership(parts))), partition.contrasts(parts)
+    penalty_row = (hyperparameters["beta"] - 1) * rows.intra.sum(0) + hyperparameters["gamma"] * rows.inter
+    penalty_row = torch.tensor(np.array(penalty_row))
     log_two_pi = float(np.log(2 * np.pi))
 
     def loss(step):

@@ -9,10 +9,12 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from scaledis import aggregate, choices, datasets, methods, metrics, objective
+from scaledis import choices, datasets, density_ratio, estimators, methods, metrics, objective, optimiser
 from scaledis.metrics import dci
 from scaledis.networks import ladder
-from scaledis.optimiser import SCHEDULES
+
+LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
+FLAT = 10  # units of a flat method
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,14 +26,14 @@ class Data:
 @dataclasses.dataclass(frozen=True)
 class Method:
     name: str = "scale_vlae"
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the method; see --describe
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the method: --describe=<method>
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    allocation: tuple[int, ...] = (4, 2, 2, 2)  # latent units per level, top to bottom
-    latents: int = 0  # what the allocation must sum to; 0: anything
-    parameters: int = 1_200_000  # the width of the ladder follows from it
+    allocation: tuple[int, ...] = ()  # latent units per level, top to bottom; (): the method's own
+    latents: int = 0  # units in all; 0: 10 for a flat method, what the allocation sums to for a ladder
+    parameters: int = 0  # the width of the network follows from it; 0: that of the papers, 766,295 flat, 1.2M ladder
     channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
     injection: str = "vector"  # how a level enters the decoder: "vector" or "map"
 
@@ -39,9 +41,29 @@ class Model:
 @dataclasses.dataclass(frozen=True)
 class Objective:
     likelihood: str = "gaussian"
-    sigma: float = 0.5  # of the Gaussian likelihood, in units of the pixel range
+    sigma: float = 0.5  # of the Gaussian likelihood, in units of the pixel range; where gaussian_learned starts
     estimator: str = "minibatch_weighted"  # of the aggregate posterior
+    bank: int = 4096  # posteriors that the estimator memory_bank remembers
     kl_warmup: float = 1500.0  # steps; the KL and its penalties weigh 1 - exp(-step / kl_warmup); 0: full weight
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Factors in [0, 1] over the steps (optimiser.schedule): "cosine", "warmup:5000", "linear"."""
+
+    learning_rate: str = "constant"
+    beta: str = "constant"
+    gamma: str = "constant"
+    capacity: str = "warmup:100000"
+
+
+@dataclasses.dataclass(frozen=True)
+class Discriminator:
+    """Of the methods and estimators that have one; of images, only the learning rate."""
+
+    features: int = 1000
+    layers: int = 6
+    learning_rate: float = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +71,6 @@ class Train:
     steps: int = 300_000
     batch: int = 64
     learning_rate: float = 2e-3
-    schedule: str = "constant"
     gradient_clip: float = 100.0  # global norm, nats per image; 0: none
     log_every: int = 100
     checkpoint_every: int = 5000
@@ -74,6 +95,8 @@ class Config:
     method: Method = Method()
     model: Model = Model()
     objective: Objective = Objective()
+    schedule: Schedule = Schedule()
+    discriminator: Discriminator = Discriminator()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
     seed: int = 0
@@ -87,7 +110,7 @@ def default() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict(dataclasses.asdict(Config()))
     del config.method.hyperparameters
     for recipe in methods.recipes().values():
-        for name in recipe.defaults:
+        for name in recipe.hyperparameters:
             config.method[name] = config_dict.placeholder(object)
     return config
 
@@ -101,16 +124,33 @@ def freeze(config: Mapping[str, Any]) -> Config:
         key: tuple(value) if isinstance(value, list) else value for key, value in method.items() if value is not None
     }
     for key in given:
-        if key not in recipe.defaults:
-            raise choices.unknown(f"method ({name})", key, recipe.defaults)
-    sections = {"method": Method(name, {**recipe.defaults, **given})}
+        if key not in recipe.hyperparameters:
+            raise choices.unknown(f"method ({name})", key, recipe.hyperparameters)
+    defaults = {key: hyperparameter.default for key, hyperparameter in recipe.hyperparameters.items()}
+    sections = {"method": Method(name, {**defaults, **given})}
     for field in dataclasses.fields(Config):
         if dataclasses.is_dataclass(field.type) and field.name not in sections:
             sections[field.name] = _section(field.name, field.type, config[field.name])
+    sections["model"] = _allocated(sections["model"], name, recipe.flat)
     frozen = Config(**sections, seed=config["seed"])
     _check(frozen)
-    recipe.arrays(frozen)  # the method's own checks
+    arrays = recipe.checked_arrays(frozen)  # the method's own checks
+    for key, spec in dataclasses.asdict(frozen.schedule).items():
+        if spec != getattr(Schedule, key) and key not in {*arrays, "learning_rate"}:
+            raise ValueError(f"schedule.{key}: {spec!r} has nothing to drive; {name} has no {key}.")
     return frozen
+
+
+def _allocated(model: Model, method: str, flat: bool) -> Model:
+    """The model with its allocation filled in: one level for a flat method, a ladder's for the others."""
+    if not flat:
+        return dataclasses.replace(model, allocation=model.allocation or LADDER)
+    own = (model.latents or FLAT,)
+    if len(model.allocation) > 1:
+        raise ValueError(
+            f"model.allocation: {model.allocation} is for a ladder, and {method} is flat; set model.latents instead."
+        )
+    return dataclasses.replace(model, allocation=model.allocation or own)
 
 
 def thaw(config: Config) -> dict[str, Any]:
@@ -158,8 +198,7 @@ def _check(config: Config) -> None:
         ("data.name", config.data.name, datasets.names()),
         ("model.injection", model.injection, ladder.INJECTIONS),
         ("objective.likelihood", config.objective.likelihood, objective.LIKELIHOODS),
-        ("objective.estimator", config.objective.estimator, aggregate.ESTIMATORS),
-        ("train.schedule", train.schedule, SCHEDULES),
+        ("objective.estimator", config.objective.estimator, estimators.ESTIMATORS),
         ("evaluate.dci_backend", config.evaluate.dci_backend, dci.BACKENDS),
         *(("evaluate.metrics", metric, metrics.names()) for metric in config.evaluate.metrics),
     ]:
@@ -175,15 +214,22 @@ def _check(config: Config) -> None:
         "train.parallel": 0,
         "evaluate.train_codes": 2,
         "evaluate.test_codes": 1,
-        "model.parameters": 1,
+        "model.parameters": 0,
+        "objective.bank": 1,
+        "discriminator.features": 1,
+        "discriminator.layers": 1,
         "evaluate.seed": 0,
         "seed": 0,
     }.items():
         if not isinstance(flat[key], int) or flat[key] < least:
             raise ValueError(f"{key}: {flat[key]!r} must be a whole number of at least {least}.")
-    for key, lowest in {"train.learning_rate": 0, "objective.sigma": 0}.items():
+    for key, lowest in {"train.learning_rate": 0, "discriminator.learning_rate": 0, "objective.sigma": 0}.items():
         if not lowest < flat[key] < math.inf:
             raise ValueError(f"{key}: {flat[key]!r} must be a finite number above {lowest}.")
     for key in ("objective.kl_warmup", "train.gradient_clip"):
         if not 0 <= flat[key] < math.inf:
             raise ValueError(f"{key}: {flat[key]!r} must be a finite number of at least 0.")
+    if config.objective.estimator == "density_ratio":
+        density_ratio.check_batch(train.batch)
+    for key, spec in dataclasses.asdict(config.schedule).items():
+        optimiser.schedule(f"schedule.{key}", spec, train.steps)

@@ -1,24 +1,81 @@
-"""What a config builds, in words."""
+"""What there is to choose from, and what a config builds, in words."""
 
+import importlib
+import inspect
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 
-from scaledis import population
+from scaledis import choices, datasets, estimators, methods, metrics, population, sweep
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 
+NETWORK = "network"
+
+
+def everything(namespace: Mapping[str, Any]) -> str:
+    """All methods, data sets, metrics, estimators and sweeps by name, one line each.
+
+    `namespace` is that of a config file, whose sweeps are listed too.
+    """
+    kinds = {
+        "Methods (--config.method.name)": {name: recipe.about for name, recipe in methods.recipes().items()},
+        "Data sets (--config.data.name)": {name: _summary(_module("datasets", name)) for name in datasets.names()},
+        "Metrics (--config.evaluate.metrics)": {name: _summary(_module("metrics", name)) for name in metrics.names()},
+        "Estimators (--config.objective.estimator)": {
+            name: _summary(make) for name, make in estimators.ESTIMATORS.items()
+        },
+        "Sweeps (--sweep)": {name: _summary(make) for name, make in sweep.available(namespace).items()},
+    }
+    lines = []
+    for title, found in kinds.items():
+        lines += [title, *(f"  {name:<22}{about}" for name, about in sorted(found.items())), ""]
+    return "\n".join([*lines, "--describe=<method> prints a method's equation and hyperparameters."])
+
+
+def _module(package: str, name: str):
+    return importlib.import_module(f"scaledis.{package}.{name}")
+
+
+def _summary(described: Any) -> str:
+    return (inspect.getdoc(described) or "").partition("\n")[0]
+
+
+def method(name: str) -> str:
+    """A method's equation, paper and hyperparameters. Raises ValueError for an unknown method."""
+    recipe = choices.choose("--describe", name, {**methods.recipes(), NETWORK: None})
+    network = "flat: model.latents units in one level" if recipe.flat else "a ladder: model.allocation units per level"
+    lines = [f"{name}: {recipe.about}", "", recipe.equation, "", f"Network: {network}.", ""]
+    lines += ["Hyperparameters:" if recipe.hyperparameters else "No hyperparameters of its own."]
+    for key, parameter in recipe.hyperparameters.items():
+        lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")
+    return "\n".join(lines)
+
+
+def _range(parameter: methods.Hyperparameter) -> str:
+    if parameter.choices:
+        return " or ".join(parameter.choices)
+    upper = "" if math.isinf(parameter.highest) else f" to {parameter.highest:g}"
+    per_level = ", or one for each level" if parameter.per_level else ""
+    return f"{parameter.lowest:g}{upper or ' or more'}{per_level}"
+
 
 def tree(config: Config, dataset: Dataset) -> str:
-    """The parameters of a run as an indented tree, with shapes and counts; nothing is computed."""
-    method = population.build([config], dataset)
+    """The parameters of a run as an indented tree with shapes and counts, those of discriminators apart."""
+    built = population.build([config], dataset)
     hyperparameters = population.hyperparameters(config, config.model.allocation)
-    params = jax.eval_shape(method.init, jax.random.key(0), hyperparameters).params
+    state = jax.eval_shape(built.init, jax.random.key(0), hyperparameters)
     title = f"{config.method.name} {config.model.allocation} on {dataset.name}"
-    return "\n".join([f"{title}: {_count(params):,} parameters", *_lines(params, "  ")])
+    lines = [f"{title}: {count(state.params):,} parameters", *_lines(state.params, "  ")]
+    adversary = getattr(state.memory, "adversary", state.memory)
+    if hasattr(adversary, "params"):
+        lines += [f"discriminator: {count(adversary.params):,} parameters", *_lines(adversary.params["params"], "  ")]
+    return "\n".join(lines)
 
 
-def _count(params) -> int:
+def count(params) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
@@ -26,6 +83,6 @@ def _lines(params, indent: str) -> list[str]:
     lines = []
     for name, child in params.items():
         shape = "" if isinstance(child, dict) else " x ".join(map(str, child.shape))
-        lines.append(f"{indent + name:<32}{_count(child):>12,}  {shape}".rstrip())
+        lines.append(f"{indent + name:<32}{count(child):>12,}  {shape}".rstrip())
         lines += _lines(child, indent + "  ") if isinstance(child, dict) else []
     return lines

@@ -77,14 +77,17 @@ def encoded(encode: Callable[[np.ndarray], Codes], dataset: Dataset, index: np.n
 
 
 def score(codes: Codes, factors: np.ndarray, config: Config) -> dict[str, Any]:
-    """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom)."""
+    """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
+
+    A flat model has "all" alone.
+    """
     settings = config.evaluate
     share = settings.train_codes / (settings.train_codes + settings.test_codes)
     options = {"dci": {"backend": settings.dci_backend, "train_fraction": share}}
     options = {name: option for name, option in options.items() if name in settings.metrics}
     depth = len(config.model.allocation)
     groups = {"all": np.ones(codes.levels.shape, bool)}
-    groups |= {f"level{depth - level}": codes.levels == level for level in range(depth)}
+    groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
     return {
         name: metrics.compute(settings.metrics, codes.mean[:, units], factors, settings.seed, options)
         for name, units in groups.items()

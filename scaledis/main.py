@@ -27,7 +27,12 @@ SWEEP = flags.DEFINE_list(
     "sweep", [], "Sweeps of the config file or shared ones, such as seeds; several: their product."
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
-DESCRIBE = flags.DEFINE_bool("describe", False, "Print the network's tree with parameter counts and stop.")
+LIST = flags.DEFINE_bool("list", False, "Print all methods, data sets, metrics, estimators and sweeps, and stop.")
+DESCRIBE = flags.DEFINE_string(
+    "describe",
+    None,
+    "A method: print its equation and hyperparameters, and stop. `network`: the tree that the config builds.",
+)
 
 STAGE_OF = {"train": train.train, "evaluate": evaluate.evaluate}
 
@@ -38,10 +43,16 @@ def main(argv: list[str]) -> None:
             raise ValueError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
         for stage in STAGES.value:
             choices.choose("--stages", stage, dict.fromkeys([*STAGE_OF, "report"]))
+        if LIST.value:
+            print(describe.everything(runpy.run_path(str(_config_file())) if CONFIG.value else {}))
+            return
+        if DESCRIBE.value not in (None, describe.NETWORK):
+            print(describe.method(DESCRIBE.value))
+            return
         workdir = _workdir()
         base, members = _experiment(workdir)
         dataset = data.load(members[0].config.data.name, members[0].config.data.directory)
-        if DESCRIBE.value:
+        if DESCRIBE.value == describe.NETWORK:
             print(describe.tree(members[0].config, dataset))
             return
     with _clear_errors(ValueError, OSError), workdir.locked():

@@ -56,10 +56,12 @@ def shared(config: Config) -> Config:
     """What the runs of one population have in common: the config without what each run carries as an array."""
     recipe = methods.recipes()[config.method.name]
     twins = sorted(name for name, other in methods.recipes().items() if other.build is recipe.build)
+    given = config.method.hyperparameters
+    static = {key: given[key] for key, hyperparameter in recipe.hyperparameters.items() if hyperparameter.static}
     return dataclasses.replace(
         config,
         seed=0,
-        method=dataclasses.replace(config.method, name=twins[0], hyperparameters={}),
+        method=dataclasses.replace(config.method, name=twins[0], hyperparameters=static),
         model=dataclasses.replace(config.model, allocation=(1,) * len(config.model.allocation), latents=0),
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
         train=dataclasses.replace(config.train, learning_rate=1.0),
@@ -79,7 +81,7 @@ def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
     """What a run carries as arrays, the method's own included."""
-    return methods.recipes()[config.method.name].arrays(config) | {
+    return methods.recipes()[config.method.name].checked_arrays(config) | {
         "active": active(config, allocation).astype(np.float32),
         "sigma": np.float32(config.objective.sigma),
         "kl_warmup": np.float32(config.objective.kl_warmup),

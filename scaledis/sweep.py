@@ -37,6 +37,12 @@ def sweep_regularizers() -> Iterator[Override]:
     yield {"method.name": "scale_vlae"}
 
 
+def sweep_granularities() -> Iterator[Override]:
+    """beta-STCVAE with every block size that divides 10 units (Disentangling Granularity)."""
+    for block in (1, 2, 5, 10):
+        yield {"method.name": "beta_stcvae", "method.block": block}
+
+
 def available(namespace: Mapping[str, Any]) -> dict[str, Callable[[], Iterator[Override]]]:
     """The sweeps of this file and those in the namespace of a config file, which win."""
     prefix = "sweep_"

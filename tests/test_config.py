@@ -3,7 +3,7 @@ import json
 import pytest
 
 from scaledis import config as configs
-from scaledis import sweep
+from scaledis import methods, sweep
 from tests import tiny
 
 
@@ -12,7 +12,13 @@ from tests import tiny
     [
         ({"model__allocation": (4, 0)}, r"model.allocation: \(4, 0\)"),
         ({"model__allocation": (4, -1)}, r"model.allocation: \(4, -1\)"),
-        ({"model__allocation": ()}, r"model.allocation: \(\)"),
+        ({"method__name": "beta_vae", "model__allocation": (4, 2)}, r"\(4, 2\) is for a ladder, and beta_vae is flat"),
+        ({"method__name": "beta_vae", "model__allocation": (4,)}, r"has 4 units, but model.latents is 3"),
+        ({"method__name": "factor_vae", "train__batch": 3}, "train.batch: 3 is too small for a discriminator"),
+        ({"method__name": "dava", "train__batch": 2}, "train.batch: 2 is too small for a discriminator"),
+        ({"objective__estimator": "density_ratio", "train__batch": 2}, "train.batch: 2 is too small"),
+        ({"objective__bank": 0}, "objective.bank: 0"),
+        ({"discriminator__layers": 0}, "discriminator.layers: 0"),
         ({"model__allocation": (2, 2, 2, 2, 2)}, "1 to 4 levels"),
         ({"model__latents": 10}, r"model.allocation: \(2, 1\) has 3 units, but model.latents is 10"),
         ({"model__channels": (4, 4)}, "model.channels"),
@@ -29,11 +35,16 @@ from tests import tiny
         ({"objective__kl_warmup": -1.0}, "objective.kl_warmup: -1.0"),
         ({"evaluate__metrics": ("dci", "migg")}, "evaluate.metrics: 'migg' .* Did you mean 'mig'"),
         ({"evaluate__dci_backend": "lightgb"}, "evaluate.dci_backend: 'lightgb' .* Did you mean 'lightgbm'"),
-        ({"train__schedule": "cosin"}, "train.schedule: 'cosin'"),
+        ({"schedule__beta": "cosin"}, "schedule.beta: 'cosin' is unknown. Did you mean 'cosine'"),
+        (
+            {"schedule__capacity": "cosine"},
+            "schedule.capacity: 'cosine' has nothing to drive; scale_vlae has no capacity",
+        ),
+        ({"schedule__gamma": "warmup:-3"}, "schedule.gamma: 'warmup:-3' must be"),
         ({"train__steps": -1}, "train.steps: -1"),
         ({"train__batch": 0}, "train.batch: 0"),
         ({"seed": -1}, "seed: -1"),
-        ({"method__beta": "x"}, "method.beta: x"),
+        ({"method__beta": "x"}, "method.beta: x must be a finite number of at least 0"),
         ({"train__learning_rate": -1.0}, "train.learning_rate: -1.0"),
         ({"train__learning_rate": float("nan")}, "train.learning_rate: nan"),
     ],
@@ -56,8 +67,18 @@ def test_a_config_survives_json():
 
 
 def test_a_method_takes_its_own_defaults():
-    assert tiny.config().method.hyperparameters == {"beta": 8.0, "gamma": 3.0}
+    assert tiny.config().method.hyperparameters == {"beta": 8.0, "gamma": 3.0, "alpha": 0.0}
     assert tiny.config(method__name="vlae").method.hyperparameters == {}
+
+
+@pytest.mark.parametrize("name", methods.recipes())
+def test_every_method_runs_from_its_name_alone(name):
+    plain = configs.default().to_dict()
+    plain["method"]["name"] = name
+    config = configs.freeze(plain)
+    assert sum(config.model.allocation) == 10
+    assert len(config.model.allocation) == (1 if methods.recipes()[name].flat else 4)
+    assert configs.freeze(json.loads(json.dumps(configs.thaw(config)))) == config
 
 
 def test_a_sweep_is_a_product_of_named_generators():

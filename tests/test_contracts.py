@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import runpy
 from pathlib import Path
 
@@ -21,17 +22,22 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 def test_method(name):
     config = tiny.config(method__name=name)
     recipe = methods.recipes()[name]
-    assert recipe.about and recipe.build.__doc__
+    assert recipe.about and recipe.build.__doc__ and re.search(r"^    +[RL] = ", recipe.equation, re.MULTILINE)
+    assert re.search(r"\b(19|20)\d\d\b|Beyond Flat Latent", recipe.equation)
+    assert all(hyperparameter.about for hyperparameter in recipe.hyperparameters.values())
     method = population.build([config], DATASET)
-    state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
-    images = DATASET.images(np.arange(8))
-    state, terms = jax.jit(method.update)(state, images, jax.random.key(1))
-    assert all(np.shape(term) == () and np.isfinite(term) for term in terms.values())
+    hyperparameters = population.hyperparameters(config, config.model.allocation)
+    key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
+    state = jax.eval_shape(method.init, key, hyperparameters)  # shapes alone: tests/methods runs every method
+    after, terms = jax.eval_shape(method.update, state, images, key)
+    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
+        lambda leaf: (leaf.shape, leaf.dtype), state
+    )
+    assert all(term.shape == () for term in terms.values())
     assert {"loss_nats", "reconstruction_nats", "kl_nats"} <= terms.keys()
-    codes = method.encode(state, images)
-    assert codes.mean.shape == codes.log_variance.shape == (8, 3) and codes.levels.shape == (3,)
-    decoded = method.decode(state, codes.mean)
-    assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
+    codes = jax.eval_shape(lambda state, images: method.encode(state, images)[:2], state, images)
+    assert [code.shape for code in codes] == [(8, 3), (8, 3)]
+    assert jax.eval_shape(method.decode, state, codes[0]).shape == images.shape
 
 
 @pytest.mark.parametrize("name", metrics.names())
@@ -66,5 +72,10 @@ def test_config_and_its_sweeps_can_run(path):
     base = module["get_config"]().to_dict()
     configs.freeze(base)
     for name in sweep.available(module):
-        if len(base["model"]["allocation"]) == 4:
-            assert sweep.expand(base, [name], module)
+        assert sweep.expand(base, [name], module)
+
+
+def test_every_method_has_published_settings_for_3dshapes():
+    get_config = runpy.run_path(str(CONFIGS[0].parent / "3dshapes.py"))["get_config"]
+    for name in methods.recipes():
+        assert configs.freeze(get_config(name)).method.name == name

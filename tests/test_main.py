@@ -67,11 +67,20 @@ def test_another_config_is_refused_and_the_difference_named(trained):
 
 
 def test_describe_prints_the_tree_with_counts():
-    done = command("--config=tests/tiny_config.py", "--describe")
+    done = command("--config=tests/tiny_config.py", "--describe=network")
     lines = done.stdout.splitlines()
     counts = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[1:]}
-    assert "scale_vlae (2, 1) on tiny" in lines[0] and f"{counts['params']:,} parameters" in lines[0]
-    assert counts["encoder"] + counts["decoder"] == counts["params"]
+    assert "scale_vlae (2, 1) on tiny" in lines[0] and f"{counts['network']:,} parameters" in lines[0]
+    assert counts["encoder"] + counts["decoder"] == counts["network"]
+
+
+def test_list_names_all_there_is_and_describe_a_methods_equation():
+    listed = command("--list", "--config=tests/tiny_config.py").stdout
+    for name in ("factor_vae", "rendered", "dci", "memory_bank", "seeds", "pair"):
+        assert f"  {name} " in listed
+    described = command("--describe=beta_stcvae").stdout
+    for text in ("--config.method.block", "KL(q(z | x) || p(z))", "Chen et al. 2025", "free or rewarded"):
+        assert text in described
 
 
 @pytest.mark.parametrize(
@@ -85,6 +94,7 @@ def test_describe_prints_the_tree_with_counts():
         (["--config=tests/tiny_config.py", "--config.train.steps=x"], "train.steps=x"),
         (["--config=tests/no_such.py"], "no_such.py"),
         (["--config=tests/tiny_config.py", "train"], "Arguments .'train'. are not understood"),
+        (["--describe=beta_tcva"], "--describe: 'beta_tcva' is unknown. Did you mean 'beta_tcvae'"),
         ([], "--config: missing"),
         (["--workdir=/nowhere/at/all"], "holds no experiment"),
     ],

@@ -47,6 +47,16 @@ def test_allocations_of_equal_depth_share_a_program_and_stay_the_runs_that_they_
             np.testing.assert_allclose(terms[name][slot], alone_terms[name][0], rtol=1e-3, atol=1e-4)
 
 
+def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
+    settings = [{"model__latents": 3, "method__block": 1}, {"model__latents": 5, "method__block": 2}]
+    configs = [tiny.config(method__name="beta_stcvae", **each) for each in settings]
+    assert population.shared(configs[0]) == population.shared(configs[1])
+    _, terms = trained(*configs)
+    _, alone = trained(configs[0])
+    for name in ("loss_nats", "inter_nats", "regularisation_nats"):
+        np.testing.assert_allclose(terms[name][0], alone[name][0], rtol=1e-3, atol=1e-4)
+
+
 def test_what_shares_a_program():
     base = population.shared(tiny.config())
     for overrides in [

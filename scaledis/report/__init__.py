@@ -28,7 +28,7 @@ def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir
 
     `groups` are the populations in the order of the plan. Raises ValueError if no run has been trained.
     """
-    runs = [run for index, group in enumerate(groups) for run in _runs(group, index, dataset, workdir)]
+    runs = [run for index, group in enumerate(groups) for run in runs_of(group, index, dataset, workdir)]
     if not runs:
         raise ValueError(f"workdir: {workdir.root} holds no trained run to report on.")
     firsts = list({run.method: run for run in reversed(runs)}.values())[::-1][:DRAWN]
@@ -80,7 +80,7 @@ def _save(figure: Figure, name: str, workdir: Workdir) -> bytes:
     return png
 
 
-def _runs(members: Sequence[Member], index: int, dataset: Dataset, workdir: Workdir) -> list[Run]:
+def runs_of(members: Sequence[Member], index: int, dataset: Dataset, workdir: Workdir) -> list[Run]:
     """What the figures need of every run of population `index`; none if it was never trained."""
     found = train.trained(members, index, dataset, workdir)
     if found is None:
