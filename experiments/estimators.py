@@ -33,7 +33,7 @@ from scaledis.results import Workdir, read_json, write_arrays, write_bytes, writ
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (64, 128, 256, 512, 1024, 2048)
 BANKS = (256, 1024, 4096, 16_384)  # at batch 64; no bank is minibatch_stratified
-CODES = 1024  # of the truth
+CODES, CHUNK = 1024, 128  # of the truth, in all and at once
 REPEATS, TIMED = 24, 7
 LEARNING_STEPS = 3000  # of the density ratios
 
@@ -77,9 +77,10 @@ class Bench:
         return jnp.stack([intra, partition.combine(table, self.rows.inter).mean()])
 
     def truth(self):
-        codes = self.draw(CODES)[0]
         weights, membership = aggregate.exact(len(self.mean)), partition.membership(self.parts)
-        table = jax.jit(aggregate.log_density)(codes, self.mean, self.log_variance, weights, membership)
+        density = jax.jit(lambda codes: aggregate.log_density(codes, self.mean, self.log_variance, weights, membership))
+        codes = np.split(self.draw(CODES)[0], CODES // CHUNK)  # the weights of all at once would fill the memory
+        table = np.concatenate([density(chunk) for chunk in codes])
         per_code = partition.combine(table, self.rows.intra).sum(-1), partition.combine(table, self.rows.inter)
         return np.asarray(self.split(table)), [float(np.std(values) / np.sqrt(CODES)) for values in per_code]
 
@@ -103,7 +104,9 @@ class Bench:
 
         @jax.jit
         def step(memory, seen, key):
-            total = lambda seen: self.split(estimator.log_density(memory, *seen, self.parts)).sum()  # noqa: E731
+            def total(seen):
+                return self.split(estimator.log_density(memory, *seen, self.parts)).sum()
+
             return jax.grad(total)(seen), estimator.remember(memory, *seen, self.parts, key)[0]
 
         times = []

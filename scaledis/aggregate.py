@@ -151,7 +151,10 @@ def memory_bank(batch: int, size: int, length: int) -> Estimator:
 
     def remember(memory, codes, mean, log_variance, parts, key):
         filled = jnp.minimum(memory.filled + batch, length)
-        push = lambda new, old: jnp.concatenate([new, old])[:length]  # noqa: E731
-        return Bank(push(mean, memory.mean), push(log_variance, memory.log_variance), filled), {"bank": filled}
+        means, log_variances = (
+            jnp.concatenate([new, old])[:length]
+            for new, old in ((mean, memory.mean), (log_variance, memory.log_variance))
+        )
+        return Bank(means, log_variances, filled), {"bank": filled}
 
     return Estimator(init, density, remember)

@@ -57,14 +57,14 @@ class Seen(NamedTuple):
     shuffled: Array
 
 
-HOLDS, FALLS = 0.501, 0.51  # accuracies up to which the capacity rises, and above which it falls
+RISES, HOLDS = 0.501, 0.51  # accuracies up to which the capacity rises, and holds; above it falls
 FAKE = 0.6  # a probability from which an image counts as decoded from codes
 SMOOTHING = 0.6  # the discriminator's labels lie up to this far from 0 and 1
 
 
 def next_capacity(capacity: Array, accuracy: Array, step: Array, highest: Array) -> Array:
     """C + step where the discriminator is no better than chance, C where it hardly is, C - step where it is."""
-    move = jnp.where(accuracy <= HOLDS, 1.0, jnp.where(accuracy <= FALLS, 0.0, -1.0))
+    move = jnp.where(accuracy <= RISES, 1.0, jnp.where(accuracy <= HOLDS, 0.0, -1.0))
     return jnp.minimum(capacity + move * step, highest)
 
 
@@ -84,9 +84,9 @@ def with_image_discriminator(config, dataset):
 
     x_z is decoded from codes z, x_s from codes whose every unit was drawn from the batch anew, with replacement. The
     third term moves the encoder only and the fourth the decoder only. The image discriminator D learns after them, with
-    labels smoothed by up to 0.6. C moves by `capacity_step`: up while D's accuracy is at most .501, not up to .51, and
-    down above, to at most `highest_capacity` nats per unit. The published code takes the adversarial terms in a
-    step of their own; here they are in the same one. There is no warm-up of the KL: C starts at 0.
+    labels smoothed by up to 0.6. C moves by `capacity_step`: up while D's accuracy is at most .501, down above .51,
+    and never beyond `highest_capacity` nats per unit. The published code takes the adversarial terms in a step of their
+    own; here they are in the same one. There is no warm-up of the KL: C starts at 0.
     """
     model = autoencoder(config, dataset)
     network = discriminator.OfImages(config.model.channels)
@@ -113,9 +113,11 @@ def with_image_discriminator(config, dataset):
         shuffled = model.output(params, hyperparameters, others)
         with_fixed_decoder = model.output(lax.stop_gradient(params), hyperparameters, codes)
         force = jnp.maximum(100 * (memory.accuracy - 0.5), 0)
-        judge = lambda output: network.apply(memory.adversary.params, _image(output))  # noqa: E731
-        encoder = force * jax.nn.softplus(judge(with_fixed_decoder)).mean()
-        decoder = jnp.minimum(force, 1) * jax.nn.softplus(-judge(shuffled)).mean()
+        on_decoded, on_shuffled = (
+            network.apply(memory.adversary.params, _image(output)) for output in (with_fixed_decoder, shuffled)
+        )
+        encoder = force * jax.nn.softplus(on_decoded).mean()
+        decoder = jnp.minimum(force, 1) * jax.nn.softplus(-on_shuffled).mean()
 
         total = reconstruction + hyperparameters["gamma"] * penalty
         total += hyperparameters["encoder"] * encoder + hyperparameters["decoder"] * decoder
