@@ -1,6 +1,10 @@
-"""Data sets: one file each, found by name. A module here defines `load(directory) -> Dataset`."""
+"""Data sets: one file each, found by name. A module here defines `load(directory) -> Dataset`.
+
+One whose images are the user's own takes their path as well: `load(directory, path)`.
+"""
 
 import dataclasses
+import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,16 +18,20 @@ from scaledis import choices
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Images on a full grid of F factors, read by index; the last factor varies fastest.
+    """Images with their factors, read by index.
+
+    On a full grid of factors the index is the mixed-radix number of the factors, the last one varying fastest. Other sets
+    have a table: a row of factors for each image, in which a combination may be missing or stand several times.
 
     Attributes:
       name: the name that every table, plot and result file carries.
-      factor_names: F names.
+      factor_names: F names; none where nothing is known of the images.
       factor_values: F arrays, the values of each factor in its own unit (degrees, hue in [0, 1), ...).
       image_shape: (H, W, C).
       source: the arrays that the images are made from, a pytree. They are an argument of every compiled function,
         never a constant in it.
       gather: pure function (source, index int32 [n]) -> uint8 [n, H, W, C]; runs inside the compiled step.
+      table: int32 [N, F] factor indices where the images are no full grid; None where they are one.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Dataset:
     image_shape: tuple[int, int, int]
     source: Any
     gather: Callable[[Any, jax.Array], jax.Array]
+    table: np.ndarray | None = None
 
     @property
     def factor_sizes(self) -> tuple[int, ...]:
@@ -40,15 +49,41 @@ class Dataset:
     @property
     def size(self) -> int:
         """N, the number of images."""
-        return int(np.prod(self.factor_sizes))
+        return int(np.prod(self.factor_sizes)) if self.table is None else len(self.table)
 
     def factors(self, index: np.ndarray) -> np.ndarray:
         """Image indices [n] -> factor indices int32 [n, F]."""
+        if self.table is not None:
+            return self.table[index]
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1).astype(np.int32)
 
     def index(self, factors: np.ndarray) -> np.ndarray:
-        """Factor indices [n, F] -> image indices int32 [n]. Raises ValueError for a factor outside its range."""
+        """Factor indices [n, F] -> image indices int32 [n], on a full grid.
+
+        Raises ValueError for a factor outside its range, and for a set that is no full grid.
+        """
+        if self.table is not None:
+            raise ValueError(f"{self.name} is no full grid of its factors; draw images with `matching` instead.")
         return np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes).astype(np.int32)
+
+    def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
+        """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
+
+        On a full grid the factors that are not fixed are independent and uniform; with a table they are as they are
+        among the images that match. Raises ValueError for an unknown factor, and if no image matches.
+        """
+        for name in fixed:
+            choices.choose(f"factor of {self.name}", name, dict.fromkeys(self.factor_names))
+        columns = {self.factor_names.index(name): value for name, value in fixed.items()}
+        if self.table is None:
+            factors = rng.integers(0, self.factor_sizes, (n, len(self.factor_sizes)))
+            for column, value in columns.items():
+                factors[:, column] = value
+            return self.index(factors)
+        among = np.flatnonzero(np.all([self.table[:, column] == value for column, value in columns.items()], axis=0))
+        if not len(among):
+            raise ValueError(f"{self.name} has no image with {fixed}.")
+        return rng.choice(among, n).astype(np.int32)
 
     def images(self, index: np.ndarray) -> np.ndarray:
         """Image indices [n] -> uint8 [n, H, W, C]."""
@@ -63,9 +98,16 @@ def names() -> list[str]:
     return choices.modules(sys.modules[__name__])
 
 
-def load(name: str, directory: str | Path) -> Dataset:
-    """The data set `name`; whatever it stores lies below `directory`.
+def load(name: str, directory: str | Path, path: str = "") -> Dataset:
+    """The data set `name`; whatever it stores lies below `directory`. `path`: of the user's own images, if it is theirs.
 
-    Raises ValueError for an unknown name, FileNotFoundError for a file that the user has to place.
+    Raises ValueError for an unknown name, and for a path that is missing or not wanted; FileNotFoundError for a file that
+    the user has to place.
     """
-    return choices.module("data.name", sys.modules[__name__], name).load(Path(directory).expanduser())
+    make = choices.module("data.name", sys.modules[__name__], name).load
+    wanted = "path" in inspect.signature(make).parameters
+    if wanted != bool(path):
+        given = "is missing: where are the images?" if wanted else f"{path!r} is not understood by {name}."
+        raise ValueError(f"data.path: {given}")
+    place = Path(directory).expanduser()
+    return make(place, Path(path).expanduser()) if wanted else make(place)
