@@ -20,8 +20,8 @@ from scaledis import choices
 class Dataset:
     """Images with their factors, read by index.
 
-    On a full grid of factors the index is the mixed-radix number of the factors, the last one varying fastest. Other sets
-    have a table: a row of factors for each image, in which a combination may be missing or stand several times.
+    On a full grid of factors the index is the mixed-radix number of the factors, the last one varying fastest. Other
+    sets have a table: a row of factors for each image, in which a combination may be missing or stand several times.
 
     Attributes:
       name: the name that every table, plot and result file carries.
@@ -80,7 +80,10 @@ class Dataset:
             for column, value in columns.items():
                 factors[:, column] = value
             return self.index(factors)
-        among = np.flatnonzero(np.all([self.table[:, column] == value for column, value in columns.items()], axis=0))
+        among = np.ones(len(self.table), bool)
+        for column, value in columns.items():
+            among &= self.table[:, column] == value
+        among = np.flatnonzero(among)
         if not len(among):
             raise ValueError(f"{self.name} has no image with {fixed}.")
         return rng.choice(among, n).astype(np.int32)
@@ -99,10 +102,10 @@ def names() -> list[str]:
 
 
 def load(name: str, directory: str | Path, path: str = "") -> Dataset:
-    """The data set `name`; whatever it stores lies below `directory`. `path`: of the user's own images, if it is theirs.
+    """The data set `name`; whatever it stores lies below `directory`. `path`: of the user's own images.
 
-    Raises ValueError for an unknown name, and for a path that is missing or not wanted; FileNotFoundError for a file that
-    the user has to place.
+    Raises ValueError for an unknown name, and for a path that is missing or not wanted; FileNotFoundError for a file
+    that the user has to place.
     """
     make = choices.module("data.name", sys.modules[__name__], name).load
     wanted = "path" in inspect.signature(make).parameters
