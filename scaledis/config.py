@@ -9,7 +9,18 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from scaledis import choices, datasets, density_ratio, estimators, methods, metrics, objective, optimiser
+from scaledis import (
+    choices,
+    datasets,
+    density_ratio,
+    estimators,
+    feed,
+    methods,
+    metrics,
+    objective,
+    optimiser,
+    sampling,
+)
 from scaledis.metrics import dci
 from scaledis.networks import ladder
 
@@ -21,6 +32,10 @@ FLAT = 10  # units of a flat method
 class Data:
     name: str = "rendered"
     directory: str = "~/.cache/scaledis"  # prepared data sets and caches
+    path: str = ""  # of the user's own images: data.name=folder or arrays
+    correlation: tuple = ()  # of pairs of factors while training: (("floor_hue", "wall_hue", 0.2),)
+    held_out: float = 0.0  # share of the images that no run trains on; 0: the data set's own split, or none
+    memory: str = "auto"  # "device": images on the device; "host": gathered beside the step; "auto": if they fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +98,7 @@ class Evaluate:
     metrics: tuple[str, ...] = ("dci", "mig")
     train_codes: int = 10_000
     test_codes: int = 5_000
+    split: str = "all"  # of the images: "all", "train" or "held_out"
     dci_backend: str = "lightgbm"
     seed: int = 0
 
@@ -177,10 +193,15 @@ def _section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
     for key, value in dict(values).items():
         if key not in types:
             raise choices.unknown(f"config.{name}", key, types)
-        if typing.get_origin(types[key]) is tuple:
-            value = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if tuple in (types[key], typing.get_origin(types[key])):
+            value = _tuple(value if isinstance(value, list | tuple) else (value,))
         typed[key] = value
     return schema(**typed)
+
+
+def _tuple(value: Any) -> Any:
+    """Lists as tuples, all the way down."""
+    return tuple(map(_tuple, value)) if isinstance(value, list | tuple) else value
 
 
 def _check(config: Config) -> None:
@@ -196,6 +217,8 @@ def _check(config: Config) -> None:
         raise ValueError(f"model.channels: {model.channels} must be {ladder.DEPTH} positive numbers.")
     for key, value, known in [
         ("data.name", config.data.name, datasets.names()),
+        ("data.memory", config.data.memory, feed.MEMORIES),
+        ("evaluate.split", config.evaluate.split, sampling.SPLITS),
         ("model.injection", model.injection, ladder.INJECTIONS),
         ("objective.likelihood", config.objective.likelihood, objective.LIKELIHOODS),
         ("objective.estimator", config.objective.estimator, estimators.ESTIMATORS),
@@ -229,6 +252,9 @@ def _check(config: Config) -> None:
     for key in ("objective.kl_warmup", "train.gradient_clip"):
         if not 0 <= flat[key] < math.inf:
             raise ValueError(f"{key}: {flat[key]!r} must be a finite number of at least 0.")
+    sampling.check_correlation(config.data.correlation)
+    if not 0 <= config.data.held_out < 1:
+        raise ValueError(f"data.held_out: {config.data.held_out!r} must be a share of at least 0 and below 1.")
     if config.objective.estimator == "density_ratio":
         density_ratio.check_batch(train.batch)
     for key, spec in dataclasses.asdict(config.schedule).items():

@@ -32,7 +32,8 @@ def everything(namespace: Mapping[str, Any]) -> str:
     lines = []
     for title, found in kinds.items():
         lines += [title, *(f"  {name:<22}{about}" for name, about in sorted(found.items())), ""]
-    return "\n".join([*lines, "--describe=<method> prints a method's equation and hyperparameters."])
+    hint = "--describe=<method> prints its equation and hyperparameters, --describe=<data set> draws a contact sheet."
+    return "\n".join([*lines, hint])
 
 
 def _module(package: str, name: str):
@@ -45,12 +46,24 @@ def _summary(described: Any) -> str:
 
 def method(name: str) -> str:
     """A method's equation, paper and hyperparameters. Raises ValueError for an unknown method."""
-    recipe = choices.choose("--describe", name, {**methods.recipes(), NETWORK: None})
+    recipe = choices.choose("--describe", name, methods.recipes() | dict.fromkeys([NETWORK, *datasets.names()]))
     network = "flat: model.latents units in one level" if recipe.flat else "a ladder: model.allocation units per level"
     lines = [f"{name}: {recipe.about}", "", recipe.equation, "", f"Network: {network}.", ""]
     lines += ["Hyperparameters:" if recipe.hyperparameters else "No hyperparameters of its own."]
     for key, parameter in recipe.hyperparameters.items():
         lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")
+    return "\n".join(lines)
+
+
+def dataset(found: Dataset) -> str:
+    """A data set's name, size and factors."""
+    height, width, channels = found.image_shape
+    lines = [f"{found.name}: {found.size:,} images of {height}x{width}x{channels}"]
+    kind = "a full grid" if found.table is None else "a table: combinations may be missing or stand several times"
+    lines.append(f"factors: {kind}" if found.factor_names else "no factors: no metric applies")
+    lines += [
+        f"  {name:<24}{size:>6,} values" for name, size in zip(found.factor_names, found.factor_sizes, strict=True)
+    ]
     return "\n".join(lines)
 
 

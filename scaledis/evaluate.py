@@ -7,8 +7,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis import gaussian, metrics, population, results, train
-from scaledis.config import Config, Evaluate
+from scaledis import gaussian, metrics, population, results, sampling, train
+from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.methods import Codes
 from scaledis.population import NEVER
@@ -16,6 +16,7 @@ from scaledis.results import Workdir
 from scaledis.sweep import Member
 
 CHUNK = 500  # images encoded at once
+NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
 
 
 def evaluate(
@@ -37,9 +38,8 @@ def evaluate(
             raise train.Stopped("Stopped between evaluations; the same command goes on from there.")
         if path.exists() and results.read_json(path)["step"] == step:
             continue
-        print(f"{name}: scoring", file=sys.stderr)
-        settings = config.evaluate
-        images = sampled(dataset, settings)
+        print(f"{name}: scoring{'' if dataset.factor_names else NO_FACTORS}", file=sys.stderr)
+        images = sampled(dataset, config)
         codes = encoded(lambda images, state=run.method: encode(state, images), dataset, images)
         active = population.active(config, allocation)
         codes = Codes(codes.mean[:, active], codes.log_variance[:, active], codes.levels[active])
@@ -51,19 +51,30 @@ def evaluate(
         scores = {
             "run": name,
             "dataset": dataset.name,
+            "split": config.evaluate.split,
+            "held_out": config.data.held_out,
             "step": step,
             "diverged": None if diverged == NEVER else diverged,
             "unit_kl_nats": kl.tolist(),
-            **score(codes, dataset.factors(images), config),
+            **(score(codes, dataset.factors(images), config) if dataset.factor_names else {"all": {}}),
         }
         results.write_json(path, scores)
 
 
-def sampled(dataset: Dataset, settings: Evaluate) -> np.ndarray:
-    """Indices of the train codes, then of the test codes: disjoint, drawn without replacement."""
+def sampled(dataset: Dataset, config: Config) -> np.ndarray:
+    """Indices of the train codes, then of the test codes: disjoint, drawn without replacement from the split.
+
+    Raises ValueError if the split has fewer images.
+    """
+    settings = config.evaluate
+    among = sampling.split(dataset, config.data, settings.split)
     wanted = settings.train_codes + settings.test_codes
-    order = np.random.default_rng(settings.seed).permutation(dataset.size)[: min(wanted, dataset.size)]
-    return order.astype(np.int32)
+    if len(among) < wanted:
+        raise ValueError(
+            f"evaluate.train_codes + evaluate.test_codes: {wanted:,} codes, but {dataset.name} has "
+            f"{len(among):,} images in the split {settings.split!r}."
+        )
+    return np.random.default_rng(settings.seed).permutation(among)[:wanted]
 
 
 def encoded(encode: Callable[[np.ndarray], Codes], dataset: Dataset, index: np.ndarray) -> Codes:

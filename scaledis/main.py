@@ -16,6 +16,7 @@ from ml_collections import config_flags
 
 from scaledis import choices, config, describe, evaluate, platform, population, report, sweep, train
 from scaledis import datasets as data
+from scaledis.report import contact
 from scaledis.results import Workdir, read_json, write_json
 from scaledis.sweep import Member
 
@@ -28,10 +29,14 @@ SWEEP = flags.DEFINE_list(
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
 LIST = flags.DEFINE_bool("list", False, "Print all methods, data sets, metrics, estimators and sweeps, and stop.")
+PREPARE = flags.DEFINE_string("prepare", None, "A data set: download it or take the file in its place, verify, write.")
+DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Where --prepare and --describe=<data set> look. Default: data.directory."
+)
 DESCRIBE = flags.DEFINE_string(
     "describe",
     None,
-    "A method: print its equation and hyperparameters, and stop. `network`: the tree that the config builds.",
+    "A method: print its equation and hyperparameters. A data set: draw its contact sheet. `network`: print its tree.",
 )
 
 STAGE_OF = {"train": train.train, "evaluate": evaluate.evaluate}
@@ -46,12 +51,21 @@ def main(argv: list[str]) -> None:
         if LIST.value:
             print(describe.everything(runpy.run_path(str(_config_file())) if CONFIG.value else {}))
             return
+        if PREPARE.value:
+            print(describe.dataset(data.load(PREPARE.value, _data_dir(), download=True)))
+            return
+        if DESCRIBE.value in data.names():
+            print(contact.write(data.load(DESCRIBE.value, _data_dir()), Path(f"{DESCRIBE.value}.png")))
+            return
         if DESCRIBE.value not in (None, describe.NETWORK):
             print(describe.method(DESCRIBE.value))
             return
         workdir = _workdir()
         base, members = _experiment(workdir)
-        dataset = data.load(members[0].config.data.name, members[0].config.data.directory)
+        wanted = members[0].config.data
+        dataset = data.load(wanted.name, wanted.directory, wanted.path)
+        for member in members:
+            evaluate.sampled(dataset, member.config)
         if DESCRIBE.value == describe.NETWORK:
             print(describe.tree(members[0].config, dataset))
             return
@@ -65,6 +79,10 @@ def main(argv: list[str]) -> None:
                     continue
                 for index, group in enumerate(groups):
                     STAGE_OF[stage](group, index, dataset, workdir, stop)
+
+
+def _data_dir() -> str:
+    return DATA_DIR.value or (CONFIG.value or config.default()).data.directory
 
 
 def _workdir() -> Workdir:

@@ -12,14 +12,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding
 
-from scaledis import methods, platform
+from scaledis import feed, methods, platform, sampling
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.methods import Method
 
-RUNS = PartitionSpec("runs")
 NEVER = -1
 
 
@@ -110,23 +109,25 @@ def mesh(runs: int) -> Mesh:
 
 def program(configs: Sequence[Config], dataset: Dataset, method: Method) -> Program:
     """The population of `configs`, which must agree in `shared`."""
+    data, batch = configs[0].data, configs[0].train.batch
     devices = mesh(len(configs))
     allocation = padded(configs)
     stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(hyperparameters(c, allocation) for c in configs))
     seeds = np.asarray([config.seed for config in configs], np.uint32)
-    source = jax.device_put(dataset.source, NamedSharding(devices, PartitionSpec()))
 
     def init(seed, hyperparameters):
         init_key, run_key = jax.random.split(jax.random.key(seed))
         counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
         return Run(method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
 
-    def update(run, source):
-        """One step of one run; a run whose terms are not finite keeps the state that it had."""
+    def draw(run, arrays):
         key = jax.random.fold_in(jax.random.wrap_key_data(run.key), run.step)
         image_key, update_key = jax.random.split(key)
-        images = dataset.sample(source, image_key, configs[0].train.batch)
-        state, terms = method.update(run.method, images, update_key)
+        return sampling.draw(arrays, image_key, batch), update_key
+
+    def update(run, images, key):
+        """One step of one run; a run whose terms are not finite keeps the state that it had."""
+        state, terms = method.update(run.method, images, key)
         finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
         diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
         healthy = diverged == NEVER
@@ -134,38 +135,14 @@ def program(configs: Sequence[Config], dataset: Dataset, method: Method) -> Prog
         terms = jax.tree.map(lambda term: jnp.where(healthy, term, jnp.nan), terms)
         return Run(state, run.key, run.step + 1, diverged), terms
 
-    def advance(source, runs, steps):
-        def step(_, carry):
-            runs, totals = carry
-            runs, terms = jax.vmap(update, in_axes=(0, None))(runs, source)
-            return runs, jax.tree.map(jnp.add, totals, terms)
-
-        terms = jax.eval_shape(jax.vmap(update, in_axes=(0, None)), runs, source)[1]
-        zeros = jax.tree.map(lambda term: jnp.zeros(term.shape, term.dtype), terms)
-        # The number of steps is an argument: one program for every stretch, so that where a run was interrupted cannot
-        # change how its steps were compiled.
-        runs, totals = jax.lax.fori_loop(0, steps, step, (runs, zeros))
-        return runs, jax.tree.map(lambda total: total / steps, totals)
-
-    sharded = jax.shard_map(
-        advance,
-        mesh=devices,
-        in_specs=(PartitionSpec(), RUNS, PartitionSpec()),
-        out_specs=RUNS,
-        check_vma=False,
-    )
-    by_run = NamedSharding(devices, RUNS)
+    by_run = NamedSharding(devices, feed.RUNS)
     compiled_init = jax.jit(jax.vmap(init), out_shardings=by_run, compiler_options=platform.compiler_options(0))
     shapes = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run),
         jax.eval_shape(jax.vmap(init), seeds, stacked),
     )
-    compiled = jax.jit(sharded, donate_argnums=1, compiler_options=platform.compiler_options(1))
-    return Program(
-        shapes,
-        lambda: compiled_init(seeds, stacked),
-        lambda runs, steps: compiled(source, runs, np.int32(steps)),
-    )
+    advance = feed.advancing(dataset, data.memory, sampling.sampling(dataset, data), draw, update, devices)
+    return Program(shapes, lambda: compiled_init(seeds, stacked), advance)
 
 
 def member(runs: Run, index: int) -> Run:

@@ -32,6 +32,7 @@ class Dataset:
         never a constant in it.
       gather: pure function (source, index int32 [n]) -> uint8 [n, H, W, C]; runs inside the compiled step.
       table: int32 [N, F] factor indices where the images are no full grid; None where they are one.
+      held_out: int32 [n], the images that the data set's authors hold out; None where they hold out none.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Dataset:
     source: Any
     gather: Callable[[Any, jax.Array], jax.Array]
     table: np.ndarray | None = None
+    held_out: np.ndarray | None = None
 
     @property
     def factor_sizes(self) -> tuple[int, ...]:
@@ -89,8 +91,11 @@ class Dataset:
         return rng.choice(among, n).astype(np.int32)
 
     def images(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> uint8 [n, H, W, C]."""
-        return np.asarray(jax.jit(self.gather)(self.source, np.asarray(index, np.int32)))
+        """Image indices [n] -> uint8 [n, H, W, C], on the host."""
+        index = np.asarray(index, np.int32)
+        if isinstance(self.source, np.ndarray):  # an array on disk is read here, not brought to a device whole
+            return np.asarray(self.gather(self.source, index))
+        return np.asarray(jax.jit(self.gather)(self.source, index))
 
     def sample(self, source: Any, key: jax.Array, n: int) -> jax.Array:
         """n images uint8 [n, H, W, C], drawn uniformly with replacement inside a compiled step. Consumes `key`."""
@@ -101,16 +106,18 @@ def names() -> list[str]:
     return choices.modules(sys.modules[__name__])
 
 
-def load(name: str, directory: str | Path, path: str = "") -> Dataset:
-    """The data set `name`; whatever it stores lies below `directory`. `path`: of the user's own images.
+def load(name: str, directory: str | Path, path: str = "", download: bool = False) -> Dataset:
+    """The data set `name`; whatever it stores lies below `directory`.
+
+    `path`: of the user's own images. `download`: fetch published files that are not there, where the set allows it.
 
     Raises ValueError for an unknown name, and for a path that is missing or not wanted; FileNotFoundError for a file
     that the user has to place.
     """
     make = choices.module("data.name", sys.modules[__name__], name).load
-    wanted = "path" in inspect.signature(make).parameters
-    if wanted != bool(path):
-        given = "is missing: where are the images?" if wanted else f"{path!r} is not understood by {name}."
+    known = inspect.signature(make).parameters
+    if ("path" in known) != bool(path):
+        given = "is missing: where are the images?" if "path" in known else f"{path!r} is not understood by {name}."
         raise ValueError(f"data.path: {given}")
-    place = Path(directory).expanduser()
-    return make(place, Path(path).expanduser()) if wanted else make(place)
+    options = {"path": Path(path).expanduser(), "download": download}
+    return make(Path(directory).expanduser(), **{key: value for key, value in options.items() if key in known})

@@ -55,6 +55,7 @@ def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir
         "Steps": f"{base.train.steps:,} of batch {base.train.batch}",
         "Seeds": ", ".join(map(str, sorted({member.config.seed for group in groups for member in group}))),
         "Codes": f"{base.evaluate.train_codes:,} train, {base.evaluate.test_codes:,} test, posterior means",
+        "Split": f"codes of {base.evaluate.split!r}, {base.data.held_out:.0%} of the images held out",
         "Machine": f"{platform.machine()}; JAX {jax.__version__}",
         "Date": date.today().isoformat(),
     }
@@ -90,7 +91,7 @@ def runs_of(members: Sequence[Member], index: int, dataset: Dataset, workdir: Wo
     allocation = population.padded(configs)
     method = population.build(configs, dataset)
     encode, decode = jax.jit(method.encode), jax.jit(method.decode)
-    originals = dataset.images(evaluate.sampled(dataset, configs[0].evaluate)[-RECONSTRUCTED:])
+    originals = dataset.images(evaluate.sampled(dataset, configs[0])[-RECONSTRUCTED:])
     runs = []
     for slot, (name, config) in enumerate(members):
         state = population.member(states, slot).method
@@ -117,15 +118,15 @@ def _scored(run: Run, dataset: Dataset, workdir: Workdir) -> Run:
     if not (folder / "scores.json").exists():
         return run
     scores = results.read_json(folder / "scores.json")
+    run = run._replace(
+        scores=_titled(scores["all"]), diverged_at=scores["diverged"], kl=np.asarray(scores["unit_kl_nats"])
+    )
+    if not dataset.factor_names:
+        return run
     with np.load(folder / "codes.npz", allow_pickle=False) as codes:
         factors = dataset.factors(codes["index"])
         shares = mig.mutual_information(codes["mean"], factors) / np.maximum(mig.entropy(factors), 1e-12)
-    return run._replace(
-        scores=_titled(scores["all"]),
-        diverged_at=scores["diverged"],
-        kl=np.asarray(scores["unit_kl_nats"]),
-        shares=shares,
-    )
+    return run._replace(shares=shares)
 
 
 def _levels(run: Run, workdir: Workdir) -> list[Run]:
