@@ -1,0 +1,22 @@
+"""dSprites: the beta-STCVAE over its granularities (Disentangling Granularity), or another method with :METHOD.
+
+    python -m scaledis.main --config=configs/dsprites.py --sweep=granularities
+    python -m scaledis.main --config=configs/dsprites.py:beta_tcvae --workdir=runs/dsprites-beta_tcvae
+    python -m scaledis.main --config=configs/dsprites.py --config.data.name=rendered_dsprites  # without the real data
+
+From the paper: beta 5; capacity and granularity are its axes. Optimiser, batch and likelihood are those of the flat
+baselines' literature; the number of units is ours.
+"""
+
+from scaledis.config import default
+
+
+def get_config(method="beta_stcvae"):
+    config = default()
+    config.data.name = "dsprites"
+    config.method.name = method
+    config.objective.likelihood = "bernoulli"
+    config.objective.kl_warmup = 0.0
+    config.train.steps = 300_000
+    config.train.learning_rate = 1e-4
+    return config
