@@ -4,8 +4,8 @@
     python -m scaledis.main --config=configs/cars3d.py:vlae --sweep=seeds --workdir=runs/cars3d-vlae
 
 Stated in the paper: 64x64 RGB, 10 units, five seeds. Steps, learning rate and weights are ours and untested here.
-Its scores, DCI-D / DCI-C / MIG: ours .41 / .30 / .11; DAVA .33 / .28 / .13; VLAE .17 / .09 / .05. The set has 17,568 images:
-10,000 + 5,000 codes without repetition leave few over.
+Its scores, DCI-D / DCI-C / MIG: ours .41 / .30 / .11; DAVA .33 / .28 / .13; VLAE .17 / .09 / .05. The set has
+17,568 images: 10,000 + 5,000 codes without repetition leave few over.
 """
 
 from scaledis.config import default
