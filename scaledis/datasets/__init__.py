@@ -97,9 +97,10 @@ class Dataset:
             return np.asarray(self.gather(self.source, index))
         return np.asarray(jax.jit(self.gather)(self.source, index))
 
-    def sample(self, source: Any, key: jax.Array, n: int) -> jax.Array:
-        """n images uint8 [n, H, W, C], drawn uniformly with replacement inside a compiled step. Consumes `key`."""
-        return self.gather(source, jax.random.randint(key, (n,), 0, self.size))
+
+def rows(source: Any, index: jax.Array) -> jax.Array:
+    """The `gather` of a set whose source is the array of its images: on the host for numpy, else in a compiled step."""
+    return source[index]
 
 
 def names() -> list[str]:

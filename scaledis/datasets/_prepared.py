@@ -3,7 +3,8 @@
 Below the data directory, for a set NAME:
 
     manual/FILE                the published file, placed there by the user or by `download=True`
-    NAME/VERSION/images.npy    uint8 [N, H, W, C]; row = mixed-radix factor index, last factor fastest
+    NAME/VERSION/images.npy    uint8 [N, H, W, C]; on a full grid row = mixed-radix factor index, last factor fastest
+    NAME/VERSION/factors.npy   int32 [N, F], for a set that is no full grid
     NAME/VERSION/manifest.json what it was made from
 
 The folder VERSION is renamed into place when complete. TFDS's records are then deleted: images.npy holds all that they
@@ -13,35 +14,20 @@ hold, and the published file, which is smaller, can make them again.
 import contextlib
 import dataclasses
 import fcntl
-import hashlib
-import io
-import itertools
 import json
 import math
 import os
-import shlex
 import shutil
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
-from scaledis.datasets import Dataset
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """A published file: its name, where it is published, its size in bytes and its SHA-256 in hex."""
-
-    name: str
-    url: str
-    size: int
-    sha256: str
+from scaledis import datasets
+from scaledis.datasets import Dataset, _published
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +39,16 @@ class Source:
       version: of the prepared form, `major.minor.patch`; raise it when the bytes to be written change.
       files: the published files.
       factor_names, factor_values, image_shape: as in `Dataset`.
+      count: N for a set with a table of factors; None for one on a full grid.
     """
 
     name: str
     version: str
-    files: tuple[File, ...]
+    files: tuple[_published.File, ...]
     factor_names: tuple[str, ...]
     factor_values: tuple[np.ndarray, ...]
     image_shape: tuple[int, int, int]
+    count: int | None = None
 
     @property
     def factor_sizes(self) -> tuple[int, ...]:
@@ -69,101 +57,95 @@ class Source:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, H, W, C)."""
-        return (math.prod(self.factor_sizes), *self.image_shape)
+        return (math.prod(self.factor_sizes) if self.count is None else self.count, *self.image_shape)
+
+    def grid(self, index: np.ndarray) -> np.ndarray:
+        """Image indices [n] -> factor indices int32 [n, F], on the full grid."""
+        return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1).astype(np.int32)
 
 
 # (source, paths of its files) -> blocks (images uint8 [n, H, W, C], factor indices int32 [n, F]), in index order.
 Read = Callable[[Source, list[Path]], Iterator[tuple[np.ndarray, np.ndarray]]]
+Check = Callable[[Source, list[Path]], None]
 
 
-def mismatch(file: str | Path, what: str, found: object, expected: object) -> ValueError:
-    """The error for a file that does not hold what it must."""
-    return ValueError(f"{file}: {what} is {found}, expected {expected}.")
-
-
-def load(source: Source, read: Read, directory: Path, download: bool = False) -> Dataset:
+def load(
+    source: Source, read: Read, directory: Path, download: bool = False, check: Check = lambda source, paths: None
+) -> Dataset:
     """The data set below `directory`, prepared first if it is not yet; another process that prepares it is waited for.
 
     The images are a read-only memory map, aligned so that `jax.device_put` on a CPU shares it with every device.
     `read` raises `mismatch` for files that hold something else; `download` fetches those not in `directory`/manual.
+    `check` raises ValueError for files of which more can be said than that their checksums are wrong.
 
     Raises:
-      FileNotFoundError: a published file is not in `directory`/manual, and `download` is False.
+      FileNotFoundError: a published file is not in `directory`/manual, and cannot be fetched or is not to be.
       ValueError: a published file or the prepared array is not what it must be.
       OSError: a download failed, or the disk is full or cannot be written.
     """
     folder = directory / source.name / source.version
     if not folder.exists():
-        paths = [directory / "manual" / file.name for file in source.files]
-        for file, path in zip(source.files, paths, strict=True):
-            if not (download or path.exists()):
-                raise FileNotFoundError(
-                    f"{source.name} needs {path} ({file.size:,} bytes, sha256 {file.sha256}), which is not there; "
-                    f"place it with: curl -fL --create-dirs -o {shlex.quote(str(path))} {shlex.quote(file.url)}"
-                )
-        with _lock(folder.parent):
+        places = {directory / "manual" / file.name: file for file in source.files}
+        missing = _missing(places)
+        if missing and not (download and all(file.fetchable for file in missing.values())):
+            raise _published.absent(source.name, missing)
+        with lock(folder.parent):
             if not folder.exists():
-                _prepare(source, read, paths, folder)
-    images = _open(source, folder)
-    return Dataset(source.name, source.factor_names, source.factor_values, source.image_shape, images, _gather)
+                _prepare(source, read, check, places, folder)
+    images, table = _open(source, folder)
+    names, values = source.factor_names, source.factor_values
+    return Dataset(source.name, names, values, source.image_shape, images, datasets.rows, table)
 
 
-def _gather(images: Any, index: jax.Array) -> jax.Array:
-    return images[index]
+def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [n, H, W] or [n, H, W, 3] -> uint8 [n, *size] or [n, *size, 3], by the antialiasing Lanczos filter."""
+    from PIL import Image  # a prepared set opens without it
+
+    filter_ = Image.Resampling.LANCZOS
+    return np.stack([np.asarray(Image.fromarray(image).resize(size[::-1], filter_)) for image in images])
 
 
-def _open(source: Source, folder: Path) -> np.memmap:
-    """The prepared images, read-only [N, H, W, C]. Raises ValueError if they are damaged or of another source."""
+def _missing(places: dict[Path, _published.File]) -> dict[Path, _published.File]:
+    return {path: file for path, file in places.items() if not path.is_file()}
+
+
+def _open(source: Source, folder: Path) -> tuple[np.memmap, np.ndarray | None]:
+    """The prepared images, read-only [N, H, W, C], and their table of factors [N, F] if they are no full grid.
+
+    Raises ValueError if they are damaged or of another source.
+    """
+    table = None
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         if (found := (manifest, images.shape)) != (expected := (_manifest(source), source.shape)):
-            raise mismatch(folder, "content", found, expected)
+            raise _published.mismatch(folder, "content", found, expected)
+        if source.count is not None:
+            table = np.load(folder / "factors.npy", allow_pickle=False)
+            if table.shape != (expected := (source.count, len(source.factor_sizes))):
+                raise _published.mismatch(folder / "factors.npy", "shape", table.shape, expected)
     except (OSError, ValueError, EOFError) as error:
         raise ValueError(f"{source.name}: delete {folder} to prepare it again, it is damaged: {error}") from error
-    return images
+    return images, table
 
 
 def _manifest(source: Source) -> dict[str, Any]:
-    return {
-        "version": source.version,
-        "sha256": {file.name: file.sha256 for file in source.files},
-        "shape": list(source.shape),
-        "factors": dict(zip(source.factor_names, source.factor_sizes, strict=True)),
-    }
-
-
-def _download(file: File, path: Path) -> None:
-    """Fetches the file to `path`, whole and verified or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with urllib.request.urlopen(file.url, timeout=30) as response, open(partial, "wb") as target:
-            with tqdm.wrapattr(response, "read", total=file.size, desc=f"fetching {file.name}", disable=None) as body:
-                shutil.copyfileobj(body, target, length=1 << 20)
-        _verify(file, partial)
-        partial.rename(path)
-    except OSError as error:
-        raise OSError(f"{file.url} could not be fetched to {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _verify(file: File, path: Path) -> None:
-    """Raises ValueError if the file at `path` is not the published one."""
-    if path.stat().st_size != file.size:
-        raise mismatch(path, "size in bytes", path.stat().st_size, file.size)
-    with open(path, "rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    if sha256 != file.sha256:
-        raise mismatch(path, "sha256", sha256, file.sha256)
+    digests: dict[str, dict[str, str]] = {}
+    for file in source.files:
+        digests.setdefault(file.algorithm, {})[file.name] = file.digest
+    factors = dict(zip(source.factor_names, source.factor_sizes, strict=True))
+    return {"version": source.version, **digests, "shape": list(source.shape), "factors": factors}
 
 
 @contextlib.contextmanager
-def _lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> Iterator[None]:
     """Holds an exclusive lock on `folder`; the kernel releases it when this process ends, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "w")
+    except OSError as error:
+        raise OSError(f"{folder} cannot be written: {error}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -172,24 +154,25 @@ def _lock(folder: Path) -> Iterator[None]:
         yield
 
 
-def _prepare(source: Source, read: Read, paths: list[Path], folder: Path) -> None:
+def _prepare(source: Source, read: Read, check: Check, places: dict[Path, _published.File], folder: Path) -> None:
     """Writes `folder`, whole or not at all. The caller holds the lock."""
-    for file, path in zip(source.files, paths, strict=True):
-        if not path.exists():
-            _download(file, path)
-        _verify(file, path)
-    needed, free = (
-        1.5 * math.prod(source.shape),
-        shutil.disk_usage(folder.parent).free,
-    )  # bytes; the records take about 0.5
-    if free < needed:
+    paths, missing = list(places), _missing(places)
+    needed = 1.5 * math.prod(source.shape) + sum(file.size or 0 for file in missing.values())  # the records take 0.5
+    if (free := shutil.disk_usage(folder.parent).free) < needed:
         raise OSError(f"{folder.parent} has {free / 1e9:.1f} GB free, preparing takes {needed / 1e9:.1f} GB.")
+    for path, file in missing.items():
+        _published.fetch(file, path)
+    check(source, paths)
+    for path, file in places.items():
+        if path not in missing:  # what was fetched is verified
+            _published.verify(file, path)
     print(f"{source.name}: preparing {source.shape[0]:,} images in {folder}, once", file=sys.stderr, flush=True)
     building = folder.with_name("building")
     shutil.rmtree(building, ignore_errors=True)  # what a killed process left
     try:
-        _write_images(source, _records(source, read, paths, building / "records"), building / "images.npy")
-        (building / "manifest.json").write_text(json.dumps(_manifest(source), indent=2) + "\n")
+        _write(source, _records(source, read, paths, building / "records"), building)
+        with _synced(building / "manifest.json") as file:
+            file.write((json.dumps(_manifest(source), indent=2) + "\n").encode())
         shutil.rmtree(building / "records")
         building.rename(folder)
     except (OSError, RuntimeError) as error:  # array_record reports a full disk as a RuntimeError
@@ -199,51 +182,64 @@ def _prepare(source: Source, read: Read, paths: list[Path], folder: Path) -> Non
 
 
 def _records(source: Source, read: Read, paths: list[Path], directory: Path) -> Any:
-    """TFDS records {image, factors} in index order, written below `directory`, as a random-access source."""
+    """TFDS records {image, factors} in index order, written to `directory`, as a random-access source."""
     import tensorflow_datasets as tfds  # takes longer to import than a prepared set takes to open
 
-    class Images(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-        name = source.name
-        VERSION = tfds.core.Version(source.version)
-
-        def _info(self):
-            image = tfds.features.Tensor(shape=source.image_shape, dtype=np.uint8, encoding="bytes")
-            factors = tfds.features.Tensor(shape=(len(source.factor_sizes),), dtype=np.int32)
-            features = tfds.features.FeaturesDict({"image": image, "factors": factors})
-            return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
-
-        def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples()}
-
-        def _generate_examples(self):
-            rows = itertools.chain.from_iterable(itertools.starmap(zip, read(source, paths)))
-            rows = tqdm(rows, f"{source.name}: reading", source.shape[0], disable=None)
-            for index, (image, factors) in enumerate(rows):
-                yield index, {"image": image, "factors": factors}
-
-    tfds.disable_progress_bar()
-    builder = Images(data_dir=directory, file_format="array_record")
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS announces a download of unknown size
-        builder.download_and_prepare()
-    return builder.as_data_source("train")
+    image = tfds.features.Tensor(shape=source.image_shape, dtype=np.uint8, encoding="bytes")
+    factors = tfds.features.Tensor(shape=(len(source.factor_sizes),), dtype=np.int32)
+    directory.mkdir(parents=True)
+    info = tfds.core.DatasetInfo(
+        builder=tfds.core.dataset_info.DatasetIdentity(source.name, source.version, str(directory), __name__),
+        features=tfds.features.FeaturesDict({"image": image, "factors": factors}),
+        disable_shuffling=True,
+    )
+    # Not a builder: that gathers all records before it writes one, and beyond 1 GB of them it needs TensorFlow.
+    writer = tfds.core.SequentialWriter(info, max_examples_per_shard=20_000, file_format="array_record")
+    writer.initialize_splits(["train"])
+    try:
+        with tqdm(desc=f"{source.name}: reading", total=source.shape[0], disable=None) as bar:
+            for block in read(source, paths):
+                rows = zip(*block, strict=True)
+                writer.add_examples({"train": [{"image": image, "factors": factors} for image, factors in rows]})
+                bar.update(len(block[0]))
+    finally:
+        writer.close_all()
+    return tfds.builder_from_directory(directory).as_data_source("train")
 
 
-def _write_images(source: Source, records: Any, path: Path) -> None:
-    """Writes the images of all records, in order. Raises ValueError if a record is not the one of its factor index."""
+def _write(source: Source, records: Any, folder: Path) -> None:
+    """Writes the images of all records, in order, and their table. Raises ValueError if factors are wrong."""
     origin, total, block = source.files[0].name, source.shape[0], 1000
     if len(records) != total:
-        raise mismatch(origin, "number of images", len(records), total)
+        raise _published.mismatch(origin, "number of images", len(records), total)
+    table = []
     header = {"descr": "|u1", "fortran_order": False, "shape": source.shape}
-    with open(path, "wb") as file:
+    with _synced(folder / "images.npy") as file:
         np.lib.format.write_array_header_1_0(file, header)  # padded to 64 bytes, the alignment that JAX can share
         for start in tqdm(range(0, total, block), f"{source.name}: writing", unit="k", disable=None):
-            index = range(start, min(start + block, total))
-            rows = records.__getitems__(list(index))
+            index = np.arange(start, min(start + block, total))
+            rows = records.__getitems__(index.tolist())
             factors = np.stack([record["factors"] for record in rows])
-            expected = np.stack(np.unravel_index(index, source.factor_sizes), axis=-1)
-            if (wrong := (factors != expected).any(axis=-1)).any():
-                row = wrong.argmax()
-                raise mismatch(origin, f"factor index of image {index[row]}", factors[row], expected[row])
+            _check_factors(source, index, factors)
+            table.append(factors)
             file.write(np.stack([record["image"] for record in rows]))
+    if source.count is not None:
+        with _synced(folder / "factors.npy") as file:
+            np.save(file, np.concatenate(table))
+
+
+def _check_factors(source: Source, index: np.ndarray, factors: np.ndarray) -> None:
+    """Raises ValueError if factors [n, F] are not those of the images [n] of a grid, or out of range in a table."""
+    expected = source.grid(index) if source.count is None else factors.clip(0, np.subtract(source.factor_sizes, 1))
+    if (wrong := (factors != expected).any(axis=-1)).any():
+        row, name = wrong.argmax(), source.files[0].name
+        raise _published.mismatch(name, f"factor index of image {index[row]}", factors[row], expected[row])
+
+
+@contextlib.contextmanager
+def _synced(path: Path) -> Iterator[BinaryIO]:
+    """A new file, on the disk when it is closed."""
+    with open(path, "wb") as file:
+        yield file
         file.flush()
         os.fsync(file.fileno())

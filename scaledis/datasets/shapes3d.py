@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis.datasets import Dataset, _prepared
+from scaledis.datasets import Dataset, _prepared, _published
 
 SOURCE = _prepared.Source(
     name="shapes3d",
     version="1.0.0",
     files=(
-        _prepared.File(
+        _published.File(
             name="3dshapes.h5",
             url="https://storage.googleapis.com/3d-shapes/3dshapes.h5",
             size=267_573_662,
-            sha256="0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785",
+            digest="0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785",
         ),
     ),
     factor_names=("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation"),
@@ -32,7 +32,6 @@ SOURCE = _prepared.Source(
     ),
     image_shape=(64, 64, 3),
 )
-ROWS = 20_000  # read at once, in whole chunks: 0.25 GB
 
 
 def load(directory: Path, download: bool = False) -> Dataset:
@@ -46,21 +45,12 @@ def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarr
     The index of a factor is the rank of its label. Raises ValueError for a missing key, a wrong shape or dtype, or a
     factor with a wrong number of distinct labels.
     """
-    import h5py  # a prepared set opens without it
-
     (path,) = paths
-    with h5py.File(path) as file:
-        total, columns = source.shape[0], len(source.factor_sizes)
-        for key, dtype, shape in (("images", "uint8", source.shape), ("labels", "float64", (total, columns))):
-            if key not in file:
-                raise _prepared.mismatch(path, "list of keys", sorted(file), ["images", "labels"])
-            if (file[key].dtype, file[key].shape) != (dtype, shape):
-                raise _prepared.mismatch(path, key, f"{file[key].dtype} {file[key].shape}", f"{dtype} {shape}")
-        images, factors = file["images"], _ranks(source, path, file["labels"][:])
-        chunk = images.chunks[0] if images.chunks else 1
-        rows = chunk * max(1, ROWS // chunk)  # so that no chunk is inflated twice
-        for start in range(0, total, rows):
-            yield images[start : start + rows], factors[start : start + rows]
+    labels = (np.float64, (source.shape[0], len(source.factor_sizes)))
+    with _published.hdf5(path, {"images": (np.uint8, source.shape), "labels": labels}) as file:
+        factors = _ranks(source, path, file["labels"][:])
+        for rows in _published.blocks(file["images"]):
+            yield file["images"][rows], factors[rows]
 
 
 def _ranks(source: _prepared.Source, path: Path, labels: np.ndarray) -> np.ndarray:
@@ -68,5 +58,5 @@ def _ranks(source: _prepared.Source, path: Path, labels: np.ndarray) -> np.ndarr
     columns = [np.unique(column, return_inverse=True) for column in labels.T]
     sizes = tuple(len(values) for values, _ in columns)
     if sizes != source.factor_sizes:
-        raise _prepared.mismatch(path, "number of distinct labels per factor", sizes, source.factor_sizes)
+        raise _published.mismatch(path, "number of distinct labels per factor", sizes, source.factor_sizes)
     return np.stack([rank for _, rank in columns], axis=-1).astype(np.int32)

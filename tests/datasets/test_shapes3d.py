@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 import scaledis
-from scaledis import datasets
-from scaledis.datasets import _prepared, shapes3d
+from scaledis import datasets, sampling
+from scaledis.config import Data
+from scaledis.datasets import _prepared, _published, shapes3d
 
 SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
 VALUES = tuple(values[:size] for values, size in zip(shapes3d.SOURCE.factor_values, SIZES, strict=True))
@@ -41,7 +42,7 @@ def write(directory: Path, arrays: dict[str, np.ndarray]) -> Path:
 def source_of(path: Path) -> _prepared.Source:
     """The specification of the small file at `path`."""
     data = path.read_bytes()
-    file = _prepared.File(path.name, path.as_uri(), len(data), hashlib.sha256(data).hexdigest())
+    file = _published.File(path.name, path.as_uri(), len(data), hashlib.sha256(data).hexdigest())
     return dataclasses.replace(shapes3d.SOURCE, files=(file,), factor_values=VALUES)
 
 
@@ -102,7 +103,7 @@ def test_specification_of_the_published_file():
     assert source.factor_sizes == (10, 10, 10, 8, 4, 15)
     assert len(source.factor_names) == len(source.factor_sizes)
     assert all((np.diff(values) > 0).all() for values in source.factor_values)
-    assert (source.files[0].size, len(bytes.fromhex(source.files[0].sha256))) == (267_573_662, 32)
+    assert (source.files[0].size, len(bytes.fromhex(source.files[0].digest))) == (267_573_662, 32)
 
 
 def test_images_and_factors_equal_the_rows_of_the_file(data):
@@ -114,8 +115,9 @@ def test_images_and_factors_equal_the_rows_of_the_file(data):
 
 
 def test_samples_inside_a_compiled_step(data):
-    sample = jax.jit(data.sample, static_argnums=2)
-    images = np.asarray(sample(data.source, jax.random.key(0), 32))
+    arrays = sampling.sampling(data, Data())
+    sample = jax.jit(lambda source, key: data.gather(source, sampling.draw(arrays, key, 32)))
+    images = np.asarray(sample(data.source, jax.random.key(0)))
     rows = (images[:, None] == content()["images"][None]).all(axis=(2, 3, 4))
     assert images.dtype == np.uint8
     assert (rows.sum(axis=1) == 1).all() and len(np.unique(rows.argmax(axis=1))) > 16
@@ -128,7 +130,7 @@ def test_a_cpu_device_shares_the_memory_map(data):
 
 
 def test_blocks_of_whole_chunks_with_the_ranks_of_the_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr(shapes3d, "ROWS", 40)
+    monkeypatch.setattr(_published, "ROWS", 40)
     arrays = content()
     arrays["labels"] = arrays["labels"] ** 3 / 7 - 1  # increasing, so that ranks stay
     source = source_of(write(tmp_path, arrays))
@@ -142,7 +144,7 @@ def test_a_missing_file_names_itself_its_size_its_checksum_and_its_place(tmp_pat
     (file,) = shapes3d.SOURCE.files
     with pytest.raises(FileNotFoundError) as error:
         datasets.load("shapes3d", tmp_path / "my data")
-    for part in ("267,573,662 bytes", file.sha256, f"-o '{tmp_path}/my data/manual/3dshapes.h5' {file.url}"):
+    for part in ("267,573,662 bytes", file.digest, f"-o '{tmp_path}/my data/manual/3dshapes.h5' {file.url}"):
         assert part in str(error.value)
     assert not (tmp_path / "my data").exists()
 
@@ -212,7 +214,7 @@ def test_killed_half_way_then_again_gives_the_same_bytes(tmp_path, directory):
 
 def test_two_processes_at_once_prepare_once(tmp_path):
     write(tmp_path, content())
-    with _prepared._lock(tmp_path / "shapes3d"):  # both arrive before either can begin
+    with _prepared.lock(tmp_path / "shapes3d"):  # both arrive before either can begin
         processes = [spawn("load_and_count", tmp_path) for _ in range(2)]
         for process in processes:
             assert any("waiting for another" in line for line in process.stderr)
@@ -228,8 +230,9 @@ def test_download_takes_the_same_path(tmp_path, directory):
     assert os.listdir(tmp_path / "manual") == ["3dshapes.h5"]
 
 
-@pytest.mark.parametrize(("change", "error"), [({"sha256": "0" * 64}, ValueError), ({"url": "file:///no"}, OSError)])
-def test_a_failed_download_leaves_nothing(tmp_path, directory, change, error):
+@pytest.mark.parametrize(("change", "error"), [({"digest": "0" * 64}, ValueError), ({"url": "file:///no"}, OSError)])
+def test_a_failed_download_leaves_nothing(tmp_path, directory, monkeypatch, change, error):
+    monkeypatch.setattr(_published, "WAITS", ())
     source = source_of(directory / "manual" / "3dshapes.h5")
     source = dataclasses.replace(source, files=(dataclasses.replace(source.files[0], **change),))
     with pytest.raises(error, match="3dshapes.h5"):
@@ -239,7 +242,7 @@ def test_a_failed_download_leaves_nothing(tmp_path, directory, change, error):
 
 def test_a_prepared_set_that_was_damaged_or_is_of_another_file(tmp_path):
     source = source_of(write(tmp_path, content()))
-    other = dataclasses.replace(source, files=(dataclasses.replace(source.files[0], sha256="0" * 64),))
+    other = dataclasses.replace(source, files=(dataclasses.replace(source.files[0], digest="0" * 64),))
     _prepared.load(source, shapes3d.read, tmp_path)
     with pytest.raises(ValueError, match="delete .* to prepare it again.*0000"):
         _prepared.load(other, shapes3d.read, tmp_path)

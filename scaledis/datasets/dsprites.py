@@ -1,0 +1,59 @@
+"""dSprites (Matthey, Higgins, Hassabis and Lerchner, 2017): 737,280 binary images of one white sprite, on a full grid.
+
+Five factors: shape, scale, orientation and the two positions; the published colour is always white and is left out. The
+last orientation, 2 pi, is the first one again: of 40 indices 0 and 39 show the same image, and squares and ellipses
+repeat within the circle besides. Pixels are published as 0 and 1 and kept here as 0 and 255.
+
+The published file lies at DIRECTORY/manual, placed there by the user or by `load(..., download=True)`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from scaledis.datasets import Dataset, _prepared, _published
+
+SOURCE = _prepared.Source(
+    name="dsprites",
+    version="1.0.0",
+    files=(
+        _published.File(
+            name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5",
+            url="https://github.com/google-deepmind/dsprites-dataset/raw/master/"
+            "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5",
+            size=28_024_106,
+            digest="729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb",
+        ),
+    ),
+    factor_names=("shape", "scale", "orientation", "position_x", "position_y"),
+    factor_values=(
+        np.arange(3),  # square, ellipse, heart
+        np.linspace(0.5, 1, 6),
+        np.linspace(0, 2 * np.pi, 40),
+        np.linspace(0, 1, 32),
+        np.linspace(0, 1, 32),
+    ),
+    image_shape=(64, 64, 1),
+)
+
+
+def load(directory: Path, download: bool = False) -> Dataset:
+    """dSprites below `directory`; images [64, 64, 1] of 0 and 255. Raises what `_prepared.load` raises."""
+    return _prepared.load(SOURCE, read, directory, download)
+
+
+def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Blocks (images uint8 [n, H, W, 1], factor indices int32 [n, F]) of an HDF5 file of `imgs` and `latents/classes`.
+
+    Raises ValueError for a missing key, a wrong shape or dtype, and a pixel that is neither 0 nor 1.
+    """
+    (path,) = paths
+    classes = (np.integer, (source.shape[0], 1 + len(source.factor_sizes)))
+    with _published.hdf5(path, {"imgs": (np.uint8, source.shape[:3]), "latents/classes": classes}) as file:
+        factors = file["latents/classes"][:, 1:].astype(np.int32)  # without the colour
+        for rows in _published.blocks(file["imgs"]):
+            images = file["imgs"][rows]
+            if images.max() > 1:
+                raise _published.mismatch(path, "largest pixel", images.max(), 1)
+            yield 255 * images[..., None], factors[rows]

@@ -1,0 +1,16 @@
+"""MPI3D realistic (Gondal et al., 2019): 1,036,800 realistic renderings of a robot arm that holds an object.
+
+A full grid of seven factors. The published file lies at DIRECTORY/manual/mpi3d_realistic.npz, placed there by the user
+or by `load(..., download=True)`; licence CC BY 4.0.
+"""
+
+from pathlib import Path
+
+from scaledis.datasets import Dataset, _mpi3d
+
+SOURCE = _mpi3d.source("mpi3d_realistic", md5="59a6225b88b635365f70c91b3e52f70f")
+
+
+def load(directory: Path, download: bool = False) -> Dataset:
+    """MPI3D realistic below `directory`; images [64, 64, 3]. Raises what `_prepared.load` raises."""
+    return _mpi3d.load(SOURCE, directory, download)
