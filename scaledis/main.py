@@ -52,6 +52,7 @@ def main(argv: list[str]) -> None:
             print(describe.everything(runpy.run_path(str(_config_file())) if CONFIG.value else {}))
             return
         if PREPARE.value:
+            choices.choose("--prepare", PREPARE.value, dict.fromkeys(data.names()))
             print(describe.dataset(data.load(PREPARE.value, _data_dir(), download=True)))
             return
         if DESCRIBE.value in data.names():

@@ -26,7 +26,7 @@ from tests import tiny
             {"model__injection": "maps"},
             "model.injection: 'maps' is unknown. Did you mean 'map'\\? Choices: map, vector",
         ),
-        ({"method__name": "vale"}, "method.name: 'vale' is unknown. Did you mean 'vlae'"),
+        ({"method__name": "scale_vla"}, "method.name: 'scale_vla' is unknown. Did you mean 'scale_vlae'"),
         ({"method__name": "vlae", "method__beta": 4.0}, "method .vlae.: 'beta' is unknown"),
         ({"data__name": "render"}, "data.name: 'render' is unknown. Did you mean 'rendered'"),
         ({"objective__likelihood": "gausian"}, "objective.likelihood: 'gausian' .* Did you mean 'gaussian'"),

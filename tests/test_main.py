@@ -83,6 +83,27 @@ def test_list_names_all_there_is_and_describe_a_methods_equation():
         assert text in described
 
 
+def test_prepare_and_describe_a_data_set(tmp_path):
+    prepared = command("--prepare=rendered")
+    assert "tiny: 96 images of 16x16x3" in prepared.stdout and "a full grid" in prepared.stdout
+    drawn = subprocess.run(
+        [sys.executable, "-m", "tests.tiny", "--describe=rendered"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": ROOT},
+        capture_output=True,
+        text=True,
+    )
+    assert drawn.stdout.strip() == "rendered.png", drawn.stderr
+    assert (tmp_path / "rendered.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
+    line = [sys.executable, "-m", "scaledis.main", "--config=configs/celeba.py", f"--config.data.directory={tmp_path}"]
+    done = subprocess.run([*line, f"--workdir={tmp_path}/run"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert "img_align_celeba.zip" in done.stderr and "list_attr_celeba.txt" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -95,6 +116,8 @@ def test_list_names_all_there_is_and_describe_a_methods_equation():
         (["--config=tests/no_such.py"], "no_such.py"),
         (["--config=tests/tiny_config.py", "train"], "Arguments .'train'. are not understood"),
         (["--describe=beta_tcva"], "--describe: 'beta_tcva' is unknown. Did you mean 'beta_tcvae'"),
+        (["--prepare=renderd"], "--prepare: 'renderd' is unknown. Did you mean 'rendered'"),
+        (["--config=tests/tiny_config.py", "--config.evaluate.train_codes=90"], "120 codes, but tiny has 96 images"),
         ([], "--config: missing"),
         (["--workdir=/nowhere/at/all"], "holds no experiment"),
     ],

@@ -72,5 +72,5 @@ def config(**overrides) -> configs.Config:
 
 
 if __name__ == "__main__":
-    datasets.load = lambda name, directory: dataset()
+    datasets.load = lambda *_, **__: dataset()
     main.run()
