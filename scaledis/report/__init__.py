@@ -49,7 +49,7 @@ def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir
     }
     drawn = {name: (_save(figure, name, workdir), caption) for name, (figure, caption) in pictures.items()}
     base = groups[0][0].config
-    backend = base.evaluate.dci_backend if "dci" in base.evaluate.metrics else None
+    backend = base.evaluate.dci_backend if "dci" in base.evaluate.metrics and dataset.factor_names else None
     facts = {
         "Images": f"{dataset.size:,}",
         "Steps": f"{base.train.steps:,} of batch {base.train.batch}",
