@@ -26,11 +26,12 @@ def test_levels_come_from_the_top_one_a_stage_and_fade_in(fade):
 
 
 def test_at_the_last_stage_the_loss_is_the_ladders():
-    last, overrides = 5, {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
-    for name, plain in [("pro_vlae", "vlae"), ("pro_scale_vlae", "scale_vlae")]:
-        pro, own = (one_update(tiny.config(method__name=each, **overrides), DATASET, last)[1] for each in (name, plain))
-        np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
-        assert pro["stage"] == 2
+    overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
+    pro, own = (one_update(tiny.config(method__name=name, **overrides), DATASET, 5)[1] for name in ("pro_vlae", "vlae"))
+    np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
+    assert pro["stage"] == 2
+    pro = of_weights(config("pro_scale_vlae"), progressive_scale_aware, ALL)[0]
+    assert float(pro) == pytest.approx(float(of_weights(config("scale_vlae"), tc.scale_aware, ALL)[0]), rel=1e-6)
 
 
 def test_an_absent_level_has_a_small_kl_weight_and_is_in_no_group():
