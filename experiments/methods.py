@@ -8,6 +8,7 @@ Writes experiments/results/methods/: scores.md, scores.json, traversals.png (see
 """
 
 import argparse
+import io
 import json
 import runpy
 import subprocess
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from scaledis import platform
 
@@ -177,7 +179,8 @@ def draw(names: list[str], dataset) -> None:
         by_name = {member.name: member for member in first}
         runs = report.runs_of([by_name[each] for each in groups[0]], 0, dataset, workdir(name))
         drawn.append(runs[0]._replace(name=f"{name}, seed {first[0].config.seed}"))
-    write_bytes(RESULTS / "traversals.png", figures.png(traversals.sheet(drawn, dataset.name, dataset.factor_names)))
+    sheet = figures.png(traversals.sheet(drawn, dataset.name, dataset.factor_names))
+    Image.open(io.BytesIO(sheet)).convert("RGB").quantize(256).save(RESULTS / "traversals.png", optimize=True)
 
 
 def main() -> None:
