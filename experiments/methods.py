@@ -97,11 +97,8 @@ def row(method: str, dataset) -> dict:
                 "diverged": scores["diverged"],
             }
         )
-    run = members(method)[0].config
-    built = population.build([run], dataset)
-    hyperparameters = population.hyperparameters(run, run.model.allocation)
-    state = jax.eval_shape(built.init, jax.random.key(0), hyperparameters)
-    return {"method": method, "runs": seeds, "parameters": describe.count(state.params)}
+    params = describe.state_shapes(members(method)[0].config, dataset).params
+    return {"method": method, "runs": seeds, "parameters": describe.count(params)}
 
 
 def members(method: str) -> list[sweep.Member]:

@@ -70,13 +70,14 @@ def minibatch_stratified(batch: int, size: int) -> np.ndarray:
     An unbiased estimate of q(z_i). It is the weight matrix of beta-TCVAE (Chen et al. 2018, appendix C.2) averaged over
     which of the other samples takes the odd weight, with the own sample on the diagonal.
     """
-    return np.asarray(_stratified(batch, size, batch - 1))
+    return np.asarray(_stratified(batch, size, np.ones(batch, bool)))
 
 
-def _stratified(batch: int, size: int, others: Array) -> Array:
-    """[B, B]: the own posterior 1 / N, each of `others` posteriors an even share of the rest."""
-    share = jnp.log1p(-1.0 / size) - jnp.log(others)
-    return jnp.where(jnp.eye(batch, dtype=bool), -jnp.log(float(size)), share)
+def _stratified(batch: int, size: int, there: Array) -> Array:
+    """[B, M]: 1 / N for the own posterior, that of equal number; the rest shared by the others that are `there` [M]."""
+    share = jnp.log1p(-1.0 / size) - jnp.log(there.sum() - 1)
+    others = jnp.where(there, share, -jnp.inf)
+    return jnp.where(jnp.eye(batch, len(there), dtype=bool), -jnp.log(float(size)), others)
 
 
 def normalised(log_weights: np.ndarray) -> np.ndarray:
@@ -137,15 +138,12 @@ def memory_bank(batch: int, size: int, length: int) -> Estimator:
         return Bank(jnp.zeros((length, units)), jnp.zeros((length, units)), jnp.zeros((), jnp.int32))
 
     def density(memory, codes, mean, log_variance, parts):
-        others = batch - 1 + memory.filled
-        live = _stratified(batch, size, others)
-        share = jnp.log1p(-1.0 / size) - jnp.log(others)
-        remembered = jnp.where(jnp.arange(length) < memory.filled, share, -jnp.inf)
+        there = jnp.concatenate([jnp.ones(batch, bool), jnp.arange(length) < memory.filled])
         return log_density(
             codes,
             jnp.concatenate([mean, memory.mean]),
             jnp.concatenate([log_variance, memory.log_variance]),
-            jnp.concatenate([live, jnp.broadcast_to(remembered, (batch, length))], axis=1),
+            _stratified(batch, size, there),
             partition.membership(parts),
         )
 

@@ -252,9 +252,7 @@ def _check(config: Config) -> None:
     for key in ("objective.kl_warmup", "train.gradient_clip"):
         if not 0 <= flat[key] < math.inf:
             raise ValueError(f"{key}: {flat[key]!r} must be a finite number of at least 0.")
-    sampling.check_correlation(config.data.correlation)
-    if not 0 <= config.data.held_out < 1:
-        raise ValueError(f"data.held_out: {config.data.held_out!r} must be a share of at least 0 and below 1.")
+    sampling.check(config.data)
     if config.objective.estimator == "density_ratio":
         density_ratio.check_batch(train.batch)
     for key, spec in dataclasses.asdict(config.schedule).items():

@@ -17,7 +17,7 @@ from scaledis.networks import discriminator
 if TYPE_CHECKING:
     from scaledis.config import Config
 
-BETAS = 0.5, 0.9  # of the discriminator's Adam
+ADAM = optimiser.adam(clip=0, b1=0.5, b2=0.9)  # of the discriminators
 HORIZON = 100.0  # steps of the running mean of the accuracy
 WON = 0.9999  # running accuracy at which a discriminator has won outright and teaches nothing any more
 
@@ -45,7 +45,7 @@ def follow(adversary: Adversary, loss, learning_rate: float, prefix: str) -> tup
     penalty with them. Its nats are NaN from then on, so that the run is frozen and reported instead of going astray.
     """
     (nats, accuracy), gradient = jax.value_and_grad(loss, has_aux=True)(adversary.params)
-    direction, state = optimiser.adam(0, *BETAS).update(gradient, adversary.optimiser)
+    direction, state = ADAM.update(gradient, adversary.optimiser)
     params = optimiser.descend(adversary.params, direction, learning_rate)
     running = adversary.accuracy + (accuracy - adversary.accuracy) / HORIZON
     terms = {f"{prefix}_nats": jnp.where(running > WON, jnp.nan, nats), f"{prefix}_accuracy": accuracy}
@@ -54,7 +54,7 @@ def follow(adversary: Adversary, loss, learning_rate: float, prefix: str) -> tup
 
 def adversary(params: Any) -> Adversary:
     """A discriminator at its start."""
-    return Adversary(params, optimiser.adam(0, *BETAS).init(params), jnp.full((), 0.5))
+    return Adversary(params, ADAM.init(params), jnp.full((), 0.5))
 
 
 def estimator(config: "Config", size: int) -> Estimator:

@@ -1,9 +1,9 @@
 """What there is to choose from, and what a config builds, in words."""
 
-import importlib
 import inspect
 import math
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -22,8 +22,8 @@ def everything(namespace: Mapping[str, Any]) -> str:
     """
     kinds = {
         "Methods (--config.method.name)": {name: recipe.about for name, recipe in methods.recipes().items()},
-        "Data sets (--config.data.name)": {name: _summary(_module("datasets", name)) for name in datasets.names()},
-        "Metrics (--config.evaluate.metrics)": {name: _summary(_module("metrics", name)) for name in metrics.names()},
+        "Data sets (--config.data.name)": _modules(datasets),
+        "Metrics (--config.evaluate.metrics)": _modules(metrics),
         "Estimators (--config.objective.estimator)": {
             name: _summary(make) for name, make in estimators.ESTIMATORS.items()
         },
@@ -36,8 +36,8 @@ def everything(namespace: Mapping[str, Any]) -> str:
     return "\n".join([*lines, hint])
 
 
-def _module(package: str, name: str):
-    return importlib.import_module(f"scaledis.{package}.{name}")
+def _modules(package: ModuleType) -> dict[str, str]:
+    return {name: _summary(choices.module("name", package, name)) for name in choices.modules(package)}
 
 
 def _summary(described: Any) -> str:
@@ -77,15 +77,19 @@ def _range(parameter: methods.Hyperparameter) -> str:
 
 def tree(config: Config, dataset: Dataset) -> str:
     """The parameters of a run as an indented tree with shapes and counts, those of discriminators apart."""
-    built = population.build([config], dataset)
-    hyperparameters = population.hyperparameters(config, config.model.allocation)
-    state = jax.eval_shape(built.init, jax.random.key(0), hyperparameters)
+    state = state_shapes(config, dataset)
     title = f"{config.method.name} {config.model.allocation} on {dataset.name}"
     lines = [f"{title}: {count(state.params):,} parameters", *_lines(state.params, "  ")]
     adversary = getattr(state.memory, "adversary", state.memory)
     if hasattr(adversary, "params"):
         lines += [f"discriminator: {count(adversary.params):,} parameters", *_lines(adversary.params["params"], "  ")]
     return "\n".join(lines)
+
+
+def state_shapes(config: Config, dataset: Dataset) -> Any:
+    """The state of a run as shapes; nothing is computed."""
+    method = population.build([config], dataset)
+    return jax.eval_shape(method.init, jax.random.key(0), population.hyperparameters(config, config.model.allocation))
 
 
 def count(params) -> int:

@@ -65,11 +65,11 @@ def main(argv: list[str]) -> None:
         base, members = _experiment(workdir)
         wanted = members[0].config.data
         dataset = data.load(wanted.name, wanted.directory, wanted.path)
-        for member in members:
-            evaluate.sampled(dataset, member.config)
         if DESCRIBE.value == describe.NETWORK:
             print(describe.tree(members[0].config, dataset))
             return
+        for one in {(member.config.data, member.config.evaluate): member.config for member in members}.values():
+            evaluate.sampled(dataset, one)  # a split that is too small is said before the training, not after it
     with _clear_errors(ValueError, OSError), workdir.locked():
         workdir.claim(base)
         groups = _populations(workdir, members)

@@ -1,6 +1,5 @@
 """Which images a run sees, and how often: splits by index, and correlated factors."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -83,10 +82,11 @@ def draw(sampling: Sampling, key: Array, n: int) -> Array:
     return jnp.asarray(sampling.order)[jnp.asarray(sampling.first)[cell] + place]
 
 
-def check_correlation(pairs: Sequence) -> tuple[tuple[str, str, float], ...]:
-    """The pairs as tuples. Raises ValueError for what is no list of (factor, factor, positive sigma)."""
-    for pair in pairs:
-        named = isinstance(pair, list | tuple) and len(pair) == 3 and all(isinstance(name, str) for name in pair[:2])
+def check(data: "Data") -> None:
+    """Raises ValueError for a share that is none, and for a correlation that is no (factor, factor, positive sigma)."""
+    if not 0 <= data.held_out < 1:
+        raise ValueError(f"data.held_out: {data.held_out!r} must be a share of at least 0 and below 1.")
+    for pair in data.correlation:
+        named = isinstance(pair, tuple) and len(pair) == 3 and all(isinstance(name, str) for name in pair[:2])
         if not named or pair[0] == pair[1] or not isinstance(pair[2], int | float) or not pair[2] > 0:
             raise ValueError(f"data.correlation: {pair!r} must be (factor, other factor, sigma above 0).")
-    return tuple((a, b, float(sigma)) for a, b, sigma in pairs)

@@ -6,13 +6,10 @@ import pytest
 from scaledis import evaluate, report, sweep, train
 from scaledis.results import Workdir, read_json
 from tests import tiny
+from tests.test_train import never
 
 GRID = tiny.dataset()
 NAMELESS = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
-
-
-def never():
-    return False
 
 
 def test_codes_come_from_the_split_and_train_and_test_are_disjoint():

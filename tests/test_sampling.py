@@ -72,7 +72,8 @@ def test_correlated_factors_of_a_table_stay_in_its_rows():
 )
 def test_what_cannot_be_correlated_is_an_error(pairs, message):
     with pytest.raises(ValueError, match=message):
-        sampling.sampling(GRID, Data(correlation=sampling.check_correlation(pairs)))
+        sampling.check(Data(correlation=pairs))
+        sampling.sampling(GRID, Data(correlation=pairs))
 
 
 def test_images_that_match_on_a_grid_and_in_a_table():

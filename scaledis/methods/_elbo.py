@@ -41,6 +41,11 @@ class Inference(NamedTuple):
         """KL(q(z_j | x) || p(z_j)) of each unit, [B, K]."""
         return gaussian.kl_to_standard(self.mean, self.log_variance)
 
+    @property
+    def mean_kl(self) -> Array:
+        """KL(q(z | x) || p(z)) of the batch, in nats per image."""
+        return self.kl.sum(1).mean()
+
 
 class Regulariser(NamedTuple):
     """R, and what it carries between steps.
@@ -73,6 +78,7 @@ class Autoencoder(NamedTuple):
     output: (params, hyperparameters, codes, presence) -> output, which the likelihood turns into pixels.
     nats: (params, hyperparameters, output, pixels) -> -log p(x | z), [B].
     expected: output -> images [B, H, W, C] in [0, 1].
+    encode, decode: those of a Method, given the presence of the levels at the state's step.
     """
 
     init: Callable[[Array, Hyperparameters], Any]
@@ -81,6 +87,14 @@ class Autoencoder(NamedTuple):
     output: Callable[..., Array]
     nats: Callable[[Any, Hyperparameters, Array, Array], Array]
     expected: Callable[[Array], Array]
+    encode: Callable[..., Codes]
+    decode: Callable[..., Array]
+
+
+def blank(image_shape: tuple[int, int, int]) -> Array:
+    """One image of zeros as networks take it, [C, H, W, 1]: parameters are drawn for it."""
+    height, width, channels = image_shape
+    return jnp.zeros((channels, height, width, 1))
 
 
 def pixels_of(images: Array) -> Array:
@@ -103,11 +117,9 @@ def autoencoder(config: "Config", dataset: "Dataset") -> Autoencoder:
     allocation = config.model.allocation
     network = ladder.of_model(config.model, dataset.image_shape)
     likelihood = objective.LIKELIHOODS[config.objective.likelihood]
-    height, width, channels = dataset.image_shape
 
     def init(key, hyperparameters):
-        params = network.init(key, jnp.zeros((channels, height, width, 1)))["params"]
-        return starting(params, likelihood, hyperparameters)
+        return starting(network.init(key, blank(dataset.image_shape))["params"], likelihood, hyperparameters)
 
     def infer(params, hyperparameters, images, presence=None):
         pixels = pixels_of(images)
@@ -129,7 +141,14 @@ def autoencoder(config: "Config", dataset: "Dataset") -> Autoencoder:
     def expected(output):
         return likelihood.mean(output).transpose(3, 1, 2, 0)
 
-    return Autoencoder(init, infer, sample, output, nats, expected)
+    def encode(state, images, presence=None):
+        _, mean, log_variance = infer(state.params, state.hyperparameters, images, presence)
+        return Codes(mean, log_variance, partition.level_of_unit(allocation))
+
+    def decode(state, codes, presence=None):
+        return expected(output(state.params, state.hyperparameters, codes, presence))
+
+    return Autoencoder(init, infer, sample, output, nats, expected, encode, decode)
 
 
 def regularised(
@@ -142,25 +161,22 @@ def regularised(
     def presence_at(hyperparameters, step):
         return progress(hyperparameters, step) if progress else None
 
-    def seen(hyperparameters, codes, mean, log_variance, presence):
-        levels = partition.levels(allocation) * hyperparameters["active"]
-        presence = jnp.ones(len(allocation)) if presence is None else presence
-        return Inference(codes, mean, log_variance, levels, presence)
+    def levels(hyperparameters):
+        return partition.levels(allocation) * hyperparameters["active"]
 
     def init(key, hyperparameters):
-        levels = partition.levels(allocation) * hyperparameters["active"]
-        memory = regulariser.init(jax.random.fold_in(key, 1), hyperparameters, levels)
+        memory = regulariser.init(jax.random.fold_in(key, 1), hyperparameters, levels(hyperparameters))
         return model.init(key, hyperparameters), memory
 
     def loss(params, memory, hyperparameters, step, images, key):
         presence = presence_at(hyperparameters, step)
         pixels, mean, log_variance = model.infer(params, hyperparameters, images, presence)
         codes = model.sample(hyperparameters, mean, log_variance, key)
-        reconstruction = model.nats(
-            params, hyperparameters, model.output(params, hyperparameters, codes, presence), pixels
-        ).mean()
+        output = model.output(params, hyperparameters, codes, presence)
+        reconstruction = model.nats(params, hyperparameters, output, pixels).mean()
 
-        inference = seen(hyperparameters, codes, mean, log_variance, presence)
+        there = jnp.ones(len(allocation)) if presence is None else presence
+        inference = Inference(codes, mean, log_variance, levels(hyperparameters), there)
         regularisation, parts = regulariser.nats(hyperparameters, memory, inference, jax.random.fold_in(key, 1 << 29))
 
         weight = warmup(hyperparameters, step)
@@ -169,7 +185,7 @@ def regularised(
             "loss_nats": total,
             "reconstruction_nats": reconstruction,
             "regularisation_nats": regularisation,
-            "kl_nats": inference.kl.sum(1).mean(),
+            "kl_nats": inference.mean_kl,
             "kl_weight": weight,
             "sigma": sigma_of(params, hyperparameters),
             **({} if presence is None else {"stage": jnp.ceil(presence).sum()}),
@@ -186,11 +202,10 @@ def regularised(
         return None if presence is None else jnp.ceil(presence)
 
     def encode(state, images):
-        _, mean, log_variance = model.infer(state.params, state.hyperparameters, images, whole(state))
-        return Codes(mean, log_variance, partition.level_of_unit(allocation))
+        return model.encode(state, images, whole(state))
 
     def decode(state, codes):
-        return model.expected(model.output(state.params, state.hyperparameters, codes, whole(state)))
+        return model.decode(state, codes, whole(state))
 
     return descending(Objective(init, loss, remember, encode, decode), config)
 

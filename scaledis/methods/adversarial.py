@@ -6,12 +6,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from scaledis import density_ratio, gaussian, partition
+from scaledis import density_ratio, gaussian
 from scaledis.density_ratio import Adversary
-from scaledis.methods import Codes, Hyperparameter, Recipe
+from scaledis.methods import Hyperparameter, Recipe
 from scaledis.methods._dependence import Weights, weighing
 from scaledis.methods._descent import Objective, descending
-from scaledis.methods._elbo import autoencoder, sigma_of
+from scaledis.methods._elbo import autoencoder, blank, sigma_of
 from scaledis.networks import discriminator
 
 
@@ -90,11 +90,9 @@ def with_image_discriminator(config, dataset):
     """
     model = autoencoder(config, dataset)
     network = discriminator.OfImages(config.model.channels)
-    allocation = config.model.allocation
 
     def init(key, hyperparameters):
-        height, width, channels = dataset.image_shape
-        params = network.init(jax.random.fold_in(key, 1), jnp.zeros((channels, height, width, 1)))
+        params = network.init(jax.random.fold_in(key, 1), blank(dataset.image_shape))
         return model.init(key, hyperparameters), Memory(
             density_ratio.adversary(params), jnp.full((), 0.5), jnp.zeros(())
         )
@@ -152,14 +150,7 @@ def with_image_discriminator(config, dataset):
         capacity = next_capacity(memory.capacity, accuracy, step_size, highest)
         return Memory(adversary, accuracy, capacity), terms | {"capacity_per_unit_nats": capacity}
 
-    def encode(state, images):
-        _, mean, log_variance = model.infer(state.params, state.hyperparameters, images)
-        return Codes(mean, log_variance, partition.level_of_unit(allocation))
-
-    def decode(state, codes):
-        return model.expected(model.output(state.params, state.hyperparameters, codes))
-
-    return descending(Objective(init, loss, remember, encode, decode), config)
+    return descending(Objective(init, loss, remember, model.encode, model.decode), config)
 
 
 def _cross_entropy(logit: Array, label: Array) -> Array:

@@ -15,7 +15,7 @@ def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:
 
 
 def _penalised(hyperparameters, inference, of_codes: bool):
-    kl = inference.kl.sum(1).mean()
+    kl = inference.mean_kl
     centred = inference.mean - inference.mean.mean(0)
     covariance = centred.T @ centred / len(centred)
     active = inference.levels.sum(0)

@@ -16,7 +16,7 @@ def weighted_kl(hyperparameters, inference, key):
     with gamma > 0 is the annealed VAE (Burgess et al. 2018): C(t) is `capacity` times `schedule.capacity`, which rises
     from 0 and stays.
     """
-    kl = inference.kl.sum(1).mean()
+    kl = inference.mean_kl
     capacity = hyperparameters["capacity"]
     excess = jnp.abs(kl - capacity)
     total = hyperparameters["beta"] * kl + hyperparameters["gamma"] * excess

@@ -6,7 +6,7 @@ from jax import Array, lax
 from scaledis import gaussian, objective, partition
 from scaledis.methods import Codes, Hyperparameter, Recipe
 from scaledis.methods._descent import Objective, descending
-from scaledis.methods._elbo import per_level, pixels_of, sigma_of, standard_normal, starting, warmup
+from scaledis.methods._elbo import blank, per_level, pixels_of, sigma_of, standard_normal, starting, warmup
 from scaledis.networks import ladder
 from scaledis.networks.top_down import TopDown
 
@@ -36,11 +36,9 @@ def residual_ladder(config, dataset):
     allocation = config.model.allocation
     network = of_capacity(config.model, dataset.image_shape)
     likelihood = objective.LIKELIHOODS[config.objective.likelihood]
-    height, width, channels = dataset.image_shape
 
     def init(key, hyperparameters):
-        params = network.init(key, jnp.zeros((channels, height, width, 1)))["params"]
-        return starting(params, likelihood, hyperparameters), ()
+        return starting(network.init(key, blank(dataset.image_shape))["params"], likelihood, hyperparameters), ()
 
     def infer(params, hyperparameters, images, noise):
         pixels = pixels_of(images)

@@ -65,7 +65,7 @@ def _added(base: Regulariser) -> Regulariser:
 
 def _weighted_kl(hyperparameters, inference, key):
     """beta KL(q(z | x) || p(z))."""
-    return hyperparameters["beta"] * inference.kl.sum(1).mean(), {}
+    return hyperparameters["beta"] * inference.mean_kl, {}
 
 
 def with_beta_vae(config, dataset):
