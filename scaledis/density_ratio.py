@@ -54,7 +54,7 @@ def follow(adversary: Adversary, loss, learning_rate: float, prefix: str) -> tup
 
 def adversary(params: Any) -> Adversary:
     """A discriminator at its start."""
-    return Adversary(params, ADAM.init(params), jnp.full((), 0.5))
+    return Adversary(params, ADAM.init(params), jnp.float32(0.5))
 
 
 def estimator(config: "Config", size: int) -> Estimator:

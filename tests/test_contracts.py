@@ -30,9 +30,11 @@ def test_method(name):
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
     state = jax.eval_shape(method.init, key, hyperparameters)  # shapes alone: tests/methods runs every method
     after, terms = jax.eval_shape(method.update, state, images, key)
-    assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), after) == jax.tree.map(
-        lambda leaf: (leaf.shape, leaf.dtype), state
+    # Weak types too: a state of another type than the one before it would be compiled for again.
+    before, after = (
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), each) for each in (state, after)
     )
+    assert before == after
     assert all(term.shape == () for term in terms.values())
     assert {"loss_nats", "reconstruction_nats", "kl_nats"} <= terms.keys()
     codes = jax.eval_shape(lambda state, images: method.encode(state, images)[:2], state, images)

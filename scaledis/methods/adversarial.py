@@ -94,7 +94,7 @@ def with_image_discriminator(config, dataset):
     def init(key, hyperparameters):
         params = network.init(jax.random.fold_in(key, 1), blank(dataset.image_shape))
         return model.init(key, hyperparameters), Memory(
-            density_ratio.adversary(params), jnp.full((), 0.5), jnp.zeros(())
+            density_ratio.adversary(params), jnp.float32(0.5), jnp.zeros(())
         )
 
     def loss(params, memory, hyperparameters, step, images, key):
