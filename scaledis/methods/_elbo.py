@@ -6,6 +6,7 @@ w = 1 - exp(-step / kl_warmup) keeps the top level, the deepest path, alive whil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -112,10 +113,10 @@ def sigma_of(params: dict[str, Any], hyperparameters: Hyperparameters) -> Array:
     return jnp.exp(params["log_sigma"]) if "log_sigma" in params else hyperparameters["sigma"]
 
 
-def autoencoder(config: "Config", dataset: "Dataset") -> Autoencoder:
+def autoencoder(config: "Config", dataset: "Dataset", rectifier: ladder.Rectifier = nn.relu) -> Autoencoder:
     """The autoencoder of a config: the ladder of its allocation."""
     allocation = config.model.allocation
-    network = ladder.of_model(config.model, dataset.image_shape)
+    network = ladder.of_model(config.model, dataset.image_shape, rectifier)
     likelihood = objective.LIKELIHOODS[config.objective.likelihood]
 
     def init(key, hyperparameters):
@@ -154,9 +155,13 @@ def autoencoder(config: "Config", dataset: "Dataset") -> Autoencoder:
 def regularised(
     config: "Config", dataset: "Dataset", regulariser: Regulariser, progress: Progress | None = None
 ) -> Method:
-    """The Method of L = L_rec + w R on the ladder of the config; one level is the flat network of the baselines."""
+    """The Method of L = L_rec + w R on the ladder of the config; one level is the flat network of the baselines.
+
+    With `progress`, the v_l have exponential linear units, as the nets of Li et al. 2020: what a level injects when it
+    comes only disturbs a decoder that has learned without it, and relus are dead for good within some twenty steps.
+    """
     allocation = config.model.allocation
-    model = autoencoder(config, dataset)
+    model = autoencoder(config, dataset, nn.elu if progress else nn.relu)
 
     def presence_at(hyperparameters, step):
         return progress(hyperparameters, step) if progress else None

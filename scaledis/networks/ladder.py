@@ -26,6 +26,7 @@ LOG_VARIANCE_RANGE = (-12.0, 4.0)
 INJECTIONS = ("map", "vector")
 FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
 LADDER_PARAMETERS = 1_200_000  # of Beyond Flat Latent
+Rectifier = Callable[[Array], Array]
 
 
 def depths(levels: int) -> tuple[int, ...]:
@@ -72,6 +73,7 @@ class Decoder(nn.Module):
     width: int
     injection: str
     image_shape: tuple[int, int, int]
+    rectifier: Rectifier
 
     @nn.compact
     def __call__(self, codes: Array, presence: Array) -> Array:
@@ -94,8 +96,8 @@ class Decoder(nn.Module):
     def _inject(self, codes: Array, depth: int, shape: Sequence[int]) -> Array:
         """v_l: a dense map of its own for every place, or one vector that is the same everywhere."""
         channels, places = LADDER_CHANNELS[depth], shape[1:3] if self.injection == "map" else (1, 1)
-        hidden = nn.relu(Dense(self.width, of_units, name=f"v{depth}_hidden")(codes))
-        injected = nn.relu(Dense(channels * math.prod(places), name=f"v{depth}")(hidden))
+        hidden = self.rectifier(Dense(self.width, of_units, name=f"v{depth}_hidden")(codes))
+        injected = self.rectifier(Dense(channels * math.prod(places), name=f"v{depth}")(hidden))
         return jnp.broadcast_to(injected.reshape(channels, *places, -1), (channels, *shape[1:]))
 
 
@@ -111,6 +113,7 @@ class Ladder(nn.Module):
       width: units of each hidden dense layer of a level (the top level has four times as many).
       injection: how v_l enters the decoder, "map" or "vector".
       image_shape: (H, W, C).
+      rectifier: of v_l.
     """
 
     allocation: tuple[int, ...]
@@ -118,10 +121,12 @@ class Ladder(nn.Module):
     width: int
     injection: str
     image_shape: tuple[int, int, int]
+    rectifier: Rectifier = nn.relu
 
     def setup(self):
-        self.encoder = Encoder(self.allocation, self.channels, self.width)
-        self.decoder = Decoder(self.allocation, self.channels, self.width, self.injection, self.image_shape)
+        sizes = self.allocation, self.channels, self.width
+        self.encoder = Encoder(*sizes)
+        self.decoder = Decoder(*sizes, self.injection, self.image_shape, self.rectifier)
 
     def encode(self, images: Array, presence: Array | None = None) -> tuple[Array, Array]:
         return self.encoder(images, self._all if presence is None else presence)
@@ -148,11 +153,11 @@ def parameter_count(network: nn.Module) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(network)))
 
 
-def of_model(model: "Model", image_shape: tuple[int, int, int]) -> Ladder:
+def of_model(model: "Model", image_shape: tuple[int, int, int], rectifier: Rectifier = nn.relu) -> Ladder:
     """The network of a config: that of the papers, unless `model.parameters` says how large it is to be."""
 
     def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
-        return Ladder(tuple(allocation), tuple(model.channels), width, model.injection, tuple(image_shape))
+        return Ladder(tuple(allocation), tuple(model.channels), width, model.injection, tuple(image_shape), rectifier)
 
     if len(model.allocation) == 1 and not model.parameters:
         return sized(FLAT_WIDTH)
