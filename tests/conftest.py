@@ -8,6 +8,7 @@ FLAGS = [
     "--xla_force_host_platform_device_count=2",
     "--xla_backend_optimization_level=0",
     "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
 ]
 os.environ["XLA_FLAGS"] = " ".join([os.environ.get("XLA_FLAGS", ""), *FLAGS])
 CACHE = Path(tempfile.gettempdir()) / f"scaledis-tests-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}"

@@ -1,12 +1,13 @@
-"""Disentanglement, completeness and informativeness (Eastwood & Williams 2018; Eq. 14-15 of Beyond Flat Latent)."""
+"""Disentanglement, completeness and informativeness (Eastwood & Williams 2018; Eq. 14-15 of Beyond Flat Latent).
+
+Each backend imports its library when it is called: the two take longer to import than all of JAX.
+"""
 
 import os
 from concurrent.futures import ThreadPoolExecutor
 
-import lightgbm
 import numpy as np
 from scipy.special import entr, softmax
-from sklearn.ensemble import GradientBoostingClassifier
 
 from scaledis import choices
 from scaledis.metrics import checked
@@ -17,6 +18,8 @@ MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
 
 def _sklearn(codes: np.ndarray, factor: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The reference, exact splits: importances [K] and predicted classes [N], learned from the first `split` rows."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
     model = GradientBoostingClassifier(n_estimators=ROUNDS, max_depth=DEPTH, learning_rate=RATE, random_state=seed)
     model.fit(codes[:split], factor[:split])
     return model.feature_importances_, model.predict(codes)
@@ -28,6 +31,8 @@ def _lightgbm(codes: np.ndarray, factor: np.ndarray, split: int, seed: int) -> t
     LightGBM's own objective splits by the second-order gain, which moves DCI-D by up to 0.05. Its trees always prefer
     the first of equally good units, so ten boosters, each with its own order of units and its own bins, take turns.
     """
+    import lightgbm
+
     values, classes = np.unique(factor[:split], return_inverse=True)
     target = np.eye(len(values))[classes]
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(codes.shape[1]), (10, 1)), axis=1)

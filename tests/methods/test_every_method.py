@@ -1,5 +1,7 @@
 """What holds for every method: it learns, its run goes on bit for bit after a stop, and is the run that it is alone."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -21,6 +23,12 @@ def program(configs):
     return population.program(configs, DATASET, population.build(configs, DATASET))
 
 
+@functools.cache
+def pair(name):
+    """Two seeds of a method, traced once for all tests."""
+    return program(configs(name))
+
+
 def check_codes_and_images(configs, runs):
     """Codes are as long as the allocation and in its order, and decoded images are images."""
     method = population.build(configs, DATASET)
@@ -36,18 +44,18 @@ def check_codes_and_images(configs, runs):
 
 @pytest.mark.parametrize("name", methods.recipes())
 def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
-    pair = program(configs(name))
-    runs, first = pair.advance(pair.init(), 10)
-    runs, _ = pair.advance(runs, 130)
+    both = pair(name)
+    runs, first = both.advance(both.init(), 10)
+    runs, _ = both.advance(runs, 130)
     Checkpoints(tmp_path, 1).save(140, runs)
-    runs, _ = pair.advance(runs, 110)
-    whole, last = pair.advance(runs, 50)
+    runs, _ = both.advance(runs, 110)
+    whole, last = both.advance(runs, 50)
     assert all(np.isfinite(value).all() for value in last.values())
     assert (last["loss_nats"] < first["loss_nats"] - 10).all()
     assert (last["reconstruction_nats"] < first["reconstruction_nats"] - 10).all()
 
-    step, runs = Checkpoints(tmp_path, 1).restore(pair.shapes)
-    resumed, _ = pair.advance(runs, 300 - step)
+    step, runs = Checkpoints(tmp_path, 1).restore(both.shapes)
+    resumed, _ = both.advance(runs, 300 - step)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
         np.testing.assert_array_equal(a, b)
     check_codes_and_images(configs(name), resumed)
@@ -55,8 +63,7 @@ def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
 
 @pytest.mark.parametrize("name", methods.recipes())
 def test_a_member_of_a_pair_is_the_run_that_it_is_alone(name):
-    pair = configs(name)
-    together, alone = program(pair), program(pair[1:])
+    together, alone = pair(name), program(configs(name)[1:])
     start = together.init()
     own = jax.tree.map(lambda leaf, like: jax.device_put(leaf[1:], like.sharding), start, alone.shapes)
     own, own_terms = alone.advance(own, 3)
