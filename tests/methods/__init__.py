@@ -44,9 +44,9 @@ def flat(seen):
     return seen._replace(levels=jnp.ones((1, units)), presence=jnp.ones(1))
 
 
-def one_update(config, dataset, step=1):
-    """The state after one update from the start of the run, taken for step `step`, and its terms."""
+def one_update(config, dataset, step=1, prepare=lambda state: state):
+    """The state after one update from the start of the run, prepared and taken for step `step`, and its terms."""
     method = population.build([config], dataset)
-    state = jax.jit(method.init)(KEY, population.hyperparameters(config, config.model.allocation))
+    state = prepare(jax.jit(method.init)(KEY, population.hyperparameters(config, config.model.allocation)))
     images = dataset.images(np.arange(config.train.batch))
     return jax.jit(method.update)(state._replace(step=jnp.int32(step)), images, jax.random.key(1))

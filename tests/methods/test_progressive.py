@@ -66,6 +66,16 @@ def test_a_level_that_is_not_there_yet_draws_nothing():
         assert (np.ptp(images, axis=0).max() > 1e-6) == moves
 
 
+def test_what_a_late_level_injects_can_be_pushed_to_nothing_and_come_back():
+    def pushed(state):
+        state.params["network"]["decoder"]["v2"]["bias"] -= 20
+        return state
+
+    run = tiny.config(method__name="pro_vlae", model__allocation=(2, 1))
+    state = one_update(run, DATASET, step=5, prepare=pushed)[0]
+    assert np.ptp(state.params["network"]["decoder"]["v2"]["bias"]) > 0  # of a relu the gradient would be 0
+
+
 def test_a_run_that_stops_inside_the_second_stage_goes_on_there(tmp_path):
     settings = {"method__name": "pro_vlae", "method__fade": 2.0, "train__steps": 12}
     whole, stopped = Workdir(tmp_path / "whole"), Workdir(tmp_path / "stopped")
