@@ -1,7 +1,6 @@
 """What a run is made of: the schema with its defaults, and every check that is made before anything compiles."""
 
 import dataclasses
-import math
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +20,7 @@ from scaledis import (
     optimiser,
     sampling,
 )
+from scaledis.fields import among, checked, real, whole
 from scaledis.metrics import dci
 from scaledis.networks import ladder
 
@@ -30,12 +30,12 @@ FLAT = 10  # units of a flat method
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    name: str = "rendered"
+    name: str = among("rendered", datasets.names())
     directory: str = "~/.cache/scaledis"  # prepared data sets and caches
     path: str = ""  # of the user's own images: data.name=folder or arrays
     correlation: tuple = ()  # of pairs of factors while training: (("floor_hue", "wall_hue", 0.2),)
     held_out: float = 0.0  # share of the images that no run trains on; 0: the data set's own split, or none
-    memory: str = "auto"  # "device": images on the device; "host": gathered beside the step; "auto": if they fit
+    memory: str = among("auto", feed.MEMORIES)  # "host": images gathered beside the step; "auto": if they do not fit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,18 +48,18 @@ class Method:
 class Model:
     allocation: tuple[int, ...] = ()  # latent units per level, top to bottom; (): the method's own
     latents: int = 0  # units in all; 0: 10 for a flat method, what the allocation sums to for a ladder
-    parameters: int = 0  # the width of the network follows from it; 0: that of the papers, 766,295 flat, 1.2M ladder
+    parameters: int = whole(0, least=0)  # its width follows from them; 0: the papers' 766,295 (flat), 1.2M (ladder)
     channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
-    injection: str = "vector"  # how a level enters the decoder: "vector" or "map"
+    injection: str = among("vector", ladder.INJECTIONS)  # how a level enters the decoder
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    likelihood: str = "gaussian"
-    sigma: float = 0.5  # of the Gaussian likelihood, in units of the pixel range; where gaussian_learned starts
-    estimator: str = "minibatch_weighted"  # of the aggregate posterior
-    bank: int = 4096  # posteriors that the estimator memory_bank remembers
-    kl_warmup: float = 1500.0  # steps; the KL and its penalties weigh 1 - exp(-step / kl_warmup); 0: full weight
+    likelihood: str = among("gaussian", objective.LIKELIHOODS)
+    sigma: float = real(0.5)  # of the Gaussian likelihood, in units of the pixel range; where gaussian_learned starts
+    estimator: str = among("minibatch_weighted", estimators.ESTIMATORS)  # of the aggregate posterior
+    bank: int = whole(4096)  # posteriors that the estimator memory_bank remembers
+    kl_warmup: float = real(1500.0, zero=True)  # steps; KL and penalties weigh 1 - exp(-step / kl_warmup); 0: all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,31 +76,31 @@ class Schedule:
 class Discriminator:
     """Of the methods and estimators that have one; of images, only the learning rate."""
 
-    features: int = 1000
-    layers: int = 6
-    learning_rate: float = 1e-4
+    features: int = whole(1000)
+    layers: int = whole(6)
+    learning_rate: float = real(1e-4)
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    steps: int = 300_000
-    batch: int = 64
-    learning_rate: float = 2e-3
-    gradient_clip: float = 100.0  # global norm, nats per image; 0: none
-    log_every: int = 100
-    checkpoint_every: int = 5000
-    keep: int = 3  # checkpoints
-    parallel: int = 0  # runs trained at once; 0: one per core on a CPU, all on an accelerator
+    steps: int = whole(300_000)
+    batch: int = whole(64, least=2)
+    learning_rate: float = real(2e-3)
+    gradient_clip: float = real(100.0, zero=True)  # global norm, nats per image; 0: none
+    log_every: int = whole(100)
+    checkpoint_every: int = whole(5000)
+    keep: int = whole(3)  # checkpoints
+    parallel: int = whole(0, least=0)  # runs trained at once; 0: one per core on a CPU, all on an accelerator
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    metrics: tuple[str, ...] = ("dci", "mig")
-    train_codes: int = 10_000
-    test_codes: int = 5_000
-    split: str = "all"  # of the images: "all", "train" or "held_out"
-    dci_backend: str = "lightgbm"
-    seed: int = 0
+    metrics: tuple[str, ...] = among(("dci", "mig"), metrics.names())
+    train_codes: int = whole(10_000, least=2)
+    test_codes: int = whole(5_000)
+    split: str = among("all", sampling.SPLITS)  # of the images
+    dci_backend: str = among("lightgbm", dci.BACKENDS)
+    seed: int = whole(0, least=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Config:
     discriminator: Discriminator = Discriminator()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
-    seed: int = 0
+    seed: int = whole(0, least=0)
 
 
 def default() -> ml_collections.ConfigDict:
@@ -148,7 +148,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
         if dataclasses.is_dataclass(field.type) and field.name not in sections:
             sections[field.name] = _section(field.name, field.type, config[field.name])
     sections["model"] = _allocated(sections["model"], name, recipe.flat)
-    frozen = Config(**sections, seed=config["seed"])
+    frozen = checked("", Config(**sections, seed=config["seed"]))
     _check(frozen)
     arrays = recipe.checked_arrays(frozen)  # the method's own checks
     for key, spec in dataclasses.asdict(frozen.schedule).items():
@@ -196,7 +196,7 @@ def _section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
         if tuple in (types[key], typing.get_origin(types[key])):
             value = _tuple(value if isinstance(value, list | tuple) else (value,))
         typed[key] = value
-    return schema(**typed)
+    return checked(f"{name}.", schema(**typed))
 
 
 def _tuple(value: Any) -> Any:
@@ -215,43 +215,6 @@ def _check(config: Config) -> None:
         )
     if len(model.channels) != ladder.DEPTH or min(model.channels) < 1:
         raise ValueError(f"model.channels: {model.channels} must be {ladder.DEPTH} positive numbers.")
-    for key, value, known in [
-        ("data.name", config.data.name, datasets.names()),
-        ("data.memory", config.data.memory, feed.MEMORIES),
-        ("evaluate.split", config.evaluate.split, sampling.SPLITS),
-        ("model.injection", model.injection, ladder.INJECTIONS),
-        ("objective.likelihood", config.objective.likelihood, objective.LIKELIHOODS),
-        ("objective.estimator", config.objective.estimator, estimators.ESTIMATORS),
-        ("evaluate.dci_backend", config.evaluate.dci_backend, dci.BACKENDS),
-        *(("evaluate.metrics", metric, metrics.names()) for metric in config.evaluate.metrics),
-    ]:
-        if value not in known:
-            raise choices.unknown(key, value, known)
-    flat = flatten(thaw(config))
-    for key, least in {
-        "train.steps": 1,
-        "train.batch": 2,
-        "train.log_every": 1,
-        "train.checkpoint_every": 1,
-        "train.keep": 1,
-        "train.parallel": 0,
-        "evaluate.train_codes": 2,
-        "evaluate.test_codes": 1,
-        "model.parameters": 0,
-        "objective.bank": 1,
-        "discriminator.features": 1,
-        "discriminator.layers": 1,
-        "evaluate.seed": 0,
-        "seed": 0,
-    }.items():
-        if not isinstance(flat[key], int) or flat[key] < least:
-            raise ValueError(f"{key}: {flat[key]!r} must be a whole number of at least {least}.")
-    for key, lowest in {"train.learning_rate": 0, "discriminator.learning_rate": 0, "objective.sigma": 0}.items():
-        if not lowest < flat[key] < math.inf:
-            raise ValueError(f"{key}: {flat[key]!r} must be a finite number above {lowest}.")
-    for key in ("objective.kl_warmup", "train.gradient_clip"):
-        if not 0 <= flat[key] < math.inf:
-            raise ValueError(f"{key}: {flat[key]!r} must be a finite number of at least 0.")
     sampling.check(config.data)
     if config.objective.estimator == "density_ratio":
         density_ratio.check_batch(train.batch)

@@ -47,6 +47,9 @@ from tests import tiny
         ({"method__beta": "x"}, "method.beta: x must be a finite number of at least 0"),
         ({"train__learning_rate": -1.0}, "train.learning_rate: -1.0"),
         ({"train__learning_rate": float("nan")}, "train.learning_rate: nan"),
+        ({"train__learning_rate": "high"}, "train.learning_rate: 'high' must be a finite number above 0"),
+        ({"train__steps": 10.5}, "train.steps: 10.5 must be a whole number of at least 1"),
+        ({"evaluate__split": "test"}, "evaluate.split: 'test' is unknown"),
     ],
 )
 def test_what_cannot_run_is_one_clear_error(overrides, message):
