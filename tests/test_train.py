@@ -121,7 +121,7 @@ def test_a_diverged_run_is_reported_and_logged_as_such(tmp_path, capsys):
 def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp_path):
     """Through the command line, in processes of their own."""
     # Long enough to be killed in the middle.
-    steps = 240
+    steps = 160
     command = [sys.executable, "-m", "tests.tiny", "--config=tests/tiny_config.py", "--stages=train"]
     command += [f"--config.train.steps={steps}", "--config.train.log_every=20", "--config.train.checkpoint_every=20"]
 
@@ -130,7 +130,7 @@ def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp
 
     killed = start(tmp_path / "killed")
     checkpoints = Workdir(tmp_path / "killed").checkpoints(0)
-    while not (checkpoints / "60").exists():
+    while not (checkpoints / "40").exists():
         assert killed.poll() is None, "the process ended before it could be killed"
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
