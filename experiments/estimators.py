@@ -145,7 +145,7 @@ def table(lines, truth) -> str:
 
 def draw(lines, truth, subtitle):
     """Three panels: dependence within and across the levels, and cost, over the posteriors that an estimate reads."""
-    figure = figures.canvas(11.4, 3.7, "Estimators of the aggregate posterior", subtitle)
+    figure = figures.canvas(11.4, 3.5, "Estimators of the aggregate posterior", subtitle)
     names = list(dict.fromkeys(line["estimator"] for line in lines))
     panels = [
         ("within the levels, nats", "within", truth[0]),
@@ -153,7 +153,7 @@ def draw(lines, truth, subtitle):
         ("milliseconds", "milliseconds", None),
     ]
     for place, (title, key, exact) in enumerate(panels):
-        axes = figures.panel(figure, 0.4 + 3.8 * place, 0.75, 3.2, 2.4)
+        axes = figures.panel(figure, 0.4 + 3.8 * place, 0.6, 3.2, 2.4)
         axes.set_title(title, size=9, color=figures.INK, loc="left")
         for name, colour in zip(names, figures.COLOURS, strict=False):
             own = [line for line in lines if line["estimator"] == name]
@@ -166,13 +166,17 @@ def draw(lines, truth, subtitle):
             axes.axhline(0, color=figures.RULE, linewidth=0.5, zorder=0)
         else:
             axes.set_yscale("log")
+            axes.set_yticks([1, 10, 100], ["1", "10", "100"])
+            axes.yaxis.set_minor_locator(NullLocator())
         axes.set_xscale("log", base=2)
         ticks = [64, 256, 1024, 4096, 16_384]
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("posteriors read: B + n", size=8, color=figures.MUTED)
         if place == 0:
-            axes.legend(fontsize=7, frameon=False, labelcolor=figures.INK)
+            handles, labels = axes.get_legend_handles_labels()
+            place_of_legend = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.14), "ncols": len(labels)}
+            axes.legend(handles, labels, fontsize=8, frameon=False, labelcolor=figures.INK, **place_of_legend)
     return figure
 
 

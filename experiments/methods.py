@@ -129,8 +129,8 @@ def text(rows: list[dict], times: dict[str, float], dataset) -> str:
 {run.train.batch}, seeds {", ".join(map(str, seeds))}, Adam {run.train.learning_rate:g}, Gaussian likelihood of sigma
 {run.objective.sigma}, 10 units, DCI by LightGBM. {platform.machine()}; JAX {jax.__version__}.
 Means, and each seed in brackets. `rec` (without the Gaussian's constant), `KL` and `TC` in nats per image; TC
-by {SAMPLES:,} codes against the mixture of 15,000 posteriors. Parameters without discriminators. Milliseconds of one
-run on the whole machine.
+by {SAMPLES:,} codes against the mixture of 15,000 posteriors, which is some nats too much (that of `vlae`, seed 0, over
+all images is in ../estimators.md). Parameters without discriminators. Milliseconds of one run on the whole machine.
 
 {table(rows, times)}
 
