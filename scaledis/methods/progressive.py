@@ -14,7 +14,7 @@ def progressive(hyperparameters, inference):
 
     Training is cut into as many stages of equal length as there are levels; stage s adds the s-th level from the top.
     Its input from the encoder and what it injects into the decoder are multiplied by min(1, steps in the stage / fade).
-    With beta = 1, the last stage has the VLAE's loss once its fade is over.
+    With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(inference.presence > 0, hyperparameters["beta"], hyperparameters["inactive"]))
 
