@@ -3,7 +3,8 @@
 All of them are one weighted sum over posteriors and differ in the weights w:
 
     log q(z_i,g) ~= logsumexp_j (log w_ij + sum_{k in g} log q(z_ik | x_j))
- Letters: B codes, M posteriors, K units, G groups, N images in the data set.
+
+Letters: B codes, M posteriors, K units, G groups, N images in the data set.
 """
 
 from collections.abc import Callable
