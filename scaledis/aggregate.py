@@ -18,6 +18,7 @@ from jax import Array
 from scaledis import gaussian, partition
 
 BLOCK = 256
+ABSENT = -1e30  # log weight of a posterior that is not there; finite, since a block of -inf alone has no gradient
 
 
 def log_density(
@@ -43,7 +44,7 @@ def log_density(
     missing = -posteriors % block
     mean = jnp.pad(mean, ((0, missing), (0, 0))).reshape(-1, block, units)
     log_variance = jnp.pad(log_variance, ((0, missing), (0, 0))).reshape(-1, block, units)
-    log_weights = jnp.pad(log_weights, ((0, 0), (0, missing)), constant_values=-jnp.inf)
+    log_weights = jnp.pad(log_weights, ((0, 0), (0, missing)), constant_values=ABSENT)
     log_weights = jnp.moveaxis(log_weights.reshape(codes.shape[0], -1, block), 1, 0)
 
     @jax.checkpoint
@@ -77,7 +78,7 @@ def minibatch_stratified(batch: int, size: int) -> np.ndarray:
 def _stratified(batch: int, size: int, there: Array) -> Array:
     """[B, M]: 1 / N for the own posterior, that of equal number; the rest shared by the others that are `there` [M]."""
     share = jnp.log1p(-1.0 / size) - jnp.log(there.sum() - 1)
-    others = jnp.where(there, share, -jnp.inf)
+    others = jnp.where(there, share, ABSENT)
     return jnp.where(jnp.eye(batch, len(there), dtype=bool), -jnp.log(float(size)), others)
 
 

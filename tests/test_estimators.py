@@ -88,6 +88,19 @@ def test_a_bank_is_stratified_sampling_over_all_that_it_has_seen():
     np.testing.assert_allclose(found, whole[:8], rtol=1e-5, atol=1e-5)
 
 
+def test_a_bank_that_is_empty_over_whole_blocks_has_the_gradient_of_the_batch():
+    codes, mean, log_variance = (np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32) for _ in range(3))
+    bank = aggregate.memory_bank(8, SIZE, 3 * aggregate.BLOCK)
+    alone = aggregate.of_batch(aggregate.minibatch_stratified(8, SIZE))
+
+    def gradient(estimator, memory):
+        return jax.grad(lambda seen: estimator.log_density(memory, *seen, PARTS).sum())((codes, mean, log_variance))
+
+    found, expected = gradient(bank, bank.init(jax.random.key(0), PARTS)), gradient(alone, ())
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_the_bank_forgets_the_oldest():
     estimator = aggregate.memory_bank(8, SIZE, 20)
     memory = estimator.init(jax.random.key(0), PARTS)
