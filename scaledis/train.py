@@ -28,6 +28,7 @@ class Stopped(Exception):
 def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Workdir, stop: Callable[[], bool]) -> None:
     """Trains population `index` of the work directory to its last step, from its newest checkpoint.
 
+    A population whose every run has diverged is at its end.
     Raises Stopped, after a checkpoint, once `stop()`; OSError where a checkpoint cannot be written.
     """
     configs = [member.config for member in members]
@@ -37,6 +38,7 @@ def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Work
         return
     program = population.program(configs, dataset, population.build(configs, dataset))
     step, runs = checkpoints.restore(program.shapes) or (0, program.init())
+    diverged = jax.device_get(runs.diverged)
     records = [Records(workdir.run(member.name) / "metrics.jsonl", step) for member in members]
 
     title = members[0].name if len(members) == 1 else f"{len(members)} runs"
@@ -44,23 +46,30 @@ def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Work
         while step < settings.steps:
             following = min(_next(step, settings.log_every), _next(step, settings.checkpoint_every), settings.steps)
             runs, terms = program.advance(runs, following - step)
-            terms, diverged = jax.device_get((terms, runs.diverged))
+            before, (terms, diverged) = diverged, jax.device_get((terms, runs.diverged))
             bar.update(following - step)
             bar.set_postfix(_shown(terms))
             for slot, record in enumerate(records):
                 record.append({"step": following, **_record(terms, diverged, slot)})
-            step = following
+            _report(members, before, diverged)
+            step = settings.steps if (diverged != NEVER).all() else following  # nothing changes any more
             if step % settings.checkpoint_every == 0 or step == settings.steps or stop():
                 checkpoints.save(step, runs)
             if stop() and step < settings.steps:
                 raise Stopped(f"Stopped at step {step} of {settings.steps}; the same command goes on from there.")
-    for member, at in zip(members, jax.device_get(runs.diverged), strict=True):
-        if at != NEVER:
-            print(f"{member.name} diverged at step {at} and was frozen there; the other runs went on.", file=sys.stderr)
 
 
 def _next(step: int, every: int) -> int:
     return step - step % every + every
+
+
+def _report(members: Sequence[Member], before: np.ndarray, diverged: np.ndarray) -> None:
+    """Says which runs have diverged since `before`."""
+    for member, earlier, at in zip(members, before, diverged, strict=True):
+        if at != earlier:
+            tqdm.write(f"{member.name} diverged at step {at} and is frozen there.", file=sys.stderr)
+    if (diverged != NEVER).all():
+        tqdm.write("No run goes on: training ends here.", file=sys.stderr)
 
 
 def _shown(terms: dict[str, np.ndarray]) -> dict[str, str]:

@@ -110,12 +110,15 @@ def test_a_finished_population_is_not_trained_again(tmp_path, monkeypatch):
     train.train(members(), 0, DATASET, workdir, never)
 
 
-def test_a_diverged_run_is_reported_and_logged_as_such(tmp_path, capsys):
-    workdir = Workdir(tmp_path)
-    train.train(members(train__learning_rate=1e30), 0, DATASET, workdir, never)
-    assert "run diverged at step" in capsys.readouterr().err
+def test_a_population_whose_every_run_has_diverged_is_reported_and_at_its_end(tmp_path, capsys):
+    workdir, overrides = Workdir(tmp_path), {"train__learning_rate": 1e30}
+    train.train(members(**overrides), 0, DATASET, workdir, never)
+    assert "run diverged at step 1 and is frozen there.\nNo run goes on" in capsys.readouterr().err
     last = read_records(workdir.run("run") / "metrics.jsonl")[-1]
-    assert last["diverged"] >= 0 and last["loss_nats"] is None
+    assert last["step"] == 2 and last["diverged"] == 1 and last["loss_nats"] is None
+    assert final(workdir, **overrides).diverged == 1
+    train.train(members(**overrides), 0, DATASET, workdir, never)
+    assert capsys.readouterr().err == ""
 
 
 def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp_path):
