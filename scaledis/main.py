@@ -140,7 +140,8 @@ def _parse(argv: list[str]) -> list[str]:
     except flags.Error as error:
         sys.exit(f"scaledis: {error}")
     except (KeyError, AttributeError) as error:
-        sys.exit(f"scaledis: --config: unknown key {' '.join(str(error.args[0]).split())}")
+        innermost = error.args[0] if isinstance(error.args[0], KeyError) else error  # whose text is no repr of a text
+        sys.exit(f"scaledis: --config: unknown key {' '.join(str(innermost.args[0]).split())}")
 
 
 def run() -> None:
