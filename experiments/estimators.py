@@ -174,9 +174,8 @@ def draw(lines, truth, subtitle):
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("posteriors read: B + n", size=8, color=figures.MUTED)
         if place == 0:
-            handles, labels = axes.get_legend_handles_labels()
-            place_of_legend = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.14), "ncols": len(labels)}
-            axes.legend(handles, labels, fontsize=8, frameon=False, labelcolor=figures.INK, **place_of_legend)
+            row = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.14), "ncols": len(names) + 1}
+            axes.legend(fontsize=8, frameon=False, labelcolor=figures.INK, **row)
     return figure
 
 

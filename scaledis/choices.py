@@ -16,10 +16,15 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> ValueError:
     return ValueError(f"{kind}: {name!r} is unknown.{hint} Choices: {', '.join(choices)}.")
 
 
-def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
-    """`choices[name]`. Raises ValueError that lists the choices and the nearest name."""
+def check(kind: str, name: object, choices: Iterable[str]) -> None:
+    """Raises ValueError that lists the choices and the nearest name, if `name` is none of them."""
     if name not in choices:
         raise unknown(kind, name, choices)
+
+
+def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
+    """`choices[name]`, checked."""
+    check(kind, name, choices)
     return choices[name]
 
 
@@ -29,7 +34,6 @@ def modules(package: ModuleType) -> list[str]:
 
 
 def module(kind: str, package: ModuleType, name: str) -> ModuleType:
-    """The module `package.name`. Raises ValueError that lists the choices and the nearest name."""
-    if name not in modules(package):
-        raise unknown(kind, name, modules(package))
+    """The module `package.name`, checked."""
+    check(kind, name, modules(package))
     return importlib.import_module(f"{package.__name__}.{name}")

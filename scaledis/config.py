@@ -140,8 +140,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
         key: tuple(value) if isinstance(value, list) else value for key, value in method.items() if value is not None
     }
     for key in given:
-        if key not in recipe.hyperparameters:
-            raise choices.unknown(f"method ({name})", key, recipe.hyperparameters)
+        choices.check(f"method ({name})", key, recipe.hyperparameters)
     defaults = {key: hyperparameter.default for key, hyperparameter in recipe.hyperparameters.items()}
     sections = {"method": Method(name, {**defaults, **given})}
     for field in dataclasses.fields(Config):
@@ -191,8 +190,7 @@ def _section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
     types = typing.get_type_hints(schema)
     typed = {}
     for key, value in dict(values).items():
-        if key not in types:
-            raise choices.unknown(f"config.{name}", key, types)
+        choices.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
             value = _tuple(value if isinstance(value, list | tuple) else (value,))
         typed[key] = value

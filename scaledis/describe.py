@@ -46,7 +46,9 @@ def _summary(described: Any) -> str:
 
 def method(name: str) -> str:
     """A method's equation, paper and hyperparameters. Raises ValueError for an unknown method."""
-    recipe = choices.choose("--describe", name, methods.recipes() | dict.fromkeys([NETWORK, *datasets.names()]))
+    recipes = methods.recipes()
+    choices.check("--describe", name, [*recipes, NETWORK, *datasets.names()])
+    recipe = recipes[name]
     network = "flat: model.latents units in one level" if recipe.flat else "a ladder: model.allocation units per level"
     lines = [f"{name}: {recipe.about}", "", recipe.equation, "", f"Network: {network}.", ""]
     lines += ["Hyperparameters:" if recipe.hyperparameters else "No hyperparameters of its own."]

@@ -22,8 +22,7 @@ def real(default: float, zero: bool = False) -> float:
     """A field that must be a finite number above 0, or with `zero` at least 0."""
 
     def check(key, value):
-        fits = isinstance(value, int | float) and (0 < value < math.inf or (zero and value == 0))
-        if not fits:
+        if not (isinstance(value, int | float) and (0 < value < math.inf or (zero and value == 0))):
             raise ValueError(f"{key}: {value!r} must be a finite number {'of at least' if zero else 'above'} 0.")
 
     return dataclasses.field(default=default, metadata={"check": check})
@@ -34,8 +33,7 @@ def among(default: Any, known: Iterable[str]) -> Any:
 
     def check(key, value):
         for name in value if isinstance(value, tuple) else (value,):
-            if name not in known:
-                raise choices.unknown(key, name, known)
+            choices.check(key, name, known)
 
     return dataclasses.field(default=default, metadata={"check": check})
 

@@ -47,12 +47,12 @@ def main(argv: list[str]) -> None:
         if argv[1:]:
             raise ValueError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
         for stage in STAGES.value:
-            choices.choose("--stages", stage, dict.fromkeys([*STAGE_OF, "report"]))
+            choices.check("--stages", stage, [*STAGE_OF, "report"])
         if LIST.value:
             print(describe.everything(runpy.run_path(str(_config_file())) if CONFIG.value else {}))
             return
         if PREPARE.value:
-            choices.choose("--prepare", PREPARE.value, dict.fromkeys(data.names()))
+            choices.check("--prepare", PREPARE.value, data.names())
             print(describe.dataset(data.load(PREPARE.value, _data_dir(), download=True)))
             return
         if DESCRIBE.value in data.names():

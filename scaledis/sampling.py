@@ -62,7 +62,7 @@ def sampling(dataset: Dataset, data: "Data") -> Sampling:
         return Sampling(order, np.zeros(1, np.int32), np.asarray([len(order)], np.int32), np.zeros(1, np.float32))
     for a, b, _ in data.correlation:
         for name in (a, b):
-            choices.choose("data.correlation", name, dict.fromkeys(dataset.factor_names))
+            choices.check("data.correlation", name, dataset.factor_names)
     names = list(dict.fromkeys(name for a, b, _ in data.correlation for name in (a, b)))
     columns = [dataset.factor_names.index(name) for name in names]
     cells, cell_of_image, count = np.unique(

@@ -83,7 +83,7 @@ def applied(base: Mapping[str, Any], override: Override) -> dict[str, Any]:
         *sections, last = key.split(".")
         section = config
         for name in sections:
-            section = section[choices.choose("sweep key", name, dict.fromkeys(section, name))]
+            section = choices.choose("sweep key", name, section)
         if last not in section:
             raise choices.unknown("sweep key", key, configs.flatten(config))
         section[last] = value

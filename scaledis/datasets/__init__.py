@@ -75,7 +75,7 @@ class Dataset:
         among the images that match. Raises ValueError for an unknown factor, and if no image matches.
         """
         for name in fixed:
-            choices.choose(f"factor of {self.name}", name, dict.fromkeys(self.factor_names))
+            choices.check(f"factor of {self.name}", name, self.factor_names)
         columns = {self.factor_names.index(name): value for name, value in fixed.items()}
         if self.table is None:
             factors = rng.integers(0, self.factor_sizes, (n, len(self.factor_sizes)))

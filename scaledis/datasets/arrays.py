@@ -62,7 +62,7 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
     except zipfile.BadZipFile as error:
         raise _published.mismatch(path, "content", "no archive of arrays", "a file of numpy.savez") from error
     for key in keys:
-        choices.choose(f"{path}: key", key, EXPECTED)
+        choices.check(f"{path}: key", key, EXPECTED)
     if "images" not in keys:
         raise _published.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
     with np.load(path, allow_pickle=False) as archive:

@@ -68,7 +68,7 @@ class Hyperparameter(NamedTuple):
     def check(self, key: str, value: Any, levels: int) -> None:
         """Raises ValueError for a value that it cannot have."""
         if self.choices:
-            choices.choose(key, value, dict.fromkeys(self.choices))
+            choices.check(key, value, self.choices)
             return
         values = value if isinstance(value, tuple) else (value,)
         if isinstance(value, tuple) and not self.per_level:

@@ -44,7 +44,7 @@ def compute(
     for name, given in options.items():
         known = list(inspect.signature(metrics[name].compute).parameters)[3:]
         for key in given:
-            choices.choose(f"option of metric {name!r}", key, dict.fromkeys(known))
+            choices.check(f"option of metric {name!r}", key, known)
     return {
         f"{name}/{score}": value
         for name in names
