@@ -53,7 +53,8 @@ def mismatch(file: str | Path, what: str, found: object, expected: object) -> Va
 
 def absent(name: str, places: dict[Path, File]) -> FileNotFoundError:
     """The error for a data set some of whose files are not in their places: says how each comes there."""
-    ways = "load it with download=True, or place them" if all(f.fetchable for f in places.values()) else "place them"
+    fetchable = all(file.fetchable for file in places.values())
+    ways = f"fetch them with --prepare={name}, or place them" if fetchable else "place them"
     lines = [f"{name} needs files that are not there; {ways}:"]
     for path, file in places.items():
         size = "" if file.size is None else f"{file.size:,} bytes, "
