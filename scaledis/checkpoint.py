@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orbax.checkpoint as ocp
 
+from scaledis.errors import UserError
 from scaledis.population import Run
 
 
@@ -24,7 +25,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, runs: Run) -> None:
-        """Raises OSError, naming the last good checkpoint, if the disk is full or cannot be written."""
+        """Raises UserError, naming the last good checkpoint, if the disk is full or cannot be written."""
         if step in self._manager.all_steps():
             return
         try:
@@ -34,7 +35,7 @@ class Checkpoints:
             good = max(self._manager.all_steps(), default=None)
             last = f"The last good one is that of step {good}" if good else "There is none yet"
             reason = str(error).splitlines()[0]
-            raise OSError(
+            raise UserError(
                 f"The checkpoint of step {step} could not be written to {self._directory}: {reason}. {last}."
             ) from error
 

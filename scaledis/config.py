@@ -9,7 +9,6 @@ import ml_collections
 from ml_collections import config_dict
 
 from scaledis import (
-    choices,
     datasets,
     density_ratio,
     estimators,
@@ -18,8 +17,10 @@ from scaledis import (
     metrics,
     objective,
     optimiser,
+    registry,
     sampling,
 )
+from scaledis.errors import UserError
 from scaledis.fields import among, checked, real, whole
 from scaledis.metrics import dci
 from scaledis.networks import ladder
@@ -132,15 +133,15 @@ def default() -> ml_collections.ConfigDict:
 
 
 def freeze(config: Mapping[str, Any]) -> Config:
-    """Mapping (plain or ml_collections) -> Config. Raises ValueError, naming key, value and choices."""
+    """Mapping (plain or ml_collections) -> Config. Raises UserError, naming key, value and choices."""
     method = dict(config["method"])
     name = method.pop("name")
-    recipe = choices.choose("method.name", name, methods.recipes())
+    recipe = registry.choose("method.name", name, methods.recipes())
     given = {
         key: tuple(value) if isinstance(value, list) else value for key, value in method.items() if value is not None
     }
     for key in given:
-        choices.check(f"method ({name})", key, recipe.hyperparameters)
+        registry.check(f"method ({name})", key, recipe.hyperparameters)
     defaults = {key: hyperparameter.default for key, hyperparameter in recipe.hyperparameters.items()}
     sections = {"method": Method(name, {**defaults, **given})}
     for field in dataclasses.fields(Config):
@@ -152,7 +153,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
     arrays = recipe.checked_arrays(frozen)  # the method's own checks
     for key, spec in dataclasses.asdict(frozen.schedule).items():
         if spec != getattr(Schedule, key) and key not in {*arrays, "learning_rate"}:
-            raise ValueError(f"schedule.{key}: {spec!r} has nothing to drive; {name} has no {key}.")
+            raise UserError(f"schedule.{key}: {spec!r} has nothing to drive; {name} has no {key}.")
     return frozen
 
 
@@ -162,7 +163,7 @@ def _allocated(model: Model, method: str, flat: bool) -> Model:
         return dataclasses.replace(model, allocation=model.allocation or LADDER)
     own = (model.latents or FLAT,)
     if len(model.allocation) > 1:
-        raise ValueError(
+        raise UserError(
             f"model.allocation: {model.allocation} is for a ladder, and {method} is flat; set model.latents instead."
         )
     return dataclasses.replace(model, allocation=model.allocation or own)
@@ -190,7 +191,7 @@ def _section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
     types = typing.get_type_hints(schema)
     typed = {}
     for key, value in dict(values).items():
-        choices.check(f"config.{name}", key, types)
+        registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
             value = _tuple(value if isinstance(value, list | tuple) else (value,))
         typed[key] = value
@@ -206,13 +207,13 @@ def _check(config: Config) -> None:
     model, train = config.model, config.train
     allocation = model.allocation
     if not 1 <= len(allocation) <= ladder.DEPTH or not all(isinstance(u, int) and u >= 1 for u in allocation):
-        raise ValueError(f"model.allocation: {allocation} must have 1 to {ladder.DEPTH} levels of 1 unit or more each.")
+        raise UserError(f"model.allocation: {allocation} must have 1 to {ladder.DEPTH} levels of 1 unit or more each.")
     if model.latents and sum(allocation) != model.latents:
-        raise ValueError(
+        raise UserError(
             f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
         )
     if len(model.channels) != ladder.DEPTH or min(model.channels) < 1:
-        raise ValueError(f"model.channels: {model.channels} must be {ladder.DEPTH} positive numbers.")
+        raise UserError(f"model.channels: {model.channels} must be {ladder.DEPTH} positive numbers.")
     sampling.check(config.data)
     if config.objective.estimator == "density_ratio":
         density_ratio.check_batch(train.batch)

@@ -12,6 +12,7 @@ from jax import Array
 
 from scaledis import aggregate, optimiser, partition
 from scaledis.aggregate import Estimator
+from scaledis.errors import UserError
 from scaledis.networks import discriminator
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ WON = 0.9999  # running accuracy at which a discriminator has won outright and t
 
 
 def check_batch(batch: int) -> None:
-    """Raises ValueError for a batch whose halves are too small to be shuffled."""
+    """Raises UserError for a batch whose halves are too small to be shuffled."""
     if batch < 4:
-        raise ValueError(
+        raise UserError(
             f"train.batch: {batch} is too small for a discriminator, whose two halves need 2 images or more."
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from scaledis import choices, datasets, estimators, methods, metrics, population, sweep
+from scaledis import datasets, estimators, methods, metrics, population, registry, sweep
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 
@@ -37,7 +37,7 @@ def everything(namespace: Mapping[str, Any]) -> str:
 
 
 def _modules(package: ModuleType) -> dict[str, str]:
-    return {name: _summary(choices.module("name", package, name)) for name in choices.modules(package)}
+    return {name: _summary(registry.module("name", package, name)) for name in registry.modules(package)}
 
 
 def _summary(described: Any) -> str:
@@ -45,9 +45,9 @@ def _summary(described: Any) -> str:
 
 
 def method(name: str) -> str:
-    """A method's equation, paper and hyperparameters. Raises ValueError for an unknown method."""
+    """A method's equation, paper and hyperparameters. Raises UserError for an unknown method."""
     recipes = methods.recipes()
-    choices.check("--describe", name, [*recipes, NETWORK, *datasets.names()])
+    registry.check("--describe", name, [*recipes, NETWORK, *datasets.names()])
     recipe = recipes[name]
     network = "flat: model.latents units in one level" if recipe.flat else "a ladder: model.allocation units per level"
     lines = [f"{name}: {recipe.about}", "", recipe.equation, "", f"Network: {network}.", ""]

@@ -10,6 +10,7 @@ import numpy as np
 from scaledis import gaussian, metrics, population, results, sampling, train
 from scaledis.config import Config
 from scaledis.datasets import Dataset
+from scaledis.errors import UserError
 from scaledis.methods import Codes
 from scaledis.population import NEVER
 from scaledis.results import Workdir
@@ -64,13 +65,13 @@ def evaluate(
 def sampled(dataset: Dataset, config: Config) -> np.ndarray:
     """Indices of the train codes, then of the test codes: disjoint, drawn without replacement from the split.
 
-    Raises ValueError if the split has fewer images.
+    Raises UserError if the split has fewer images.
     """
     settings = config.evaluate
     among = sampling.split(dataset, config.data, settings.split)
     wanted = settings.train_codes + settings.test_codes
     if len(among) < wanted:
-        raise ValueError(
+        raise UserError(
             f"evaluate.train_codes + evaluate.test_codes: {wanted:,} codes, but {dataset.name} has "
             f"{len(among):,} images in the split {settings.split!r}."
         )

@@ -14,7 +14,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from scaledis import choices, platform
+from scaledis import platform, registry
 from scaledis.datasets import Dataset
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
@@ -36,7 +36,7 @@ def advancing(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update: Up
       draw, update: a step of one run.
       mesh: of the axis "runs".
     """
-    fits = choices.choose("data.memory", memory, MEMORIES)(dataset)
+    fits = registry.choose("data.memory", memory, MEMORIES)(dataset)
     return (_from_device if fits else _from_host)(dataset, arrays, draw, update, mesh)
 
 

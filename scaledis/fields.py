@@ -5,7 +5,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from scaledis import choices
+from scaledis import registry
+from scaledis.errors import UserError
 
 
 def whole(default: int, least: int = 1) -> int:
@@ -13,7 +14,7 @@ def whole(default: int, least: int = 1) -> int:
 
     def check(key, value):
         if not isinstance(value, int) or value < least:
-            raise ValueError(f"{key}: {value!r} must be a whole number of at least {least}.")
+            raise UserError(f"{key}: {value!r} must be a whole number of at least {least}.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 
@@ -23,7 +24,7 @@ def real(default: float, zero: bool = False) -> float:
 
     def check(key, value):
         if not (isinstance(value, int | float) and (0 < value < math.inf or (zero and value == 0))):
-            raise ValueError(f"{key}: {value!r} must be a finite number {'of at least' if zero else 'above'} 0.")
+            raise UserError(f"{key}: {value!r} must be a finite number {'of at least' if zero else 'above'} 0.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 
@@ -33,13 +34,13 @@ def among(default: Any, known: Iterable[str]) -> Any:
 
     def check(key, value):
         for name in value if isinstance(value, tuple) else (value,):
-            choices.check(key, name, known)
+            registry.check(key, name, known)
 
     return dataclasses.field(default=default, metadata={"check": check})
 
 
 def checked(prefix: str, values: Any) -> Any:
-    """The same dataclass, once every field has passed its check. Raises ValueError with the key, prefix first."""
+    """The same dataclass, once every field has passed its check. Raises UserError with the key, prefix first."""
     for field in dataclasses.fields(values):
         if "check" in field.metadata:
             field.metadata["check"](prefix + field.name, getattr(values, field.name))

@@ -14,8 +14,9 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from scaledis import choices, config, describe, evaluate, platform, population, report, sweep, train
+from scaledis import config, describe, evaluate, platform, population, registry, report, sweep, train
 from scaledis import datasets as data
+from scaledis.errors import UserError
 from scaledis.report import contact
 from scaledis.results import Workdir, read_json, write_json
 from scaledis.sweep import Member
@@ -43,16 +44,16 @@ STAGE_OF = {"train": train.train, "evaluate": evaluate.evaluate}
 
 
 def main(argv: list[str]) -> None:
-    with _clear_errors(ValueError, OSError):
+    with _clear_errors():
         if argv[1:]:
-            raise ValueError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
+            raise UserError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
         for stage in STAGES.value:
-            choices.check("--stages", stage, [*STAGE_OF, "report"])
+            registry.check("--stages", stage, [*STAGE_OF, "report"])
         if LIST.value:
             print(describe.everything(runpy.run_path(str(_config_file())) if CONFIG.value else {}))
             return
         if PREPARE.value:
-            choices.check("--prepare", PREPARE.value, data.names())
+            registry.check("--prepare", PREPARE.value, data.names())
             print(describe.dataset(data.load(PREPARE.value, _data_dir(), download=True)))
             return
         if DESCRIBE.value in data.names():
@@ -70,7 +71,7 @@ def main(argv: list[str]) -> None:
             return
         for one in {(member.config.data, member.config.evaluate): member.config for member in members}.values():
             evaluate.sampled(dataset, one)  # a split that is too small is said before the training, not after it
-    with _clear_errors(ValueError, OSError), workdir.locked():
+    with _clear_errors(), workdir.locked():
         workdir.claim(base)
         groups = _populations(workdir, members)
         with train.stopping() as stop:
@@ -88,7 +89,7 @@ def _data_dir() -> str:
 
 def _workdir() -> Workdir:
     if WORKDIR.value is None and CONFIG.value is None:
-        raise ValueError("--config: missing; give --config=configs/<name>.py, or --workdir of an existing experiment.")
+        raise UserError("--config: missing; give --config=configs/<name>.py, or --workdir of an existing experiment.")
     return Workdir(WORKDIR.value or Path("runs") / _config_file().stem)
 
 
@@ -121,14 +122,14 @@ def _command() -> str:
 
 
 @contextlib.contextmanager
-def _clear_errors(*kinds: type[Exception]) -> Iterator[None]:
+def _clear_errors() -> Iterator[None]:
     """What a user can mend is said in one sentence instead of a traceback."""
     try:
         yield
     except train.Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(130)
-    except kinds as error:
+    except UserError as error:
         print(f"scaledis: {error}", file=sys.stderr)
         sys.exit(2)
 

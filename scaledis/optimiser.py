@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 import optax
 from jax import Array
 
-from scaledis import choices
+from scaledis import registry
+from scaledis.errors import UserError
 
 SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),
@@ -20,12 +21,12 @@ def schedule(key: str, spec: str, steps: int) -> optax.Schedule:
     """step -> factor in [0, 1], from "name" (over all `steps`) or "name:n" (over the first n), e.g. "warmup:1000".
 
     linear and cosine fall from 1 to 0, warmup rises from 0 to 1 and stays, warmup_cosine rises over the first
-    twentieth and falls. Raises ValueError for what is none of these.
+    twentieth and falls. Raises UserError for what is none of these.
     """
     name, _, length = spec.partition(":")
-    make = choices.choose(key, name, SCHEDULES)
+    make = registry.choose(key, name, SCHEDULES)
     if length and not (length.isdigit() and int(length) > 0):
-        raise ValueError(f"{key}: {spec!r} must be a schedule and a positive number of steps, such as {name}:1000.")
+        raise UserError(f"{key}: {spec!r} must be a schedule and a positive number of steps, such as {name}:1000.")
     return make(int(length) if length else steps)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import config as configs
+from scaledis.errors import UserError
 from scaledis.sweep import Member
 
 
@@ -27,11 +28,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Raises ValueError, naming the file, where it is not JSON."""
+    """Raises UserError, naming the file, where it is not JSON."""
     try:
         return json.loads(path.read_text())
     except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged: {error}.") from error
+        raise UserError(f"{path} is damaged: {error}.") from error
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -63,25 +64,25 @@ class Workdir:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the directory for this process. Raises ValueError if it cannot be written or another process has it."""
+        """Holds the directory for this process. Raises UserError if it cannot be written or another process has it."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = open(self.root / ".lock", "a+")
         except OSError as error:
-            raise ValueError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
+            raise UserError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise ValueError(f"workdir: {self.root} is in use by process {lock.read().strip()}.") from None
+                raise UserError(f"workdir: {self.root} is in use by process {lock.read().strip()}.") from None
             lock.truncate(0)
             lock.write(f"{os.getpid()}\n")
             lock.flush()
             yield
 
     def claim(self, experiment: Mapping[str, Any]) -> None:
-        """Marks a new directory as this experiment's. Raises ValueError, saying what differs, if it holds another.
+        """Marks a new directory as this experiment's. Raises UserError, saying what differs, if it holds another.
 
         `experiment`: {"config": the base config, "sweep": names, "command": how it was started, which may differ}.
         """
@@ -98,12 +99,12 @@ class Workdir:
             if held.get(key) != wanted.get(key)
         ]
         if differing:
-            raise ValueError(f"workdir: {self.root} holds another experiment: {'; '.join(differing)}.")
+            raise UserError(f"workdir: {self.root} holds another experiment: {'; '.join(differing)}.")
 
     def claimed(self) -> dict[str, Any]:
-        """The experiment that the directory holds. Raises ValueError if it holds none."""
+        """The experiment that the directory holds. Raises UserError if it holds none."""
         if not self.config.exists():
-            raise ValueError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
+            raise UserError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
         return read_json(self.config)
 
     def members(self) -> list[Member]:

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis import choices
+from scaledis import registry
 from scaledis.datasets import Dataset
+from scaledis.errors import UserError
 
 if TYPE_CHECKING:
     from scaledis.config import Data
@@ -34,7 +35,7 @@ def split(dataset: Dataset, data: "Data", name: str) -> np.ndarray:
     """Image indices int32 [n] of a split, the same in every run: "all", "train" or "held_out".
 
     `data.held_out` is the share of images that no run trains on, drawn once and for all; where it is 0 the data set's
-    own split holds, if it has one, else nothing is held out. Raises ValueError for a split that is empty.
+    own split holds, if it has one, else nothing is held out. Raises UserError for a split that is empty.
     """
     held_out = dataset.held_out
     if data.held_out:
@@ -44,7 +45,7 @@ def split(dataset: Dataset, data: "Data", name: str) -> np.ndarray:
     mask[[] if held_out is None else held_out] = True
     found = np.flatnonzero({"all": np.ones_like(mask), "train": ~mask, "held_out": mask}[name]).astype(np.int32)
     if not len(found):
-        raise ValueError(f"data.held_out: {data.held_out} leaves no images of {dataset.name} in the split {name!r}.")
+        raise UserError(f"data.held_out: {data.held_out} leaves no images of {dataset.name} in the split {name!r}.")
     return found
 
 
@@ -55,14 +56,14 @@ def sampling(dataset: Dataset, data: "Data") -> Sampling:
 
         p(a, b) proportional to exp(-(a - b)^2 / (2 sigma^2))      (Traeuble et al. 2021)
 
-    The other factors stay uniform and independent of these. Raises ValueError for an unknown factor.
+    The other factors stay uniform and independent of these. Raises UserError for an unknown factor.
     """
     order = split(dataset, data, "train")
     if not data.correlation:
         return Sampling(order, np.zeros(1, np.int32), np.asarray([len(order)], np.int32), np.zeros(1, np.float32))
     for a, b, _ in data.correlation:
         for name in (a, b):
-            choices.check("data.correlation", name, dataset.factor_names)
+            registry.check("data.correlation", name, dataset.factor_names)
     names = list(dict.fromkeys(name for a, b, _ in data.correlation for name in (a, b)))
     columns = [dataset.factor_names.index(name) for name in names]
     cells, cell_of_image, count = np.unique(
@@ -83,10 +84,10 @@ def draw(sampling: Sampling, key: Array, n: int) -> Array:
 
 
 def check(data: "Data") -> None:
-    """Raises ValueError for a share that is none, and for a correlation that is no (factor, factor, positive sigma)."""
+    """Raises UserError for a share that is none, and for a correlation that is no (factor, factor, positive sigma)."""
     if not 0 <= data.held_out < 1:
-        raise ValueError(f"data.held_out: {data.held_out!r} must be a share of at least 0 and below 1.")
+        raise UserError(f"data.held_out: {data.held_out!r} must be a share of at least 0 and below 1.")
     for pair in data.correlation:
         named = isinstance(pair, tuple) and len(pair) == 3 and all(isinstance(name, str) for name in pair[:2])
         if not named or pair[0] == pair[1] or not isinstance(pair[2], int | float) or not pair[2] > 0:
-            raise ValueError(f"data.correlation: {pair!r} must be (factor, other factor, sigma above 0).")
+            raise UserError(f"data.correlation: {pair!r} must be (factor, other factor, sigma above 0).")

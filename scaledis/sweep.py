@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scaledis import choices, population
 from scaledis import config as configs
+from scaledis import population, registry
 from scaledis.config import Config
+from scaledis.errors import UserError
 
 Override = dict[str, Any]
 
@@ -62,30 +63,30 @@ def expand(
 ) -> list[Member]:
     """The product of the named sweeps over the base config; without sweeps, one run.
 
-    Raises ValueError for an unknown sweep or key, for a value that cannot run, and for two runs that are the same.
+    Raises UserError for an unknown sweep or key, for a value that cannot run, and for two runs that are the same.
     """
     known = available(namespace)
-    generators = [list(choices.choose("--sweep", name, known)()) for name in sweeps]
+    generators = [list(registry.choose("--sweep", name, known)()) for name in sweeps]
     members: dict[str, Member] = {}
     for overrides in itertools.product(*generators):
         override = {key: value for part in overrides for key, value in part.items()}
         name = run_name(override)
         if name in members:
-            raise ValueError(f"--sweep: {', '.join(sweeps)} gives the run {name} twice.")
+            raise UserError(f"--sweep: {', '.join(sweeps)} gives the run {name} twice.")
         members[name] = Member(name, configs.freeze(applied(base, override)))
     return list(members.values())
 
 
 def applied(base: Mapping[str, Any], override: Override) -> dict[str, Any]:
-    """The base config with some dotted keys replaced. Raises ValueError for a key that is not there."""
+    """The base config with some dotted keys replaced. Raises UserError for a key that is not there."""
     config = json.loads(json.dumps(base))
     for key, value in override.items():
         *sections, last = key.split(".")
         section = config
         for name in sections:
-            section = choices.choose("sweep key", name, section)
+            section = registry.choose("sweep key", name, section)
         if last not in section:
-            raise choices.unknown("sweep key", key, configs.flatten(config))
+            raise registry.unknown("sweep key", key, configs.flatten(config))
         section[last] = value
     return config
 

@@ -29,7 +29,7 @@ def train(members: Sequence[Member], index: int, dataset: Dataset, workdir: Work
     """Trains population `index` of the work directory to its last step, from its newest checkpoint.
 
     A population whose every run has diverged is at its end.
-    Raises Stopped, after a checkpoint, once `stop()`; OSError where a checkpoint cannot be written.
+    Raises Stopped, after a checkpoint, once `stop()`; UserError where a checkpoint cannot be written.
     """
     configs = [member.config for member in members]
     settings = configs[0].train

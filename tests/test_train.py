@@ -14,6 +14,7 @@ import pytest
 
 from scaledis import sweep, train
 from scaledis.checkpoint import Checkpoints
+from scaledis.errors import UserError
 from scaledis.results import Workdir, read_records
 from tests import tiny
 
@@ -88,7 +89,7 @@ def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_stays_good(tm
 
     monkeypatch.setattr(ocp.CheckpointManager, "save", full)
     with pytest.raises(
-        OSError, match="step 4 could not be written .* No space left .* last good one is that of step 2"
+        UserError, match="step 4 could not be written .* No space left .* last good one is that of step 2"
     ):
         train.train(members(), 0, DATASET, workdir, never)
     monkeypatch.undo()

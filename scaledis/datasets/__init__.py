@@ -13,7 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis import choices
+from scaledis import registry
+from scaledis.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,20 +63,20 @@ class Dataset:
     def index(self, factors: np.ndarray) -> np.ndarray:
         """Factor indices [n, F] -> image indices int32 [n], on a full grid.
 
-        Raises ValueError for a factor outside its range, and for a set that is no full grid.
+        Raises UserError for a factor outside its range, and for a set that is no full grid.
         """
         if self.table is not None:
-            raise ValueError(f"{self.name} is no full grid of its factors; draw images with `matching` instead.")
+            raise UserError(f"{self.name} is no full grid of its factors; draw images with `matching` instead.")
         return np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes).astype(np.int32)
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
 
         On a full grid the factors that are not fixed are independent and uniform; with a table they are as they are
-        among the images that match. Raises ValueError for an unknown factor, and if no image matches.
+        among the images that match. Raises UserError for an unknown factor, and if no image matches.
         """
         for name in fixed:
-            choices.check(f"factor of {self.name}", name, self.factor_names)
+            registry.check(f"factor of {self.name}", name, self.factor_names)
         columns = {self.factor_names.index(name): value for name, value in fixed.items()}
         if self.table is None:
             factors = rng.integers(0, self.factor_sizes, (n, len(self.factor_sizes)))
@@ -87,7 +88,7 @@ class Dataset:
             among &= self.table[:, column] == value
         among = np.flatnonzero(among)
         if not len(among):
-            raise ValueError(f"{self.name} has no image with {fixed}.")
+            raise UserError(f"{self.name} has no image with {fixed}.")
         return rng.choice(among, n).astype(np.int32)
 
     def images(self, index: np.ndarray) -> np.ndarray:
@@ -104,7 +105,7 @@ def rows(source: Any, index: jax.Array) -> jax.Array:
 
 
 def names() -> list[str]:
-    return choices.modules(sys.modules[__name__])
+    return registry.modules(sys.modules[__name__])
 
 
 def load(name: str, directory: str | Path, path: str = "", download: bool = False) -> Dataset:
@@ -112,13 +113,13 @@ def load(name: str, directory: str | Path, path: str = "", download: bool = Fals
 
     `path`: of the user's own images. `download`: fetch published files that are not there, where the set allows it.
 
-    Raises ValueError for an unknown name, and for a path that is missing or not wanted; FileNotFoundError for a file
+    Raises UserError for an unknown name, and for a path that is missing or not wanted; UserError for a file
     that the user has to place.
     """
-    make = choices.module("data.name", sys.modules[__name__], name).load
+    make = registry.module("data.name", sys.modules[__name__], name).load
     known = inspect.signature(make).parameters
     if ("path" in known) != bool(path):
         given = "is missing: where are the images?" if "path" in known else f"{path!r} is not understood by {name}."
-        raise ValueError(f"data.path: {given}")
+        raise UserError(f"data.path: {given}")
     options = {"path": Path(path).expanduser(), "download": download}
     return make(Path(directory).expanduser(), **{key: value for key, value in options.items() if key in known})

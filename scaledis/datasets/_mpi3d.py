@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from scaledis.datasets import Dataset, _prepared, _published
+from scaledis.errors import UserError
 
 COMPLEX = 460_800  # images of real_complex, which has four colours and four shapes
 ROWS = 2000  # read at once: 25 MB
@@ -52,7 +53,7 @@ def load(source: _prepared.Source, directory: Path, download: bool) -> Dataset:
 
 
 def check(source: _prepared.Source, paths: list[Path]) -> None:
-    """Raises ValueError for an archive without the array, with one of another set, or one that is not an archive."""
+    """Raises UserError for an archive without the array, with one of another set, or one that is not an archive."""
     with _opened(source, *paths):
         pass
 
@@ -60,7 +61,7 @@ def check(source: _prepared.Source, paths: list[Path]) -> None:
 def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (images uint8 [n, H, W, C], factor indices int32 [n, F]) of an npz file of `images`.
 
-    Raises ValueError for a missing array, a wrong shape or dtype, and an archive that ends early.
+    Raises UserError for a missing array, a wrong shape or dtype, and an archive that ends early.
     """
     (path,) = paths
     with _opened(source, path) as member:
@@ -84,7 +85,7 @@ def _opened(source: _prepared.Source, path: Path) -> Iterator[BinaryIO]:
                 np.lib.format.read_magic(member)
                 shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
             except ValueError as error:
-                raise ValueError(f"{path}: images.npy is no array: {error}") from error
+                raise UserError(f"{path}: images.npy is no array: {error}") from error
             if shape != source.shape and shape[0] == COMPLEX:
                 found = f"{COMPLEX:,}, as in the `complex` set of four colours and four shapes"
                 raise _published.mismatch(path, "number of images", found, f"{source.shape[0]:,} of {source.name}")

@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, _published
+from scaledis.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,12 +77,12 @@ def load(
 
     The images are a read-only memory map, aligned so that `jax.device_put` on a CPU shares it with every device.
     `read` raises `mismatch` for files that hold something else; `download` fetches those not in `directory`/manual.
-    `check` raises ValueError for files of which more can be said than that their checksums are wrong.
+    `check` raises UserError for files of which more can be said than that their checksums are wrong.
 
     Raises:
-      FileNotFoundError: a published file is not in `directory`/manual, and cannot be fetched or is not to be.
-      ValueError: a published file or the prepared array is not what it must be.
-      OSError: a download failed, or the disk is full or cannot be written.
+      UserError: a published file is not in `directory`/manual, and cannot be fetched or is not to be.
+      UserError: a published file or the prepared array is not what it must be.
+      UserError: a download failed, or the disk is full or cannot be written.
     """
     folder = directory / source.name / source.version
     if not folder.exists():
@@ -112,7 +113,7 @@ def _missing(places: dict[Path, _published.File]) -> dict[Path, _published.File]
 def _open(source: Source, folder: Path) -> tuple[np.memmap, np.ndarray | None]:
     """The prepared images, read-only [N, H, W, C], and their table of factors [N, F] if they are no full grid.
 
-    Raises ValueError if they are damaged or of another source.
+    Raises UserError if they are damaged or of another source.
     """
     table = None
     try:
@@ -125,7 +126,7 @@ def _open(source: Source, folder: Path) -> tuple[np.memmap, np.ndarray | None]:
             if table.shape != (expected := (source.count, len(source.factor_sizes))):
                 raise _published.mismatch(folder / "factors.npy", "shape", table.shape, expected)
     except (OSError, ValueError, EOFError) as error:
-        raise ValueError(f"{source.name}: delete {folder} to prepare it again, it is damaged: {error}") from error
+        raise UserError(f"{source.name}: delete {folder} to prepare it again, it is damaged: {error}") from error
     return images, table
 
 
@@ -144,7 +145,7 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "w")
     except OSError as error:
-        raise OSError(f"{folder} cannot be written: {error}") from error
+        raise UserError(f"{folder} cannot be written: {error}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,7 +160,7 @@ def _prepare(source: Source, read: Read, check: Check, places: dict[Path, _publi
     paths, missing = list(places), _missing(places)
     needed = 1.5 * math.prod(source.shape) + sum(file.size or 0 for file in missing.values())  # the records take 0.5
     if (free := shutil.disk_usage(folder.parent).free) < needed:
-        raise OSError(f"{folder.parent} has {free / 1e9:.1f} GB free, preparing takes {needed / 1e9:.1f} GB.")
+        raise UserError(f"{folder.parent} has {free / 1e9:.1f} GB free, preparing takes {needed / 1e9:.1f} GB.")
     for path, file in missing.items():
         _published.fetch(file, path)
     check(source, paths)
@@ -176,7 +177,7 @@ def _prepare(source: Source, read: Read, check: Check, places: dict[Path, _publi
         shutil.rmtree(building / "records")
         building.rename(folder)
     except (OSError, RuntimeError) as error:  # array_record reports a full disk as a RuntimeError
-        raise OSError(f"{source.name} could not be prepared in {folder}: {error}") from error
+        raise UserError(f"{source.name} could not be prepared in {folder}: {error}") from error
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
@@ -208,7 +209,7 @@ def _records(source: Source, read: Read, paths: list[Path], directory: Path) -> 
 
 
 def _write(source: Source, records: Any, folder: Path) -> None:
-    """Writes the images of all records, in order, and their table. Raises ValueError if factors are wrong."""
+    """Writes the images of all records, in order, and their table. Raises UserError if factors are wrong."""
     origin, total, block = source.files[0].name, source.shape[0], 1000
     if len(records) != total:
         raise _published.mismatch(origin, "number of images", len(records), total)
@@ -229,7 +230,7 @@ def _write(source: Source, records: Any, folder: Path) -> None:
 
 
 def _check_factors(source: Source, index: np.ndarray, factors: np.ndarray) -> None:
-    """Raises ValueError if factors [n, F] are not those of the images [n] of a grid, or out of range in a table."""
+    """Raises UserError if factors [n, F] are not those of the images [n] of a grid, or out of range in a table."""
     expected = source.grid(index) if source.count is None else factors.clip(0, np.subtract(source.factor_sizes, 1))
     if (wrong := (factors != expected).any(axis=-1)).any():
         row, name = wrong.argmax(), source.files[0].name

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from scaledis.errors import UserError
+
 WAITS = (1, 5, 15)  # seconds before each further try of a download
 TIMEOUT = 30  # seconds without a byte
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
@@ -46,12 +48,12 @@ class File:
     fetchable: bool = True
 
 
-def mismatch(file: str | Path, what: str, found: object, expected: object) -> ValueError:
+def mismatch(file: str | Path, what: str, found: object, expected: object) -> UserError:
     """The error for a file that does not hold what it must."""
-    return ValueError(f"{file}: {what} is {found}, expected {expected}.")
+    return UserError(f"{file}: {what} is {found}, expected {expected}.")
 
 
-def absent(name: str, places: dict[Path, File]) -> FileNotFoundError:
+def absent(name: str, places: dict[Path, File]) -> UserError:
     """The error for a data set some of whose files are not in their places: says how each comes there."""
     fetchable = all(file.fetchable for file in places.values())
     ways = f"fetch them with --prepare={name}, or place them" if fetchable else "place them"
@@ -61,11 +63,11 @@ def absent(name: str, places: dict[Path, File]) -> FileNotFoundError:
         command = f"curl -fL --create-dirs -o {shlex.quote(str(path))} {shlex.quote(file.url)}"
         how = command if file.fetchable else f"by hand, from {file.url}"
         lines.append(f"  {path} ({size}{file.algorithm} {file.digest}): {how}")
-    return FileNotFoundError("\n".join(lines))
+    return UserError("\n".join(lines))
 
 
 def verify(file: File, path: Path) -> None:
-    """Raises ValueError if the file at `path` is not the published one."""
+    """Raises UserError if the file at `path` is not the published one."""
     if file.size is not None and path.stat().st_size != file.size:
         raise mismatch(path, "size in bytes", path.stat().st_size, file.size)
     with open(path, "rb") as content:
@@ -80,8 +82,8 @@ def fetch(file: File, path: Path) -> None:
     What has come of it lies in `path`.partial, and another call goes on from there.
 
     Raises:
-      OSError: the network failed (what has come is kept), or the disk did (it is deleted).
-      ValueError: what came is not the published file (it is deleted).
+      UserError: the network failed (what has come is kept), or the disk did (it is deleted).
+      UserError: what came is not the published file (it is deleted).
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -90,13 +92,15 @@ def fetch(file: File, path: Path) -> None:
         verify(file, partial)
         partial.rename(path)
     except NETWORK_ERRORS as error:
-        raise OSError(f"{file.url} could not be fetched to {path}, another try goes on from there: {error}") from error
+        raise UserError(
+            f"{file.url} could not be fetched to {path}, another try goes on from there: {error}"
+        ) from error
     except (OSError, ValueError) as error:
         with contextlib.suppress(OSError):
             partial.unlink()
         if isinstance(error, ValueError):
-            raise ValueError(f"{file.url} was fetched and deleted, it is not what was published: {error}") from error
-        raise OSError(f"{file.url} could not be written to {path}: {error}") from error
+            raise UserError(f"{file.url} was fetched and deleted, it is not what was published: {error}") from error
+        raise UserError(f"{file.url} could not be written to {path}: {error}") from error
 
 
 def _receive(file: File, partial: Path) -> None:
@@ -135,16 +139,16 @@ def _append(file: File, partial: Path) -> None:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what the readers of archives raise for damaged content into a ValueError that names the file."""
+    """Turns what the readers of archives raise for damaged content into a UserError that names the file."""
     try:
         yield
     except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error}") from error
 
 
 @contextlib.contextmanager
 def hdf5(path: Path, expected: dict[str, tuple[type[np.generic], tuple[int, ...]]]) -> Iterator[Any]:
-    """An open HDF5 file that holds the arrays {key: (kind, shape)}. Raises ValueError for one that does not."""
+    """An open HDF5 file that holds the arrays {key: (kind, shape)}. Raises UserError for one that does not."""
     import h5py  # a prepared set opens without it
 
     with reading(path), h5py.File(path) as file:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis import choices, datasets
+from scaledis import datasets, registry
 from scaledis.datasets import Dataset, _published
+from scaledis.errors import UserError
 
 EXPECTED = {
     "images": "uint8 [N, H, W, C] or [N, H, W] with H = W a multiple of 16 and C 1 or 3",
@@ -31,8 +32,8 @@ def load(directory: Path, path: Path) -> Dataset:
     one varying fastest, so is the data set; otherwise it has a table.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: the file, or an array in it, is not what it must be.
+      UserError: there is no such file.
+      UserError: the file, or an array in it, is not what it must be.
     """
     arrays = _read(path)
     images = _images(path, arrays["images"])
@@ -55,14 +56,14 @@ def load(directory: Path, path: Path) -> Dataset:
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     """All arrays of the file by their keys."""
     if not path.is_file():
-        raise FileNotFoundError(f"data.path: there is no file {path}.")
+        raise UserError(f"data.path: there is no file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
     except zipfile.BadZipFile as error:
         raise _published.mismatch(path, "content", "no archive of arrays", "a file of numpy.savez") from error
     for key in keys:
-        choices.check(f"{path}: key", key, EXPECTED)
+        registry.check(f"{path}: key", key, EXPECTED)
     if "images" not in keys:
         raise _published.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
     with np.load(path, allow_pickle=False) as archive:

@@ -41,7 +41,7 @@ def load(directory: Path, download: bool = False) -> Dataset:
 def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (images uint8 [n, 64, 64, 3], factor indices int32 [n, F]) of a tar file of one MATLAB file for each car.
 
-    Raises ValueError for a missing list or car, a list of another length, and a car of another shape or dtype.
+    Raises UserError for a missing list or car, a list of another length, and a car of another shape or dtype.
     """
     (path,) = paths
     elevations, azimuths, types = source.factor_sizes

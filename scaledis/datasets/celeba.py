@@ -58,7 +58,7 @@ def load(directory: Path, download: bool = False) -> Dataset:
 def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (images uint8 [n, 64, 64, 3], factor indices int32 [n, F]) of a zip file and its two lists.
 
-    Raises ValueError for a list that is not of these images, a split unlike `SPLITS`, and a missing or other image.
+    Raises UserError for a list that is not of these images, a split unlike `SPLITS`, and a missing or other image.
     """
     photographs, attributes, partition = paths
     count = source.shape[0]

@@ -46,7 +46,7 @@ def load(directory: Path, download: bool = False) -> Dataset:
 def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (images uint8 [n, H, W, 1], factor indices int32 [n, F]) of an HDF5 file of `imgs` and `latents/classes`.
 
-    Raises ValueError for a missing key, a wrong shape or dtype, and a pixel that is neither 0 nor 1.
+    Raises UserError for a missing key, a wrong shape or dtype, and a pixel that is neither 0 nor 1.
     """
     (path,) = paths
     classes = (np.integer, (source.shape[0], 1 + len(source.factor_sizes)))

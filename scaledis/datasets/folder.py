@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, _prepared
+from scaledis.errors import UserError
 
 VERSION = 1  # of the prepared form: raise it when the bytes to be written change
 PIXELS = 64
@@ -32,16 +33,16 @@ def load(directory: Path, path: Path) -> Dataset:
     a file below `directory`.
 
     Raises:
-      FileNotFoundError: `path` is no folder.
-      ValueError: it holds no image, or one that cannot be read.
-      OSError: the disk is full or cannot be written.
+      UserError: `path` is no folder.
+      UserError: it holds no image, or one that cannot be read.
+      UserError: the disk is full or cannot be written.
     """
     path = path.resolve()
     if not path.is_dir():
-        raise FileNotFoundError(f"data.path: there is no folder {path}.")
+        raise UserError(f"data.path: there is no folder {path}.")
     files = find(path)
     if not files:
-        raise ValueError(f"data.path: {path} holds no image; expected files that end in {', '.join(SUFFIXES)}.")
+        raise UserError(f"data.path: {path} holds no image; expected files that end in {', '.join(SUFFIXES)}.")
     target = directory / "folder" / _digest(path, files) / "images.npy"
     if not target.exists():
         with _prepared.lock(target.parent):
@@ -60,7 +61,7 @@ def find(path: Path) -> list[Path]:
 
 
 def read(file: Path) -> np.ndarray:
-    """An image file as uint8 [64, 64, 3]. Raises ValueError that names the file if it cannot be read."""
+    """An image file as uint8 [64, 64, 3]. Raises UserError that names the file if it cannot be read."""
     try:
         with Image.open(file) as image:
             image = ImageOps.exif_transpose(image)
@@ -72,7 +73,7 @@ def read(file: Path) -> np.ndarray:
             square = image.crop((left, top, left + side, top + side))
             return np.asarray(square.resize((PIXELS, PIXELS), Image.Resampling.LANCZOS))
     except UNREADABLE as error:
-        raise ValueError(f"data.path: {file} cannot be read as an image: {error}") from error
+        raise UserError(f"data.path: {file} cannot be read as an image: {error}") from error
 
 
 def _digest(path: Path, files: list[Path]) -> str:
@@ -100,6 +101,6 @@ def _write(path: Path, files: list[Path], target: Path) -> None:
             os.fsync(output.fileno())
         partial.rename(target)
     except OSError as error:
-        raise OSError(f"data.directory: {target} could not be written: {error}") from error
+        raise UserError(f"data.directory: {target} could not be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaledis.datasets import Dataset, _scene
+from scaledis.errors import UserError
 
 VERSION = 4  # of the shading maps: raise it with every change of the scene, or stale caches are read
 HUES = np.linspace(0.0, 0.9, 10)
@@ -38,7 +39,7 @@ WHITE = np.float32([255, 255, 255])
 def load(directory: Path) -> Dataset:
     """The data set; its shading maps are read from `directory`, or rendered and stored there (10 s on two cores).
 
-    Raises OSError, naming the directory, where it cannot be written.
+    Raises UserError, naming the directory, where it cannot be written.
     """
     return Dataset(
         name="rendered",
@@ -82,7 +83,9 @@ def _cached_maps(directory):
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise OSError(f"data.directory: cannot write the shading maps of 'rendered' to {directory}: {error}") from error
+        raise UserError(
+            f"data.directory: cannot write the shading maps of 'rendered' to {directory}: {error}"
+        ) from error
     return maps
 
 

@@ -42,7 +42,7 @@ def load(directory: Path, download: bool = False) -> Dataset:
 def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (images uint8 [n, H, W, C], factor indices int32 [n, F]) of an HDF5 file of `images` and `labels`.
 
-    The index of a factor is the rank of its label. Raises ValueError for a missing key, a wrong shape or dtype, or a
+    The index of a factor is the rank of its label. Raises UserError for a missing key, a wrong shape or dtype, or a
     factor with a wrong number of distinct labels.
     """
     (path,) = paths

@@ -53,7 +53,7 @@ def load(directory: Path, download: bool = False) -> Dataset:
 def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Blocks (images uint8 [n, 64, 64, 1], factor indices int32 [n, F]) of images, categories and labels, per split.
 
-    Raises ValueError for a file that is damaged, or has another magic number or another shape.
+    Raises UserError for a file that is damaged, or has another magic number or another shape.
     """
     for split, (images, *labels) in zip(SPLITS.values(), (paths[:3], paths[3:]), strict=True):
         count = len(split)

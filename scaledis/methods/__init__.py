@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jax import Array
 
-from scaledis import choices
+from scaledis import registry
+from scaledis.errors import UserError
 
 if TYPE_CHECKING:
     from scaledis.config import Config
@@ -66,20 +67,20 @@ class Hyperparameter(NamedTuple):
     static: bool = False
 
     def check(self, key: str, value: Any, levels: int) -> None:
-        """Raises ValueError for a value that it cannot have."""
+        """Raises UserError for a value that it cannot have."""
         if self.choices:
-            choices.check(key, value, self.choices)
+            registry.check(key, value, self.choices)
             return
         values = value if isinstance(value, tuple) else (value,)
         if isinstance(value, tuple) and not self.per_level:
-            raise ValueError(f"{key}: {value} must be one number.")
+            raise UserError(f"{key}: {value} must be one number.")
         if isinstance(value, tuple) and len(value) != levels:
-            raise ValueError(f"{key}: {value} has {len(value)} values, but model.allocation has {levels} levels.")
+            raise UserError(f"{key}: {value} has {len(value)} values, but model.allocation has {levels} levels.")
         for each in values:
             number = isinstance(each, int | float) and not isinstance(each, bool)
             if not number or not math.isfinite(each) or not self.lowest <= each <= self.highest:
                 upper = "" if math.isinf(self.highest) else f" and at most {self.highest:g}"
-                raise ValueError(f"{key}: {value} must be a finite number of at least {self.lowest:g}{upper}.")
+                raise UserError(f"{key}: {value} must be a finite number of at least {self.lowest:g}{upper}.")
 
 
 def no_more(config: "Config") -> dict[str, np.ndarray]:
@@ -100,7 +101,7 @@ class Recipe:
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
       arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
-        them. Raises ValueError for values that do not go together.
+        them. Raises UserError for values that do not go together.
     """
 
     build: Callable[["Config", "Dataset"], Method]
@@ -115,7 +116,7 @@ class Recipe:
         return inspect.cleandoc(self.objective.__doc__)
 
     def checked_arrays(self, config: "Config") -> dict[str, np.ndarray]:
-        """All arrays of a run's hyperparameters. Raises ValueError that names the key, the value and what it can be."""
+        """All arrays of a run's hyperparameters. Raises UserError that names the key, the value and what it can be."""
         given, levels = config.method.hyperparameters, len(config.model.allocation)
         found = {}
         for name, hyperparameter in self.hyperparameters.items():
@@ -131,7 +132,7 @@ def recipes() -> dict[str, Recipe]:
     """All methods by name."""
     package = sys.modules[__name__]
     found = {}
-    for name in choices.modules(package):
-        module = choices.module("method", package, name)
+    for name in registry.modules(package):
+        module = registry.module("method", package, name)
         found |= {key: value for key, value in vars(module).items() if isinstance(value, Recipe)}
     return found

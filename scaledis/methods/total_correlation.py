@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from scaledis import partition
+from scaledis.errors import UserError
 from scaledis.methods import Hyperparameter, Recipe
 from scaledis.methods._dependence import Weights, weighing
 
@@ -46,9 +47,9 @@ def convex_mix(hyperparameters, inference):
 
 
 def mix(alpha: float, units: int) -> tuple[float, float]:
-    """The weights of the information term and of the bound. Raises ValueError for alpha = K = 1."""
+    """The weights of the information term and of the bound. Raises UserError for alpha = K = 1."""
     if alpha >= units:
-        raise ValueError(f"method.alpha: {alpha} must be below 1 on a level of one unit.")
+        raise UserError(f"method.alpha: {alpha} must be below 1 on a level of one unit.")
     return units * alpha / (units - alpha), (1 - alpha) / (1 - alpha / units)
 
 
@@ -104,10 +105,10 @@ def _block_arrays(config):
         found = [block for g, block in known.items() if math.isclose(g, given["granularity"], rel_tol=0.02)]
         if not found:
             listed = ", ".join(f"{g:.3g} (blocks of {block})" for g, block in known.items())
-            raise ValueError(f"method.granularity: {given['granularity']} does not exist for {units} units; {listed}.")
+            raise UserError(f"method.granularity: {given['granularity']} does not exist for {units} units; {listed}.")
         size = found[0]
     elif size != given["block"] or size > units:
-        raise ValueError(
+        raise UserError(
             f"method.block: {given['block']} must be a whole number from 1 to {units}, the units there are."
         )
     rewarded = np.float32(given["within"] == "rewarded")

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import choices
+from scaledis import registry
+from scaledis.errors import UserError
 
 
 def names() -> list[str]:
     """Names of all metrics."""
-    return choices.modules(sys.modules[__name__])
+    return registry.modules(sys.modules[__name__])
 
 
 def compute(
@@ -36,15 +37,15 @@ def compute(
         options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`.
 
     Raises:
-        ValueError: an unknown metric or option, or codes and factors that `checked` refuses.
+        UserError: an unknown metric or option, or codes and factors that `checked` refuses.
     """
     options = options or {}
     package = sys.modules[__name__]
-    metrics = {name: choices.module("metrics", package, name) for name in {*names, *options}}
+    metrics = {name: registry.module("metrics", package, name) for name in {*names, *options}}
     for name, given in options.items():
         known = list(inspect.signature(metrics[name].compute).parameters)[3:]
         for key in given:
-            choices.check(f"option of metric {name!r}", key, known)
+            registry.check(f"option of metric {name!r}", key, known)
     return {
         f"{name}/{score}": value
         for name in names
@@ -56,17 +57,17 @@ def checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndar
     """`codes` as float64 [N, K] and `factors` as integers [N, F].
 
     Raises:
-        ValueError: an array without two axes or without entries, different numbers of rows, codes that are not finite,
+        UserError: an array without two axes or without entries, different numbers of rows, codes that are not finite,
             factors that are not integers.
     """
     codes, factors = np.asarray(codes, np.float64), np.asarray(factors)
     for key, array in {"codes": codes, "factors": factors}.items():
         if array.ndim != 2 or 0 in array.shape:
-            raise ValueError(f"{key}: shape {array.shape}; two axes, neither empty, are needed")
+            raise UserError(f"{key}: shape {array.shape}; two axes, neither empty, are needed")
     if len(codes) != len(factors):
-        raise ValueError(f"codes, factors: {len(codes)} and {len(factors)} rows; one row of each per image is needed")
+        raise UserError(f"codes, factors: {len(codes)} and {len(factors)} rows; one row of each per image is needed")
     if not np.isfinite(codes).all():
-        raise ValueError(f"codes: {np.sum(~np.isfinite(codes))} of {codes.size} entries are NaN or infinite")
+        raise UserError(f"codes: {np.sum(~np.isfinite(codes))} of {codes.size} entries are NaN or infinite")
     if not np.issubdtype(factors.dtype, np.integer):
-        raise ValueError(f"factors: dtype {factors.dtype}; class numbers (integers) are needed")
+        raise UserError(f"factors: dtype {factors.dtype}; class numbers (integers) are needed")
     return codes, factors

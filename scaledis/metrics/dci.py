@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from scipy.special import entr, softmax
 
-from scaledis import choices
+from scaledis import registry
+from scaledis.errors import UserError
 from scaledis.metrics import checked
 
 ROUNDS, DEPTH, RATE = 100, 3, 0.1
@@ -102,19 +103,19 @@ def compute(
         `backend`.
 
     Raises:
-        ValueError: codes or factors that `checked` refuses, an unknown backend, no rows left to train or to test on, no
+        UserError: codes or factors that `checked` refuses, an unknown backend, no rows left to train or to test on, no
             factor that varies among the training rows.
     """
     codes, factors = checked(codes, factors)
-    fit = choices.choose("metrics.dci.backend", backend, BACKENDS)
+    fit = registry.choose("metrics.dci.backend", backend, BACKENDS)
     split = round(len(codes) * train_fraction)
     if not 0 < split < len(codes):
-        raise ValueError(
+        raise UserError(
             f"train_fraction: {train_fraction} leaves {split} of {len(codes)} rows to train on; both parts need one"
         )
     varies = np.ptp(factors[:split], axis=0) > 0
     if not varies.any():
-        raise ValueError(
+        raise UserError(
             f"factors: all {len(varies)} are constant over {split} training rows; DCI needs one that varies"
         )
 

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.special import entr
 
+from scaledis.errors import UserError
 from scaledis.metrics import checked
 
 
@@ -23,12 +24,12 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, bins: int 
         `mig`, the score in [0, 1]; `per_factor`, a list of the F gaps with None for a constant factor.
 
     Raises:
-        ValueError: codes or factors that `checked` refuses, fewer than one bin, no factor that varies.
+        UserError: codes or factors that `checked` refuses, fewer than one bin, no factor that varies.
     """
     information, entropies = mutual_information(codes, factors, bins), entropy(factors)
     varies = entropies > 0
     if not varies.any():
-        raise ValueError(f"factors: all {len(varies)} are constant over {len(factors)} rows; MIG needs one that varies")
+        raise UserError(f"factors: all {len(varies)} are constant over {len(factors)} rows; MIG needs one that varies")
     padded = np.pad(information, ((1, 0), (0, 0)))  # a row of 0 stands in for a missing second unit
     second, first = np.sort(padded, axis=0)[-2:]
     gaps = np.divide(first - second, entropies, out=np.zeros_like(entropies), where=varies)
@@ -44,11 +45,11 @@ def mutual_information(codes: np.ndarray, factors: np.ndarray, bins: int = 20) -
     Units are cut into equal-width bins over their range; a constant unit falls into one bin and carries 0.
 
     Raises:
-        ValueError: codes or factors that `checked` refuses, fewer than one bin.
+        UserError: codes or factors that `checked` refuses, fewer than one bin.
     """
     codes, factors = checked(codes, factors)
     if bins < 1:
-        raise ValueError(f"bins: {bins}; at least 1 is needed")
+        raise UserError(f"bins: {bins}; at least 1 is needed")
     low, span = codes.min(axis=0), np.ptp(codes, axis=0)
     cells = np.minimum((codes - low) / np.where(span > 0, span, 1) * bins, bins - 1).astype(np.int64)
     cells += bins * np.arange(codes.shape[1])

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from scaledis.errors import UserError
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def nominal(allocation: Sequence[int]) -> tuple[int, ...]:
 def width_for(model: "Model", sized: Callable[[int], nn.Module]) -> int:
     """The width whose parameter count is nearest to `model.parameters` ("same model capacity", Table 2).
 
-    Raises ValueError if the convolutions alone are larger.
+    Raises UserError if the convolutions alone are larger.
     """
     wanted = model.parameters or LADDER_PARAMETERS
     one, two, three = (parameter_count(sized(width)) for width in (1, 2, 3))
@@ -180,5 +181,5 @@ def width_for(model: "Model", sized: Callable[[int], nn.Module]) -> int:
     bend = (three - two) - (two - one)
     counts = one + (two - one) * np.arange(4096) + bend * np.arange(4096) * (np.arange(4096) - 1) // 2
     if wanted < one - (two - one) / 2:
-        raise ValueError(f"model.parameters: {wanted} is too few; with these channels the smallest network has {one}.")
+        raise UserError(f"model.parameters: {wanted} is too few; with these channels the smallest network has {one}.")
     return 1 + int(np.argmin(np.abs(counts - wanted)))

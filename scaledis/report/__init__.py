@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from scaledis import config as configs
 from scaledis import evaluate, platform, population, results, train
 from scaledis.datasets import Dataset
+from scaledis.errors import UserError
 from scaledis.metrics import mig
 from scaledis.report import figures, page, traversals
 from scaledis.report.figures import Run
@@ -26,11 +27,11 @@ RECONSTRUCTED = 10  # images
 def write(groups: Sequence[Sequence[Member]], dataset: Dataset, workdir: Workdir) -> str:
     """Writes report/index.html and its pictures from the newest checkpoints and scores; returns the table of scores.
 
-    `groups` are the populations in the order of the plan. Raises ValueError if no run has been trained.
+    `groups` are the populations in the order of the plan. Raises UserError if no run has been trained.
     """
     runs = [run for index, group in enumerate(groups) for run in runs_of(group, index, dataset, workdir)]
     if not runs:
-        raise ValueError(f"workdir: {workdir.root} holds no trained run to report on.")
+        raise UserError(f"workdir: {workdir.root} holds no trained run to report on.")
     firsts = list({run.method: run for run in reversed(runs)}.values())[::-1][:DRAWN]
     pictures = {
         "traversals": (

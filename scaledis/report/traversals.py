@@ -76,7 +76,7 @@ def sheet(
       low, high: the values at the first and the last step.
 
     Raises:
-      ValueError: the units of a run do not fit its allocation.
+      UserError: the units of a run do not fit its allocation.
     """
     title, runs = "Latent traversals", [run for run in runs if run.traversals is not None]
     if not runs:

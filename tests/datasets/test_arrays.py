@@ -10,6 +10,7 @@ import pytest
 
 from scaledis import datasets
 from scaledis.datasets import arrays
+from scaledis.errors import UserError
 
 GRID = np.stack(np.unravel_index(np.arange(24), (2, 3, 4)), axis=-1)
 
@@ -102,7 +103,7 @@ def test_an_archive_that_holds_something_else(tmp_path, content, message):
 
 
 def test_a_file_that_is_missing_or_no_archive(tmp_path):
-    with pytest.raises(FileNotFoundError, match="data.path: there is no file .*/nowhere.npz"):
+    with pytest.raises(UserError, match="data.path: there is no file .*/nowhere.npz"):
         datasets.load("arrays", tmp_path, str(tmp_path / "nowhere.npz"))
     np.save(tmp_path / "images.npy", images())
     with pytest.raises(ValueError, match="images.npy: content is no archive of arrays, expected a file of numpy.savez"):

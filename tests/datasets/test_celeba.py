@@ -9,6 +9,7 @@ from PIL import Image
 
 from scaledis import datasets
 from scaledis.datasets import _prepared, celeba
+from scaledis.errors import UserError
 from tests.datasets import agrees, place, raises, reduced
 
 RNG = np.random.default_rng(0)
@@ -52,7 +53,7 @@ def test_celeba(tmp_path, monkeypatch, face_splits):
 
 
 def test_celeba_is_not_fetched(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"manual/img_align_celeba.zip .*: by hand, from https://"):
+    with pytest.raises(UserError, match=r"manual/img_align_celeba.zip .*: by hand, from https://"):
         datasets.load("celeba", tmp_path, download=True)
 
 

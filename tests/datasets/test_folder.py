@@ -15,6 +15,7 @@ from PIL import Image
 import scaledis
 from scaledis import datasets
 from scaledis.datasets import _prepared, folder
+from scaledis.errors import UserError
 
 
 def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
@@ -117,7 +118,7 @@ def test_two_loads_at_once_prepare_once(faces, tmp_path, monkeypatch):
 
 
 def test_folder_that_is_missing_or_has_no_image(tmp_path):
-    with pytest.raises(FileNotFoundError, match="data.path: there is no folder .*/nowhere"):
+    with pytest.raises(UserError, match="data.path: there is no folder .*/nowhere"):
         datasets.load("folder", tmp_path, str(tmp_path / "nowhere"))
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
@@ -155,6 +156,6 @@ def test_a_full_disk_is_named_and_nothing_is_left(faces, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folder.os, "fsync", full)
-    with pytest.raises(OSError, match="data.directory: .*images.npy could not be written: .*No space left"):
+    with pytest.raises(UserError, match="data.directory: .*images.npy could not be written: .*No space left"):
         datasets.load("folder", tmp_path, str(faces))
     assert prepared(tmp_path) == [".lock"]

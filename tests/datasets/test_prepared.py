@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from scaledis.datasets import _prepared, _published
+from scaledis.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 SOURCE = _prepared.Source(
@@ -117,7 +118,7 @@ def test_connections_that_end_early(server, file, path):
 
 def test_too_many_connections_that_end_early(server, file, path):
     server.limit = 500_000
-    with pytest.raises(OSError, match=r"small.bin could not be fetched .* 1,500,000 of 3,000,000 bytes"):
+    with pytest.raises(UserError, match=r"small.bin could not be fetched .* 1,500,000 of 3,000,000 bytes"):
         _published.fetch(file, path)
     assert names(path) == ["small.bin.partial"]
     _published.fetch(file, path)
@@ -127,7 +128,7 @@ def test_too_many_connections_that_end_early(server, file, path):
 @pytest.mark.parametrize(("status", "tries"), [(404, 1), (503, 3)])
 def test_a_server_that_has_no_file(server, file, path, status, tries):
     server.status = status
-    with pytest.raises(OSError, match=f"{server.url} could not be fetched to {path}.*{status}"):
+    with pytest.raises(UserError, match=f"{server.url} could not be fetched to {path}.*{status}"):
         _published.fetch(file, path)
     assert len(server.asked) == tries and names(path) == []
 
@@ -144,7 +145,7 @@ def test_a_full_disk_while_fetching(file, path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(_published, "shutil", types.SimpleNamespace(copyfileobj=full))
-    with pytest.raises(OSError, match=f"could not be written to {path}: .*No space left"):
+    with pytest.raises(UserError, match=f"could not be written to {path}: .*No space left"):
         _published.fetch(file, path)
     assert names(path) == []
 
@@ -160,7 +161,7 @@ def test_a_set_is_fetched_and_prepared(server, file, tmp_path):
 def test_a_directory_that_cannot_be_written(server, file, tmp_path, name):
     (tmp_path / name).write_text("a file where a folder should be")
     source = dataclasses.replace(SOURCE, files=(file,))
-    with pytest.raises(OSError, match=f"{tmp_path}/{name}.*File exists"):
+    with pytest.raises(UserError, match=f"{tmp_path}/{name}.*File exists"):
         _prepared.load(source, read, tmp_path, download=True)
     assert not (tmp_path / "small" / "1.0.0").exists()
 
@@ -171,7 +172,7 @@ def test_a_disk_that_fills_while_preparing(path, tmp_path, monkeypatch):
 
     path.write_bytes(CONTENT)
     monkeypatch.setattr(_prepared.os, "fsync", full)
-    with pytest.raises(OSError, match="small could not be prepared in .*No space left"):
+    with pytest.raises(UserError, match="small could not be prepared in .*No space left"):
         _prepared.load(SOURCE, read, tmp_path)
     assert [entry.name for entry in (tmp_path / "small").iterdir()] == [".lock"]
 

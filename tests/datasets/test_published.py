@@ -5,6 +5,7 @@ import hashlib
 import pytest
 
 from scaledis import datasets
+from scaledis.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -21,11 +22,11 @@ from scaledis import datasets
     ],
 )
 def test_specifications_of_the_published_files(name, size, sizes, tmp_path):
-    source = datasets.choices.module("set", datasets, name).SOURCE
+    source = datasets.registry.module("set", datasets, name).SOURCE
     assert (source.name, source.shape[0], source.factor_sizes) == (name, size, sizes)
     assert len(source.factor_names) == len(sizes)
     assert all(len(bytes.fromhex(file.digest)) == hashlib.new(file.algorithm).digest_size for file in source.files)
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(UserError) as error:
         datasets.load(name, tmp_path)
     for file in source.files:
         assert f"{tmp_path}/manual/{file.name} (" in str(error.value) and file.url in str(error.value)

@@ -6,6 +6,7 @@ import pytest
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, _scene, rendered
+from scaledis.errors import UserError
 
 SIZES = (10, 10, 10, 8, 4, 15)
 SCALES, ORIENTATIONS = rendered.FACTORS["scale"], rendered.FACTORS["orientation"]
@@ -186,7 +187,7 @@ def test_damaged_or_foreign_cache_is_rebuilt(tmp_path, renders, damage):
 
 def test_unwritable_directory_is_named_before_any_work(tmp_path, renders):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="data.directory.*file"):
+    with pytest.raises(UserError, match="data.directory.*file"):
         datasets.load("rendered", tmp_path / "file" / "folder")
     assert not renders
 

@@ -18,6 +18,7 @@ import scaledis
 from scaledis import datasets, sampling
 from scaledis.config import Data
 from scaledis.datasets import _prepared, _published, shapes3d
+from scaledis.errors import UserError
 
 SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
 VALUES = tuple(values[:size] for values, size in zip(shapes3d.SOURCE.factor_values, SIZES, strict=True))
@@ -142,7 +143,7 @@ def test_blocks_of_whole_chunks_with_the_ranks_of_the_labels(tmp_path, monkeypat
 
 def test_a_missing_file_names_itself_its_size_its_checksum_and_its_place(tmp_path):
     (file,) = shapes3d.SOURCE.files
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(UserError) as error:
         datasets.load("shapes3d", tmp_path / "my data")
     for part in ("267,573,662 bytes", file.digest, f"-o '{tmp_path}/my data/manual/3dshapes.h5' {file.url}"):
         assert part in str(error.value)
@@ -183,7 +184,7 @@ def test_a_file_that_holds_something_else(tmp_path, change, message):
 def test_a_full_disk(tmp_path, monkeypatch):
     source = source_of(write(tmp_path, content()))
     monkeypatch.setattr(_prepared.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
-    with pytest.raises(OSError, match="GB free"):
+    with pytest.raises(UserError, match="GB free"):
         _prepared.load(source, shapes3d.read, tmp_path)
     assert leftovers(tmp_path) == [".lock"]
 
@@ -192,7 +193,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
     ("end", "error", "message"),
     [
         (lambda: 1 / 0, ZeroDivisionError, "division"),
-        (lambda: open("/no such file"), OSError, "could not be prepared in .*no such file"),
+        (lambda: open("/no such file"), UserError, "could not be prepared in .*no such file"),
         (lambda: None, ValueError, "number of images is 16, expected 96"),
     ],
 )
@@ -230,7 +231,7 @@ def test_download_takes_the_same_path(tmp_path, directory):
     assert os.listdir(tmp_path / "manual") == ["3dshapes.h5"]
 
 
-@pytest.mark.parametrize(("change", "error"), [({"digest": "0" * 64}, ValueError), ({"url": "file:///no"}, OSError)])
+@pytest.mark.parametrize(("change", "error"), [({"digest": "0" * 64}, ValueError), ({"url": "file:///no"}, UserError)])
 def test_a_failed_download_leaves_nothing(tmp_path, directory, monkeypatch, change, error):
     monkeypatch.setattr(_published, "WAITS", ())
     source = source_of(directory / "manual" / "3dshapes.h5")

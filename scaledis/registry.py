@@ -7,17 +7,19 @@ from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
+from scaledis.errors import UserError
 
-def unknown(kind: str, name: object, choices: Iterable[str]) -> ValueError:
+
+def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
     """The error for a name that is not among its choices: names the kind, the value, the nearest and all choices."""
     choices = sorted(choices)
     near = difflib.get_close_matches(str(name), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return ValueError(f"{kind}: {name!r} is unknown.{hint} Choices: {', '.join(choices)}.")
+    return UserError(f"{kind}: {name!r} is unknown.{hint} Choices: {', '.join(choices)}.")
 
 
 def check(kind: str, name: object, choices: Iterable[str]) -> None:
-    """Raises ValueError that lists the choices and the nearest name, if `name` is none of them."""
+    """Raises UserError that lists the choices and the nearest name, if `name` is none of them."""
     if name not in choices:
         raise unknown(kind, name, choices)
 
