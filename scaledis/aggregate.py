@@ -38,24 +38,30 @@ def log_density(
     Returns:
       [B, G].
     """
-    posteriors, units = mean.shape
-    log_weights = jnp.broadcast_to(log_weights, (codes.shape[0], posteriors))
+    count, units = codes.shape
+    posteriors, groups = mean.shape[0], membership.shape[0]
     block = min(block, posteriors)
     missing = -posteriors % block
-    mean = jnp.pad(mean, ((0, missing), (0, 0))).reshape(-1, block, units)
-    log_variance = jnp.pad(log_variance, ((0, missing), (0, 0))).reshape(-1, block, units)
-    log_weights = jnp.pad(log_weights, ((0, 0), (0, missing)), constant_values=ABSENT)
-    log_weights = jnp.moveaxis(log_weights.reshape(codes.shape[0], -1, block), 1, 0)
 
-    @jax.checkpoint
+    def blocks(array: Array, value: float) -> Array:
+        """[n, M] -> [M / block, n, block], the last block padded."""
+        padded = jnp.pad(array, ((0, 0), (0, missing)), constant_values=value)
+        return jnp.moveaxis(padded.reshape(len(array), -1, block), 1, 0)
+
+    log_weights = jnp.broadcast_to(log_weights, (count, posteriors))
+    mixture = blocks(mean.T, 0), blocks(log_variance.T, 0), blocks(log_weights, ABSENT)
+
     def add_block(total, posteriors):
         mean, log_variance, log_weights = posteriors
-        log_q = gaussian.log_density(codes[:, None], mean, log_variance)
-        log_q = jnp.einsum("ijk,gk->ijg", log_q, membership, precision=jax.lax.Precision.HIGHEST)
-        return jnp.logaddexp(total, jax.nn.logsumexp(log_q + log_weights[:, :, None], axis=1)), None
+        # The posteriors are innermost: every loop runs along them, and the sum over a group's units is one product.
+        log_q = gaussian.log_density(codes.T[:, :, None], mean[:, None], log_variance[:, None])
+        log_q = partition.combine(log_q.reshape(units, -1).T, membership).T.reshape(groups, count, block)
+        return jnp.logaddexp(total, jax.nn.logsumexp(log_q + log_weights, axis=2)), None
 
-    empty = jnp.full((codes.shape[0], membership.shape[0]), -jnp.inf, codes.dtype)
-    return jax.lax.scan(add_block, empty, (mean, log_variance, log_weights))[0]
+    empty = jnp.full((groups, count), -jnp.inf, codes.dtype)
+    if posteriors == block:  # a minibatch: nothing to save, and a loop of one step is slow
+        return add_block(empty, jax.tree.map(lambda part: part[0], mixture))[0].T
+    return jax.lax.scan(jax.checkpoint(add_block), empty, mixture)[0].T
 
 
 def minibatch_weighted(batch: int, size: int) -> np.ndarray:

@@ -36,6 +36,7 @@ class Data:
     path: str = ""  # of the user's own images: data.name=folder or arrays
     correlation: tuple = ()  # of pairs of factors while training: (("floor_hue", "wall_hue", 0.2),)
     held_out: float = 0.0  # share of the images that no run trains on; 0: the data set's own split, or none
+    resolution: int = whole(0, least=0)  # pixels a side, box-filtered; 0: the data set's own
     memory: str = among("auto", feed.MEMORIES)  # "host": images gathered beside the step; "auto": if they do not fit
 
 
@@ -150,9 +151,9 @@ def freeze(config: Mapping[str, Any]) -> Config:
     sections["model"] = _allocated(sections["model"], name, recipe.flat)
     frozen = checked("", Config(**sections, seed=config["seed"]))
     _check(frozen)
-    arrays = recipe.checked_arrays(frozen)  # the method's own checks
+    recipe.checked_arrays(frozen)  # the method's own checks
     for key, spec in dataclasses.asdict(frozen.schedule).items():
-        if spec != getattr(Schedule, key) and key not in {*arrays, "learning_rate"}:
+        if spec != getattr(Schedule, key) and key not in {*recipe.hyperparameters, "learning_rate"}:
             raise UserError(f"schedule.{key}: {spec!r} has nothing to drive; {name} has no {key}.")
     return frozen
 

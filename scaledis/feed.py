@@ -58,23 +58,26 @@ def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[in
 def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
     """The data set lies on every device, and a stretch of steps is one call."""
 
-    def step(run, arrays, source):
+    def ready(run, arrays, source):
         index, key = draw(run, arrays)
-        return update(run, dataset.gather(source, index), key)
+        return dataset.gather(source, index), key
 
     def stretch(runs, arrays, source, steps):
-        all_runs = jax.vmap(step, in_axes=(0, None, None))
+        all_ready = jax.vmap(ready, in_axes=(0, None, None))
 
         def body(_, carry):
-            runs, totals = carry
-            runs, terms = all_runs(runs, arrays, source)
-            return runs, jax.tree.map(jnp.add, totals, terms)
+            runs, batch, totals = carry
+            runs, terms = jax.vmap(update)(runs, *batch)
+            return runs, all_ready(runs, arrays, source), jax.tree.map(jnp.add, totals, terms)
 
-        terms = jax.eval_shape(all_runs, runs, arrays, source)[1]
+        # Each step's images are made at the end of the step before: carried, they are computed once; within a step XLA
+        # would compose them anew for each of their uses.
+        batch = all_ready(runs, arrays, source)
+        terms = jax.eval_shape(jax.vmap(update), runs, *batch)[1]
         zeros = jax.tree.map(lambda term: jnp.zeros(term.shape, term.dtype), terms)
         # The number of steps is an argument: one program for every stretch, so that where a run was interrupted cannot
         # change how its steps were compiled.
-        runs, totals = jax.lax.fori_loop(0, steps, body, (runs, zeros))
+        runs, _, totals = jax.lax.fori_loop(0, steps, body, (runs, batch, zeros))
         return runs, jax.tree.map(lambda total: total / steps, totals)
 
     arrays, source = jax.device_put((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))

@@ -31,8 +31,13 @@ def schedule(key: str, spec: str, steps: int) -> optax.Schedule:
 
 
 def scheduled(values: Mapping[str, Array], schedules: Mapping[str, optax.Schedule], step: Array) -> dict[str, Array]:
-    """The values with those that have a schedule multiplied by its factor at `step`."""
-    return {name: value * schedules[name](step) if name in schedules else value for name, value in values.items()}
+    """The values at `step`: a schedule multiplies what its weight adds to the ELBO, which for beta is beta - 1."""
+
+    def at_step(name: str, value: Array) -> Array:
+        none = 1.0 if name == "beta" else 0.0
+        return none + (value - none) * schedules[name](step)
+
+    return {name: at_step(name, value) if name in schedules else value for name, value in values.items()}
 
 
 def adam(clip: float, b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:

@@ -36,6 +36,8 @@ from tests import tiny
         ({"evaluate__metrics": ("dci", "migg")}, "evaluate.metrics: 'migg' .* Did you mean 'mig'"),
         ({"evaluate__dci_backend": "lightgb"}, "evaluate.dci_backend: 'lightgb' .* Did you mean 'lightgbm'"),
         ({"schedule__beta": "cosin"}, "schedule.beta: 'cosin' is unknown. Did you mean 'cosine'"),
+        ({"method__name": "vlae", "schedule__beta": "linear"}, "schedule.beta: 'linear' .*; vlae has no beta"),
+        ({"method__name": "vae", "schedule__beta": "linear"}, "schedule.beta: 'linear' .*; vae has no beta"),
         (
             {"schedule__capacity": "cosine"},
             "schedule.capacity: 'cosine' has nothing to drive; scale_vlae has no capacity",

@@ -35,4 +35,10 @@ def test_what_is_no_schedule_is_an_error_that_names_the_key(spec):
 
 def test_only_what_has_a_schedule_is_driven():
     schedules = {"beta": optimiser.schedule("schedule.beta", "warmup", 10)}
-    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 5) == {"beta": 2.0, "gamma": 3.0}
+    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 5) == {"beta": 2.5, "gamma": 3.0}
+
+
+def test_a_schedule_multiplies_what_a_weight_adds_to_the_elbo():
+    schedules = {key: optimiser.schedule(f"schedule.{key}", "warmup", 10) for key in ("beta", "gamma")}
+    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 0) == {"beta": 1.0, "gamma": 0.0}
+    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 10) == {"beta": 4.0, "gamma": 3.0}

@@ -91,6 +91,26 @@ class Dataset:
             raise UserError(f"{self.name} has no image with {fixed}.")
         return rng.choice(among, n).astype(np.int32)
 
+    def at(self, resolution: int) -> "Dataset":
+        """The same set with images of `resolution` pixels a side, each the mean over a square of pixels, rounded.
+
+        Raises UserError unless the resolution divides the sides, which must be equal, and is a multiple of 16.
+        """
+        height, width, channels = self.image_shape
+        if height != width or height % resolution or resolution % 16:
+            possible = [size for size in range(16, height + 1, 16) if height == width and height % size == 0]
+            shape = f"{self.name} of {height}x{width}"
+            raise UserError(f"data.resolution: {resolution} is not possible for {shape}; choices: {possible}.")
+        side = height // resolution
+
+        def gather(source: Any, index: jax.Array) -> jax.Array:
+            images = self.gather(source, index)
+            squares = images.reshape(-1, resolution, side, resolution, side, channels).astype("uint32")
+            return ((squares.sum((2, 4)) + side**2 // 2) // side**2).astype("uint8")
+
+        name, shape = f"{self.name} at {resolution}x{resolution}", (resolution, resolution, channels)
+        return dataclasses.replace(self, name=name, image_shape=shape, gather=gather)
+
     def images(self, index: np.ndarray) -> np.ndarray:
         """Image indices [n] -> uint8 [n, H, W, C], on the host."""
         index = np.asarray(index, np.int32)
@@ -108,10 +128,11 @@ def names() -> list[str]:
     return registry.modules(sys.modules[__name__])
 
 
-def load(name: str, directory: str | Path, path: str = "", download: bool = False) -> Dataset:
+def load(name: str, directory: str | Path, path: str = "", download: bool = False, resolution: int = 0) -> Dataset:
     """The data set `name`; whatever it stores lies below `directory`.
 
     `path`: of the user's own images. `download`: fetch published files that are not there, where the set allows it.
+    `resolution`: pixels a side, 0 for the set's own.
 
     Raises UserError for an unknown name, and for a path that is missing or not wanted; UserError for a file
     that the user has to place.
@@ -121,5 +142,6 @@ def load(name: str, directory: str | Path, path: str = "", download: bool = Fals
     if ("path" in known) != bool(path):
         given = "is missing: where are the images?" if "path" in known else f"{path!r} is not understood by {name}."
         raise UserError(f"data.path: {given}")
-    options = {"path": Path(path).expanduser(), "download": download}
-    return make(Path(directory).expanduser(), **{key: value for key, value in options.items() if key in known})
+    options = {"path": Path(path).expanduser(), "download": download, "resolution": resolution}
+    dataset = make(Path(directory).expanduser(), **{key: value for key, value in options.items() if key in known})
+    return dataset if resolution in (0, dataset.image_shape[0]) else dataset.at(resolution)

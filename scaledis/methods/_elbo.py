@@ -124,7 +124,9 @@ def autoencoder(config: "Config", dataset: "Dataset", rectifier: ladder.Rectifie
 
     def infer(params, hyperparameters, images, presence=None):
         pixels = pixels_of(images)
-        mean, log_variance = network.apply({"params": params["network"]}, pixels, presence, method="encode")
+        # A level that is not there yet reads the trunk all the same: its weighed KL trains it towards the prior.
+        reads = None if presence is None else jnp.where(presence > 0, presence, 1.0)
+        mean, log_variance = network.apply({"params": params["network"]}, pixels, reads, method="encode")
         active = hyperparameters["active"]
         return pixels, mean.T * active, log_variance.T * active
 
@@ -191,6 +193,7 @@ def regularised(
             "reconstruction_nats": reconstruction,
             "regularisation_nats": regularisation,
             "kl_nats": inference.mean_kl,
+            "elbo_nats": -reconstruction - inference.mean_kl,
             "kl_weight": weight,
             "sigma": sigma_of(params, hyperparameters),
             **({} if presence is None else {"stage": jnp.ceil(presence).sum()}),
@@ -216,8 +219,9 @@ def regularised(
 
 
 def warmup(hyperparameters: Hyperparameters, step: Array) -> Array:
-    """w = 1 - exp(-step / kl_warmup)."""
-    return -jnp.expm1(-step / jnp.maximum(hyperparameters["kl_warmup"], 1e-6))
+    """w = 1 - exp(-step / kl_warmup); 1 where kl_warmup is 0."""
+    length = hyperparameters["kl_warmup"]
+    return jnp.where(length > 0, -jnp.expm1(-step / jnp.maximum(length, 1e-6)), 1.0)
 
 
 def per_level(name: str, values: Array) -> Terms:

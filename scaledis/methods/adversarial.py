@@ -123,6 +123,7 @@ def with_image_discriminator(config, dataset):
             "loss_nats": total,
             "reconstruction_nats": reconstruction,
             "kl_nats": kl,
+            "elbo_nats": -reconstruction - kl,
             "sigma": sigma_of(params, hyperparameters),
             "capacity_penalty": penalty,
             "adversarial_encoder_nats": encoder,

@@ -60,6 +60,7 @@ def residual_ladder(config, dataset):
             "reconstruction_nats": reconstruction,
             "regularisation_nats": balanced,
             "kl_nats": kl.sum(),
+            "elbo_nats": -reconstruction - kl.sum(),
             "kl_weight": weight,
             "sigma": sigma_of(params, hyperparameters),
             **per_level("kl", kl),

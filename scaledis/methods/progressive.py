@@ -13,7 +13,9 @@ def progressive(hyperparameters, inference):
         R = beta sum_{l present} KL(q(z_l | x) || p(z_l)) + inactive sum_{l not yet present} KL(q(z_l | x) || p(z_l))
 
     Training is cut into as many stages of equal length as there are levels; stage s adds the s-th level from the top.
-    Its input from the encoder and what it injects into the decoder are multiplied by min(1, steps in the stage / fade).
+    During its stage, its input from the encoder and what it injects into the decoder are multiplied by
+    min(1, steps in the stage / fade). Before it, the level injects nothing, but its posterior reads the encoder all the
+    same, and the second term trains it towards the prior.
     With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(inference.presence > 0, hyperparameters["beta"], hyperparameters["inactive"]))
@@ -58,7 +60,7 @@ def presence_of(config):
 
 STAGES = {
     "inactive": Hyperparameter(0.5, "weight of the KL of a level that is not there yet (Li et al.: .5 on 3DShapes)"),
-    "fade": Hyperparameter(0.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
+    "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
 }
 
 pro_vlae = Recipe(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from scaledis.config import Model
 
 DEPTH = 4  # convolutions of stride 2: 64 pixels become 4
-LADDER_CHANNELS = {1: 8, 2: 16, 3: 16}  # of the map that joins a level to the trunk at each depth
+LADDER_SHARE = {1: 4, 2: 2, 3: 4}  # a level joins the trunk through a map of 1/4, 1/2, 1/4 of its channels
+LADDER_LEAST = 8  # channels of that map
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
 INJECTIONS = ("map", "vector")
 FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
@@ -33,6 +34,11 @@ Rectifier = Callable[[Array], Array]
 def depths(levels: int) -> tuple[int, ...]:
     """Depth of each level in the trunk, top to bottom: 4 -> (4, 3, 2, 1), 3 -> (4, 3, 2), 2 -> (4, 2), 1 -> (4,)."""
     return tuple(math.ceil(DEPTH * level / levels) for level in range(levels, 0, -1))
+
+
+def ladder_channels(channels: Sequence[int], depth: int) -> int:
+    """Channels of the map that joins the level at `depth` to a trunk of `channels`: (32, 32, 64, 64) -> 8, 16, 16."""
+    return max(channels[depth - 1] // LADDER_SHARE[depth], LADDER_LEAST)
 
 
 class Encoder(nn.Module):
@@ -58,7 +64,7 @@ class Encoder(nn.Module):
 
     def _posterior(self, state: Array, depth: int, units: int) -> tuple[Array, Array]:
         if depth < DEPTH:
-            state = nn.relu(Down(LADDER_CHANNELS[depth], name=f"ladder{depth}")(state))
+            state = nn.relu(Down(ladder_channels(self.channels, depth), name=f"ladder{depth}")(state))
         features = self.width * (4 if depth == DEPTH else 1)
         hidden = nn.relu(Dense(features, name=f"hidden{depth}")(state.reshape(-1, state.shape[-1])))
         mean = Dense(units, each_unit(1, 1 / math.sqrt(features)), name=f"mean{depth}")(hidden)
@@ -96,7 +102,7 @@ class Decoder(nn.Module):
 
     def _inject(self, codes: Array, depth: int, shape: Sequence[int]) -> Array:
         """v_l: a dense map of its own for every place, or one vector that is the same everywhere."""
-        channels, places = LADDER_CHANNELS[depth], shape[1:3] if self.injection == "map" else (1, 1)
+        channels, places = ladder_channels(self.channels, depth), shape[1:3] if self.injection == "map" else (1, 1)
         hidden = self.rectifier(Dense(self.width, of_units, name=f"v{depth}_hidden")(codes))
         injected = self.rectifier(Dense(channels * math.prod(places), name=f"v{depth}")(hidden))
         return jnp.broadcast_to(injected.reshape(channels, *places, -1), (channels, *shape[1:]))

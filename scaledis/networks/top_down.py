@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis.networks.ladder import DEPTH, LADDER_CHANNELS, depths
+from scaledis.networks.ladder import DEPTH, depths, ladder_channels
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
 
 
@@ -39,7 +39,7 @@ class Trunk(nn.Module):
 
     def _features(self, state: Array, depth: int) -> Array:
         if depth < DEPTH:
-            state = nn.swish(Down(LADDER_CHANNELS[depth], name=f"ladder{depth}")(state))
+            state = nn.swish(Down(ladder_channels(self.channels, depth), name=f"ladder{depth}")(state))
         features = self.width * (4 if depth == DEPTH else 1)
         return nn.swish(Dense(features, name=f"hidden{depth}")(state.reshape(-1, state.shape[-1])))
 
@@ -119,7 +119,8 @@ class Path(nn.Module):
         top = depth == DEPTH
         hidden = nn.swish(Dense(4 * self.width if top else self.width, of_units, name=f"v{depth}_hidden")(z))
         places = (rows, columns) if top else (1, 1)
-        injected = Dense((channels if top else LADDER_CHANNELS[depth]) * math.prod(places), name=f"v{depth}")(hidden)
+        features = channels if top else ladder_channels(self.channels, depth)
+        injected = Dense(features * math.prod(places), name=f"v{depth}")(hidden)
         injected = injected.reshape(-1, *places, batch)
         if top:
             return nn.swish(state + injected)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from scaledis import optimiser
+from scaledis.methods._elbo import warmup
 from scaledis.methods.elbo import weighted_kl
 from tests.methods import KEY, arrays, config, flat, inference
 
@@ -32,3 +33,9 @@ def test_an_annealed_capacity_reaches_its_maximum_and_stays():
         for step in (0, 5, 10, 49)
     ]
     np.testing.assert_allclose(seen, [0, 12.5, 25, 25])
+
+
+def test_the_warm_up_of_the_kl_rises_from_nothing_and_a_length_of_zero_is_none():
+    at = [float(warmup({"kl_warmup": jnp.float32(100)}, jnp.int32(step))) for step in (0, 100, 10_000)]
+    np.testing.assert_allclose(at, [0, 1 - np.exp(-1), 1], rtol=1e-6)
+    assert [float(warmup({"kl_warmup": jnp.float32(0)}, jnp.int32(step))) for step in (0, 1, 1000)] == [1, 1, 1]

@@ -29,7 +29,8 @@ def test_levels_come_from_the_top_one_a_stage_and_fade_in(fade):
 def test_at_the_last_stage_the_loss_is_the_ladders(monkeypatch):
     overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
     monkeypatch.setattr("flax.linen.relu", nn.elu)  # on the network of the progressive ladder
-    pro, own = (one_update(tiny.config(method__name=name, **overrides), DATASET, 5)[1] for name in ("pro_vlae", "vlae"))
+    pro = one_update(tiny.config(method__name="pro_vlae", method__fade=0.0, **overrides), DATASET, 5)[1]
+    own = one_update(tiny.config(method__name="vlae", **overrides), DATASET, 5)[1]
     np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
     assert pro["stage"] == 2
     pro = of_weights(config("pro_scale_vlae"), progressive_scale_aware, ALL)[0]
@@ -55,6 +56,21 @@ def test_an_absent_level_has_a_small_kl_weight_and_is_in_no_group():
     assert float(of_weights(run, progressive_scale_aware, TOP_TWO)[0]) == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
+    """Li et al. 2020: the fade multiplies what a level reads in its own stage only; before it, the level reads h."""
+    settings = {"method__name": "pro_vlae", "model__allocation": (2, 1), "objective__kl_warmup": 0.0}
+    run = tiny.config(**settings, train__steps=1000)
+    method = population.build([run], DATASET)
+    first, terms = one_update(run, DATASET, step=0)
+    second = one_update(run, DATASET, step=0, prepare=lambda _: first)[0]
+    assert terms["kl_level1_nats"] > 1e-4 and terms["stage"] == 1
+    assert np.abs(method.encode(first, DATASET.images(np.arange(8))).mean[:, 2]).max() > 0
+    for name in ("ladder1", "mean2", "log_variance2"):
+        before, after = (state.params["network"]["encoder"][name] for state in (first, second))
+        for key in before:
+            assert np.abs(before[key] - after[key]).max() > 1e-4, name
+
+
 def test_a_level_that_is_not_there_yet_draws_nothing():
     run = tiny.config(method__name="pro_vlae", model__allocation=(2, 1))
     state = one_update(run, DATASET, step=0)[0]
@@ -68,10 +84,10 @@ def test_a_level_that_is_not_there_yet_draws_nothing():
 
 def test_what_a_late_level_injects_can_be_pushed_to_nothing_and_come_back():
     def pushed(state):
-        state.params["network"]["decoder"]["v2"]["bias"] -= 20
+        state.params["network"]["decoder"]["v2"]["bias"] -= 10
         return state
 
-    run = tiny.config(method__name="pro_vlae", model__allocation=(2, 1))
+    run = tiny.config(method__name="pro_vlae", method__fade=0.0, model__allocation=(2, 1))
     state = one_update(run, DATASET, step=5, prepare=pushed)[0]
     assert np.ptp(state.params["network"]["decoder"]["v2"]["bias"]) > 0  # of a relu the gradient would be 0
 
