@@ -52,6 +52,7 @@ class Model:
     latents: int = 0  # units in all; 0: 10 for a flat method, what the allocation sums to for a ladder
     parameters: int = whole(0, least=0)  # its width follows from them; 0: the papers' 766,295 (flat), 1.2M (ladder)
     channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
+    ladder_channels: tuple[int, ...] = (8, 16, 16)  # of the maps that join levels to the first three of them
     injection: str = among("vector", ladder.INJECTIONS)  # how a level enters the decoder
 
 
@@ -213,8 +214,10 @@ def _check(config: Config) -> None:
         raise UserError(
             f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
         )
-    if len(model.channels) != ladder.DEPTH or min(model.channels) < 1:
-        raise UserError(f"model.channels: {model.channels} must be {ladder.DEPTH} positive numbers.")
+    for key, count in {"channels": ladder.DEPTH, "ladder_channels": ladder.DEPTH - 1}.items():
+        given = getattr(model, key)
+        if len(given) != count or not all(isinstance(number, int) and number >= 1 for number in given):
+            raise UserError(f"model.{key}: {given} must be {count} positive whole numbers.")
     sampling.check(config.data)
     if config.objective.estimator == "density_ratio":
         density_ratio.check_batch(train.batch)

@@ -87,7 +87,8 @@ def of_capacity(model, image_shape) -> TopDown:
     """The network whose parameter count is nearest to that of the ladder."""
 
     def sized(width, allocation=model.allocation):
-        return TopDown(tuple(allocation), tuple(model.channels), width, tuple(image_shape))
+        channels = tuple(model.channels), tuple(model.ladder_channels)
+        return TopDown(tuple(allocation), *channels, width, tuple(image_shape))
 
     return sized(ladder.width_for(model, lambda width: sized(width, ladder.nominal(model.allocation))))
 

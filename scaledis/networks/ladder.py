@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from scaledis.config import Model
 
 DEPTH = 4  # convolutions of stride 2: 64 pixels become 4
-LADDER_SHARE = {1: 4, 2: 2, 3: 4}  # a level joins the trunk through a map of 1/4, 1/2, 1/4 of its channels
-LADDER_LEAST = 8  # channels of that map
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
 INJECTIONS = ("map", "vector")
 FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
@@ -36,16 +34,12 @@ def depths(levels: int) -> tuple[int, ...]:
     return tuple(math.ceil(DEPTH * level / levels) for level in range(levels, 0, -1))
 
 
-def ladder_channels(channels: Sequence[int], depth: int) -> int:
-    """Channels of the map that joins the level at `depth` to a trunk of `channels`: (32, 32, 64, 64) -> 8, 16, 16."""
-    return max(channels[depth - 1] // LADDER_SHARE[depth], LADDER_LEAST)
-
-
 class Encoder(nn.Module):
     """h_l = g_l(h_{l-1}), and mu_l, log sigma_l^2 from h_l (Eq. 7-8)."""
 
     allocation: tuple[int, ...]
     channels: tuple[int, ...]
+    ladder_channels: tuple[int, ...]
     width: int
 
     @nn.compact
@@ -64,7 +58,7 @@ class Encoder(nn.Module):
 
     def _posterior(self, state: Array, depth: int, units: int) -> tuple[Array, Array]:
         if depth < DEPTH:
-            state = nn.relu(Down(ladder_channels(self.channels, depth), name=f"ladder{depth}")(state))
+            state = nn.relu(Down(self.ladder_channels[depth - 1], name=f"ladder{depth}")(state))
         features = self.width * (4 if depth == DEPTH else 1)
         hidden = nn.relu(Dense(features, name=f"hidden{depth}")(state.reshape(-1, state.shape[-1])))
         mean = Dense(units, each_unit(1, 1 / math.sqrt(features)), name=f"mean{depth}")(hidden)
@@ -77,6 +71,7 @@ class Decoder(nn.Module):
 
     allocation: tuple[int, ...]
     channels: tuple[int, ...]
+    ladder_channels: tuple[int, ...]
     width: int
     injection: str
     image_shape: tuple[int, int, int]
@@ -102,7 +97,7 @@ class Decoder(nn.Module):
 
     def _inject(self, codes: Array, depth: int, shape: Sequence[int]) -> Array:
         """v_l: a dense map of its own for every place, or one vector that is the same everywhere."""
-        channels, places = ladder_channels(self.channels, depth), shape[1:3] if self.injection == "map" else (1, 1)
+        channels, places = self.ladder_channels[depth - 1], shape[1:3] if self.injection == "map" else (1, 1)
         hidden = self.rectifier(Dense(self.width, of_units, name=f"v{depth}_hidden")(codes))
         injected = self.rectifier(Dense(channels * math.prod(places), name=f"v{depth}")(hidden))
         return jnp.broadcast_to(injected.reshape(channels, *places, -1), (channels, *shape[1:]))
@@ -117,6 +112,7 @@ class Ladder(nn.Module):
     Attributes:
       allocation: units per level, top to bottom; 1 to 4 levels.
       channels: output channels of the four convolutions, from the image up.
+      ladder_channels: of the maps that join the levels below the top to them, from the image up.
       width: units of each hidden dense layer of a level (the top level has four times as many).
       injection: how v_l enters the decoder, "map" or "vector".
       image_shape: (H, W, C).
@@ -125,13 +121,14 @@ class Ladder(nn.Module):
 
     allocation: tuple[int, ...]
     channels: tuple[int, ...]
+    ladder_channels: tuple[int, ...]
     width: int
     injection: str
     image_shape: tuple[int, int, int]
     rectifier: Rectifier = nn.relu
 
     def setup(self):
-        sizes = self.allocation, self.channels, self.width
+        sizes = self.allocation, self.channels, self.ladder_channels, self.width
         self.encoder = Encoder(*sizes)
         self.decoder = Decoder(*sizes, self.injection, self.image_shape, self.rectifier)
 
@@ -164,7 +161,8 @@ def of_model(model: "Model", image_shape: tuple[int, int, int], rectifier: Recti
     """The network of a config: that of the papers, unless `model.parameters` says how large it is to be."""
 
     def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
-        return Ladder(tuple(allocation), tuple(model.channels), width, model.injection, tuple(image_shape), rectifier)
+        channels = tuple(model.channels), tuple(model.ladder_channels)
+        return Ladder(tuple(allocation), *channels, width, model.injection, tuple(image_shape), rectifier)
 
     if len(model.allocation) == 1 and not model.parameters:
         return sized(FLAT_WIDTH)

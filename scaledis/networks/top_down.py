@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis.networks.ladder import DEPTH, depths, ladder_channels
+from scaledis.networks.ladder import DEPTH, depths
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
 
 
@@ -27,6 +27,7 @@ class Trunk(nn.Module):
 
     allocation: tuple[int, ...]
     channels: tuple[int, ...]
+    ladder_channels: tuple[int, ...]
     width: int
 
     @nn.compact
@@ -39,7 +40,7 @@ class Trunk(nn.Module):
 
     def _features(self, state: Array, depth: int) -> Array:
         if depth < DEPTH:
-            state = nn.swish(Down(ladder_channels(self.channels, depth), name=f"ladder{depth}")(state))
+            state = nn.swish(Down(self.ladder_channels[depth - 1], name=f"ladder{depth}")(state))
         features = self.width * (4 if depth == DEPTH else 1)
         return nn.swish(Dense(features, name=f"hidden{depth}")(state.reshape(-1, state.shape[-1])))
 
@@ -53,6 +54,7 @@ class Path(nn.Module):
 
     allocation: tuple[int, ...]
     channels: tuple[int, ...]
+    ladder_channels: tuple[int, ...]
     width: int
     image_shape: tuple[int, int, int]
 
@@ -119,7 +121,7 @@ class Path(nn.Module):
         top = depth == DEPTH
         hidden = nn.swish(Dense(4 * self.width if top else self.width, of_units, name=f"v{depth}_hidden")(z))
         places = (rows, columns) if top else (1, 1)
-        features = channels if top else ladder_channels(self.channels, depth)
+        features = channels if top else self.ladder_channels[depth - 1]
         injected = Dense(features * math.prod(places), name=f"v{depth}")(hidden)
         injected = injected.reshape(-1, *places, batch)
         if top:
@@ -132,12 +134,14 @@ class TopDown(nn.Module):
 
     allocation: tuple[int, ...]
     channels: tuple[int, ...]
+    ladder_channels: tuple[int, ...]
     width: int
     image_shape: tuple[int, int, int]
 
     def setup(self):
-        self.trunk = Trunk(self.allocation, self.channels, self.width)
-        self.top_down = Path(self.allocation, self.channels, self.width, self.image_shape)
+        sizes = self.allocation, self.channels, self.ladder_channels, self.width
+        self.trunk = Trunk(*sizes)
+        self.top_down = Path(*sizes, self.image_shape)
 
     def infer(self, images: Array, noise: Array, active: Array) -> tuple[Array, Array, Array]:
         """images [C, H, W, N], noise [K, N] -> mean and log_variance [K, N] of the residuals, output [C, H, W, N]."""

@@ -65,7 +65,7 @@ def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
     second = one_update(run, DATASET, step=0, prepare=lambda _: first)[0]
     assert terms["kl_level1_nats"] > 1e-4 and terms["stage"] == 1
     assert np.abs(method.encode(first, DATASET.images(np.arange(8))).mean[:, 2]).max() > 0
-    for name in ("ladder1", "mean2", "log_variance2"):
+    for name in ("ladder2", "mean2", "log_variance2"):
         before, after = (state.params["network"]["encoder"][name] for state in (first, second))
         for key in before:
             assert np.abs(before[key] - after[key]).max() > 1e-4, name

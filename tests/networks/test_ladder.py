@@ -34,7 +34,7 @@ def test_the_networks_of_the_papers():
 @pytest.mark.parametrize("injection", ladder.INJECTIONS)
 @pytest.mark.parametrize("allocation", [(3,), (1, 2), (2, 1, 1), (1, 2, 1, 1)])
 def test_any_depth_encodes_to_units_and_decodes_to_images(allocation, injection):
-    network = ladder.Ladder(allocation, (4, 4, 4, 4), 2, injection, (32, 48, 1))
+    network = ladder.Ladder(allocation, (4, 4, 4, 4), (8, 16, 16), 2, injection, (32, 48, 1))
     images = jnp.zeros((1, 32, 48, 5))
     params = jax.jit(network.init)(jax.random.key(0), images)
     mean, log_variance = network.apply(params, images, method="encode")
@@ -47,7 +47,7 @@ def test_a_level_reads_its_own_depth_and_enters_one_stage_below():
 
 
 def test_the_deepest_convolution_moves_the_top_level_only():
-    network = ladder.Ladder((1, 1, 1, 1), (4, 4, 4, 4), 2, "map", (16, 16, 3))
+    network = ladder.Ladder((1, 1, 1, 1), (4, 4, 4, 4), (8, 16, 16), 2, "map", (16, 16, 3))
     images = jax.random.uniform(jax.random.key(1), (3, 16, 16, 2))
     params = jax.jit(network.init)(jax.random.key(0), images)
     before = network.apply(params, images, method="encode")[0]
@@ -60,7 +60,7 @@ def test_the_deepest_convolution_moves_the_top_level_only():
 def test_padding_a_level_changes_no_other_units_parameters():
     images = jnp.zeros((3, 16, 16, 1))
     own, padded = (
-        jax.jit(ladder.Ladder(allocation, (4, 4, 4, 4), 2, "map", (16, 16, 3)).init)(jax.random.key(0), images)[
+        jax.jit(ladder.Ladder(allocation, (4, 4, 4, 4), (8, 16, 16), 2, "map", (16, 16, 3)).init)(jax.random.key(0), images)[
             "params"
         ]
         for allocation in [(2, 1), (3, 4)]
@@ -72,7 +72,7 @@ def test_padding_a_level_changes_no_other_units_parameters():
 
 
 def test_the_log_variance_is_bounded():
-    network = ladder.Ladder((2,), (4, 4, 4, 4), 2, "map", (16, 16, 3))
+    network = ladder.Ladder((2,), (4, 4, 4, 4), (8, 16, 16), 2, "map", (16, 16, 3))
     images = 1e6 * jax.random.normal(jax.random.key(1), (3, 16, 16, 2))
     _, log_variance = network.apply(jax.jit(network.init)(jax.random.key(0), images), images, method="encode")
     low, high = ladder.LOG_VARIANCE_RANGE
