@@ -1,68 +1,191 @@
-"""Checkpoints of a population, by orbax: written aside and renamed; the last few are kept, the newest good one used."""
+"""Checkpoints of a population: orbax's arrays with a manifest, written aside and renamed; the last few are kept.
 
+    <directory>/<step>/state/          the arrays, as orbax writes them
+    <directory>/<step>/manifest.json   version, structure, what the caller adds, and a checksum of every file
+
+Reading changes nothing. A checkpoint whose files do not have their checksums is damaged, and the one before it is used;
+one of another structure is an error that says what differs.
+"""
+
+import hashlib
+import json
+import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import jax
 import orbax.checkpoint as ocp
 
+from scaledis import legacy, version
 from scaledis.errors import UserError
-from scaledis.population import Run
+from scaledis.population import RunState
+
+STATE, MANIFEST = "state", "manifest.json"
+ASIDE = "damaged-"  # what train renames a damaged checkpoint to
+
+
+class Damaged(Exception):
+    """The files of a checkpoint are not those that were written."""
 
 
 class Checkpoints:
     """The checkpoints of one population, by step."""
 
-    def __init__(self, directory: Path, keep: int):
-        self._directory = directory.absolute()
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, enable_async_checkpointing=False, cleanup_tmp_directories=True
-        )
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+    def __init__(self, directory: Path, keep: int = sys.maxsize):
+        self._directory, self._keep = directory.absolute(), keep
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, ascending."""
+        if not self._directory.is_dir():
+            return []
+        return sorted(int(path.name) for path in self._directory.iterdir() if path.name.isdecimal())
 
     @property
     def newest(self) -> int | None:
-        return self._manager.latest_step()
+        return max(self.steps, default=None)
 
-    def save(self, step: int, runs: Run) -> None:
-        """Raises UserError, naming the last good checkpoint, if the disk is full or cannot be written."""
-        if step in self._manager.all_steps():
+    def save(self, step: int, runs: RunState, about: Mapping[str, Any]) -> None:
+        """Writes a checkpoint, then deletes those beyond the last few. `about` is kept in its manifest.
+
+        Raises UserError, naming the last good checkpoint, if the disk is full or cannot be written.
+        """
+        if step in self.steps:
             return
+        partial, final = self._directory / f"{step}.partial", self._directory / str(step)
         try:
-            self._manager.save(step, args=ocp.args.StandardSave(runs))
-        except Exception as error:
-            self._discard(step)
-            good = max(self._manager.all_steps(), default=None)
-            last = f"The last good one is that of step {good}" if good else "There is none yet"
-            reason = str(error).splitlines()[0]
-            raise UserError(
-                f"The checkpoint of step {step} could not be written to {self._directory}: {reason}. {last}."
-            ) from error
+            for left in self._directory.glob("*.partial"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            partial.mkdir(parents=True)
+            with ocp.StandardCheckpointer() as writer:
+                writer.save(partial / STATE, flat(runs))
+            manifest = {
+                "version": version.VERSION,
+                "step": step,
+                "structure": structure(runs),
+                "files": checksums(partial),
+                **about,
+            }
+            with open(partial / MANIFEST, "w") as file:
+                json.dump(manifest | {"checksum": _seal(manifest)}, file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.rename(final)
+        except Exception as error:  # whatever orbax and its storage raise for a disk that is full
+            shutil.rmtree(partial, ignore_errors=True)
+            last = f"The last good one is that of step {self.newest}" if self.steps else "There is none yet"
+            where = f"The checkpoint of step {step} could not be written to {self._directory}"
+            raise UserError(f"{where}: {_first_line(error)}. {last}.") from error
+        for old in self.steps[: -self._keep]:
+            shutil.rmtree(self._directory / str(old), ignore_errors=True)
 
-    def restore(self, like: Run) -> tuple[int, Run] | None:
-        """The newest readable checkpoint, placed like the shapes and shardings of `like`, or None."""
-        for step in sorted(self._manager.all_steps(), reverse=True):
+    def manifest(self, step: int) -> dict[str, Any]:
+        """What was written beside the arrays of a step; a checkpoint of version 0.1.0 has no more than its version.
+
+        Raises Damaged if it cannot be read.
+        """
+        path = self._directory / str(step) / MANIFEST
+        if not path.exists():
+            if legacy.is_checkpoint(path.parent):
+                return {"version": legacy.VERSION, "step": step}
+            raise Damaged(f"{path} is missing")
+        try:
+            manifest = json.loads(path.read_text())
+            if manifest.pop("checksum") == _seal(manifest):
+                return manifest
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        raise Damaged(f"{path} is not what was written")
+
+    def restore(self, like: RunState, step: int) -> RunState:
+        """The checkpoint of `step`, placed like the shapes and shardings of `like`.
+
+        Raises Damaged if its files have changed since they were written, and UserError if it has another structure,
+        or if the operating system cannot read it now.
+        """
+        folder, manifest = self._directory / str(step), self.manifest(step)
+        if manifest["version"] == legacy.VERSION:
+            return legacy.restore(folder, like)
+        try:
+            if (found := checksums(folder)) != manifest["files"]:
+                names = {
+                    name for name in found.keys() | manifest["files"] if found.get(name) != manifest["files"].get(name)
+                }
+                raise Damaged(f"{len(names)} of its files have changed, such as {min(names)}")
+            _check_structure(folder, manifest, like)
+            with ocp.StandardCheckpointer() as reader:
+                restored = reader.restore(folder / STATE, flat(like))
+        except OSError as error:
+            raise UserError(f"The checkpoint {folder} cannot be read now: {_first_line(error)}.") from error
+        return unflat(restored, like)
+
+    def restore_newest(self, like: RunState) -> tuple[int, RunState] | None:
+        """The newest checkpoint that is not damaged and its step; a damaged one is said. None if there is none."""
+        for step in reversed(self.steps):
             try:
-                return step, self._manager.restore(step, args=ocp.args.StandardRestore(like))
-            except Exception as error:  # whatever orbax and its storage raise for a damaged file
-                reason = str(error).splitlines()[0][:200]
-                print(
-                    f"The checkpoint of step {step} in {self._directory} cannot be read and is set aside: {reason}",
-                    file=sys.stderr,
-                )
-                self._set_aside(step)
+                return step, self.restore(like, step)
+            except Damaged as damage:
+                print(f"The checkpoint of step {step} in {self._directory} is damaged: {damage}.", file=sys.stderr)
         return None
 
-    def _set_aside(self, step: int) -> None:
-        """Renames rather than deletes: what this version cannot read, another may."""
-        aside = self._directory / f"unreadable-{step}"
-        shutil.rmtree(aside, ignore_errors=True)
-        (self._directory / str(step)).rename(aside)
-        self._manager.reload()
+    def set_aside(self, beyond: int) -> None:
+        """Renames the checkpoints of steps beyond `beyond`, which are damaged, so that training can write them anew."""
+        for step in self.steps:
+            if step > beyond:
+                aside = self._directory / f"{ASIDE}{step}"
+                shutil.rmtree(aside, ignore_errors=True)
+                (self._directory / str(step)).rename(aside)
 
-    def _discard(self, step: int) -> None:
-        """Removes what a failed save left of a step."""
-        for path in self._directory.glob(f"{step}*"):
-            if path.name.split(".")[0] == str(step):
-                shutil.rmtree(path, ignore_errors=True)
-        self._manager.reload()
+
+def flat(runs: Any) -> dict[str, Any]:
+    """A pytree as {path of a leaf: leaf}."""
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(runs)}
+
+
+def unflat(leaves: Mapping[str, Any], like: Any) -> Any:
+    """The pytree of the structure of `like` from {path of a leaf: leaf}."""
+    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flat(like)])
+
+
+def structure(runs: Any) -> dict[str, str]:
+    """{path of a leaf: its dtype and shape}."""
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in flat(runs).items()}
+
+
+def checksums(folder: Path) -> dict[str, str]:
+    """{path of a file below the folder: checksum of its content}, without the manifest."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
+    return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
+
+
+def _leaves(tree: Any) -> list[tuple[Any, Any]]:
+    return jax.tree_util.tree_flatten_with_path(tree)[0]
+
+
+def _checksum(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """A checksum of the manifest itself."""
+    return hashlib.blake2b(json.dumps(manifest, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _check_structure(folder: Path, manifest: Mapping[str, Any], like: RunState) -> None:
+    held, wanted = manifest["structure"], structure(like)
+    differing = sorted(name for name in held.keys() | wanted.keys() if held.get(name) != wanted.get(name))
+    if differing:
+        first = differing[0]
+        raise UserError(
+            f"The checkpoint {folder}, written by version {manifest['version']}, has another structure than version "
+            f"{version.VERSION} expects: {len(differing)} arrays differ, such as {first}, which is "
+            f"{held.get(first, 'missing')} there and {wanted.get(first, 'missing')} here."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

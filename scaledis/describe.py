@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 
-from scaledis import datasets, estimators, methods, metrics, population, registry, sweep
+from scaledis import datasets, estimators, input_pipeline, methods, metrics, population, registry, sweep
 from scaledis.config import Config
 from scaledis.datasets import Dataset
+from scaledis.methods import Hyperparameter
+from scaledis.types import State
 
 NETWORK = "network"
 
@@ -21,18 +23,18 @@ def everything(namespace: Mapping[str, Any]) -> str:
     `namespace` is that of a config file, whose sweeps are listed too.
     """
     kinds = {
-        "Methods (--config.method.name)": {name: recipe.about for name, recipe in methods.recipes().items()},
+        "Methods (--config.method.name)": {name: spec.about for name, spec in methods.specs().items()},
         "Data sets (--config.data.name)": _modules(datasets),
         "Metrics (--config.evaluate.metrics)": _modules(metrics),
         "Estimators (--config.objective.estimator)": {
-            name: _summary(make) for name, make in estimators.ESTIMATORS.items()
+            name: _summary(make) for name, make in estimators.makers().items()
         },
         "Sweeps (--sweep)": {name: _summary(make) for name, make in sweep.available(namespace).items()},
     }
     lines = []
     for title, found in kinds.items():
         lines += [title, *(f"  {name:<22}{about}" for name, about in sorted(found.items())), ""]
-    hint = "--describe=<method> prints its equation and hyperparameters, --describe=<data set> draws a contact sheet."
+    hint = "--describe=NAME prints more of each: equation and hyperparameters, options, or a contact sheet."
     return "\n".join([*lines, hint])
 
 
@@ -44,15 +46,28 @@ def _summary(described: Any) -> str:
     return (inspect.getdoc(described) or "").partition("\n")[0]
 
 
+def anything(name: str, namespace: Mapping[str, Any]) -> str:
+    """What --describe prints of a method, metric, estimator or sweep. Raises UserError for an unknown name."""
+    kinds: dict[str, Any] = {
+        **sweep.available(namespace),
+        **estimators.makers(),
+        **{each: registry.module("metric", metrics, each).compute for each in metrics.names()},
+    }
+    if name in methods.specs():
+        return method(name)
+    described = registry.choose(
+        "describe", name, {**dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()]), **kinds}
+    )
+    return f"{name}: {inspect.getdoc(described) or ''}"
+
+
 def method(name: str) -> str:
     """A method's equation, paper and hyperparameters. Raises UserError for an unknown method."""
-    recipes = methods.recipes()
-    registry.check("--describe", name, [*recipes, NETWORK, *datasets.names()])
-    recipe = recipes[name]
-    network = "flat: model.latents units in one level" if recipe.flat else "a ladder: model.allocation units per level"
-    lines = [f"{name}: {recipe.about}", "", recipe.equation, "", f"Network: {network}.", ""]
-    lines += ["Hyperparameters:" if recipe.hyperparameters else "No hyperparameters of its own."]
-    for key, parameter in recipe.hyperparameters.items():
+    spec = methods.choose(name, "describe")
+    network = "flat: model.latents units in one level" if spec.flat else "a ladder: model.allocation units per level"
+    lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}.", ""]
+    lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters of its own."]
+    for key, parameter in spec.hyperparameters.items():
         lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")
     return "\n".join(lines)
 
@@ -69,7 +84,7 @@ def dataset(found: Dataset) -> str:
     return "\n".join(lines)
 
 
-def _range(parameter: methods.Hyperparameter) -> str:
+def _range(parameter: Hyperparameter) -> str:
     if parameter.choices:
         return " or ".join(parameter.choices)
     upper = "" if math.isinf(parameter.highest) else f" to {parameter.highest:g}"
@@ -82,23 +97,27 @@ def tree(config: Config, dataset: Dataset) -> str:
     state = state_shapes(config, dataset)
     title = f"{config.method.name} {config.model.allocation} on {dataset.name}"
     lines = [f"{title}: {count(state.params):,} parameters", *_lines(state.params, "  ")]
-    adversary = getattr(state.memory, "adversary", state.memory)
-    if hasattr(adversary, "params"):
-        lines += [f"discriminator: {count(adversary.params):,} parameters", *_lines(adversary.params["params"], "  ")]
+    if beside := discriminator_params(state):
+        lines += [f"discriminator: {count(beside):,} parameters", *_lines(beside, "  ")]
     return "\n".join(lines)
 
 
-def state_shapes(config: Config, dataset: Dataset) -> Any:
+def state_shapes(config: Config, dataset: Dataset) -> State:
     """The state of a run as shapes; nothing is computed."""
-    method = population.build([config], dataset)
+    method = methods.build(config, input_pipeline.spec_of(dataset, config.data))
     return jax.eval_shape(method.init, jax.random.key(0), population.hyperparameters(config, config.model.allocation))
 
 
-def count(params) -> int:
+def discriminator_params(state: State) -> Any:
+    """The parameters of whatever learns beside the networks of a state; {} where nothing does."""
+    return getattr(getattr(state.extra, "adversary", state.extra), "params", {}).get("params", {})
+
+
+def count(params: Any) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
-def _lines(params, indent: str) -> list[str]:
+def _lines(params: Any, indent: str) -> list[str]:
     lines = []
     for name, child in params.items():
         shape = "" if isinstance(child, dict) else " x ".join(map(str, child.shape))

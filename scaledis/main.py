@@ -1,90 +1,141 @@
-"""Train, evaluate and report: `python -m scaledis.main --config=configs/3dshapes.py --workdir=runs/3dshapes`.
+"""The command line: `python -m scaledis.main --config=configs/3dshapes.py`, or `scaledis train --config=...`.
 
-The same command again resumes a run that was stopped, and does nothing where all is done.
+scaledis train --config=FILE [--sweep=...]   train, evaluate and report; the same command again resumes
+scaledis evaluate --workdir=DIR              score what is trained, on any split, metric, backend or step
+scaledis report --workdir=DIR                write the page
+scaledis list                                methods, data sets, metrics, estimators, sweeps
+scaledis describe NAME                       an equation with its keys, a contact sheet, `network`
+scaledis prepare DATASET                     fetch, verify and write a published data set
+scaledis score CODES.npz                     every metric of codes from any framework
 """
 
 import contextlib
 import runpy
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from scaledis import config, describe, evaluate, platform, population, registry, report, sweep, train
-from scaledis import datasets as data
+from scaledis import datasets, describe, experiment, input_pipeline, population, registry, report, runtime, sweep
 from scaledis.errors import UserError
+from scaledis.evaluate import evaluate_population, sample, score_population
 from scaledis.report import contact
-from scaledis.results import Workdir, read_json, write_json
-from scaledis.sweep import Member
+from scaledis.runtime import Stopped
+from scaledis.sweep import Run
+from scaledis.training import train_population
+from scaledis.workdir import Workdir
 
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "A file of configs/; any of its keys can be set behind it: --config.train.steps=4000."
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written. Default: runs/<name of the config file>.")
-SWEEP = flags.DEFINE_list(
-    "sweep", [], "Sweeps of the config file or shared ones, such as seeds; several: their product."
+SWEEP = flags.DEFINE_multi_string(
+    "sweep", [], "A sweep by name, seeds:5, or key=value,value; several, also with commas between names: their product."
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
+STEP = flags.DEFINE_integer("step", None, "Evaluate the checkpoint of this step instead of the newest one.")
+EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
+RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no checkpoint can be used any more.")
 LIST = flags.DEFINE_bool("list", False, "Print all methods, data sets, metrics, estimators and sweeps, and stop.")
 PREPARE = flags.DEFINE_string("prepare", None, "A data set: download it or take the file in its place, verify, write.")
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where --prepare and --describe=<data set> look. Default: data.directory."
 )
 DESCRIBE = flags.DEFINE_string(
-    "describe",
-    None,
-    "A method: print its equation and hyperparameters. A data set: draw its contact sheet. `network`: print its tree.",
+    "describe", None, "A method, metric or estimator: print what it is. A data set: draw it. `network`: print its tree."
 )
-
-STAGE_OF = {"train": train.train, "evaluate": evaluate.evaluate}
 
 
 def main(argv: list[str]) -> None:
-    with _clear_errors():
+    """Runs the mode that the flags name. A UserError is shown as a sentence; any other exception is a traceback."""
+    with _sentences():
         if argv[1:]:
             raise UserError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
-        for stage in STAGES.value:
-            registry.check("--stages", stage, [*STAGE_OF, "report"])
-        if LIST.value:
-            print(describe.everything(runpy.run_path(str(_config_file())) if CONFIG.value else {}))
-            return
-        if PREPARE.value:
-            registry.check("--prepare", PREPARE.value, data.names())
-            print(describe.dataset(data.load(PREPARE.value, _data_dir(), download=True)))
-            return
-        if DESCRIBE.value in data.names():
-            print(contact.write(data.load(DESCRIBE.value, _data_dir()), Path(f"{DESCRIBE.value}.png")))
-            return
-        if DESCRIBE.value not in (None, describe.NETWORK):
-            print(describe.method(DESCRIBE.value))
-            return
-        workdir = _workdir()
-        base, members = _experiment(workdir)
-        wanted = members[0].config.data
-        dataset = data.load(wanted.name, wanted.directory, wanted.path, resolution=wanted.resolution)
-        if DESCRIBE.value == describe.NETWORK:
-            print(describe.tree(members[0].config, dataset))
-            return
-        for one in {(member.config.data, member.config.evaluate): member.config for member in members}.values():
-            evaluate.sampled(dataset, one)  # a split that is too small is said before the training, not after it
-    with _clear_errors(), workdir.locked():
-        workdir.claim(base)
-        groups = _populations(workdir, members)
-        with train.stopping() as stop:
-            for stage in STAGES.value:
-                if stage == "report":
-                    print(report.write(groups, dataset, workdir))
-                    continue
-                for index, group in enumerate(groups):
-                    STAGE_OF[stage](group, index, dataset, workdir, stop)
+        modes: dict[str, tuple[Any, Callable[[], None]]] = {
+            "list": (LIST.value, print_list),
+            "prepare": (PREPARE.value, prepare),
+            "describe": (DESCRIBE.value, print_description),
+        }
+        chosen = [run for asked, run in modes.values() if asked]
+        (chosen or [run_stages])[0]()
+
+
+def print_list() -> None:
+    """--list"""
+    print(describe.everything(_namespace()))
+
+
+def prepare() -> None:
+    """--prepare=DATASET"""
+    registry.check("--prepare", PREPARE.value, datasets.names())
+    print(describe.dataset(datasets.load(PREPARE.value, _data_dir(), download=True)))
+
+
+def print_description() -> None:
+    """--describe=NAME"""
+    name = DESCRIBE.value
+    if name == describe.NETWORK:
+        _, runs = _experiment(_workdir())
+        print(describe.tree(runs[0].config, input_pipeline.load_dataset(runs[0].config.data)))
+    elif name in datasets.names():
+        data = (CONFIG.value or experiment.default()).data
+        dataset = datasets.load(name, _data_dir(), path=data.path, resolution=data.resolution)
+        print(contact.write(dataset, Path(f"{name}.png")))
+    else:
+        print(describe.anything(name, _namespace()))
+
+
+def run_stages() -> None:
+    """Train, evaluate and report."""
+    for stage in STAGES.value:
+        registry.check("--stages", stage, ["train", "evaluate", "report"])
+    workdir = _workdir()
+    base, runs = _experiment(workdir)
+    if "train" not in STAGES.value:
+        look(workdir, runs)
+        return
+    for run in {run.config.data: run for run in runs}.values():
+        sample(
+            input_pipeline.load_dataset(run.config.data), run.config
+        )  # what cannot be scored is said before training
+    with workdir.locked(), runtime.stopping() as stop:
+        groups = workdir.claim(base, runs, population.parallel(runs[0].config.train.parallel), EXTEND.value)
+        for index, group in enumerate(groups):
+            dataset = input_pipeline.load_dataset(group[0].config.data)
+
+            def watch(step: int, trained: Any, states: Any, group: Any = group, dataset: Any = dataset) -> None:
+                score_population(group, trained, states, dataset, workdir, step, stop=stop)
+
+            train_population(group, index, dataset, workdir, stop=stop, restart=RESTART.value, on_evaluate=watch)
+        _look(workdir, groups, stop)
+
+
+def look(workdir: Workdir, runs: list[Run]) -> None:
+    """Evaluates and reports what the directory holds; a trainer may be at work in it."""
+    known = {run.name: run for run in runs}
+    held = workdir.groups()
+    if not held:
+        raise UserError(f"workdir: {workdir.root} holds no experiment (no plan.json); train it first.")
+    groups = [[known.get(name) or Run(name, workdir.read_config(name)) for name in names] for names in held]
+    with runtime.stopping() as stop:
+        _look(workdir, groups, stop)
+
+
+def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool]) -> None:
+    if "evaluate" in STAGES.value:
+        for index, group in enumerate(groups):
+            dataset = input_pipeline.load_dataset(group[0].config.data)
+            evaluate_population(group, index, dataset, workdir, stop=stop, step=STEP.value)
+    if "report" in STAGES.value:
+        print(report.write(groups, workdir))
 
 
 def _data_dir() -> str:
-    return DATA_DIR.value or (CONFIG.value or config.default()).data.directory
+    return DATA_DIR.value or (CONFIG.value or experiment.default()).data.directory
 
 
 def _workdir() -> Workdir:
@@ -93,28 +144,24 @@ def _workdir() -> Workdir:
     return Workdir(WORKDIR.value or Path("runs") / _config_file().stem)
 
 
-def _experiment(workdir: Workdir) -> tuple[dict[str, Any], list[Member]]:
-    """What identifies the experiment, and its runs: from --config and --sweep, or from what the workdir holds."""
+def _experiment(workdir: Workdir) -> tuple[Mapping[str, Any], list[Run]]:
+    """What the command is, for the record, and its runs: from --config and --sweep, or from what the workdir holds."""
     if CONFIG.value is None:
-        return workdir.claimed(), workdir.members()
-    config.freeze(CONFIG.value)
+        held = workdir.claimed()
+        return held, workdir.runs()
+    experiment.freeze(CONFIG.value)
     base = CONFIG.value.to_dict()
-    members = sweep.expand(base, SWEEP.value, runpy.run_path(str(_config_file())))
-    return {"config": base, "sweep": SWEEP.value, "command": _command()}, members
+    sweeps = [each for given in SWEEP.value for each in ([given] if "=" in given else given.split(","))]
+    return {"config": base, "sweep": sweeps, "command": _command()}, sweep.expand(base, sweeps, _namespace())
+
+
+def _namespace() -> Mapping[str, Any]:
+    """What the config file defines, its sweeps among it."""
+    return runpy.run_path(str(_config_file())) if CONFIG.value else {}
 
 
 def _config_file() -> Path:
     return Path(config_flags.get_config_filename(flags.FLAGS["config"]).split(":")[0])
-
-
-def _populations(workdir: Workdir, members: list[Member]) -> list[list[Member]]:
-    """The populations as a first start wrote them down, so that a resume on another machine finds its checkpoints."""
-    if not workdir.plan.exists():
-        for member in members:
-            workdir.write_config(member)
-        write_json(workdir.plan, sweep.plan(members, population.parallel(members[0].config.train.parallel)))
-    by_name = {member.name: member for member in members}
-    return [[by_name[name] for name in names] for names in read_json(workdir.plan)]
 
 
 def _command() -> str:
@@ -122,11 +169,11 @@ def _command() -> str:
 
 
 @contextlib.contextmanager
-def _clear_errors() -> Iterator[None]:
+def _sentences() -> Iterator[None]:
     """What a user can mend is said in one sentence instead of a traceback."""
     try:
         yield
-    except train.Stopped as stopped:
+    except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(130)
     except UserError as error:
@@ -135,21 +182,59 @@ def _clear_errors() -> Iterator[None]:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """absl's own parser, with an unknown config key as a sentence."""
+    """absl's own parser, with an unknown config key, and a config file that cannot be read, as a sentence."""
     try:
         return flags.FLAGS(argv)
-    except flags.Error as error:
+    except (flags.Error, UserError) as error:
         sys.exit(f"scaledis: {error}")
     except (KeyError, AttributeError) as error:
-        innermost = error.args[0] if isinstance(error.args[0], KeyError) else error  # whose text is no repr of a text
+        innermost = error.args[0] if error.args and isinstance(error.args[0], KeyError) else error
         sys.exit(f"scaledis: --config: unknown key {' '.join(str(innermost.args[0]).split())}")
+    except OSError as error:
+        near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
+        sys.exit(
+            f"scaledis: --config: {error.filename or error} cannot be read; there are {near or 'none in configs/'}."
+        )
 
 
 def run() -> None:
-    """The process from its start: settings that must come before JAX, then the flags, then `main`."""
-    platform.prepare()
-    logging.set_verbosity(logging.WARNING)  # orbax reports every file it opens
+    """The process from its start: settings that must come before JAX computes, then the flags, then `main`."""
+    runtime.prepare()
+    logging.set_verbosity(logging.WARNING)  # orbax reports every file that it opens
     app.run(main, flags_parser=_parse)
+
+
+COMMANDS = {
+    "train": [],
+    "evaluate": ["--stages=evaluate"],
+    "report": ["--stages=report"],
+    "list": ["--list"],
+    "describe": ["--describe={}"],
+    "prepare": ["--prepare={}"],
+}
+
+
+def console() -> None:
+    """The command `scaledis`: a subcommand, what it is about, and the flags of `python -m scaledis.main`."""
+    command, *rest = sys.argv[1:] or ["help"]
+    if command == "score":
+        from scaledis.metrics import __main__ as of_codes
+
+        sys.exit(of_codes.main(rest))
+    if command not in COMMANDS:
+        print((__doc__ or "").split("\n\n")[1], file=sys.stderr)
+        sys.exit(
+            0
+            if command in ("help", "--help", "-h")
+            else f"scaledis: {registry.unknown('command', command, [*COMMANDS, 'score'])}"
+        )
+    given = COMMANDS[command]
+    if any("{}" in flag for flag in given):
+        if not rest or rest[0].startswith("-"):
+            sys.exit(f"scaledis: {command} needs a name, such as `scaledis {command} rendered`.")
+        given, rest = [flag.format(rest[0]) for flag in given], rest[1:]
+    sys.argv[1:] = [*given, *rest]
+    run()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ and seeds do not depend on which runs train beside it.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,53 +15,55 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
-from scaledis import feed, methods, platform, sampling
+from scaledis import input_pipeline, methods, runtime
 from scaledis.config import Config
 from scaledis.datasets import Dataset
-from scaledis.methods import Method
+from scaledis.types import Codes, ImageSpec, Method, Terms
 
 NEVER = -1
 
 
-class Run(NamedTuple):
+class RunState(NamedTuple):
     """One run's state; in a population every leaf has a leading axis [R].
 
-    method: the method's own state.
+    state: the method's own.
     key: uint32 [2], the data of the run's key.
     step: int32 [], steps done.
     diverged: int32 [], the step whose terms were not finite, after which the run is frozen; -1 for never.
     """
 
-    method: Any
+    state: Any
     key: Array
     step: Array
     diverged: Array
 
 
-class Program(NamedTuple):
-    """The compiled functions of a population.
+class Model(NamedTuple):
+    """One trained run, without the padding of its population; it needs no data set.
 
-    shapes: runs [R] as shapes with their shardings, to restore a checkpoint into.
-    init: () -> runs [R].
-    advance: (runs, steps) -> (runs, terms [R]); any number of steps with one compilation; donates `runs`. Terms are
-      means over the steps, NaN where a run is frozen.
+    config: of the run.
+    step: steps done; of a diverged run, that of the state which is kept.
+    state: the method's own.
+    encode: images uint8 [B, H, W, C] -> Codes, mean and log_variance [B, K] and levels [K], as numpy arrays.
+    decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
     """
 
-    shapes: Run
-    init: Callable[[], Run]
-    advance: Callable[[Run, int], tuple[Run, dict[str, Array]]]
+    config: Config
+    step: int
+    state: Any
+    encode: Callable[[Any], Codes]
+    decode: Callable[[Any], np.ndarray]
 
 
 def shared(config: Config) -> Config:
     """What the runs of one population have in common: the config without what each run carries as an array."""
-    recipe = methods.recipes()[config.method.name]
-    twins = sorted(name for name, other in methods.recipes().items() if other.build is recipe.build)
+    spec = methods.choose(config.method.name)
     given = config.method.hyperparameters
-    static = {key: given[key] for key, hyperparameter in recipe.hyperparameters.items() if hyperparameter.static}
+    static = {key: given[key] for key, hyperparameter in spec.hyperparameters.items() if hyperparameter.static}
     return dataclasses.replace(
         config,
         seed=0,
-        method=dataclasses.replace(config.method, name=twins[0], hyperparameters=static),
+        method=dataclasses.replace(config.method, name=spec.program or config.method.name, hyperparameters=static),
         model=dataclasses.replace(config.model, allocation=(1,) * len(config.model.allocation), latents=0),
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
         train=dataclasses.replace(config.train, learning_rate=1.0),
@@ -80,7 +83,7 @@ def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
     """What a run carries as arrays, the method's own included."""
-    return methods.recipes()[config.method.name].checked_arrays(config) | {
+    return methods.choose(config.method.name).checked_arrays(config) | {
         "active": active(config, allocation).astype(np.float32),
         "sigma": np.float32(config.objective.sigma),
         "kl_warmup": np.float32(config.objective.kl_warmup),
@@ -88,63 +91,127 @@ def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.n
     }
 
 
-def build(configs: Sequence[Config], dataset: Dataset) -> Method:
-    """The method that all runs share, at the padded allocation."""
-    first = configs[0]
-    model = dataclasses.replace(first.model, allocation=padded(configs))
-    return methods.recipes()[first.method.name].build(dataclasses.replace(first, model=model), dataset)
-
-
 def parallel(wanted: int) -> int:
     """How many runs to train at once. 0: one per core on a CPU, where more only share the cores; else 64."""
     return wanted or (jax.device_count() if jax.default_backend() == "cpu" else 64 * jax.device_count())
 
 
-def mesh(runs: int) -> Mesh:
+def make_mesh(runs: int) -> Mesh:
     """As many devices as divide the number of runs evenly."""
     devices = jax.devices()
     count = max(n for n in range(1, len(devices) + 1) if runs % n == 0)
     return Mesh(np.asarray(devices[:count]), ("runs",))
 
 
-def program(configs: Sequence[Config], dataset: Dataset, method: Method) -> Program:
-    """The population of `configs`, which must agree in `shared`."""
-    data, batch = configs[0].data, configs[0].train.batch
-    devices = mesh(len(configs))
-    allocation = padded(configs)
-    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *(hyperparameters(c, allocation) for c in configs))
-    seeds = np.asarray([config.seed for config in configs], np.uint32)
+def select(runs: RunState, slot: int) -> RunState:
+    """Run `slot` of a population."""
+    return jax.tree.map(lambda leaf: leaf[slot], runs)
 
-    def init(seed, hyperparameters):
+
+class Population:
+    """R runs that share a program.
+
+    Attributes:
+      configs: of the runs; they agree in `shared`.
+      images: what the method must know of the data set.
+      config: the first of them, for every key that all have in common.
+      allocation: padded to hold all runs' own.
+      method: the one that they share, at that allocation.
+    """
+
+    def __init__(self, configs: Sequence[Config], images: ImageSpec):
+        self.configs, self.images = list(configs), images
+        self.config = self.configs[0]
+        self.allocation = padded(self.configs)
+        model = dataclasses.replace(self.config.model, allocation=self.allocation)
+        self.method: Method = methods.build(dataclasses.replace(self.config, model=model), images)
+
+    @functools.cached_property
+    def mesh(self) -> Mesh:
+        return make_mesh(len(self.configs))
+
+    @functools.cached_property
+    def by_run(self) -> NamedSharding:
+        return NamedSharding(self.mesh, input_pipeline.RUNS)
+
+    @functools.cached_property
+    def _arguments(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Seeds [R], and the hyperparameters of all runs with a leading axis [R]."""
+        rows = [hyperparameters(config, self.allocation) for config in self.configs]
+        seeds = np.asarray([config.seed for config in self.configs], np.uint32)
+        return seeds, jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
+
+    def _init(self, seed: Array, hyperparameters: dict[str, Array]) -> RunState:
         init_key, run_key = jax.random.split(jax.random.key(seed))
         counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
-        return Run(method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
+        return RunState(self.method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
 
-    def draw(run, arrays):
-        key = jax.random.fold_in(jax.random.wrap_key_data(run.key), run.step)
-        image_key, update_key = jax.random.split(key)
-        return sampling.draw(arrays, image_key, batch), update_key
+    @functools.cached_property
+    def shapes(self) -> RunState:
+        """The runs [R] as shapes with their shardings, to restore a checkpoint into; nothing is computed."""
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.by_run),
+            jax.eval_shape(jax.vmap(self._init), *self._arguments),
+        )
 
-    def update(run, images, key):
-        """One step of one run; a run whose terms are not finite keeps the state that it had."""
-        state, terms = method.update(run.method, images, key)
-        finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
-        diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
-        healthy = diverged == NEVER
-        state = jax.tree.map(lambda new, old: jnp.where(healthy, new, old), state, run.method)
-        terms = jax.tree.map(lambda term: jnp.where(healthy, term, jnp.nan), terms)
-        return Run(state, run.key, run.step + 1, diverged), terms
+    def init(self) -> RunState:
+        """The runs [R] at their start."""
+        compiled = jax.jit(
+            jax.vmap(self._init), out_shardings=self.by_run, compiler_options=runtime.compiler_options(0)
+        )
+        return compiled(*self._arguments)
 
-    by_run = NamedSharding(devices, feed.RUNS)
-    compiled_init = jax.jit(jax.vmap(init), out_shardings=by_run, compiler_options=platform.compiler_options(0))
-    shapes = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run),
-        jax.eval_shape(jax.vmap(init), seeds, stacked),
-    )
-    advance = feed.advancing(dataset, data.memory, sampling.sampling(dataset, data), draw, update, devices)
-    return Program(shapes, lambda: compiled_init(seeds, stacked), advance)
+    def make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
+        """(runs [R], steps) -> (runs, terms [R]): any number of steps with one compilation; it donates `runs`.
 
+        Terms are means over the steps, NaN where a run is frozen.
+        """
+        data, batch = self.config.data, self.config.train.batch
 
-def member(runs: Run, index: int) -> Run:
-    """Run `index` of a population."""
-    return jax.tree.map(lambda leaf: leaf[index], runs)
+        def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
+            key = jax.random.fold_in(jax.random.wrap_key_data(run.key), run.step)
+            image_key, update_key = jax.random.split(key)
+            return input_pipeline.draw(arrays, image_key, batch), update_key
+
+        def update(run: RunState, images: Array, key: Array) -> tuple[RunState, Terms]:
+            """One step of one run; a run whose terms are not finite keeps the state that it had."""
+            state, terms = self.method.update(run.state, images, key)
+            finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
+            diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
+            healthy = diverged == NEVER
+            state = jax.tree.map(lambda new, old: jnp.where(healthy, new, old), state, run.state)
+            terms = jax.tree.map(lambda term: jnp.where(healthy, term, jnp.nan), terms)
+            return RunState(state, run.key, run.step + 1, diverged), terms
+
+        sampler = input_pipeline.make_sampler(dataset, data)
+        return input_pipeline.make_advance(dataset, data.memory, sampler, draw, update, self.mesh)
+
+    @functools.cached_property
+    def _compiled(self) -> tuple[Callable, Callable]:
+        return jax.jit(self.method.encode), jax.jit(self.method.decode)
+
+    def model(self, runs: RunState, slot: int) -> Model:
+        """Run `slot` as a Model. All models of a population share two compiled functions."""
+        run, config = select(runs, slot), self.configs[slot]
+        units = np.flatnonzero(active(config, self.allocation))
+        encode_padded, decode_padded = self._compiled
+
+        def encode(images: Any) -> Codes:
+            images = np.asarray(images)
+            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
+                expected = "uint8 [B, " + ", ".join(map(str, self.images.shape)) + "]"
+                raise ValueError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
+            codes = encode_padded(run.state, images)
+            mean, log_variance = (np.asarray(array)[:, units] for array in codes[:2])
+            return Codes(mean, log_variance, np.asarray(codes.levels)[units])
+
+        def decode(codes: Any) -> np.ndarray:
+            codes = np.asarray(codes, np.float32)
+            if codes.ndim != 2 or codes.shape[1] != len(units):
+                raise ValueError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
+            whole = np.zeros((len(codes), sum(self.allocation)), np.float32)
+            whole[:, units] = codes
+            return np.asarray(decode_padded(run.state, whole))
+
+        step = int(run.step) if int(run.diverged) == NEVER else int(run.diverged)
+        return Model(config, step, run.state, encode, decode)

@@ -39,3 +39,11 @@ def module(kind: str, package: ModuleType, name: str) -> ModuleType:
     """The module `package.name`, checked."""
     check(kind, name, modules(package))
     return importlib.import_module(f"{package.__name__}.{name}")
+
+
+def collect(package: ModuleType, attribute: str) -> dict[str, Any]:
+    """The entries of the dictionary `attribute` of every module of `package` that has one."""
+    found: dict[str, Any] = {}
+    for name in modules(package):
+        found |= getattr(importlib.import_module(f"{package.__name__}.{name}"), attribute, {})
+    return found

@@ -1,141 +1,131 @@
-"""The files of a work directory. Everything is JSON or .npz, written to a temporary name and renamed.
+"""What a work directory holds, for reading only: one trained run as a Model, and all runs as one table."""
 
-config.json, plan.json          what it holds: the base config and sweeps; which runs train together
-checkpoints/<population>/<step> states
-runs/<run>/config.json          a run's own config
-runs/<run>/metrics.jsonl        one line of terms per `train.log_every` steps
-runs/<run>/scores.json, codes.npz
-report/                         index.html and the pictures
-"""
-
-import contextlib
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas
 
-from scaledis import config as configs
+from scaledis import config as config_schema
+from scaledis import legacy
+from scaledis.checkpoint import Checkpoints, Damaged
+from scaledis.config import Config
 from scaledis.errors import UserError
-from scaledis.sweep import Member
+from scaledis.population import Model, Population
+from scaledis.registry import choose
+from scaledis.types import ImageSpec
+from scaledis.workdir import Workdir, read_json, read_records
 
 
-def write_json(path: Path, value: Any) -> None:
-    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+def load_run(workdir: str | Path, name: str | None = None, *, step: int | None = None) -> Model:
+    """A trained run of a work directory, from its newest checkpoint that is not damaged or that of `step`.
 
+    It reads only, needs no data set, and leaves out the units that pad the run in its population.
 
-def read_json(path: Path) -> Any:
-    """Raises UserError, naming the file, where it is not JSON."""
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is damaged: {error}.") from error
+    Args:
+      workdir: the directory, of this version or of 0.1.0; a trainer may be at work in it.
+      name: of the run; it may be left out where there is one.
+      step: of the checkpoint.
 
+    Raises UserError for an unknown run or step, for a run that was never trained, and for a checkpoint of another
+    structure.
 
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    temporary = path.with_suffix(".partial.npz")
-    np.savez(temporary, **arrays)
-    temporary.replace(path)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".partial")
-    temporary.write_bytes(data)
-    temporary.replace(path)
-
-
-class Workdir:
-    """Paths of a work directory, and the promise that it holds one experiment and one writer."""
-
-    def __init__(self, root: str | Path):
-        self.root = Path(root).expanduser()
-        self.config, self.plan = self.root / "config.json", self.root / "plan.json"
-        self.report = self.root / "report"
-
-    def run(self, name: str) -> Path:
-        return self.root / "runs" / name
-
-    def checkpoints(self, population: int) -> Path:
-        return self.root / "checkpoints" / str(population)
-
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the directory for this process. Raises UserError if it cannot be written or another process has it."""
+    >>> model = load_run("runs/quickstart", "scale_vlae")  # doctest: +SKIP
+    >>> codes = model.encode(images)  # doctest: +SKIP
+    """
+    directory = Workdir(workdir)
+    groups = directory.groups()
+    names = [name for group in groups for name in group]
+    if not names:
+        raise UserError(f"workdir: {directory.root} holds no experiment.")
+    if name is None and len(names) > 1:
+        raise UserError(f"name: {directory.root} holds {len(names)} runs; name one of {', '.join(names[:20])}.")
+    wanted = choose("name", names[0] if name is None else name, {each: each for each in names})
+    index = next(number for number, group in enumerate(groups) if wanted in group)
+    checkpoints = Checkpoints(directory.checkpoints(index))
+    if not checkpoints.steps:
+        raise UserError(f"workdir: {directory.root} has no checkpoint of {wanted}.")
+    if step is not None and step not in checkpoints.steps:
+        raise UserError(f"step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
+    configs = [directory.read_config(each) for each in groups[index]]
+    images = _image_spec(directory, wanted, configs[0], directory.checkpoints(index) / str(checkpoints.newest))
+    population = Population(configs, images)
+    if step is None:
+        found = checkpoints.restore_newest(population.shapes)
+        if found is None:
+            raise UserError(f"workdir: every checkpoint of {wanted} in {directory.root} is damaged.")
+        states = found[1]
+    else:
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            lock = open(self.root / ".lock", "a+")
-        except OSError as error:
-            raise UserError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                raise UserError(f"workdir: {self.root} is in use by process {lock.read().strip()}.") from None
-            lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
-            lock.flush()
-            yield
-
-    def claim(self, experiment: Mapping[str, Any]) -> None:
-        """Marks a new directory as this experiment's. Raises UserError, saying what differs, if it holds another.
-
-        `experiment`: {"config": the base config, "sweep": names, "command": how it was started, which may differ}.
-        """
-        if not self.config.exists():
-            write_json(self.config, experiment)
-            return
-        held, wanted = (
-            configs.flatten({"config": found["config"], "sweep": found["sweep"]})
-            for found in (self.claimed(), experiment)
-        )
-        differing = [
-            f"{key} is {held.get(key)!r} there and {wanted.get(key)!r} here"
-            for key in sorted(held.keys() | wanted.keys())
-            if held.get(key) != wanted.get(key)
-        ]
-        if differing:
-            raise UserError(f"workdir: {self.root} holds another experiment: {'; '.join(differing)}.")
-
-    def claimed(self) -> dict[str, Any]:
-        """The experiment that the directory holds. Raises UserError if it holds none."""
-        if not self.config.exists():
-            raise UserError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
-        return read_json(self.config)
-
-    def members(self) -> list[Member]:
-        """The runs of the experiment that the directory holds, from their own configs."""
-        names = [name for names in read_json(self.plan) for name in names]
-        return [Member(name, configs.freeze(read_json(self.run(name) / "config.json"))) for name in names]
-
-    def write_config(self, member: Member) -> None:
-        write_json(self.run(member.name) / "config.json", configs.thaw(member.config))
+            states = checkpoints.restore(population.shapes, step)
+        except Damaged as damage:
+            raise UserError(f"step: the checkpoint of step {step} is damaged: {damage}.") from damage
+    return population.model(states, groups[index].index(wanted))
 
 
-class Records:
-    """A run's metrics.jsonl. Opened at the step of its checkpoint, it forgets what a killed process logged after it."""
-
-    def __init__(self, path: Path, step: int):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [record for record in read_records(path) if record["step"] <= step]
-        write_bytes(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
-        self._path = path
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        with open(self._path, "a") as file:
-            file.write(json.dumps(record) + "\n")
+def _image_spec(directory: Workdir, name: str, config: Config, checkpoint: Path) -> ImageSpec:
+    """What the run's method must know of its images, as they were written down."""
+    facts = directory.dataset_of(name)
+    if facts:
+        return ImageSpec(tuple(facts["image_shape"]), facts["count"])
+    return ImageSpec(
+        legacy.image_shape(checkpoint, config.model.channels), 1
+    )  # the count only shifts a logged constant
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, without a last line that was cut short; none if there is no file."""
-    if not path.exists():
-        return []
-    records = []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            records.append(json.loads(line))
-    return records
+def load_results(workdirs: str | Path | Sequence[str | Path]) -> pandas.DataFrame:
+    """One row a run of one or several work directories; those that still train are there as far as they are.
+
+    Columns: workdir, run, every key of the config that varies (and seed), every score that is one number, of all units
+    and of each level, the last terms under `final/`, step, diverged, data set, fingerprint, version, commit.
+
+    Raises UserError where a directory holds no experiment.
+
+    >>> table = load_results("runs/quickstart")  # doctest: +SKIP
+    """
+    places = [workdirs] if isinstance(workdirs, str | Path) else list(workdirs)
+    rows = [row for place in places for row in _rows(Workdir(place))]
+    table = pandas.DataFrame([row for row, _ in rows])
+    keys = pandas.DataFrame([{key: _hashable(value) for key, value in config.items()} for _, config in rows])
+    varying = [key for key in keys if key == "seed" or len(set(keys[key].map(repr))) > 1]
+    table = pandas.concat([table[["workdir", "run"]], keys[varying], table.drop(columns=["workdir", "run"])], axis=1)
+    return table
+
+
+def _rows(directory: Workdir) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """(what is known of a run, its flat config) of every run."""
+    names = [name for group in directory.groups() for name in group]
+    if not names:
+        raise UserError(f"workdir: {directory.root} holds no experiment.")
+    return [(_row(directory, name), _flat(directory, name)) for name in names]
+
+
+def _flat(directory: Workdir, name: str) -> dict[str, Any]:
+    held = read_json(directory.run(name) / "config.json")
+    held.pop("dataset", None)
+    return config_schema.flatten(held)
+
+
+def _row(directory: Workdir, name: str) -> dict[str, Any]:
+    folder = directory.run(name)
+    row: dict[str, Any] = {"workdir": str(directory.root), "run": name}
+    records = read_records(folder / "metrics.jsonl")
+    if records:
+        row |= {"step": records[-1]["step"], "diverged": records[-1].get("diverged")}
+        row |= {f"final/{key}": value for key, value in records[-1].items() if key not in ("step", "diverged")}
+    facts = directory.dataset_of(name)
+    row |= {"dataset": facts.get("name"), "fingerprint": facts.get("fingerprint")}
+    if (folder / "scores.json").exists():
+        scores = read_json(folder / "scores.json")
+        for group, values in scores.items():
+            if isinstance(values, dict) and group != "skipped":
+                prefix = "" if group == "all" else f"{group}/"
+                row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
+        row |= {key: scores.get(key) for key in ("split", "train_codes", "test_codes", "version", "commit")}
+        row["dataset"] = row["dataset"] or scores.get("dataset")
+    return row
+
+
+def _hashable(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value

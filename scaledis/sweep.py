@@ -1,21 +1,26 @@
-"""Sweeps: generators of overrides by dotted key, named in the config file (`def sweep_<name>()`) or here."""
+"""Sweeps: generators of overrides by dotted key, named in the config file (`def sweep_<name>()`), here, or ad hoc."""
 
+import ast
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scaledis import config as configs
-from scaledis import population, registry
+from scaledis import config as config_schema
+from scaledis import experiment, population, registry
 from scaledis.config import Config
 from scaledis.errors import UserError
 
 Override = dict[str, Any]
+PREFIX = "sweep_"
+MOST_RUNS = 1_000_000  # of one sweep: a generator that does not end is stopped there
+LONGEST_NAME = 120  # letters of a run's name, which is a folder's
 
 
 def sweep_seeds() -> Iterator[Override]:
-    """Five seeds, as in both papers' tables."""
+    """Five seeds, as in both papers' tables. `seeds:3` takes three."""
     for seed in range(5):
         yield {"seed": seed}
 
@@ -44,66 +49,99 @@ def sweep_granularities() -> Iterator[Override]:
         yield {"method.name": "beta_stcvae", "method.block": block}
 
 
-def available(namespace: Mapping[str, Any]) -> dict[str, Callable[[], Iterator[Override]]]:
-    """The sweeps of this file and those in the namespace of a config file, which win."""
-    prefix = "sweep_"
-    found = {**globals(), **namespace}
-    return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
-
-
-class Member(NamedTuple):
-    """A run of a sweep: its name, which is its folder's, and its config."""
+class Run(NamedTuple):
+    """A run of an experiment: its name, which is its folder's, and its config."""
 
     name: str
     config: Config
 
 
+def available(namespace: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
+    """The sweeps of this file and those in the namespace of a config file, which win."""
+    found = {**globals(), **namespace}
+    return {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+
+
 def expand(
     base: Mapping[str, Any], sweeps: Sequence[str], namespace: Mapping[str, Any] = MappingProxyType({})
-) -> list[Member]:
-    """The product of the named sweeps over the base config; without sweeps, one run.
+) -> list[Run]:
+    """The product of the sweeps over the base config; without sweeps, one run.
 
-    Raises UserError for an unknown sweep or key, for a value that cannot run, and for two runs that are the same.
+    A sweep is a name, `seeds:n`, or `key=value,value,...`.
+
+    Raises UserError for an unknown sweep or key, for a sweep that yields anything but overrides, for a value that
+    cannot run, and for two runs that are the same.
     """
-    known = available(namespace)
-    generators = [list(registry.choose("--sweep", name, known)()) for name in sweeps]
-    members: dict[str, Member] = {}
-    for overrides in itertools.product(*generators):
+    steps = [_overrides(each, namespace) for each in sweeps]
+    runs: dict[str, Run] = {}
+    configs: dict[str, str] = {}
+    for overrides in itertools.islice(itertools.product(*steps), MOST_RUNS):
         override = {key: value for part in overrides for key, value in part.items()}
-        name = run_name(override)
-        if name in members:
-            raise UserError(f"--sweep: {', '.join(sweeps)} gives the run {name} twice.")
-        members[name] = Member(name, configs.freeze(applied(base, override)))
-    return list(members.values())
+        frozen = experiment.freeze(experiment.override(base, override, "sweep key"))
+        name = run_name(override, runs.keys())
+        same = configs.setdefault(json.dumps(config_schema.thaw(frozen), sort_keys=True, default=str), name)
+        if same != name:
+            raise UserError(f"--sweep: {', '.join(sweeps)} gives the same run twice, as {same} and as {name}.")
+        runs[name] = Run(name, frozen)
+    return list(runs.values())
 
 
-def applied(base: Mapping[str, Any], override: Override) -> dict[str, Any]:
-    """The base config with some dotted keys replaced. Raises UserError for a key that is not there."""
-    config = json.loads(json.dumps(base))
-    for key, value in override.items():
-        *sections, last = key.split(".")
-        section = config
-        for name in sections:
-            section = registry.choose("sweep key", name, section)
-        if last not in section:
-            raise registry.unknown("sweep key", key, configs.flatten(config))
-        section[last] = value
-    return config
+def _overrides(sweep: str, namespace: Mapping[str, Any]) -> list[Override]:
+    """The overrides of one sweep, named or ad hoc."""
+    name, given, values = sweep.partition("=")
+    if given:
+        return [{name.strip(): value} for value in _values(name.strip(), values)]
+    name, given, count = sweep.partition(":")
+    if given and name == "seeds":
+        if not count.isdecimal() or not 0 < int(count) <= MOST_RUNS:
+            raise UserError(f"--sweep: {sweep!r} must be seeds and a number of them, such as seeds:5.")
+        return [{"seed": seed} for seed in range(int(count))]
+    made = registry.choose("--sweep", sweep, available(namespace))()
+    if not isinstance(made, Iterable) or isinstance(made, str | Mapping):
+        raise UserError(f"--sweep: {sweep} gives {type(made).__name__}; it must yield overrides, {{key: value}}.")
+    overrides = list(itertools.islice(made, MOST_RUNS + 1))
+    for each in overrides:
+        if not isinstance(each, Mapping) or not all(isinstance(key, str) for key in each):
+            raise UserError(f"--sweep: {sweep} yields {each!r}; it must yield overrides, {{key: value}}.")
+    if not overrides or len(overrides) > MOST_RUNS:
+        number = f"more than {MOST_RUNS:,}" if overrides else "no"
+        raise UserError(f"--sweep: {sweep} yields {number} overrides.")
+    return [dict(each) for each in overrides]
 
 
-def run_name(override: Override) -> str:
-    """A folder name from the overrides: {"method.name": "vlae", "seed": 3} -> "vlae,seed=3"."""
+def _values(key: str, text: str) -> list[Any]:
+    """ "2,4,8" or "(4,6),(5,5)" or "vlae,vae" as values: literals of Python, and words as they are."""
+    parts = [part.strip() for part in re.split(r",(?![^(]*\))", text)]
+    if not all(parts):
+        raise UserError(f"--sweep: {key}={text} has an empty value; give {key}=value,value,...")
+    values = []
+    for part in parts:
+        try:
+            values.append(ast.literal_eval(part))
+        except (ValueError, SyntaxError):
+            values.append(part)
+    return values
+
+
+def run_name(override: Override, taken: Container[str] = ()) -> str:
+    """A folder name from the overrides: {"method.name": "vlae", "seed": 3} -> "vlae,seed=3".
+
+    Letters that a file system might refuse become "-"; a name that is taken, or too long, ends in a number. Nothing is
+    ever read back from a name.
+    """
     parts = []
     for key, value in override.items():
         text = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         parts.append(text if key == "method.name" else f"{key.split('.')[-1]}={text}")
-    return ",".join(parts) or "run"
+    name = re.sub(r"[^\w.,=+-]+", "-", ",".join(parts)).strip(".-") or "run"
+    numbered = itertools.chain([name[:LONGEST_NAME]], (f"{name[:LONGEST_NAME]}~{n}" for n in itertools.count(2)))
+    return next(each for each in numbered if each not in taken)
 
 
-def plan(members: Sequence[Member], parallel: int) -> list[list[str]]:
+def plan(runs: Sequence[Run], parallel: int) -> list[list[str]]:
     """Which runs train together: those that share a program, at most `parallel` at once."""
     groups: dict[str, list[str]] = {}
-    for member in members:
-        program = json.dumps(configs.thaw(population.shared(member.config)))
-        groups.setdefault(program, []).append(member.name)
+    for run in runs:
+        program = json.dumps(config_schema.thaw(population.shared(run.config)))
+        groups.setdefault(program, []).append(run.name)
     return [names[i : i + parallel] for names in groups.values() for i in range(0, len(names), parallel)]

@@ -9,9 +9,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis import config as configs
-from scaledis import datasets, main, methods
+from scaledis import datasets, experiment, input_pipeline, main, methods
+from scaledis.config import Config
 from scaledis.datasets import Dataset
+from scaledis.population import Population
+from scaledis.types import ImageSpec
 
 SIZE = 16
 
@@ -42,9 +44,9 @@ def rendered() -> Dataset:
 
 def plain(**overrides) -> dict:
     """The tiny config as a nested dict; `overrides` by key with `__` for the dot: train__steps=3."""
-    config = configs.default()
-    recipe = methods.recipes().get(overrides.get("method__name", "scale_vlae"))
-    flat = recipe and recipe.flat
+    config = experiment.default()
+    spec = methods.specs().get(overrides.get("method__name", "scale_vlae"))
+    flat = spec and spec.flat
     settings = {
         **({"model.latents": 3} if flat else {"model.allocation": (2, 1)}),
         "model.channels": (4, 4, 4, 4),
@@ -67,10 +69,15 @@ def plain(**overrides) -> dict:
     return plain
 
 
-def config(**overrides) -> configs.Config:
-    return configs.freeze(plain(**overrides))
+def config(**overrides) -> Config:
+    return experiment.freeze(plain(**overrides))
+
+
+def population(configs, images: Dataset) -> Population:
+    return Population(configs, ImageSpec(images.image_shape, images.size))
 
 
 if __name__ == "__main__":
     datasets.load = lambda *_, **__: dataset()
+    input_pipeline.load_dataset.cache_clear()
     main.run()

@@ -7,25 +7,16 @@ injected into the decoder one stage below, at half that resolution. Levels are l
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis.errors import UserError
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
-
-if TYPE_CHECKING:
-    from scaledis.config import Model
 
 DEPTH = 4  # convolutions of stride 2: 64 pixels become 4
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
-INJECTIONS = ("map", "vector")
-FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
-LADDER_PARAMETERS = 1_200_000  # of Beyond Flat Latent
 Rectifier = Callable[[Array], Array]
 
 
@@ -144,46 +135,3 @@ class Ladder(nn.Module):
     @property
     def _all(self) -> tuple[float, ...]:
         return (1.0,) * len(self.allocation)
-
-
-def parameter_shapes(network: nn.Module):
-    """A network's parameters as shapes, without any computation."""
-    height, width, channels = network.image_shape
-    images = jax.ShapeDtypeStruct((channels, height, width, 1), jnp.float32)
-    return jax.eval_shape(network.init, jax.random.key(0), images)
-
-
-def parameter_count(network: nn.Module) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(network)))
-
-
-def of_model(model: "Model", image_shape: tuple[int, int, int], rectifier: Rectifier = nn.relu) -> Ladder:
-    """The network of a config: that of the papers, unless `model.parameters` says how large it is to be."""
-
-    def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
-        channels = tuple(model.channels), tuple(model.ladder_channels)
-        return Ladder(tuple(allocation), *channels, width, model.injection, tuple(image_shape), rectifier)
-
-    if len(model.allocation) == 1 and not model.parameters:
-        return sized(FLAT_WIDTH)
-    return sized(width_for(model, lambda width: sized(width, nominal(model.allocation))))
-
-
-def nominal(allocation: Sequence[int]) -> tuple[int, ...]:
-    """An allocation of equal depth that stands for all of them, so that they share a width and may share a program."""
-    return (2,) * len(allocation)
-
-
-def width_for(model: "Model", sized: Callable[[int], nn.Module]) -> int:
-    """The width whose parameter count is nearest to `model.parameters` ("same model capacity", Table 2).
-
-    Raises UserError if the convolutions alone are larger.
-    """
-    wanted = model.parameters or LADDER_PARAMETERS
-    one, two, three = (parameter_count(sized(width)) for width in (1, 2, 3))
-    # The count is a parabola in the width: at most one of its layers is wide on both sides.
-    bend = (three - two) - (two - one)
-    counts = one + (two - one) * np.arange(4096) + bend * np.arange(4096) * (np.arange(4096) - 1) // 2
-    if wanted < one - (two - one) / 2:
-        raise UserError(f"model.parameters: {wanted} is too few; with these channels the smallest network has {one}.")
-    return 1 + int(np.argmin(np.abs(counts - wanted)))

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from scaledis import results
 from scaledis.datasets import Dataset
 from scaledis.report import figures, traversals
+from scaledis.workdir import write_bytes
 
 ACROSS, ROWS = 12, 4  # images in a row, rows of random images
 CELL, LEFT = 0.6, 1.5  # inches: an image, and the names at the left
@@ -16,7 +16,7 @@ MOST = 12  # factors drawn
 
 def write(dataset: Dataset, path: Path) -> str:
     """Writes the sheet and says where."""
-    results.write_bytes(path.absolute(), figures.png(sheet(dataset)))
+    write_bytes(path.absolute(), figures.png(sheet(dataset)))
     return str(path)
 
 

@@ -1,6 +1,6 @@
 """The figures of a report: what each run learned and how it trained, as matplotlib figures without any global state.
 
-Every figure takes `runs` (see `Run`) and the name of the data set, and leaves out the runs that lack what it draws;
+Every figure takes `runs` (see `Summary`) and the name of the data set, and leaves out the runs that lack what it draws;
 when none is left it says so in words. Levels are drawn top (deepest, most global) to bottom, the order of the codes.
 """
 
@@ -21,7 +21,7 @@ from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocat
 
 DPI = 160
 INK, MUTED, FAINT, RULE = "#1c1c1e", "#6f6f76", "#b0b0b8", "#d0d0d6"
-COLOURS = ("#0b6fb8", "#d1495b", "#2a9d6f", "#e09f1f", "#7b5ea7", "#4cb5c4", "#8c5a3c", "#e377b4", "#8a8a00", "#555566")
+COLORS = ("#0b6fb8", "#d1495b", "#2a9d6f", "#e09f1f", "#7b5ea7", "#4cb5c4", "#8c5a3c", "#e377b4", "#8a8a00", "#555566")
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
 MARGIN, HEADER = 0.3, 0.62  # inches around a figure, and of its title and subtitle
 LEVEL = re.compile(r"_level_?(\d+)")
@@ -29,11 +29,15 @@ CELL_WIDTH, CELL_HEIGHT, LEVEL_GAP = 0.42, 0.26, 0.54  # a heat map's, in inches
 WIDEST = 14.6  # inches; wider rows of panels wrap
 
 
-class Run(NamedTuple):
+class Summary(NamedTuple):
     """What is known of one run; everything but its names may be missing."""
 
     name: str  # short and unique: "scale_vlae, seed 0"
-    method: str  # runs of one method differ in the seed alone: they share a colour and a mean
+    setting: str  # runs of one setting differ in the seed alone: they share a color and a mean
+    dataset: str = ""
+    images: int = 0  # of the data set
+    factor_names: tuple[str, ...] = ()
+    codes: str = ""  # how many were scored
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
     diverged_at: int | None = None  # the step at which the run was frozen
@@ -51,7 +55,7 @@ def unit_names(allocation: Sequence[int]) -> list[str]:
     return [f"$z_{{{level},{j}}}$" for level, size in zip(levels, allocation, strict=True) for j in range(1, size + 1)]
 
 
-def check_units(run: Run, array: np.ndarray) -> None:
+def check_units(run: Summary, array: np.ndarray) -> None:
     """Raises ValueError unless the first axis of `array` has one row for each unit of the run's allocation."""
     if len(array) != sum(run.allocation):
         raise ValueError(f"run {run.name!r}: {len(array)} units do not fit the allocation {tuple(run.allocation)}.")
@@ -98,16 +102,16 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def mutual_information(runs: Sequence[Run], dataset: str, factor_names: Sequence[str]) -> Figure:
+def mutual_information(runs: Sequence[Summary], dataset: str) -> Figure:
     """Heat maps, runs side by side: units by level down, factors across, each cell the share of the factor's entropy.
 
     Raises:
       ValueError: `shares` of a run is not [K, F].
     """
-    title, runs = "Which unit knows which factor", [run for run in runs if run.shares is not None]
-    if not runs or not factor_names:
+    title, runs = "Which unit knows which factor", [run for run in runs if run.shares is not None and run.factor_names]
+    if not runs:
         return empty(title, dataset, "No run was measured against factors.")
-    left, top, map_width = 0.86, 1.05, CELL_WIDTH * len(factor_names)
+    left, top, map_width = 0.86, 1.05, CELL_WIDTH * max(len(run.factor_names) for run in runs)
     rows = [sum(run.allocation) + LEVEL_GAP * (len(run.allocation) - 1) for run in runs]
     width, height = left + map_width + 0.25, top + CELL_HEIGHT * max(rows) + 0.25
     across = min(len(runs), max(1, int(WIDEST / width)))
@@ -115,38 +119,38 @@ def mutual_information(runs: Sequence[Run], dataset: str, factor_names: Sequence
     figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, subtitle)
     for n, run in enumerate(runs):
         check_units(run, run.shares)
-        if run.shares.shape[1] != len(factor_names):
-            raise ValueError(f"run {run.name!r}: {run.shares.shape[1]} factors, but {len(factor_names)} factor names.")
+        if run.shares.shape[1] != len(run.factor_names):
+            raise ValueError(f"run {run.name!r}: {run.shares.shape[1]} factors, {len(run.factor_names)} factor names.")
         spot = n % across * width + left, n // across * height + top
-        axes = panel(figure, *spot, map_width, CELL_HEIGHT * rows[n])
-        _heat_map(axes, run, factor_names, -left / CELL_WIDTH)
+        axes = panel(figure, *spot, CELL_WIDTH * len(run.factor_names), CELL_HEIGHT * rows[n])
+        _heat_map(axes, run, -left / CELL_WIDTH)
         name = fit(run.name, width - 0.2, 10, em=0.6)
         axes.text(-left / CELL_WIDTH, (0.1 - top) / CELL_HEIGHT, name, size=10, weight="bold", color=INK, va="top")
     return figure
 
 
-def _heat_map(axes: Axes, run: Run, factor_names: Sequence[str], left: float) -> None:
+def _heat_map(axes: Axes, run: Summary, left: float) -> None:
     """Draws one run in units of cells: x the factors, y the units; the names of levels start at `left`."""
-    factors, units, labels, ticks = len(factor_names), 0, unit_names(run.allocation), []
+    factors, units, labels, ticks = len(run.factor_names), 0, unit_names(run.allocation), []
     for depth, size in enumerate(run.allocation):
         y, level = units + depth * LEVEL_GAP, len(run.allocation) - depth
         shares = run.shares[units : units + size]
         axes.imshow(shares, SHARE, vmin=0, vmax=1, extent=(0, factors, y + size, y), aspect="auto")
         axes.text(left, y + size / 2, f"level {level}", size=8, color=MUTED, va="center")
         for (unit, factor), share in np.ndenumerate(shares):
-            colour = "white" if share > 0.5 else INK if share >= 0.1 else FAINT
+            color = "white" if share > 0.5 else INK if share >= 0.1 else FAINT
             value, spot = "–" if np.isnan(share) else f"{100 * share:.0f}", (factor + 0.5, y + unit + 0.52)
-            axes.text(*spot, value, size=7.5, color=colour, ha="center", va="center")
+            axes.text(*spot, value, size=7.5, color=color, ha="center", va="center")
         ticks += list(y + 0.5 + np.arange(size))
         units += size
     axes.set(xlim=(0, factors), ylim=(units + (len(run.allocation) - 1) * LEVEL_GAP, 0))
     axes.set_yticks(ticks, labels, size=10, math_fontfamily="cm", color=INK)
     axes.xaxis.tick_top()
-    names = [fit(name, 0.95, 8) for name in factor_names]
+    names = [fit(name, 0.95, 8) for name in run.factor_names]
     axes.set_xticks(np.arange(factors) + 0.5, names, rotation=45, ha="left", rotation_mode="anchor", color=INK)
 
 
-def losses(runs: Sequence[Run], dataset: str) -> Figure:
+def losses(runs: Sequence[Summary], dataset: str) -> Figure:
     """The terms of the loss (keys that end in `_nats`) over the steps: a panel a term, a row for the levels of a term.
 
     A full line is a method's mean over the runs that go on, a light one a run; a cross marks where a run diverged.
@@ -158,16 +162,16 @@ def losses(runs: Sequence[Run], dataset: str) -> Figure:
     across, height = max(map(len, rows)), 2.2
     width = min(3.1, WIDEST / across)
     figure = canvas(max(width * across, 6), 0.2 + height * len(rows), title, f"{dataset} · nats per image, over steps")
-    colours = dict(zip(dict.fromkeys(run.method for run in runs), itertools.cycle(COLOURS)))
+    colors = dict(zip(dict.fromkeys(run.setting for run in runs), itertools.cycle(COLORS)))
     for y, terms in enumerate(rows):
         for x, term in enumerate(terms):
             axes = panel(figure, x * width + 0.35, y * height + 0.6, width - 0.6, height - 0.7)
             axes.set_title(_words(term), size=9, color=INK, loc="left")
-            for method, colour in colours.items():
-                _curves(axes, [run for run in runs if run.method == method], term, colour)
+            for method, color in colors.items():
+                _curves(axes, [run for run in runs if run.setting == method], term, color)
             _scale(axes)
     place = MARGIN / figure.get_figwidth(), 1 - (MARGIN + HEADER - 0.08) / figure.get_figheight()
-    handles = [Line2D([], [], color=colour, label=method) for method, colour in colours.items()]
+    handles = [Line2D([], [], color=color, label=method) for method, color in colors.items()]
     style = {
         "frameon": False,
         "fontsize": 9,
@@ -197,7 +201,7 @@ def _words(term: str) -> str:
     return re.sub(r"\b(kl|tc|mi|elbo)\b", lambda match: match[0].upper(), words)
 
 
-def _curves(axes: Axes, runs: Sequence[Run], term: str, colour: str) -> None:
+def _curves(axes: Axes, runs: Sequence[Summary], term: str, color: str) -> None:
     """Draws one method's runs and their mean; a step logged twice (a resumed run) counts once, the last time."""
     curves = [{record["step"]: record[term] for record in run.records if record.get(term) is not None} for run in runs]
     steps = sorted(set().union(*curves))
@@ -206,11 +210,11 @@ def _curves(axes: Axes, runs: Sequence[Run], term: str, colour: str) -> None:
     for run, line in zip(runs, values, strict=True):
         seen = np.flatnonzero(np.isfinite(line))
         if len(runs) > 1:
-            axes.plot(np.array(steps)[seen], line[seen], color=colour, alpha=0.3, linewidth=0.8)
+            axes.plot(np.array(steps)[seen], line[seen], color=color, alpha=0.3, linewidth=0.8)
         if run.diverged_at is not None and len(seen):
-            axes.plot(steps[seen[-1]], line[seen[-1]], "x", color=colour, markersize=6)
+            axes.plot(steps[seen[-1]], line[seen[-1]], "x", color=color, markersize=6)
     alive = np.isfinite(values).any(0)
-    axes.plot(np.array(steps)[alive], np.nanmean(values[:, alive], axis=0), color=colour, linewidth=1.3)
+    axes.plot(np.array(steps)[alive], np.nanmean(values[:, alive], axis=0), color=color, linewidth=1.3)
 
 
 def _scale(axes: Axes) -> None:

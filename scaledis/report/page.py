@@ -6,13 +6,13 @@ import json
 import math
 import statistics
 import struct
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from scaledis.report.figures import DPI, Run
-from scaledis.results import write_bytes
+from scaledis.report.figures import DPI, Summary
+from scaledis.workdir import write_bytes
 
 MISSING = "–"
 
@@ -32,23 +32,23 @@ class Row(NamedTuple):
     summary: bool
 
 
-def metrics(runs: Iterable[Run]) -> list[str]:
+def metrics(runs: Iterable[Summary]) -> list[str]:
     """The metrics that any run has, in the order in which they first appear."""
     return list(dict.fromkeys(metric for run in runs for metric in run.scores))
 
 
-def summarise(runs: Sequence[Run], lower_is_better: Collection[str] = ()) -> list[Row]:
+def summarize(runs: Sequence[Summary]) -> list[Row]:
     """The lines of the table: for each method mean ± sample standard deviation over its runs, then the runs if several.
 
     The best mean of a metric is marked where at least two methods have one. Scores that are missing or not finite
     are left out of the mean; a single run has no deviation.
     """
-    methods: dict[str, list[Run]] = {}
+    methods: dict[str, list[Summary]] = {}
     for run in runs:
-        methods.setdefault(run.method, []).append(run)
+        methods.setdefault(run.setting, []).append(run)
     names = metrics(runs)
     scores = {method: {name: _finite(members, name) for name in names} for method, members in methods.items()}
-    best = {name: _best([of[name] for of in scores.values()], name in lower_is_better) for name in names}
+    best = {name: _best([of[name] for of in scores.values()]) for name in names}
     rows = []
     for method, members in methods.items():
         means = [(_spread(scores[method][name]), _mean(scores[method][name]) == best[name]) for name in names]
@@ -59,7 +59,7 @@ def summarise(runs: Sequence[Run], lower_is_better: Collection[str] = ()) -> lis
     return rows
 
 
-def _finite(runs: Iterable[Run], metric: str) -> list[float]:
+def _finite(runs: Iterable[Summary], metric: str) -> list[float]:
     scores = [run.scores.get(metric) for run in runs]
     return [float(score) for score in scores if score is not None and math.isfinite(score)]
 
@@ -69,9 +69,9 @@ def _mean(scores: list[float]) -> float | None:
     return round(statistics.fmean(scores), 3) if scores else None
 
 
-def _best(scores: Iterable[list[float]], lower: bool) -> float:
+def _best(scores: Iterable[list[float]]) -> float:
     means = [_mean(values) for values in scores if values]
-    return (min if lower else max)(means) if len(means) > 1 else math.nan
+    return max(means) if len(means) > 1 else math.nan
 
 
 def _spread(scores: list[float]) -> str:
@@ -80,9 +80,9 @@ def _spread(scores: list[float]) -> str:
     return f"{_mean(scores):.3f}" + (f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else "")
 
 
-def legend(runs: Sequence[Run], dataset: str, backend: str | None) -> str:
+def legend(runs: Sequence[Summary], dataset: str, backend: str | None) -> str:
     """What stands in the table: data set, statistic, the classifier behind DCI, and the runs that diverged."""
-    several = len(runs) > len({run.method for run in runs})
+    several = len(runs) > len({run.setting for run in runs})
     frozen = [f"{run.name} (step {run.diverged_at:,})" for run in runs if run.diverged_at is not None]
     parts = [f"Data set: {dataset}."]
     parts += ["Mean ± sample standard deviation over seeds."] if several else []
@@ -91,17 +91,16 @@ def legend(runs: Sequence[Run], dataset: str, backend: str | None) -> str:
     return " ".join(parts)
 
 
-def table(runs: Sequence[Run], dataset: str, backend: str | None = None, lower_is_better: Collection[str] = ()) -> str:
+def table(runs: Sequence[Summary], dataset: str, backend: str | None = None) -> str:
     """The table of scores as aligned Markdown, for a terminal or a README; the best mean of a metric is bold.
 
     Args:
       runs: in the order of the table; one without scores gets dashes.
       dataset: name of the data set.
       backend: the classifier behind DCI.
-      lower_is_better: metrics of which the smallest mean is the best.
     """
     lines = [["run", *metrics(runs)]]
-    for row in summarise(runs, lower_is_better):
+    for row in summarize(runs):
         cells = [f"**{text}**" if best else text for text, best in row.cells]
         lines.append([row.name if row.summary else f"· {row.name}", *cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -115,22 +114,21 @@ def table(runs: Sequence[Run], dataset: str, backend: str | None = None, lower_i
 def render(
     title: str,
     dataset: str,
-    runs: Sequence[Run],
+    runs: Sequence[Summary],
     pictures: Sequence[Picture] = (),
     *,
-    levels: Sequence[Run] = (),
+    levels: Sequence[Summary] = (),
     summary: str = "",
     facts: Mapping[str, object] = MappingProxyType({}),
     command: str = "",
     config: Mapping[str, Any] = MappingProxyType({}),
     backend: str | None = None,
-    lower_is_better: Collection[str] = (),
 ) -> str:
     """The page as HTML that needs nothing else: style and pictures are inside, there is no script.
 
     Args:
       title, summary: what the page is, in a heading and a sentence.
-      dataset, runs, backend, lower_is_better: as in `table`.
+      dataset, runs, backend: as in `table`.
       levels: the runs once more for each of their levels, with the scores of that level's units alone.
       facts: steps, seeds, machine, date, ...: name -> value.
       command: the command that made it.
@@ -143,12 +141,10 @@ def render(
         f"<p>{_text(summary)}</p>" if summary else "",
         f"<dl>{items}</dl>",
         f"<pre>{_text(command)}</pre>" if command else "",
-        f"</header><section><h2>Scores</h2>{_scores(runs, lower_is_better)}",
+        f"</header><section><h2>Scores</h2>{_scores(runs)}",
         f"<p class=note>{_text(legend(runs, dataset, backend))}</p></section>",
         *map(_figure, pictures),
-        f"<section><h2>Scores of each level's units alone</h2>{_scores(levels, lower_is_better)}</section>"
-        if levels
-        else "",
+        f"<section><h2>Scores of each level's units alone</h2>{_scores(levels)}</section>" if levels else "",
         f"<details><summary>Configuration</summary><pre>{_text(_dotted(config))}</pre></details>" if config else "",
     ]
     return _PAGE.format(title=_text(title), style=_STYLE, body="\n".join(filter(None, parts)))
@@ -163,7 +159,7 @@ def _text(value: object) -> str:
     return html.escape(str(value))
 
 
-def _scores(runs: Sequence[Run], lower_is_better: Collection[str]) -> str:
+def _scores(runs: Sequence[Summary]) -> str:
     names = metrics(runs)
     if not names:
         return "<p>No run has scores.</p>"
@@ -172,7 +168,7 @@ def _scores(runs: Sequence[Run], lower_is_better: Collection[str]) -> str:
         *(f"<th>{_text(name)}</th>" for name in names),
         "</tr></thead>",
     ]
-    for row in summarise(runs, lower_is_better):
+    for row in summarize(runs):
         cells = "".join(f"<td>{f'<b>{text}</b>' if best else text}</td>" for text, best in row.cells)
         lines.append(f"<tr class={'mean' if row.summary else 'seed'}><th>{_text(row.name)}</th>{cells}</tr>")
     return "".join([*lines, "</table></div>"])

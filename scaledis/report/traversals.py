@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scaledis.report.figures import FAINT, INK, MUTED, RULE, Run, canvas, check_units, empty, fit, panel, unit_names
+from scaledis.report.figures import FAINT, INK, MUTED, RULE, Summary, canvas, check_units, empty, fit, panel, unit_names
 
 DEAD = 0.1  # nats: a unit with less KL says nothing about the image
 LEFT, RIGHT, ABOVE, BELOW = 0.46, 1.15, 0.78, 0.4  # inches around the images of a run
@@ -62,9 +62,7 @@ class Table(NamedTuple):
     row: float  # height of an image
 
 
-def sheet(
-    runs: Sequence[Run], dataset: str, factor_names: Sequence[str] = (), low: float = -3.0, high: float = 3.0
-) -> Figure:
+def sheet(runs: Sequence[Summary], dataset: str, low: float = -3.0, high: float = 3.0) -> Figure:
     """Traversals of every unit, runs side by side: a row a unit, grouped by level from the top, a column a value.
 
     At the right of a row: the factor that the unit knows best, and the unit's KL. Units of less than 0.1 nat are dim.
@@ -72,7 +70,6 @@ def sheet(
     Args:
       runs: those with `traversals` are drawn; `kl`, `shares` and `scores` are shown where known.
       dataset: name of the data set.
-      factor_names: of the factors in `shares`.
       low, high: the values at the first and the last step.
 
     Raises:
@@ -97,7 +94,7 @@ def sheet(
         axes.text(-LEFT, 0.12 - ABOVE, name, size=10, weight="bold", color=INK, va="top")
         scores = "   ".join(f"{metric} {score:.2f}" for metric, score in run.scores.items() if score is not None)
         axes.text(-LEFT, 0.32 - ABOVE, fit(scores, width, 8.5), size=8.5, color=MUTED, va="top")
-        _label_units(axes, run, table, factor_names)
+        _label_units(axes, run, table)
         _label_levels(axes, run, table)
     return figure
 
@@ -106,12 +103,12 @@ def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def _dead(run: Run) -> np.ndarray:
+def _dead(run: Summary) -> np.ndarray:
     """Which units of a run say nothing, bool [K]; none if the KL is not known."""
     return np.zeros(sum(run.allocation), bool) if run.kl is None else np.asarray(run.kl) < DEAD
 
 
-def _table(run: Run, cell: float) -> Table:
+def _table(run: Summary, cell: float) -> Table:
     """The images of one run, `cell` inches wide each, those of dead units faded."""
     check_units(run, run.traversals)
     images, dead = pixels(run.traversals).copy(), _dead(run)
@@ -121,27 +118,27 @@ def _table(run: Run, cell: float) -> Table:
     return Table(picture, picture.shape[1] / inch, picture.shape[0] / inch, tops / inch, images.shape[2] / inch)
 
 
-def _label_units(axes: Axes, run: Run, table: Table, factor_names: Sequence[str]) -> None:
+def _label_units(axes: Axes, run: Summary, table: Table) -> None:
     """Writes each unit's name at the left of its row, and what is known of it at the right."""
     right = table.width + 0.08
     for unit, (name, dead) in enumerate(zip(unit_names(run.allocation), _dead(run), strict=True)):
         y, ink, muted = table.tops[unit] + table.row / 2, FAINT if dead else INK, FAINT if dead else MUTED
         axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily="cm")
-        knows = "dead" if dead else _best_factor(run, unit, factor_names)
+        knows = "dead" if dead else _best_factor(run, unit)
         nats = "" if run.kl is None else f"{run.kl[unit]:.2f} nats"
         axes.text(right, y, fit(knows, RIGHT, 7.5), size=7.5, color=ink, va="bottom" if nats else "center")
         axes.text(right, y + 0.02, nats, size=7.5, color=muted, va="top" if knows else "center")
 
 
-def _best_factor(run: Run, unit: int, factor_names: Sequence[str]) -> str:
+def _best_factor(run: Summary, unit: int) -> str:
     """The factor of which a unit knows the largest share, and the share."""
-    if run.shares is None or not factor_names:
+    if run.shares is None or not run.factor_names:
         return ""
-    share, factor = max(zip(np.nan_to_num(run.shares[unit]), factor_names, strict=True))
+    share, factor = max(zip(np.nan_to_num(run.shares[unit]), run.factor_names, strict=True))
     return f"{factor} {100 * share:.0f} %"
 
 
-def _label_levels(axes: Axes, run: Run, table: Table) -> None:
+def _label_levels(axes: Axes, run: Summary, table: Table) -> None:
     """Draws a line and the level's name above the first row of every level."""
     firsts = np.cumsum((0, *run.allocation[:-1]))
     for level, first in zip(range(len(firsts), 0, -1), firsts, strict=True):
@@ -150,7 +147,7 @@ def _label_levels(axes: Axes, run: Run, table: Table) -> None:
         axes.plot((-LEFT, table.width), (y, y), color=RULE, linewidth=0.7, clip_on=False)
 
 
-def reconstructions(runs: Sequence[Run], dataset: str) -> Figure:
+def reconstructions(runs: Sequence[Summary], dataset: str) -> Figure:
     """For each run with `originals` and `reconstructions`, a row of images above what the run makes of them."""
     runs = [run for run in runs if run.originals is not None and run.reconstructions is not None]
     if not runs:

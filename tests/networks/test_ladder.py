@@ -60,9 +60,9 @@ def test_the_deepest_convolution_moves_the_top_level_only():
 def test_padding_a_level_changes_no_other_units_parameters():
     images = jnp.zeros((3, 16, 16, 1))
     own, padded = (
-        jax.jit(ladder.Ladder(allocation, (4, 4, 4, 4), (8, 16, 16), 2, "map", (16, 16, 3)).init)(jax.random.key(0), images)[
-            "params"
-        ]
+        jax.jit(ladder.Ladder(allocation, (4, 4, 4, 4), (8, 16, 16), 2, "map", (16, 16, 3)).init)(
+            jax.random.key(0), images
+        )["params"]
         for allocation in [(2, 1), (3, 4)]
     )
     for name, units in {"mean4": 2, "mean2": 1, "log_variance4": 2}.items():

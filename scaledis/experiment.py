@@ -1,0 +1,183 @@
+"""Configs: every key with its default, and all checks that are made before anything compiles."""
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_collections
+from ml_collections import config_dict
+
+from scaledis import adversary, datasets, estimators, input_pipeline, methods, metrics, optimizer, registry
+from scaledis.config import Config, Method, Model, Schedule, as_tuple, check_fields, flatten
+from scaledis.errors import UserError
+from scaledis.networks import ladder
+from scaledis.objectives.likelihood import LIKELIHOODS
+
+LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
+FLAT = 10  # units of a flat method
+MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
+MOST_FLOATS = 2**31  # numbers that a batch's images, a bank or a discriminator's layers may hold
+
+
+def default() -> ml_collections.ConfigDict:
+    """Every key with its default, to be edited by a file in configs/ and by the command line.
+
+    `config.method` has the hyperparameters of all methods; None stands for the method's own default.
+    """
+    config = ml_collections.ConfigDict(dataclasses.asdict(Config()))
+    del config.method.hyperparameters
+    for spec in methods.specs().values():
+        for name in spec.hyperparameters:
+            config.method[name] = config_dict.placeholder(object)
+    return config
+
+
+def make_config(method: str = "scale_vlae", overrides: Mapping[str, Any] | None = None) -> Config:
+    """A checked config of a method, with its defaults but for `overrides` by dotted key.
+
+    Raises UserError for an unknown method or key, and for a value that cannot run.
+
+    >>> make_config("vlae", {"train.steps": 4000, "model.allocation": (3, 3, 4)}).train.steps
+    4000
+    """
+    methods.choose(method, "method")
+    return freeze(override(default().to_dict(), {"method.name": method, **(overrides or {})}))
+
+
+def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = "key") -> dict[str, Any]:
+    """The nested dict `base` with some dotted keys replaced. Raises UserError for a key that is not there."""
+    config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
+    for key, value in overrides.items():
+        section, _, last = str(key).rpartition(".")
+        among = config.get(section) if section else config
+        if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
+            raise registry.unknown(kind, key, flatten(config))
+        among[last] = value
+    return config
+
+
+def freeze(config: Mapping[str, Any]) -> Config:
+    """Mapping (plain or ml_collections) -> Config. Raises UserError, naming key, value and choices."""
+    if not isinstance(config, Mapping | ml_collections.ConfigDict):
+        raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
+    sections: dict[str, Any] = {"method": None}
+    for field in dataclasses.fields(Config):
+        if dataclasses.is_dataclass(field.type) and field.name != "method":
+            sections[field.name] = _section(field.name, field.type, config.get(field.name, {}))
+    for key in config:
+        registry.check("config", key, [field.name for field in dataclasses.fields(Config)])
+    given = config.get("method", {})
+    if not isinstance(given, Mapping | ml_collections.ConfigDict) or "name" not in given:
+        raise UserError("config.method: the section is missing or has no name.")
+    sections["method"] = _method(dict(given))
+    spec = methods.choose(sections["method"].name)
+    sections["model"] = _allocate(sections["model"], sections["method"].name, spec.flat)
+    frozen = Config(**sections, seed=config.get("seed", 0))
+    check_fields("", frozen)
+    _check(frozen)
+    spec.checked_arrays(frozen)  # the method's own checks
+    for key, given in dataclasses.asdict(frozen.schedule).items():
+        if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate"}:
+            raise UserError(f"schedule.{key}: {given!r} has nothing to drive; {frozen.method.name} has no {key}.")
+    return frozen
+
+
+def length_dependent(config: Config) -> list[str]:
+    """The keys whose meaning changes with `train.steps`: schedules over all steps, and the stages of a method."""
+    schedules = dataclasses.asdict(config.schedule).items()
+    keys = [f"schedule.{key}" for key, spec in schedules if spec != "constant" and ":" not in spec]
+    return keys + (["method.name"] if methods.choose(config.method.name).staged else [])
+
+
+def _method(given: dict[str, Any]) -> Method:
+    name = given.pop("name")
+    spec = methods.choose(name)
+    own = {key: as_tuple(value) for key, value in given.items() if value is not None}
+    for key in own:
+        registry.check(f"method ({name})", key, spec.hyperparameters)
+    defaults = {key: hyperparameter.default for key, hyperparameter in spec.hyperparameters.items()}
+    return Method(name, {**defaults, **own})
+
+
+def _allocate(model: Model, method: str, flat: bool) -> Model:
+    """The model with its allocation filled in: one level for a flat method, a ladder's for the others."""
+    if not flat:
+        return dataclasses.replace(model, allocation=model.allocation or LADDER)
+    own = (model.latents or FLAT,)
+    if len(model.allocation) > 1:
+        raise UserError(
+            f"model.allocation: {model.allocation} is for a ladder, and {method} is flat; set model.latents instead."
+        )
+    return dataclasses.replace(model, allocation=model.allocation or own)
+
+
+def _section(name: str, schema: type, values: Any) -> Any:
+    if not isinstance(values, Mapping | ml_collections.ConfigDict):
+        raise UserError(f"config.{name}: {values!r} must be a section with keys.")
+    types = typing.get_type_hints(schema)
+    typed = {}
+    for key, value in dict(values).items():
+        registry.check(f"config.{name}", key, types)
+        if tuple in (types[key], typing.get_origin(types[key])):
+            value = _names(value) if isinstance(value, str) else value
+            value = as_tuple(value if isinstance(value, list | tuple) else (value,))
+        typed[key] = value
+    section = schema(**typed)
+    check_fields(f"{name}.", section)
+    return section
+
+
+def _names(value: str) -> list[str]:
+    """ "dci,mig" -> dci and mig, as `--sweep` takes names."""
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _check(config: Config) -> None:
+    registry.check("data.name", config.data.name, datasets.names())
+    registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
+    registry.check("objective.estimator", config.objective.estimator, estimators.makers())
+    for name in config.evaluate.metrics:
+        registry.check("evaluate.metrics", name, metrics.names())
+    _check_model(config.model)
+    input_pipeline.check(config.data)
+    if config.objective.estimator == "density_ratio":
+        adversary.check_batch(config.train.batch)
+    for key, spec in dataclasses.asdict(config.schedule).items():
+        optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
+    units = sum(config.model.allocation)
+    side = config.data.resolution or 64
+    for key, value, each in [
+        ("train.batch", config.train.batch, max(3 * side**2, units)),
+        ("objective.bank", config.objective.bank, units),
+        ("discriminator.features", config.discriminator.features, config.discriminator.features),
+        ("discriminator.layers", config.discriminator.layers, config.discriminator.features**2),
+        ("data.resolution", config.data.resolution, 3 * config.data.resolution),
+        ("train.parallel", config.train.parallel, 10_000),
+    ]:
+        if value * each > MOST_FLOATS:
+            raise UserError(f"{key}: {value} is too large to be allocated; at most {MOST_FLOATS // each} fit.")
+
+
+def _check_model(model: Model) -> None:
+    allocation = model.allocation
+    if not 1 <= len(allocation) <= ladder.DEPTH or not _whole(allocation, MOST_UNITS):
+        bounds = f"1 to {ladder.DEPTH} levels of 1 to {MOST_UNITS} units each"
+        raise UserError(f"model.allocation: {_brief(allocation)} must have {bounds}.")
+    if model.latents and sum(allocation) != model.latents:
+        raise UserError(
+            f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
+        )
+    for key, count in {"channels": ladder.DEPTH, "ladder_channels": ladder.DEPTH - 1}.items():
+        given = getattr(model, key)
+        if len(given) != count or not _whole(given, MOST_CHANNELS):
+            raise UserError(f"model.{key}: {_brief(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}.")
+
+
+def _whole(values: Iterable[Any], most: int) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most for value in values)
+
+
+def _brief(values: Any) -> str:
+    words = str(values)
+    return words if len(words) <= 80 else words[:77] + "..."

@@ -1,0 +1,58 @@
+"""The alpha-TCVAE."""
+
+import numpy as np
+
+from scaledis.config import Config
+from scaledis.errors import UserError
+from scaledis.methods.penalty import Weights, make_build
+from scaledis.methods.settings import FLAT
+from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Hyperparameters, Posterior
+
+
+def convex_mix(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
+    """The alpha-TCVAE (Meo et al. 2024).
+
+        R = K alpha / (K - alpha) I(x; z) + (1 - alpha) / (1 - alpha / K) KL(q(z | x) || p(z))
+
+    of the conditional entropy bottleneck and the variational information bottleneck, for K units. That is the reading
+    `bound`, which follows from the total correlation bound and is the VAE at alpha = 0; for this reason it is the
+    default. The reading `code` is that of the published code with its sign mended: sum_j KL(q(z_j) || p(z_j)) in place
+    of the KL, without any total correlation. In it, information beyond log B is nearly free of charge where the
+    estimator saturates there.
+    """
+    return Weights(
+        mutual_information=hyperparameters["mutual_information"],
+        kl=hyperparameters["kl"],
+        dimension_wise=hyperparameters["dimension_wise"],
+    )
+
+
+def mix(alpha: float, units: int) -> tuple[float, float]:
+    """The weights of the information term and of the bound. Raises UserError for alpha = K = 1."""
+    if alpha >= units:
+        raise UserError(f"method.alpha: {alpha} must be below 1 on a level of one unit.")
+    return units * alpha / (units - alpha), (1 - alpha) / (1 - alpha / units)
+
+
+def mix_arrays(config: Config) -> dict[str, np.ndarray]:
+    """The three weights of the reading that the config asks for."""
+    given = config.method.hyperparameters
+    information, bound = map(np.float32, mix(given["alpha"], config.model.allocation[0]))
+    kl, dimension_wise = (bound, np.float32(0)) if given["reading"] == "bound" else (np.float32(0), bound)
+    return {"mutual_information": information, "kl": kl, "dimension_wise": dimension_wise}
+
+
+METHODS = {
+    "alpha_tcvae": MethodSpec(
+        make_build(convex_mix),
+        equation_of(convex_mix),
+        about="a convex mix of I(x; z) and the KL: the alpha-TCVAE (Meo et al. 2024).",
+        hyperparameters={
+            "alpha": Hyperparameter(0.25, "share of the information term", highest=1.0),
+            "reading": Hyperparameter("bound", "what the mix is of, the bound or the code", choices=("bound", "code")),
+        },
+        arrays=mix_arrays,
+        settings={"": {**FLAT, "method.alpha": 0.25}},  # alpha is that of the published example
+    ),
+}

@@ -1,0 +1,122 @@
+"""A network with its likelihood, as pure functions on one run's params. Pixels and outputs are [C, H, W, B]."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.config import Config
+from scaledis.networks import ladder, sizing
+from scaledis.objectives import partition
+from scaledis.objectives.likelihood import LIKELIHOODS
+from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood, State
+
+
+class Forward(NamedTuple):
+    """One pass over a batch.
+
+    pixels: [C, H, W, B] in [0, 1].
+    codes, mean, log_variance: [B, K], samples and their posteriors.
+    output: [C, H, W, B]; the likelihood turns it into pixels.
+    """
+
+    pixels: Array
+    codes: Array
+    mean: Array
+    log_variance: Array
+    output: Array
+
+
+class Autoencoder(NamedTuple):
+    """What every method of this package builds on.
+
+    init: (key, hyperparameters) -> params.
+    forward: (params, hyperparameters, images uint8 [B, H, W, C], key, presence) -> Forward.
+    output: (params, hyperparameters, codes [B, K], presence) -> output.
+    negative_log_likelihood: (params, hyperparameters, output, pixels) -> [B].
+    mean: output -> expected pixels in [0, 1].
+    encode, decode: those of a Method, and the presence of the levels at the state's step.
+    """
+
+    init: Callable[[Array, Hyperparameters], Any]
+    forward: Callable[..., Forward]
+    output: Callable[..., Array]
+    negative_log_likelihood: Callable[[Any, Hyperparameters, Array, Array], Array]
+    mean: Callable[[Array], Array]
+    encode: Callable[[State, Array, Array | None], Codes]
+    decode: Callable[[State, Array, Array | None], Array]
+
+
+def blank(image_shape: tuple[int, int, int]) -> Array:
+    """One image of zeros as networks take it, [C, H, W, 1]: parameters are drawn for it."""
+    height, width, channels = image_shape
+    return jnp.zeros((channels, height, width, 1))
+
+
+def as_pixels(images: Array) -> Array:
+    """uint8 [B, H, W, C] -> float [C, H, W, B] in [0, 1]."""
+    return images.transpose(3, 1, 2, 0).astype(jnp.float32) / 255.0
+
+
+def as_images(pixels: Array) -> Array:
+    """[C, H, W, B] -> [B, H, W, C]."""
+    return pixels.transpose(3, 1, 2, 0)
+
+
+def initial_params(network: Any, likelihood: Likelihood, hyperparameters: Hyperparameters) -> dict[str, Any]:
+    """A run's params: the network's, and the likelihood's where it learns its sigma."""
+    return {"network": network} | ({"log_sigma": jnp.log(hyperparameters["sigma"])} if likelihood.learns_sigma else {})
+
+
+def sigma_of(params: dict[str, Any], hyperparameters: Hyperparameters) -> Array:
+    """The sigma of the likelihood, learned or given."""
+    return jnp.exp(params["log_sigma"]) if "log_sigma" in params else hyperparameters["sigma"]
+
+
+def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Array:
+    """Standard normal [B, K]; each unit has a key of its own, so that padding a level changes no other unit's noise."""
+    keys = jax.vmap(lambda unit: jax.random.fold_in(key, unit))(partition.unit_keys(allocation))
+    return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
+
+
+def make_autoencoder(config: Config, images: ImageSpec, rectifier: ladder.Rectifier = nn.relu) -> Autoencoder:
+    """The autoencoder of a config: the ladder of its allocation. `rectifier` is that of the injections v_l."""
+    allocation = config.model.allocation
+    network = sizing.make_ladder(config.model, images.shape, rectifier)
+    likelihood = LIKELIHOODS[config.objective.likelihood]
+
+    def init(key: Array, hyperparameters: Hyperparameters) -> dict[str, Any]:
+        return initial_params(network.init(key, blank(images.shape))["params"], likelihood, hyperparameters)
+
+    def posterior(params, hyperparameters, pixels, presence):
+        # A level that is not there yet reads the trunk all the same: its weighed KL trains it towards the prior.
+        reads = None if presence is None else jnp.where(presence > 0, presence, 1.0)
+        mean, log_variance = network.apply({"params": params["network"]}, pixels, reads, method="encode")
+        active = hyperparameters["active"]
+        return mean.T * active, log_variance.T * active
+
+    def output(params, hyperparameters, codes, presence=None):
+        codes = (codes * hyperparameters["active"]).T
+        return network.apply({"params": params["network"]}, codes, presence, method="decode")
+
+    def forward(params, hyperparameters, images, key, presence=None):
+        pixels = as_pixels(images)
+        mean, log_variance = posterior(params, hyperparameters, pixels, presence)
+        noise = standard_normal(key, allocation, len(images))
+        codes = mean + jnp.exp(0.5 * log_variance) * noise * hyperparameters["active"]
+        return Forward(pixels, codes, mean, log_variance, output(params, hyperparameters, codes, presence))
+
+    def negative_log_likelihood(params, hyperparameters, output, pixels):
+        return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
+
+    def encode(state: State, images: Array, presence: Array | None = None) -> Codes:
+        mean, log_variance = posterior(state.params, state.hyperparameters, as_pixels(images), presence)
+        return Codes(mean, log_variance, partition.level_of_unit(allocation))
+
+    def decode(state: State, codes: Array, presence: Array | None = None) -> Array:
+        return as_images(likelihood.mean(output(state.params, state.hyperparameters, codes, presence)))
+
+    return Autoencoder(init, forward, output, negative_log_likelihood, likelihood.mean, encode, decode)

@@ -1,0 +1,28 @@
+"""The beta-TCVAE."""
+
+from scaledis.methods.penalty import Weights, make_build
+from scaledis.methods.settings import FLAT
+from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Hyperparameters, Posterior
+
+
+def flat_total_correlation(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
+    """The beta-TCVAE (Chen et al. 2018, Isolating Sources of Disentanglement).
+
+        R = KL(q(z | x) || p(z)) + (beta - 1) TC(q(z))
+
+    which is their I(x; z) + beta TC(q(z)) + sum_j KL(q(z_j) || p(z_j)), since the KL holds each of the three once.
+    It is the scale-aware ladder of one level.
+    """
+    return Weights(intra=hyperparameters["beta"] - 1.0)
+
+
+METHODS = {
+    "beta_tcvae": MethodSpec(
+        make_build(flat_total_correlation),
+        equation_of(flat_total_correlation),
+        about="(beta - 1) TC(z): the beta-TCVAE (Chen et al. 2018).",
+        hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole")},
+        settings={"": {**FLAT, "method.beta": 6.0}},  # of the published grid 1, 2, 4, 6, 8, 10; ours
+    ),
+}

@@ -1,0 +1,62 @@
+"""The VAE and the beta-VAE, with or without an annealed capacity."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from scaledis.config import Config
+from scaledis.methods.autoencoder import make_autoencoder
+from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
+from scaledis.methods.settings import FLAT
+from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
+
+
+def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
+    """The beta-VAE, and the annealed VAE as an option.
+
+        R = beta KL(q(z | x) || p(z)) + gamma |KL(q(z | x) || p(z)) - C(t)|
+
+    gamma = 0 is the beta-VAE (Higgins et al. 2017), and beta = 1 with it the VAE (Kingma and Welling 2014). beta = 0
+    with gamma > 0 is the annealed VAE (Burgess et al. 2018): C(t) is `capacity` times `schedule.capacity`, which rises
+    from 0 and stays.
+    """
+    kl = mean_kl(posterior)
+    capacity = hyperparameters["capacity"]
+    excess = jnp.abs(kl - capacity)
+    total = hyperparameters["beta"] * kl + hyperparameters["gamma"] * excess
+    return total, {"capacity_nats": capacity, "excess_nats": excess}
+
+
+def build(config: Config, images: ImageSpec) -> Method:
+    """L = L_rec + w [ beta KL + gamma |KL - C(t)| ]."""
+    return make_penalized_method(config, make_autoencoder(config, images), stateless(weighted_kl))
+
+
+def plain_arrays(config: Config) -> dict[str, np.ndarray]:
+    """beta = 1 and no capacity."""
+    del config
+    return {"beta": np.float32(1), "gamma": np.float32(0), "capacity": np.float32(0)}
+
+
+METHODS = {
+    "vae": MethodSpec(
+        build,
+        equation_of(weighted_kl),
+        about="no penalty: the VAE (Kingma and Welling 2014).",
+        arrays=plain_arrays,
+        program="beta_vae",
+        settings={"": FLAT},
+    ),
+    "beta_vae": MethodSpec(
+        build,
+        equation_of(weighted_kl),
+        about="beta KL (Higgins et al. 2017), or gamma |KL - C(t)| (Burgess et al. 2018).",
+        hyperparameters={
+            "beta": Hyperparameter(4.0, "weight of the KL; 0 for the annealed VAE"),
+            "gamma": Hyperparameter(0.0, "weight of |KL - C(t)|; 1000 in the annealed VAE, 0 to leave it out"),
+            "capacity": Hyperparameter(25.0, "C, nats, where its schedule ends"),
+        },
+        settings={"": {**FLAT, "method.beta": 4.0}},  # of the published grid 1, 2, 4, 6, 8, 10, 16; ours
+    ),
+}

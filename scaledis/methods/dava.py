@@ -1,0 +1,161 @@
+"""DAVA: a capacity that an image discriminator drives."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from scaledis import optimizer
+from scaledis.adversary import Adversary, check_batch, follow, make_adversary
+from scaledis.config import Config
+from scaledis.methods.autoencoder import blank, make_autoencoder, sigma_of
+from scaledis.methods.elbo import elbo_terms, make_gradient_method
+from scaledis.methods.settings import FLAT
+from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.networks import discriminator
+from scaledis.objectives import gaussian
+from scaledis.types import Hyperparameters, ImageSpec, Method, Terms
+
+
+class Extra(NamedTuple):
+    """What DAVA carries: the image discriminator, its accuracy on the last batch, and the capacity C, nats per unit."""
+
+    adversary: Adversary
+    accuracy: Array
+    capacity: Array
+
+
+class Seen(NamedTuple):
+    """What the discriminator learns from: pixels decoded from codes and from shuffled codes, [C, H, W, B]."""
+
+    decoded: Array
+    shuffled: Array
+
+
+RISES, HOLDS = 0.501, 0.51  # accuracies up to which the capacity rises, and holds; above it falls
+ADAM = optimizer.make_adam()  # of the discriminator
+ADVERSARY_CLIP = 1.0  # global norm of its gradient
+FAKE = 0.6  # a probability from which an image counts as decoded from codes
+SMOOTHING = 0.6  # the discriminator's labels lie up to this far from 0 and 1
+
+
+def next_capacity(capacity: Array, accuracy: Array, step: Array, highest: Array) -> Array:
+    """C + step where the discriminator is no better than chance, C where it hardly is, C - step where it is."""
+    move = jnp.where(accuracy <= RISES, 1.0, jnp.where(accuracy <= HOLDS, 0.0, -1.0))
+    return jnp.minimum(capacity + move * step, highest)
+
+
+def resample(codes: Array, key: Array) -> Array:
+    """Codes [B, K] whose every unit is drawn from the batch's own values of that unit, with replacement."""
+    keys = jax.vmap(lambda unit: jax.random.fold_in(key, unit))(jnp.arange(codes.shape[1]))
+    index = jax.vmap(lambda key: jax.random.randint(key, (len(codes),), 0, len(codes)), out_axes=1)(keys)
+    return jnp.take_along_axis(codes, index, axis=0)
+
+
+def build(config: Config, images: ImageSpec) -> Method:
+    """DAVA (Estermann and Wattenhofer 2023, Disentangling Adversarial Variational Autoencoder).
+
+        L = L_rec + gamma |mean_j KL(q(z_j | x) || p(z_j)) - C|^4
+            + sum_batch [ encoder v CE(D(x_z), shuffled) + decoder min(v, 1) CE(D(x_s), not shuffled) ]
+        v = max(100 (accuracy of D - 1/2), 0)
+
+    x_z is decoded from codes z, x_s from codes whose every unit was drawn from the batch anew, with replacement. The
+    third term moves the encoder only and the fourth the decoder only; both are sums over the batch, and their gradient
+    is clipped apart from that of the first two. The image discriminator D learns after them, with labels smoothed by up
+    to 0.6. C moves by `capacity_step`: up while D's accuracy is at most .501, down above .51, and never beyond
+    `highest_capacity` nats per unit. The published code takes the adversarial terms in an Adam step of their own; here
+    both gradients make one step. There is no warm-up of the KL: C starts at 0.
+    """
+    model = make_autoencoder(config, images)
+    network = discriminator.OfImages(config.model.channels)
+
+    def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Extra]:
+        params = network.init(jax.random.fold_in(key, 1), blank(images.shape))
+        return model.init(key, hyperparameters), Extra(make_adversary(params, ADAM), jnp.float32(0.5), jnp.zeros(()))
+
+    def autoencoder_loss(params, extra, hyperparameters, step, images, keys):
+        forward = model.forward(params, hyperparameters, images, keys.noise)
+        nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
+        kl = gaussian.kl_to_standard(forward.mean, forward.log_variance).sum(1).mean()
+        penalty = (kl / hyperparameters["active"].sum() - extra.capacity) ** 4
+        total = nll.mean() + hyperparameters["gamma"] * penalty
+        terms = {
+            "loss_nats": total,
+            **elbo_terms(nll.mean(), kl, sigma_of(params, hyperparameters)),
+            "capacity_penalty": penalty,
+        }
+        return total, (terms, ())
+
+    def adversarial_loss(params, extra, hyperparameters, step, images, keys):
+        codes = model.forward(params, hyperparameters, images, keys.noise).codes
+        decoded = model.mean(model.output(lax.stop_gradient(params), hyperparameters, codes))
+        others = resample(lax.stop_gradient(codes), keys.penalty)
+        shuffled = model.mean(model.output(params, hyperparameters, others))
+        force = jnp.maximum(100 * (extra.accuracy - 0.5), 0)
+        on_decoded, on_shuffled = (network.apply(extra.adversary.params, pixels) for pixels in (decoded, shuffled))
+        encoder = force * jax.nn.softplus(on_decoded).sum()
+        decoder = jnp.minimum(force, 1) * jax.nn.softplus(-on_shuffled).sum()
+        total = hyperparameters["encoder"] * encoder + hyperparameters["decoder"] * decoder
+        terms = {"adversarial_encoder": encoder, "adversarial_decoder": decoder}
+        return total, (terms, lax.stop_gradient(Seen(decoded, shuffled)))
+
+    def update_extra(extra: Extra, hyperparameters: Hyperparameters, seen: Seen, key: Array) -> tuple[Extra, Terms]:
+        smooth = SMOOTHING * jax.random.uniform(key, (2, seen.decoded.shape[-1]))
+
+        def adversary_loss(params):
+            on_decoded, on_shuffled = network.apply(params, seen.decoded), network.apply(params, seen.shuffled)
+            nats = cross_entropy(on_decoded, 1 - smooth[0]).mean() + cross_entropy(on_shuffled, smooth[1]).mean()
+            accuracy = 0.5 * jnp.mean(jax.nn.sigmoid(on_decoded) >= FAKE)
+            return 0.5 * nats, accuracy + 0.5 * jnp.mean(jax.nn.sigmoid(on_shuffled) < FAKE)
+
+        rate = config.discriminator.learning_rate
+        adversary, terms = follow(extra.adversary, adversary_loss, ADAM, rate, ADVERSARY_CLIP)
+        accuracy = terms["discriminator_accuracy"]
+        move, highest = hyperparameters["capacity_step"], hyperparameters["highest_capacity"]
+        capacity = next_capacity(extra.capacity, accuracy, move, highest)
+        return Extra(adversary, accuracy, capacity), terms | {"capacity_per_unit_nats": capacity}
+
+    losses = [autoencoder_loss, adversarial_loss]
+    return make_gradient_method(config, init, losses, update_extra, model.encode, model.decode)
+
+
+def cross_entropy(logit: Array, label: Array) -> Array:
+    """-label log D - (1 - label) log(1 - D), in nats."""
+    return jax.nn.softplus(logit) - label * logit
+
+
+def enough_images(config: Config) -> dict[str, np.ndarray]:
+    """No arrays of its own. Raises UserError for a batch that is too small for a discriminator."""
+    check_batch(config.train.batch)
+    return {}
+
+
+METHODS = {
+    "dava": MethodSpec(
+        build,
+        equation_of(build),
+        about="a capacity that an image discriminator drives: DAVA (Estermann and Wattenhofer 2023).",
+        hyperparameters={
+            "gamma": Hyperparameter(500.0, "weight of the distance to the capacity, to the fourth power"),
+            "highest_capacity": Hyperparameter(8.0, "highest C, nats per unit"),
+            "capacity_step": Hyperparameter(4e-5, "how far C moves in a step, nats per unit; 4e-5 at batch 128"),
+            "encoder": Hyperparameter(0.3, "weight of the encoder's adversarial term, a sum over the batch"),
+            "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
+        },
+        arrays=enough_images,
+        settings={
+            # Published, and the same for every data set.
+            "": {
+                **FLAT,
+                "method.gamma": 500.0,
+                "method.capacity_step": 4e-5,
+                "train.batch": 128,
+                "train.steps": 150_000,
+                "train.gradient_clip": 1.0,
+                "discriminator.learning_rate": 1e-4,
+            },
+        },
+    ),
+}

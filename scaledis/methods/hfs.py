@@ -1,0 +1,124 @@
+"""Hausdorff factorized support (Roth et al. 2023), beside the beta-VAE and the beta-TCVAE."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from scaledis.config import Config
+from scaledis.errors import UserError
+from scaledis.methods import beta_tcvae
+from scaledis.methods.autoencoder import make_autoencoder
+from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
+from scaledis.methods.penalty import weighted_decomposition
+from scaledis.methods.settings import FLAT
+from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
+
+PAIRS = 25  # of latent units, drawn anew in every step
+
+
+def factorized_support(means: Array, pairs: Array) -> Array:
+    """sum over pairs (a, b) of max_{i, j} min_k (m_ia - m_ka)^2 + (m_jb - m_kb)^2: [], squared units of the codes.
+
+    The distance of the factorized set, all combinations of what units a and b take over the batch, to the batch itself;
+    zero where every combination occurs. Its gradient reaches both ends of the distance.
+
+    Args:
+      means: [B, K], posterior means.
+      pairs: [P, 2], units.
+    """
+
+    means = jnp.asarray(means)
+
+    def of_pair(pair: Array) -> Array:
+        a, b = means[:, pair[0]], means[:, pair[1]]
+        along_a, along_b = (jnp.square(unit[:, None] - unit) for unit in lax.stop_gradient((a, b)))
+        distance = along_a[:, None] + along_b[None]  # i, j, k
+        nearest = jnp.argmin(distance, axis=2)
+        furthest = jnp.argmax(jnp.take_along_axis(distance, nearest[:, :, None], axis=2))
+        i, j = jnp.unravel_index(furthest, nearest.shape)
+        k = nearest[i, j]
+        # Only the distance that was found has a gradient, so it alone is computed with one.
+        return jnp.square(a[i] - a[k]) + jnp.square(b[j] - b[k])
+
+    return lax.map(of_pair, pairs).sum()
+
+
+def drawn_pairs(key: Array, active: Array, count: int) -> Array:
+    """`count` different pairs of active units, at random: [count, 2]; of inactive ones once there are no others."""
+    every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
+    score = jax.vmap(lambda pair: jax.random.uniform(jax.random.fold_in(key, pair[0] << 16 | pair[1])))(every)
+    absent = 1.0 - active[every].prod(1)
+    return jnp.asarray(every)[jnp.argsort(score + absent)[:count]]
+
+
+def with_support(base: Penalty) -> Penalty:
+    """`base` with gamma times the factorized support added."""
+
+    def value(hyperparameters, extra, posterior, key):
+        total, terms = base.value(hyperparameters, extra, posterior, key)
+        active = posterior.levels.sum(0)
+        count = min(PAIRS, active.size * (active.size - 1) // 2)
+        support = factorized_support(posterior.mean, drawn_pairs(key, active, count))
+        return total + hyperparameters["gamma"] * support, terms | {"factorized_support": support}
+
+    return base._replace(value=value)
+
+
+def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
+    """beta KL(q(z | x) || p(z))."""
+    return hyperparameters["beta"] * mean_kl(posterior), {}
+
+
+def build_beta_vae(config: Config, images: ImageSpec) -> Method:
+    """The beta-VAE with Hausdorff factorized support (Roth et al. 2023).
+
+        R = beta KL(q(z | x) || p(z)) + gamma sum_{a, b} max_{i, j} min_k [ (m_ia - m_ka)^2 + (m_jb - m_kb)^2 ]
+
+    over 25 random pairs of units a, b a step, with m the posterior means of the batch.
+    """
+    return make_penalized_method(config, make_autoencoder(config, images), with_support(stateless(weighted_kl)))
+
+
+def build_beta_tcvae(config: Config, images: ImageSpec) -> Method:
+    """The beta-TCVAE with Hausdorff factorized support (Roth et al. 2023).
+
+        R = KL(q(z | x) || p(z)) + (beta - 1) TC(q(z))
+            + gamma sum_{a, b} max_{i, j} min_k [ (m_ia - m_ka)^2 + (m_jb - m_kb)^2 ]
+
+    over 25 random pairs of units a, b a step, with m the posterior means of the batch.
+    """
+    total_correlation = weighted_decomposition(config, images.count, beta_tcvae.flat_total_correlation)
+    return make_penalized_method(config, make_autoencoder(config, images), with_support(total_correlation))
+
+
+def two_units(config: Config) -> dict[str, np.ndarray]:
+    """No arrays of its own. Raises UserError for one unit, which forms no pair."""
+    if sum(config.model.allocation) < 2:
+        raise UserError(f"model.latents: {sum(config.model.allocation)}; {config.method.name} needs 2 units or more.")
+    return {}
+
+
+GAMMA = Hyperparameter(10.0, "weight of the factorized support, nats per squared unit of a code")
+
+METHODS = {
+    "beta_vae_hfs": MethodSpec(
+        build_beta_vae,
+        equation_of(build_beta_vae),
+        about="beta KL + gamma HFS: the beta-VAE with factorized support (Roth et al. 2023).",
+        hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
+        arrays=two_units,
+        settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
+    ),
+    "beta_tcvae_hfs": MethodSpec(
+        build_beta_tcvae,
+        equation_of(build_beta_tcvae),
+        about="(beta - 1) TC(z) + gamma HFS: the beta-TCVAE with factorized support (Roth et al. 2023).",
+        hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
+        arrays=two_units,
+        settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
+    ),
+}

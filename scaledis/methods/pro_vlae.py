@@ -1,0 +1,113 @@
+"""Ladders whose levels come one after the other, from the top (Li et al. 2020, proVLAE), plain and scale-aware."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.config import Config
+from scaledis.methods import scale_vlae
+from scaledis.methods.elbo import Presence
+from scaledis.methods.penalty import Weights, make_build
+from scaledis.methods.scale_vlae import scale_aware
+from scaledis.methods.settings import LADDER
+from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Hyperparameters, Posterior
+
+
+def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
+    """The progressive ladder VAE (Li et al. 2020, proVLAE).
+
+        R = beta sum_{l present} KL(q(z_l | x) || p(z_l)) + inactive sum_{l not yet present} KL(q(z_l | x) || p(z_l))
+
+    Training is cut into as many stages of equal length as there are levels; stage s adds the s-th level from the top.
+    During its stage, its input from the encoder and what it injects into the decoder are multiplied by
+    min(1, steps in the stage / fade). Before it, the level injects nothing, but its posterior reads the encoder all the
+    same, and the second term trains it towards the prior.
+    With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
+    """
+    return Weights(kl=jnp.where(posterior.presence > 0, hyperparameters["beta"], hyperparameters["inactive"]))
+
+
+def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
+    """The progressive ladder VAE with the scale-aware penalties: the future work of Beyond Flat Latent, section 5.
+
+        R = sum_{l present} [ KL_l + (beta_l - 1) TC(q(z_l)) ] + gamma KL(q(z) || prod_{l present} q(z_l))
+            + inactive sum_{l not yet present} KL_l
+
+    with the stages of `pro_vlae`. The last stage has the scale-aware ladder's loss once its fade is over.
+    """
+    present = posterior.presence > 0
+    row = scale_aware(hyperparameters, posterior)
+    return row._replace(
+        kl=jnp.where(present, row.kl, hyperparameters["inactive"]),
+        mutual_information=jnp.where(present, row.mutual_information, 0.0),
+    )
+
+
+def stage(step: Array, levels: int, steps: int) -> tuple[Array, Array]:
+    """The stage of a step, 0 to L - 1, and the step at which it began."""
+    length = max(steps // levels, 1)
+    now = jnp.minimum(step // length, levels - 1)
+    return now, now * length
+
+
+def presence_of(config: Config) -> Presence:
+    """(hyperparameters, step) -> presence [L], top to bottom."""
+    levels, steps = len(config.model.allocation), config.train.steps
+
+    def presence(hyperparameters: Hyperparameters, step: Array) -> Array:
+        now, began = stage(step, levels, steps)
+        # Counted from 1, so that the newest level is there from the first step of its stage.
+        faded = jnp.minimum((step - began + 1) / jnp.maximum(hyperparameters["fade"], 1.0), 1.0)
+        level = jnp.arange(levels)
+        return jnp.where((level == 0) | (level < now), 1.0, jnp.where(level == now, faded, 0.0))
+
+    return presence
+
+
+STAGES = {
+    "inactive": Hyperparameter(0.5, "weight of the KL of a level that is not there yet (Li et al.: .5 on 3DShapes)"),
+    "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
+}
+
+METHODS = {
+    "pro_vlae": MethodSpec(
+        make_build(progressive, presence_of=presence_of),
+        equation_of(progressive),
+        about="levels added from the top: the progressive ladder VAE (Li et al. 2020).",
+        hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
+        flat=False,
+        staged=True,
+        settings={
+            # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
+            "": {
+                "model.allocation": (3, 3, 3),
+                "method.beta": 8.0,
+                "method.inactive": 0.5,
+                "method.fade": 0.0,
+                "objective.likelihood": "bernoulli",
+                "objective.kl_warmup": 0.0,
+                "train.learning_rate": 5e-4,
+                "train.batch": 100,
+                "train.steps": 216_000,
+            },
+            "dsprites": {"model.allocation": (2, 2, 2), "method.beta": 1.0, "method.fade": 5000.0, "train.batch": 128},
+            "celeba": {
+                "model.allocation": (7, 7, 7, 7),
+                "method.beta": 1.0,
+                "method.inactive": 0.1,
+                "method.fade": 5000.0,
+                "train.batch": 128,
+            },
+        },
+    ),
+    "pro_scale_vlae": MethodSpec(
+        make_build(progressive_scale_aware, presence_of=presence_of),
+        equation_of(progressive_scale_aware),
+        about="levels added from the top, with the scale-aware penalties (Beyond Flat Latent, section 5).",
+        hyperparameters={**scale_vlae.HYPERPARAMETERS, **STAGES},
+        flat=False,
+        staged=True,
+        arrays=scale_vlae.level_arrays,
+        settings={"": LADDER},
+    ),
+}

@@ -1,0 +1,76 @@
+"""How wide a network is: the papers' own, or the width whose parameter count is nearest to `model.parameters`."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaledis.config import Model
+from scaledis.errors import UserError
+from scaledis.networks.ladder import Ladder, Rectifier
+from scaledis.networks.top_down import TopDown
+
+FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
+LADDER_PARAMETERS = 1_200_000  # of Beyond Flat Latent
+WIDEST = 4096
+ImageShape = tuple[int, int, int]
+
+
+def make_ladder(model: Model, image_shape: ImageShape, rectifier: Rectifier = nn.relu) -> Ladder:
+    """The ladder of a config; of one level, and without `model.parameters`, the flat baselines' common net."""
+
+    def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
+        channels = tuple(model.channels), tuple(model.ladder_channels)
+        return Ladder(tuple(allocation), *channels, width, model.injection, tuple(image_shape), rectifier)
+
+    if len(model.allocation) == 1 and not model.parameters:
+        return sized(FLAT_WIDTH)
+    return sized(width_for(model, lambda width: sized(width, nominal(model.allocation))))
+
+
+def make_top_down(model: Model, image_shape: ImageShape) -> TopDown:
+    """The NVAE's network of a config."""
+
+    def sized(width: int, allocation: Sequence[int] = model.allocation) -> TopDown:
+        channels = tuple(model.channels), tuple(model.ladder_channels)
+        return TopDown(tuple(allocation), *channels, width, tuple(image_shape))
+
+    return sized(width_for(model, lambda width: sized(width, nominal(model.allocation))))
+
+
+def parameter_shapes(network: nn.Module) -> dict:
+    """A network's parameters as shapes, without any computation."""
+    height, width, channels = network.image_shape
+    images = jax.ShapeDtypeStruct((channels, height, width, 1), jnp.float32)
+    return jax.eval_shape(network.init, jax.random.key(0), images)
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(network)))
+
+
+def nominal(allocation: Sequence[int]) -> tuple[int, ...]:
+    """An allocation of equal depth that stands for all of them, so that they share a width and may share a program."""
+    return (2,) * len(allocation)
+
+
+def width_for(model: Model, sized: Callable[[int], nn.Module]) -> int:
+    """The width whose parameter count is nearest to `model.parameters` ("same model capacity", Table 2).
+
+    Raises UserError if the convolutions alone are larger, or if the widest network is smaller by a tenth.
+    """
+    wanted = model.parameters or LADDER_PARAMETERS
+    one, two, three = (parameter_count(sized(width)) for width in (1, 2, 3))
+    # The count is a parabola in the width: at most one of its layers is wide on both sides.
+    bend = (three - two) - (two - one)
+    counts = one + (two - one) * np.arange(WIDEST) + bend * np.arange(WIDEST) * (np.arange(WIDEST) - 1) // 2
+    if wanted < one - (two - one) / 2:
+        raise UserError(f"model.parameters: {wanted} is too few; with these channels the smallest network has {one}.")
+    if wanted > 1.1 * counts[-1]:
+        raise UserError(
+            f"model.parameters: {wanted} is too many; with these channels the widest network has {counts[-1]}."
+        )
+    return 1 + int(np.argmin(np.abs(counts - wanted)))

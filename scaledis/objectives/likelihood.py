@@ -1,0 +1,30 @@
+"""Likelihoods of images, by name: `config.objective.likelihood`. Each gives nats per image, summed over its pixels."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.objectives import gaussian
+from scaledis.types import Likelihood
+
+PIXELS = (0, 1, 2)  # [C, H, W, B]: the axes that make up one image
+
+
+def _gaussian(output: Array, pixels: Array, sigma: Array) -> Array:
+    return -gaussian.log_density(pixels, output, 2 * jnp.log(sigma)).sum(PIXELS)
+
+
+def _bernoulli(output: Array, pixels: Array, sigma: Array) -> Array:
+    del sigma  # a Bernoulli has no scale
+    return (jax.nn.softplus(output) - pixels * output).sum(PIXELS)
+
+
+def _clip(output: Array) -> Array:
+    return jnp.clip(output, 0.0, 1.0)
+
+
+LIKELIHOODS = {
+    "gaussian": Likelihood(_gaussian, _clip),
+    "gaussian_learned": Likelihood(_gaussian, _clip, learns_sigma=True),
+    "bernoulli": Likelihood(_bernoulli, jax.nn.sigmoid),
+}

@@ -1,0 +1,140 @@
+"""The process: settings that take effect before JAX computes, the machine, and the signals that ask it to stop."""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jaxlib
+
+LEVEL_FLAG = "--xla_backend_optimization_level"
+DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
+DEVICES_FLAG = "--xla_force_host_platform_device_count"
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
+
+
+def prepare() -> None:
+    """Make JAX fast on this machine. Call once, before the first computation; what the user has set is kept.
+
+    - One host device per core: each trains its own members of a population, which beats one model on all cores.
+    - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) anew for each call, from a thread
+      whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
+    - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: a
+      second run of the same command starts at once.
+    - A GPU computes deterministically, so that a resumed run ends bit for bit where an uninterrupted one does.
+    """
+    _keep_freed_memory()
+    flags = os.environ.get("XLA_FLAGS", "")
+    if DETERMINISTIC_FLAG not in flags:  # bit for bit resume; the CPU is deterministic as it is
+        flags = os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
+    if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
+    if jax.config.jax_compilation_cache_dir is None:
+        # Programs of another CPU or jaxlib must not be found: a home directory may be shared.
+        cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
+        jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+def cores() -> int:
+    """The CPU cores that this process may use: those of its affinity, and no more than a container's quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(available, _quota(Path("/sys/fs/cgroup"))))
+
+
+def _quota(cgroup: Path) -> int:
+    """The CPUs that the control group grants, rounded up; a large number where it sets no limit."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        limit, period = (cgroup / "cpu.max").read_text().split()[:2]  # version 2
+        return -(-int(limit) // int(period))
+    with contextlib.suppress(OSError, ValueError):
+        limit, period = (int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        if limit > 0:
+            return -(-limit // period)
+    return 1 << 16
+
+
+def _target() -> str:
+    """A folder name for what compiled programs depend on: jaxlib and the CPU with its features."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        described = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+        digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
+        return f"jaxlib-{jaxlib.__version__}-{digest}"
+    return f"jaxlib-{jaxlib.__version__}-{platform.machine()}"
+
+
+class Stopped(Exception):
+    """A signal asked to stop; the state is in a checkpoint."""
+
+
+def never() -> bool:
+    """The `stop` of what nobody stops."""
+    return False
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Turns the first signal that asks to end into `stop() == True`; a second one ends the process as usual.
+
+    Those are SIGTERM and SIGINT, and SIGUSR1, SIGUSR2 and SIGHUP, with which schedulers warn before they kill.
+    """
+    asked = threading.Event()
+    previous = {}
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+        print("\nStopping at the next checkpoint; once more to stop at once.", file=sys.stderr)
+
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
+        if hasattr(signal, name):
+            number = getattr(signal, name)
+            previous[number] = signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def machine() -> str:
+    """What results were made on, in words: "AMD EPYC, 2 cores"; with the accelerators, if there are any."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    parts = [(models or [platform.processor() or platform.machine()])[0], f"{cores()} cores"]
+    if jax.default_backend() != "cpu":
+        parts.append(f"{jax.device_count()} {jax.devices()[0].device_kind}")
+    return ", ".join(parts)
+
+
+def _keep_freed_memory() -> None:
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return  # not glibc
+    mallopt(M_ARENA_MAX, 1)  # all threads use the main heap: the others cannot hold such a buffer
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(M_TOP_PAD, 256 << 20)
+
+
+def compiler_options(level: int) -> dict[str, int]:
+    """Effort of the CPU's code generator, 0 to 3, unless XLA_FLAGS sets it.
+
+    At 1 a training step is as fast as at 3 and compiles in two thirds of the time; at 0 what runs only once, such as
+    drawing the parameters, compiles in a fifth.
+    """
+    set_by_user = LEVEL_FLAG in os.environ.get("XLA_FLAGS", "")
+    return {} if set_by_user or jax.default_backend() != "cpu" else {LEVEL_FLAG.removeprefix("--"): level}

@@ -1,0 +1,264 @@
+"""The loop: advance a population, log it, checkpoint it; from wherever its newest checkpoint stands."""
+
+import math
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from scaledis import config as config_schema
+from scaledis import input_pipeline, population, sweep
+from scaledis.checkpoint import Checkpoints
+from scaledis.config import Config
+from scaledis.datasets import Dataset
+from scaledis.errors import UserError
+from scaledis.population import NEVER, Model, Population, RunState
+from scaledis.runtime import Stopped, never
+from scaledis.sweep import Run
+from scaledis.workdir import Records, Workdir, read_records
+
+SHOWN = {"loss_nats": "loss", "reconstruction_nats": "rec", "kl_nats": "kl"}  # terms of a line of progress
+EVERY = 30.0  # seconds between two lines of progress where there is no terminal
+
+OnLog = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
+OnEvaluate = Callable[[int, Population, RunState], None]
+
+
+def train(
+    configs: Config | Sequence[Config],
+    dataset: Dataset | None = None,
+    *,
+    workdir: str | Path | None = None,
+    callback: OnLog | None = None,
+) -> list[Model]:
+    """Trains one run or several and returns a Model of each, in the order of the configs.
+
+    Runs that share a program train together. In a `workdir` the same call goes on where an earlier one was stopped;
+    without one nothing stays on the disk.
+
+    Args:
+      configs: from `make_config`.
+      dataset: what all of them train on; by default each config's own.
+      workdir: where states, logs and results are written.
+      callback: called with (step, terms [R] by name) at every log line, in place of a line of progress.
+
+    Raises UserError for two equal configs, for a workdir of other runs, and where something cannot be written.
+
+    >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")  # doctest: +SKIP
+    """
+    configs = [configs] if isinstance(configs, Config) else list(configs)
+    if not configs:
+        raise UserError("configs: there are none.")
+    if workdir is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            return train(configs, dataset, workdir=temporary, callback=callback)
+    runs = named(configs)
+    directory = Workdir(workdir)
+    with directory.locked():
+        base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
+        groups = directory.claim(base, runs, population.parallel(configs[0].train.parallel))
+        models = {}
+        for index, group in enumerate(groups):
+            images = dataset or input_pipeline.load_dataset(group[0].config.data)
+            trained, states = train_population(group, index, images, directory, on_log=callback)
+            models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
+    return [models[run.name] for run in runs]
+
+
+def named(configs: Sequence[Config]) -> list[Run]:
+    """The configs as runs, each named for the keys in which they differ. Raises UserError for two that are equal."""
+    flat = [config_schema.flatten(config_schema.thaw(config)) for config in configs]
+    keys = dict.fromkeys(key for one in flat for key in one)
+    differing = [key for key in keys if len({repr(one.get(key)) for one in flat}) > 1]
+    runs: dict[str, Run] = {}
+    for config, one in zip(configs, flat, strict=True):
+        name = sweep.run_name({key: one[key] for key in differing if key in one}, runs)
+        if config in [run.config for run in runs.values()]:
+            raise UserError(f"configs: two are the same, {name}.")
+        runs[name] = Run(name, config)
+    return list(runs.values())
+
+
+def train_population(
+    runs: Sequence[Run],
+    index: int,
+    dataset: Dataset,
+    workdir: Workdir,
+    *,
+    stop: Callable[[], bool] = never,
+    restart: bool = False,
+    on_log: OnLog | None = None,
+    on_evaluate: OnEvaluate | None = None,
+) -> tuple[Population, RunState]:
+    """Trains population `index` of the work directory to its last step, from its newest checkpoint, and returns it.
+
+    A population whose every run has diverged is at its end.
+
+    Raises Stopped, after a checkpoint, once `stop()`; UserError if the data have changed, if all that is left of
+    earlier progress is damaged and `restart` is not given, or where a checkpoint cannot be written.
+    """
+    configs = [run.config for run in runs]
+    members = Population(configs, input_pipeline.spec_of(dataset, configs[0].data))
+    settings = members.config.train
+    facts = input_pipeline.facts(dataset, members.config.data)
+    for run in runs:
+        _write_down(workdir, run, facts)
+    checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
+    step, states = _resume(members, checkpoints, workdir, runs, restart)
+    diverged = jax.device_get(states.diverged)
+    if step >= settings.steps or (diverged != NEVER).all():
+        return members, states
+
+    advance = members.make_advance(dataset)
+    about = {"runs": [run.name for run in runs], "dataset": facts}
+    records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs]
+    title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
+    with Progress(title, step, settings.steps, quiet=on_log is not None) as progress:
+        while step < settings.steps and not (diverged != NEVER).all():
+            stops = [_next(step, each) for each in (settings.log_every, settings.checkpoint_every) if each]
+            stops += [_next(step, settings.evaluate_every)] if settings.evaluate_every else []
+            following = min(*stops, settings.steps)
+            states, terms = advance(states, following - step)
+            before, (terms, diverged) = diverged, jax.device_get((terms, states.diverged))
+            step = following
+            for slot, record in enumerate(records):
+                record.append({"step": step, **_record(terms, diverged, slot)})
+            progress.update(step, terms)
+            if on_log:
+                on_log(step, terms)
+            if (diverged != before).any():
+                _report(runs, before, diverged)
+                states = _rewind(members, checkpoints, advance, states, before, diverged)
+            last = step == settings.steps or (diverged != NEVER).all()
+            if step % settings.checkpoint_every == 0 or last or stop():
+                checkpoints.save(step, states, about | {"diverged": diverged.tolist()})
+            if on_evaluate and settings.evaluate_every and step % settings.evaluate_every == 0:
+                on_evaluate(step, members, states)
+            if stop() and not last:
+                raise Stopped(f"Stopped at step {step} of {settings.steps}; the same command goes on from there.")
+    return members, states
+
+
+def _write_down(workdir: Workdir, run: Run, facts: dict[str, Any]) -> None:
+    """Writes the run's config with its data set. Raises UserError if it was trained on other data."""
+    path = workdir.run(run.name) / "config.json"
+    held = workdir.dataset_of(run.name) if path.exists() else {}
+    input_pipeline.check_same(held, facts, run.name)
+    workdir.write_config(run, facts)
+
+
+def _resume(
+    members: Population, checkpoints: Checkpoints, workdir: Workdir, runs: Sequence[Run], restart: bool
+) -> tuple[int, RunState]:
+    """The newest checkpoint that is not damaged, or the start. Damaged ones that are newer are set aside."""
+    found = checkpoints.restore_newest(members.shapes)
+    if found:
+        checkpoints.set_aside(beyond=found[0])
+        return found
+    logged = [record["step"] for run in runs for record in read_records(workdir.run(run.name) / "metrics.jsonl")]
+    progress = checkpoints.newest or max(logged, default=0)
+    had_checkpoint = checkpoints.steps or progress > members.config.train.checkpoint_every
+    if had_checkpoint and not restart:
+        raise UserError(
+            f"workdir: {runs[0].name} had come to step {progress}, but no checkpoint of it can be used; "
+            "--restart begins again at step 0 and sets what is left aside."
+        )
+    checkpoints.set_aside(beyond=-1)
+    return 0, members.init()
+
+
+def _rewind(
+    members: Population,
+    checkpoints: Checkpoints,
+    advance: input_pipeline.Advance,
+    states: RunState,
+    before: np.ndarray,
+    diverged: np.ndarray,
+) -> RunState:
+    """The population with every run that has just diverged at the last state whose terms were finite.
+
+    That state is one step before the one that the run was frozen with, whose own terms were not finite. It is computed
+    again, from the checkpoint before it.
+    """
+    for slot in np.flatnonzero(diverged != before):
+        last = max(int(diverged[slot]) - 1, 0)
+        step = max((step for step in checkpoints.steps if step <= last), default=0)
+        start = checkpoints.restore(members.shapes, step) if step else members.init()
+        good = advance(start, last - step)[0] if last > step else start
+
+        def replace(leaf: jax.Array, kept: jax.Array, slot: int = slot) -> jax.Array:
+            return jax.device_put(leaf.at[slot].set(kept[slot]), leaf.sharding)
+
+        states = states._replace(state=jax.tree.map(replace, states.state, good.state))
+    return states
+
+
+def _next(step: int, every: int) -> int:
+    return step - step % every + every
+
+
+def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> None:
+    """Says which runs have diverged since `before`."""
+    for run, earlier, at in zip(runs, before, diverged, strict=True):
+        if at != earlier:
+            tqdm.write(f"{run.name} diverged at step {at} and is frozen there.", file=sys.stderr)
+    if (diverged != NEVER).all():
+        tqdm.write("No run goes on: training ends here.", file=sys.stderr)
+
+
+def _record(terms: Mapping[str, np.ndarray], diverged: np.ndarray, slot: int) -> dict[str, float | int | None]:
+    """One line of metrics.jsonl; a frozen run's terms are null."""
+    values = {name: float(term[slot]) for name, term in terms.items()}
+    record: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return record if diverged[slot] == NEVER else record | {"diverged": int(diverged[slot])}
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line every half minute."""
+
+    def __init__(self, title: str, start: int, total: int, quiet: bool = False):
+        self._title, self._start, self._total = title, start, total
+        self._began = self._said = time.monotonic()
+        self._lines = not quiet and not sys.stderr.isatty()
+        silent = quiet or self._lines
+        self._bar = tqdm(total=total, initial=start, desc=title, unit="step", disable=silent)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
+        shown = _shown(terms)
+        self._bar.update(step - self._bar.n)
+        self._bar.set_postfix(shown)
+        now = time.monotonic()
+        if self._lines and (now - self._said > EVERY or step == self._total):
+            rate = (step - self._start) / max(now - self._began, 1e-9)
+            left = (self._total - step) / rate
+            words = ", ".join(f"{name} {value}" for name, value in shown.items())
+            print(
+                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {_duration(left)} left, {words}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._said = now
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _shown(terms: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """The main terms, means over the runs that go on."""
+    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
+    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}

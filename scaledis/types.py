@@ -1,0 +1,124 @@
+"""The vocabulary: what methods, estimators and likelihoods are, with their shapes.
+
+Letters: B images of a batch, N of a data set, K latent units, L levels, P parts, G groups of units, R runs, F factors;
+H, W, C height, width and channels of an image. Losses are in nats per image.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax import Array
+
+Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
+Terms = dict[str, Array]  # scalars by name, for the log; those in nats per image end in `_nats`
+
+
+class ImageSpec(NamedTuple):
+    """What a method must know of a data set to be built.
+
+    shape: (H, W, C).
+    count: N, the number of images that it trains on.
+    """
+
+    shape: tuple[int, int, int]
+    count: int
+
+
+class Codes(NamedTuple):
+    """The posterior of every unit, concatenated from the top level to the bottom one; every metric reads them.
+
+    mean, log_variance: [B, K].
+    levels: int [K], the level of each unit, 0 at the top.
+    """
+
+    mean: Array | np.ndarray
+    log_variance: Array | np.ndarray
+    levels: np.ndarray
+
+
+class Posterior(NamedTuple):
+    """What a penalty sees of a batch.
+
+    codes, mean, log_variance: [B, K], samples and the posteriors that they were drawn from.
+    levels: [L, K], 0/1, the active units of each level.
+    presence: [L], how far each level has faded in; all ones but for progressive methods.
+    """
+
+    codes: Array
+    mean: Array
+    log_variance: Array
+    levels: Array
+    presence: Array
+
+
+class State(NamedTuple):
+    """The state of one run of a method that follows a gradient.
+
+    params: of the networks.
+    optimizer: the optimizer's own state.
+    extra: what the method carries beside them: discriminators, banks of posteriors, capacities; () for most.
+    step: int32 [], steps done.
+    hyperparameters: the run's arrays.
+    """
+
+    params: Any
+    optimizer: Any
+    extra: Any
+    step: Array
+    hyperparameters: Hyperparameters
+
+
+class Method(NamedTuple):
+    """A method as pure functions on one run; a population is their `vmap`.
+
+    init: (key, hyperparameters) -> state, one pytree.
+    update: (state, images uint8 [B, H, W, C], key) -> (state, terms), one step. A run whose terms are not all finite
+      is frozen.
+    encode: (state, images uint8 [B, H, W, C]) -> Codes.
+    decode: (state, codes [B, K]) -> expected images float [B, H, W, C] in [0, 1].
+    """
+
+    init: Callable[[Array, Hyperparameters], Any]
+    update: Callable[[Any, Array, Array], tuple[Any, Terms]]
+    encode: Callable[[Any, Array], Codes]
+    decode: Callable[[Any, Array], Array]
+
+
+class Estimator(NamedTuple):
+    """Log densities of the aggregate posterior in a training step, and what the estimator carries between steps.
+
+    init: (key, parts [P, K]) -> extra, a pytree; it belongs to the run's state and so to its checkpoints.
+    log_density: (extra, codes, mean, log_variance, parts) -> [B, G], for the groups of partition.membership.
+    update: (extra, codes, mean, log_variance, parts, key) -> (extra, terms), after each step.
+    """
+
+    init: Callable[[Array, Array], Any]
+    log_density: Callable[[Any, Array, Array, Array, Array], Array]
+    update: Callable[[Any, Array, Array, Array, Array, Array], tuple[Any, Terms]]
+
+
+class Likelihood(NamedTuple):
+    """p(x | z) given the decoder's output.
+
+    negative_log_likelihood: (output [C, H, W, B], pixels [C, H, W, B] in [0, 1], sigma) -> -log p(x | z), [B].
+    mean: output -> the expected pixels, in [0, 1].
+    learns_sigma: whether sigma is a parameter that starts at `objective.sigma` (Rybkin et al. 2021).
+    """
+
+    negative_log_likelihood: Callable[[Array, Array, Array], Array]
+    mean: Callable[[Array], Array]
+    learns_sigma: bool = False
+
+
+class Penalty(NamedTuple):
+    """R of L = L_rec + w R, and what it carries between steps.
+
+    init: (key, hyperparameters, levels [L, K]) -> extra.
+    value: (hyperparameters, extra, posterior, key) -> (R in nats per image, terms).
+    update: (hyperparameters, extra, posterior, key) -> (extra, terms), after each step.
+    """
+
+    init: Callable[[Array, Hyperparameters, Array], Any]
+    value: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Array, Terms]]
+    update: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Any, Terms]]

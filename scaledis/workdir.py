@@ -1,0 +1,244 @@
+"""The files of a work directory. Everything is JSON or .npz, written to a temporary name and renamed.
+
+config.json, plan.json           what it holds: the base config and sweeps; which runs train together
+checkpoints/<population>/<step>  states
+runs/<run>/config.json           a run's own config, and what it was trained on
+runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
+runs/<run>/scores.json           the newest scores; scores/ has them all, side by side
+runs/<run>/codes.npz             the codes of the newest scores, with their factors
+report/                          index.html and the pictures
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaledis import config as config_schema
+from scaledis import experiment, version
+from scaledis.config import Config, flatten
+from scaledis.errors import UserError
+from scaledis.sweep import Run, plan
+
+# Keys that say how a run is watched, scored and stored, not what it is: they may differ from one command to the next.
+FREE = (
+    "evaluate.",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.evaluate_every",
+    "train.keep",
+    "train.parallel",
+)
+FREE += ("data.directory", "data.memory", "data.accept_checksum")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Raises ValueError for NaN and infinity, which are not JSON."""
+    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path, *keys: str) -> Any:
+    """Raises UserError, naming the file, where it is not JSON or lacks a key."""
+    try:
+        value = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} is damaged or cannot be read: {error}.") from error
+    missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
+    if missing:
+        raise UserError(f"{path} is damaged: it lacks {', '.join(missing)}.")
+    return value
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    with writing(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary name, which becomes `path` at the end. Raises UserError, naming the path, where the disk is full."""
+    temporary = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+class Workdir:
+    """Paths of a work directory, and the promise that it holds one experiment and one writer."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root).expanduser()
+        self.config, self.plan = self.root / "config.json", self.root / "plan.json"
+        self.report = self.root / "report"
+
+    def run(self, name: str) -> Path:
+        return self.root / "runs" / name
+
+    def checkpoints(self, population: int) -> Path:
+        return self.root / "checkpoints" / str(population)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the directory for this process. Raises UserError if it cannot be written or another process has it."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = open(self.root / ".lock", "a+")
+        except OSError as error:
+            raise UserError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                raise UserError(f"workdir: {self.root} is in use by process {lock.read().strip()}.") from None
+            except OSError as error:
+                raise UserError(
+                    f"workdir: {self.root} is on a file system without locks ({error.strerror}); put it on another, or "
+                    "mount this one with locks."
+                ) from error
+            lock.truncate(0)
+            lock.write(f"{os.getpid()}\n")
+            lock.flush()
+            yield
+
+    def claimed(self) -> dict[str, Any]:
+        """The experiment that the directory holds. Raises UserError if it holds none."""
+        if not self.config.exists():
+            raise UserError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
+        return read_json(self.config, "config", "sweep", "command")
+
+    def groups(self) -> list[list[str]]:
+        """The names of the runs of each population; none before a first start. Raises UserError for a damaged plan."""
+        if not self.plan.exists():
+            return []
+        found = read_json(self.plan)
+        if not isinstance(found, list) or not all(
+            isinstance(names, list) and names and all(isinstance(name, str) for name in names) for names in found
+        ):
+            raise UserError(f"{self.plan} is damaged: it is not a list of lists of names.")
+        return found
+
+    def runs(self) -> list[Run]:
+        """The runs of the experiment that the directory holds, from their own configs."""
+        return [Run(name, self.read_config(name)) for names in self.groups() for name in names]
+
+    def read_config(self, name: str) -> Config:
+        """A run's own config. Raises UserError, naming the file, if it is damaged."""
+        path = self.run(name) / "config.json"
+        held = read_json(path, "method", "train")
+        held.pop("dataset", None)
+        try:
+            return experiment.freeze(held)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+
+    def dataset_of(self, name: str) -> dict[str, Any]:
+        """What a run was trained on: name, shape and number of the images, fingerprint; {} from version 0.1.0."""
+        return read_json(self.run(name) / "config.json").get("dataset", {})
+
+    def write_config(self, run: Run, dataset: Mapping[str, Any]) -> None:
+        write_json(self.run(run.name) / "config.json", config_schema.thaw(run.config) | {"dataset": dict(dataset)})
+
+    def claim(
+        self, base: Mapping[str, Any], runs: Sequence[Run], parallel: int, extend: bool = False
+    ) -> list[list[Run]]:
+        """Takes the directory for these runs and returns them in their populations.
+
+        In a new directory it writes down which runs train together, so that a resume on another machine finds its
+        checkpoints. In an old one, runs that are there go on, to more steps if they ask for more, and new runs join in
+        populations of their own.
+
+        Args:
+          base: {"config": the base config, "sweep": names, "command": how it was started}, for the record.
+          runs: all runs of the command.
+          parallel: the most runs of a population.
+          extend: whether runs may be lengthened whose schedule or stages then change.
+
+        Raises UserError, saying what differs, if a run is there with another config, or if a run that is there is
+        missing among `runs`.
+        """
+        groups, known = self.groups(), {run.name: run for run in runs}
+        held = [name for names in groups for name in names]
+        if missing := [name for name in held if name not in known]:
+            raise UserError(
+                f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their values "
+                "in the sweep, or take another workdir."
+            )
+        for name in held:
+            self._check_same(known[name], extend)
+        groups += plan([run for run in runs if run.name not in held], parallel)
+        write_json(self.config, {**base, "version": version.VERSION, "commit": version.commit()})
+        write_json(self.plan, groups)
+        return [[known[name] for name in names] for names in groups]
+
+    def _check_same(self, run: Run, extend: bool) -> None:
+        held, wanted = self.read_config(run.name), run.config
+        there, here = (flatten(config_schema.thaw(config)) for config in (held, wanted))
+        longer = wanted.train.steps > held.train.steps
+        differing = [
+            f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
+            for key in sorted(there.keys() | here.keys())
+            if there.get(key) != here.get(key) and not key.startswith(FREE) and not (key == "train.steps" and longer)
+        ]
+        if differing:
+            raise UserError(f"workdir: {self.root} holds another run {run.name}: {'; '.join(differing)}.")
+        changing = experiment.length_dependent(wanted) if longer else []
+        if changing and not extend:
+            steps = f"train.steps: from {held.train.steps} to {wanted.train.steps}"
+            raise UserError(
+                f"{steps}, {', '.join(changing)} of run {run.name} would change its course from where it stands; "
+                "give --extend if that is wanted."
+            )
+
+
+class Records:
+    """A run's metrics.jsonl. Opened at the step of its checkpoint, it forgets what a killed process logged after it."""
+
+    def __init__(self, path: Path, step: int):
+        kept = [record for record in read_records(path) if record["step"] <= step]
+        write_bytes(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
+        self._path = path
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        try:
+            with open(self._path, "a") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
+        except OSError as error:
+            raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl that are records with a step; none if there is no file.
+
+    A line that was cut short or damaged is left out: the others stand.
+    """
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text(errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            record = json.loads(line)
+            step = record.get("step") if isinstance(record, dict) else None
+            if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
+                records.append({key: value for key, value in record.items() if _is_loggable(value)})
+    return records
+
+
+def _is_loggable(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))

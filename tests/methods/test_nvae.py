@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scaledis.methods.hierarchical import balance, of_capacity
+
+from scaledis import gaussian, population
+from scaledis.config import Model
+from scaledis.networks import ladder
+from tests import tiny
+from tests.methods import one_update
+
+DATASET = tiny.dataset()
+IMAGES = DATASET.images(np.arange(8))
+CONFIG = tiny.config(method__name="nvae", model__allocation=(2, 1), objective__kl_warmup=10.0)
+
+
+@pytest.fixture(scope="module")
+def method():
+    return population.build([CONFIG], DATASET)
+
+
+@pytest.fixture(scope="module")
+def state(method):
+    return jax.jit(method.init)(jax.random.key(0), population.hyperparameters(CONFIG, (2, 1)))
+
+
+def without_posterior(state):
+    """The state whose posterior heads are zero: every residual is that of the prior."""
+    path = state.params["network"]["top_down"]
+    heads = {
+        name: jax.tree.map(jnp.zeros_like, layer)
+        for name, layer in path.items()
+        if name.startswith(("mean", "log_dev"))
+    }
+    network = {**state.params["network"], "top_down": {**path, **heads}}
+    return state._replace(params={**state.params, "network": network})
+
+
+def test_the_kl_of_a_posterior_equal_to_its_prior_is_zero(method, state):
+    update = jax.jit(method.update)
+    _, terms = update(without_posterior(state), IMAGES, jax.random.key(1))
+    assert terms["kl_nats"] == terms["kl_level1_nats"] == terms["kl_level2_nats"] == 0
+    assert update(state, IMAGES, jax.random.key(1))[1]["kl_nats"] > 0
+
+
+def test_the_kl_of_the_residual_is_that_of_the_code():
+    """N(mu + sigma m, (sigma s)^2) against N(mu, sigma^2), by quadrature."""
+    mu, sigma, m, s = 0.7, 1.3, -0.4, 0.6
+    z = np.linspace(-14, 14, 40001)
+    log_q = gaussian.log_density(z, mu + sigma * m, 2 * np.log(sigma * s))
+    log_p = gaussian.log_density(z, mu, 2 * np.log(sigma))
+    truth = np.trapezoid(np.exp(log_q) * (log_q - log_p), z)
+    assert float(gaussian.kl_to_standard(m, 2 * np.log(s))) == pytest.approx(truth, abs=1e-4)
+
+
+def test_codes_of_all_levels_are_reported_in_order(method, state):
+    codes = method.encode(state, IMAGES)
+    np.testing.assert_array_equal(codes.levels, [0, 0, 1])
+    assert codes.mean.shape == codes.log_variance.shape == (8, 3)
+    kl = gaussian.kl_to_standard(codes.mean, codes.log_variance).mean(0)
+    _, terms = jax.jit(method.update)(state, IMAGES, jax.random.key(1))
+    np.testing.assert_allclose(terms["kl_level2_nats"], kl[:2].sum(), rtol=1e-4)  # the top has no level above it
+
+
+def test_the_prior_of_a_level_depends_on_the_levels_above(method, state):
+    """At the same residual below, another top code is another z below: more moves than the top level alone explains."""
+    network = state.params["network"]["top_down"]
+    assert {"prior_mean2", "prior_log_deviation2"} <= network.keys() and "prior_mean4" not in network
+
+
+def test_decoding_the_mean_residuals_is_the_reconstruction_without_noise(method, state):
+    codes = method.encode(state, IMAGES)
+    moved = method.decode(state, codes.mean + jnp.asarray([0, 0, 2.0]))
+    assert np.abs(np.asarray(moved - method.decode(state, codes.mean))).max() > 1e-5
+
+
+def test_balancing_is_proportional_at_the_start_and_gone_at_the_end():
+    kl = jnp.asarray([4.0, 1.0, 1.0])
+    np.testing.assert_allclose(balance(kl, 0.0, 1.0), [2, 0.5, 0.5])
+    np.testing.assert_allclose(balance(kl, 1.0, 1.0), [1, 1, 1])
+    np.testing.assert_allclose(balance(kl, 0.0, 0.0), [1, 1, 1])
+    assert float(jax.grad(lambda kl: jnp.sum(balance(kl, 0.0, 1.0)))(kl).sum()) == 0
+
+
+def test_the_terms_add_up():
+    _, terms = one_update(tiny.config(method__name="nvae", method__balance=0.0, objective__kl_warmup=10.0), DATASET, 5)
+    whole = terms["reconstruction_nats"] + terms["kl_weight"] * terms["kl_nats"]
+    assert float(terms["loss_nats"]) == pytest.approx(float(whole), rel=1e-6)
+
+
+def test_it_has_the_ladders_budget():
+    network = of_capacity(Model((4, 2, 2, 2)), (64, 64, 3))
+    assert ladder.parameter_count(network) == pytest.approx(1_200_000, rel=0.01)
