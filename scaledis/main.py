@@ -65,7 +65,7 @@ def main(argv: list[str]) -> None:
         workdir = _workdir()
         base, members = _experiment(workdir)
         wanted = members[0].config.data
-        dataset = data.load(wanted.name, wanted.directory, wanted.path, resolution=wanted.resolution)
+        dataset = data.load(wanted.name, wanted.directory, path=wanted.path, resolution=wanted.resolution)
         if DESCRIBE.value == describe.NETWORK:
             print(describe.tree(members[0].config, dataset))
             return

@@ -30,7 +30,7 @@ SHAPE_SIZES = {
 # A spotlight high above the floor, straight down, casts the shadow; a headlight shines along the camera's view.
 LIGHT_POSITION = np.float32([-1.455, 0.523, 7.573])
 LIGHT_EXPONENT = 10.7  # of the cosine off the spotlight's axis
-# Gains multiply the colour of a material; beyond 1 they saturate, as in the original.
+# Gains multiply the color of a material; beyond 1 they saturate, as in the original.
 AMBIENT = 0.3494
 HEADLIGHT = 0.5904
 LIGHT = 0.9695
@@ -41,7 +41,7 @@ SLICES, STACKS = 28, 16  # of the original's round meshes, which show in the edg
 def shading(azimuth: float, solids: Sequence[tuple[float, str]]) -> np.ndarray:
     """Shading maps float32 [n, 5, 64, 64] of n solids (scale, shape) seen from the angle `azimuth` in degrees.
 
-    An image is the maps times the colours of MATERIALS, summed, clipped to [0, 255].
+    An image is the maps times the colors of MATERIALS, summed, clipped to [0, 255].
     """
     camera, rays = _camera(np.deg2rad(azimuth))
     view = camera * np.float32([1, 1, 0]) / CAMERA_RADIUS  # towards the camera, which looks horizontally

@@ -1,6 +1,8 @@
-"""What the three sets of MPI3D share: the factors, and an archive of one array that never is in memory as a whole.
+"""What the three sets of MPI3D share: the factors, and an archive of one array that is never in memory as a whole.
 
-Index order and sizes are those of the final files. The checksums are of the files as they were first published.
+Index order and sizes are those of the final files. The checksums are those of the files as they were first published;
+they were repaired in 2025, so a file with another checksum is asked about after its array has been looked at, and taken
+with `accept_checksum`. The CRC in the archive is checked in either case, as the array is read.
 """
 
 import contextlib
@@ -11,20 +13,23 @@ from typing import BinaryIO
 
 import numpy as np
 
-from scaledis.datasets import Dataset, _prepared, _published
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._build import archives, download, prepare, records
 from scaledis.errors import UserError
 
-COMPLEX = 460_800  # images of real_complex, which has four colours and four shapes
+OPTIONS = prepare.OPTIONS
+COMPLEX = 460_800  # images of real_complex, which has four colors and four shapes
 ROWS = 2000  # read at once: 25 MB
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-def source(name: str, md5: str) -> _prepared.Source:
+def source(name: str, md5: str) -> prepare.Source:
     """The specification of the set `name`, published as NAME.npz."""
     url = f"https://huggingface.co/datasets/waleedgondal/mpi3d/resolve/main/{name}.npz"
-    return _prepared.Source(
+    return prepare.Source(
         name=name,
         version="1.0.0",
-        files=(_published.File(f"{name}.npz", url, size=None, digest=md5, algorithm="md5"),),
+        files=(download.File(f"{name}.npz", url, size=None, digest=md5, algorithm="md5"),),
         factor_names=(
             "object_color",
             "object_shape",
@@ -47,21 +52,21 @@ def source(name: str, md5: str) -> _prepared.Source:
     )
 
 
-def load(source: _prepared.Source, directory: Path, download: bool) -> Dataset:
-    """One of the three below `directory`; images [64, 64, 3]. Raises what `_prepared.load` raises."""
-    return _prepared.load(source, read, directory, download, check=check)
+def load(source: prepare.Source, directory: Path, options: Options) -> Dataset:
+    """One of the three below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
+    return prepare.load(source, read, directory, options, check=check)
 
 
-def check(source: _prepared.Source, paths: list[Path]) -> None:
+def check(source: prepare.Source, paths: list[Path]) -> None:
     """Raises UserError for an archive without the array, with one of another set, or one that is not an archive."""
     with _opened(source, *paths):
         pass
 
 
-def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
     """Blocks (images uint8 [n, H, W, C], factor indices int32 [n, F]) of an npz file of `images`.
 
-    Raises UserError for a missing array, a wrong shape or dtype, and an archive that ends early.
+    Raises UserError for a missing array, a wrong shape, dtype or CRC, and an archive that ends early.
     """
     (path,) = paths
     with _opened(source, path) as member:
@@ -70,26 +75,26 @@ def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarr
             shape = (len(index), *source.image_shape)
             data = member.read(int(np.prod(shape)))
             if len(data) != np.prod(shape):
-                raise _published.mismatch(path, f"size of images from {start} on", len(data), f"{np.prod(shape)} bytes")
+                raise archives.mismatch(path, f"size of images from {start} on", len(data), f"{np.prod(shape)} bytes")
             yield np.frombuffer(data, np.uint8).reshape(shape), source.grid(index)
 
 
 @contextlib.contextmanager
-def _opened(source: _prepared.Source, path: Path) -> Iterator[BinaryIO]:
+def _opened(source: prepare.Source, path: Path) -> Iterator[BinaryIO]:
     """The member `images.npy`, after its header."""
-    with _published.reading(path), zipfile.ZipFile(path) as archive:
+    with archives.reading(path), zipfile.ZipFile(path) as archive:
         if "images.npy" not in archive.namelist():
-            raise _published.mismatch(path, "list of members", archive.namelist(), ["images.npy"])
+            raise archives.mismatch(path, "list of members", archive.namelist(), ["images.npy"])
         with archive.open("images.npy") as member:
             try:
-                np.lib.format.read_magic(member)
-                shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(member)
-            except ValueError as error:
+                read_header = HEADERS[np.lib.format.read_magic(member)]
+                shape, fortran_order, dtype = read_header(member)
+            except (ValueError, KeyError) as error:
                 raise UserError(f"{path}: images.npy is no array: {error}") from error
             if shape != source.shape and shape[0] == COMPLEX:
-                found = f"{COMPLEX:,}, as in the `complex` set of four colours and four shapes"
-                raise _published.mismatch(path, "number of images", found, f"{source.shape[0]:,} of {source.name}")
+                found = f"{COMPLEX:,}, as in the `complex` set of four colors and four shapes"
+                raise archives.mismatch(path, "number of images", found, f"{source.shape[0]:,} of {source.name}")
             if (dtype, shape, fortran_order) != (np.uint8, source.shape, False):
                 order = ", last axis first" if fortran_order else ""
-                raise _published.mismatch(path, "images", f"{dtype} {shape}{order}", f"uint8 {source.shape}")
+                raise archives.mismatch(path, "images", f"{dtype} {shape}{order}", f"uint8 {source.shape}")
             yield member
