@@ -42,14 +42,14 @@ def load(directory: Path, options: Options) -> Dataset:
     path = options.images_path
     arrays = _read(path)
     images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale)
-    images = pixels.to_squares(f"{path}: images", images, options.resolution)
+    images, change = pixels.to_squares(f"{path}: images", images, options.resolution)
     factors = _factors(path, arrays.get("factors", np.zeros((len(images), 0), int)), len(images))
     names = _names(path, arrays["names"], factors.shape[1]) if "names" in arrays else _numbered(factors.shape[1])
     columns = [np.unique(column, return_inverse=True) for column in factors.T]
     values = tuple(distinct for distinct, _ in columns)
     table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
     return Dataset(
-        name=f"arrays: {path.stem}",
+        name=f"arrays: {path.stem}" + (f", {change}" if change else ""),
         factor_names=names,
         factor_values=values,
         image_shape=images.shape[1:],

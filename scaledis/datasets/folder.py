@@ -38,20 +38,20 @@ LISTED = 20  # unreadable files that an error lists
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """What files.json says.
+    """What the cache holds.
 
     Attributes:
-      images: the name of the file with the images.
-      rows: name -> [size, time] of the files in it, in order.
-      unreadable: name -> [size, time, reason].
+      images: uint8 [N, R, R, 3], a read-only memory map.
+      rows: name -> [size, time] of the file of each image, in order.
+      unreadable: name -> [size, time, reason] of the others.
     """
 
-    images: str
+    images: np.ndarray
     rows: Mapping[str, list[int]]
     unreadable: Mapping[str, list[Any]]
 
 
-NOTHING = Prepared("", {}, {})
+NOTHING = Prepared(np.empty((0, 0, 0, 3), np.uint8), {}, {})
 
 
 def load(directory: Path, options: Options) -> Dataset:
@@ -83,10 +83,11 @@ def load(directory: Path, options: Options) -> Dataset:
                 prepared = _prepare(path, files, folder, prepared, side, options.scale)
     if prepared.unreadable:
         _report(path, prepared, folder, options.skip_unreadable)
-    images = _images(folder, prepared)
+    images = prepared.images
     names, values, table = _folder_factor(path, prepared.rows) if options.folder_factor else ((), (), [])
     table = np.array(table, np.int32).reshape(len(images), len(names))
-    return Dataset(f"folder: {path.name}", names, values, images.shape[1:], images, datasets.rows, table)
+    name = f"folder: {path.name}" + (f" at {side}x{side}" if side != PIXELS else "")
+    return Dataset(name, names, values, images.shape[1:], images, datasets.rows, table)
 
 
 def find(path: Path) -> tuple[dict[str, list[int]], list[str]]:
@@ -127,14 +128,11 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Pat
 def _prepared(folder: Path) -> Prepared:
     """What `folder` holds; nothing where it is missing or damaged, for it can be made again."""
     try:
-        prepared = Prepared(**json.loads((folder / "files.json").read_text()))
-        return prepared if len(_images(folder, prepared)) == len(prepared.rows) else NOTHING
-    except (OSError, ValueError, EOFError, TypeError):
+        found = json.loads((folder / "files.json").read_text())
+        images = np.load(folder / found["images"], mmap_mode="r", allow_pickle=False)
+        return Prepared(images, found["rows"], found["unreadable"]) if len(images) == len(found["rows"]) else NOTHING
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return NOTHING
-
-
-def _images(folder: Path, prepared: Prepared) -> np.memmap:
-    return np.load(folder / prepared.images, mmap_mode="r", allow_pickle=False)
 
 
 def _is_current(prepared: Prepared, files: Mapping[str, list[int]], skip_unreadable: bool) -> bool:
@@ -151,13 +149,12 @@ def _prepare(
     The caller holds the lock of `folder`.
     """
     print(f"folder: preparing {len(files):,} images of {path} in {folder}, once", file=sys.stderr, flush=True)
-    known = _images(folder, before) if before.rows else None
     places = {name: row for row, (name, about) in enumerate(before.rows.items()) if files.get(name) == about}
     rows, unreadable = {}, {}
 
     def image(name: str) -> np.ndarray | UserError:
         try:
-            return known[places[name]] if name in places else pictures.read(path / name, side, scale)
+            return before.images[places[name]] if name in places else pictures.read(path / name, side, scale)
         except UserError as error:
             return error
 
@@ -175,17 +172,18 @@ def _prepare(
             _write_header(output, (len(rows), side, side, 3))  # as long as the first one
             output.flush()
             os.fsync(output.fileno())
-        after = Prepared(f"images-{_digest([rows])}.npy", rows, unreadable)
-        partial.rename(folder / after.images)
-        (folder / "files.partial").write_text(json.dumps(dataclasses.asdict(after), indent=0))
+        name = f"images-{_digest([rows])}.npy"
+        partial.rename(folder / name)
+        content = {"images": name, "rows": rows, "unreadable": unreadable}
+        (folder / "files.partial").write_text(json.dumps(content, indent=0))
         (folder / "files.partial").rename(folder / "files.json")
-        for old in {file.name for file in folder.glob("images-*.npy")} - {after.images}:
+        for old in {file.name for file in folder.glob("images-*.npy")} - {name}:
             (folder / old).unlink()
     except OSError as error:
         raise UserError(f"data.directory: {folder} could not be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return after
+    return _prepared(folder)
 
 
 def _in_blocks(pool: ThreadPoolExecutor, function: Any, names: Iterable[str]) -> Iterator[Any]:

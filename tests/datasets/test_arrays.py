@@ -149,7 +149,7 @@ def test_pixels_that_are_whole_numbers_of_another_type(tmp_path, kind):
 def test_small_images_are_padded_with_their_borders(tmp_path, capsys):
     small = images(5, 28, 28)
     data = datasets.load("arrays", tmp_path, path=archive(tmp_path, images=small), resolution=32)
-    assert data.image_shape == (32, 32, 1)
+    assert data.image_shape == (32, 32, 1) and data.name == "arrays: my set, padded to 32x32"
     np.testing.assert_array_equal(data.source[:, 2:-2, 2:-2, 0], small)
     np.testing.assert_array_equal(data.source[:, 0, 2:-2, 0], small[:, 0])
     np.testing.assert_array_equal(data.source[:, 2:-2, -1, 0], small[:, :, -1])

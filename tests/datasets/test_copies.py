@@ -198,3 +198,16 @@ def test_a_copy_of_something_else(tmp_path, shapes):
     folder = write(tmp_path / "features", "shapes3d", features, train=examples)
     with pytest.raises(UserError, match=r"list of features is \['image', 'label_scale'\], expected one with label_flo"):
         prepare.load(SHAPES, None, tmp_path, Options(path=folder))
+
+
+@pytest.mark.parametrize("module", [shapes3d, dsprites, smallnorb, celeba])
+def test_the_builders_of_tfds_have_what_is_read(tmp_path, module):
+    copy = module.SOURCE.copy
+    features = tfds.builder(copy.name, data_dir=tmp_path).info.features
+    for key in ("image", *copy.factors, *copy.order):
+        place = features
+        for part in key.split("/"):
+            place = place[part]
+    assert len(copy.factors) == len(module.SOURCE.factor_names) == len(set(copy.factors))
+    sizes = [features[key].num_classes for key in copy.factors if key.startswith("label")]
+    assert sizes == [len(values) for values in module.SOURCE.factor_values[: len(sizes)]]

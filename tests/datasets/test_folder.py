@@ -74,6 +74,7 @@ def test_another_resolution(faces, tmp_path):
     data = load(tmp_path, faces, resolution=32)
     small = Image.fromarray(picture(2)).resize((32, 32), Image.Resampling.LANCZOS)
     np.testing.assert_array_equal(data.images([2])[0], np.asarray(small))
+    assert data.name == "folder: my faces at 32x32"
     assert load(tmp_path, faces).image_shape == (64, 64, 3)  # beside it
 
 

@@ -207,3 +207,13 @@ def test_sizes_and_checksums_that_are_known_are_checked(path):
         download.verify(dataclasses.replace(file, size=3, digest="0" * 64), path)
     with pytest.raises(ValueError, match=f"small.bin: sha256 is .*, expected {'0' * 64}."):
         download.verify(dataclasses.replace(file, digest="0" * 64, algorithm="sha256"), path)
+
+
+def test_a_file_system_without_locks_is_said(path, tmp_path, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    path.write_bytes(CONTENT)
+    monkeypatch.setattr(disk.fcntl, "flock", refuse)
+    assert prepare.load(SOURCE, read, tmp_path, Options()).size == 20
+    assert f"{tmp_path}/small cannot be locked ([Errno 37] No locks available)" in capsys.readouterr().err

@@ -14,7 +14,11 @@ from scaledis.errors import UserError
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Holds an exclusive lock on `folder`; the kernel releases it when this process ends, however it ends."""
+    """Holds an exclusive lock on `folder`; the kernel releases it when this process ends, however it ends.
+
+    Some network file systems know no locks: this is said, and the folder is not locked. Raises UserError if the folder
+    cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(folder / ".lock", "w")
@@ -26,6 +30,8 @@ def lock(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             print(f"waiting for another process that prepares {folder}", file=sys.stderr, flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            print(f"{folder} cannot be locked ({error}): no other process may prepare it now", file=sys.stderr)
         yield
 
 

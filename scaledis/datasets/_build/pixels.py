@@ -43,17 +43,18 @@ def dark(where: str, largest: float, remedy: str) -> UserError:
     return UserError(f"{where}: the largest pixel is {largest:g}, so the images would be nearly black; {remedy}.")
 
 
-def to_squares(where: str, images: np.ndarray, resolution: int) -> np.ndarray:
+def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:
     """Images uint8 [N, h, w, C] -> uint8 [N, R, R, C] with R = `resolution`, or as they are where it is 0.
 
     Squares of which R is a divisor are left as they are too: `Dataset.at` reduces them.
     Images that lack fewer than 16 rows and columns get them at the borders, as copies of the outermost ones; so 28x28
     become 32x32 and no pixel changes. All others are made square in this way, then resized by Lanczos' filter. What is
-    done is said on stderr. Raises UserError for images that need a resolution and have none.
+    done is said on stderr, and returned for the name of the data set; it is "" for nothing. Raises UserError for images
+    that need a resolution and have none.
     """
     height, width = images.shape[1:3]
     if height == width and height % (resolution or STEP) == 0:
-        return images
+        return images, ""
     longer = max(height, width)
     if not resolution:
         nearest = -(-longer // STEP) * STEP
@@ -69,9 +70,8 @@ def to_squares(where: str, images: np.ndarray, resolution: int) -> np.ndarray:
     if padded != resolution:
         images = resized(images, (resolution, resolution))
         done.append(f"resized to {resolution}x{resolution}")
-    if done:
-        print(f"{where}: images of {height}x{width} are {' and '.join(done)} (data.resolution)", file=sys.stderr)
-    return images
+    print(f"{where}: images of {height}x{width} are {' and '.join(done)} (data.resolution)", file=sys.stderr)
+    return images, " and ".join(done)
 
 
 def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -122,15 +123,19 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
     for key in ["image", *keys]:
         if not _has(builder.info.features, key):
             raise mismatch(folder, "list of features", sorted(builder.info.features), f"one with {key}")
+
+    def image(row: dict[str, Any]) -> np.ndarray:
+        return copy.image(_decoded(row["image"]))
+
     for split in copy.splits:
         encoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
         blocks = tqdm(_rows(encoded), f"{copy.name}: reading the labels of {split}", unit="k", disable=None)
         labels = np.array([[_at(row, key) for key in keys] for rows in blocks for row in rows], np.int32)
         factors, order = np.split(labels.reshape(-1, len(keys)), [len(copy.factors)], axis=1)
         index = np.lexsort(order.T[::-1]) if copy.order else np.arange(len(factors))
-        for start, rows in zip(range(0, len(index), BLOCK), _rows(encoded, index), strict=True):
-            images = np.stack([copy.image(_decoded(row["image"])) for row in rows])
-            yield images, factors[index[start : start + BLOCK]]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for start, rows in zip(range(0, len(index), BLOCK), _rows(encoded, index), strict=True):
+                yield np.stack(list(pool.map(image, rows))), factors[index[start : start + BLOCK]]
 
 
 def _rows(data: Any, index: Sequence[int] | None = None) -> Iterator[list[dict[str, Any]]]:
