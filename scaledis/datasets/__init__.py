@@ -4,6 +4,7 @@ A module here defines `load(directory: Path, options: Options) -> Dataset`, and 
 that it understands, if there are any.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -88,7 +89,7 @@ class Dataset:
     factor_values: tuple[np.ndarray, ...]
     image_shape: tuple[int, int, int]
     source: Any
-    gather: Callable[[Any, jax.Array], jax.Array]
+    gather: Callable[[Any, Any], Any]
     table: np.ndarray | None = None
     held_out: np.ndarray | None = None
     version: str = ""
@@ -133,7 +134,7 @@ class Dataset:
         """
         if self.table is not None:
             raise UserError(f"{self.name} is no full grid of its factors; draw images with `matching` instead.")
-        return np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes).astype(np.int32)
+        return np.asarray(np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes), np.int32)
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
@@ -241,13 +242,12 @@ def _expanded(key: str, path: str | Path) -> Path:
     """The path with `~` and `~user` replaced by a home directory. Raises UserError for one that cannot exist."""
     try:
         expanded = Path(path).expanduser()
-        expanded.lstat()
-    except FileNotFoundError:
-        pass  # it may be made
+        with contextlib.suppress(FileNotFoundError):  # it may be made
+            expanded.lstat()
+        return expanded
     except (OSError, ValueError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{key}: {reprlib.repr(str(path))} cannot be used: {reason}") from error
-    return expanded
 
 
 def _check_range(dataset: Dataset, remedy: str) -> None:

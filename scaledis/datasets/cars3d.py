@@ -51,9 +51,9 @@ def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
         for member in archive:
             place = PurePosixPath(member.name)
             if place == FOLDER / "list.txt":
-                names = archive.extractfile(member).read().decode().split()
+                names = _content(archive, member).decode().split()
             elif place.parent == FOLDER and place.suffix == ".mat":
-                cars[place.stem] = _views(source, f"{path}/{place}", archive.extractfile(member).read())
+                cars[place.stem] = _views(source, f"{path}/{place}", _content(archive, member))
     if names is None:
         raise archives.mismatch(path, f"{FOLDER}/list.txt", "missing", "the list of cars")
     if len(set(names)) != types or len(names) != types:
@@ -63,6 +63,11 @@ def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
             raise archives.mismatch(path, f"{FOLDER}/{name}.mat", "missing", "a car of list.txt")
     images = np.stack([cars.pop(name) for name in names], axis=1)  # [elevation * azimuth, type, 64, 64, 3]
     yield images.reshape(source.shape), source.grid(np.arange(source.shape[0]))
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return b"" if file is None else file.read()  # None for a folder
 
 
 def _views(source: prepare.Source, name: str, data: bytes) -> np.ndarray:

@@ -33,9 +33,9 @@ FACTORS = {
 }
 GEOMETRIES = tuple(FACTORS[name].size for name in ("scale", "shape", "orientation"))
 MAPS_SHAPE = (int(np.prod(GEOMETRIES)), len(scene.MATERIALS), scene.SIZE, scene.SIZE)
-COLORS = 255 * np.float32([colorsys.hsv_to_rgb(hue, 1, 1) for hue in HUES])
-SKY = np.float32([153, 226, 249])
-WHITE = np.float32([255, 255, 255])
+COLORS = 255 * np.array([colorsys.hsv_to_rgb(hue, 1, 1) for hue in HUES], np.float32)
+SKY = np.array([153, 226, 249], np.float32)
+WHITE = np.array([255, 255, 255], np.float32)
 
 
 def load(directory: Path, options: Options) -> Dataset:
@@ -51,7 +51,7 @@ def load(directory: Path, options: Options) -> Dataset:
         factor_names=tuple(FACTORS),
         factor_values=tuple(FACTORS.values()),
         image_shape=(scene.SIZE, scene.SIZE, 3),
-        source=jnp.asarray(_cached_maps(Path(directory))),
+        source=jnp.asarray(_cached_maps(directory)),
         gather=gather,
         version=f"rendered {VERSION}",
     )
@@ -73,7 +73,7 @@ def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     return jnp.clip(jnp.round(images), 0, 255).astype(jnp.uint8)
 
 
-def _cached_maps(directory):
+def _cached_maps(directory: Path) -> np.ndarray:
     """The shading maps float16 [480, 5, 64, 64], rendered where the cache is missing, cut short or not ours."""
     path = directory / f"rendered_v{VERSION}.npz"
     try:
@@ -101,7 +101,7 @@ def _cached_maps(directory):
     return maps
 
 
-def _render():
+def _render() -> np.ndarray:
     print(f"rendered: ray-casting {MAPS_SHAPE[0]} geometries, once, about 10 s", file=sys.stderr)
     solids = [(scale, scene.SHAPES[shape]) for scale, shape in itertools.product(FACTORS["scale"], FACTORS["shape"])]
     with ThreadPoolExecutor() as pool:

@@ -62,14 +62,14 @@ def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     return 255 * inside[..., None].astype(jnp.uint8)
 
 
-def _square(x, y):
+def _square(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.maximum(x, jnp.abs(y)) < SQUARE
 
 
-def _ellipse(x, y):
+def _ellipse(x: jax.Array, y: jax.Array) -> jax.Array:
     return (x / ELLIPSE[0]) ** 2 + (y / ELLIPSE[1]) ** 2 < 1
 
 
-def _heart(x, y):
+def _heart(x: jax.Array, y: jax.Array) -> jax.Array:
     lobe = ((x - LOBE_CENTER[0]) / LOBE[0]) ** 2 + ((y - LOBE_CENTER[1]) / LOBE[1]) ** 2 < 1
     return jnp.where(y < BROAD, lobe, x < jnp.polyval(jnp.asarray(FLANK, jnp.float32), y / 10))

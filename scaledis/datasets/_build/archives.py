@@ -36,10 +36,11 @@ def hdf5(path: Path, expected: dict[str, tuple[type[np.generic], tuple[int, ...]
 
     with reading(path), h5py.File(path) as file:
         for key, (kind, shape) in expected.items():
-            if key not in file:
+            array = file.get(key)
+            if not isinstance(array, h5py.Dataset):
                 raise mismatch(path, "list of keys", sorted(file), sorted(expected))
-            if not np.issubdtype(file[key].dtype, kind) or file[key].shape != shape:
-                raise mismatch(path, key, f"{file[key].dtype} {file[key].shape}", f"{kind.__name__} {shape}")
+            if not np.issubdtype(array.dtype, kind) or array.shape != shape:
+                raise mismatch(path, key, f"{array.dtype} {array.shape}", f"{kind.__name__} {shape}")
         yield file
 
 

@@ -124,5 +124,5 @@ def _append(file: File, partial: Path) -> None:
         with open(partial, "ab" if start else "wb") as target, tqdm.wrapattr(response, "read", **bar) as body:
             shutil.copyfileobj(body, target, length=1 << 20)
             received = target.tell()
-    if length and received < total:  # http.client takes a closed connection for the end
-        raise ConnectionError(f"the connection ended after {received:,} of {total:,} bytes")
+    if length and received < start + int(length):  # http.client takes a closed connection for the end
+        raise ConnectionError(f"the connection ended after {received:,} of {start + int(length):,} bytes")

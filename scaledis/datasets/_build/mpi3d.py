@@ -9,7 +9,7 @@ import contextlib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
 
 
 @contextlib.contextmanager
-def _opened(source: prepare.Source, path: Path) -> Iterator[BinaryIO]:
+def _opened(source: prepare.Source, path: Path) -> Iterator[IO[bytes]]:
     """The member `images.npy`, after its header."""
     with archives.reading(path), zipfile.ZipFile(path) as archive:
         if "images.npy" not in archive.namelist():

@@ -88,5 +88,6 @@ def _padded(images: np.ndarray, side: int) -> np.ndarray:
 def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """uint8 [h, w, C] with C 1 or 3 -> uint8 [*size, C]."""
     gray = image.shape[-1] == 1
-    picture = Image.fromarray(image[..., 0] if gray else image).resize(size[::-1], Image.Resampling.LANCZOS)
+    picture = Image.fromarray(image[..., 0] if gray else image)
+    picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
     return np.asarray(picture)[..., None] if gray else np.asarray(picture)

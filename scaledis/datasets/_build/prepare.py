@@ -95,20 +95,19 @@ def load(
       UserError: a download failed, or the disk is full or cannot be written.
     """
     folder = directory / source.name / source.version
-    if (arrays := _arrays(source, folder)) is None:
+    if not _is_whole(source, folder):
         places = {directory / "manual" / file.name: file for file in source.files}
         copy = None if records.are_in(folder) else _copy(source, places, options)
         missing = {} if copy or records.are_in(folder) else _missing(places)
         if missing and not (options.download and all(file.fetchable for file in missing.values())):
             raise download.absent(source.name, missing)
         with disk.lock(folder.parent), _writing(source, folder):
-            if (arrays := _arrays(source, folder)) is None:
+            if not _is_whole(source, folder):
                 if not copy and not records.are_in(folder):
                     _record(source, read, check, places, folder, options.accept_checksum)
                 _cache(source, folder, copy)
-                arrays = _arrays(source, folder)
     _check_manifest(source, folder)
-    images, table = arrays
+    images, table = _open(source, folder)
     names, values = source.factor_names, source.factor_values
     return Dataset(source.name, names, values, source.image_shape, images, datasets.rows, table)
 
@@ -124,15 +123,22 @@ def _missing(places: dict[Path, download.File]) -> dict[Path, download.File]:
     return {path: file for path, file in places.items() if not path.is_file()}
 
 
-def _arrays(source: Source, folder: Path) -> tuple[np.memmap, np.ndarray | None] | None:
-    """The images, a read-only map [N, H, W, C], and the table [N, F] of a set that has one; None where one is damaged."""
+def _open(source: Source, folder: Path) -> tuple[np.memmap, np.ndarray | None]:
+    """The images, a read-only memory map [N, H, W, C], and the table [N, F] of a set that has one."""
+    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    table = None if source.count is None else np.load(folder / "factors.npy", allow_pickle=False)
+    if images.shape != source.shape or (table is not None and table.shape != (source.count, len(source.factor_sizes))):
+        raise mismatch(folder, "shape of the images", images.shape, source.shape)
+    return images, table
+
+
+def _is_whole(source: Source, folder: Path) -> bool:
+    """Whether the arrays of `folder` are there, and not cut short."""
     try:
-        images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-        table = None if source.count is None else np.load(folder / "factors.npy", allow_pickle=False)
+        _open(source, folder)
     except (OSError, ValueError, EOFError):
-        return None
-    whole = images.shape == source.shape and (table is None or table.shape == (source.count, len(source.factor_sizes)))
-    return (images, table) if whole else None
+        return False
+    return True
 
 
 def _check_manifest(source: Source, folder: Path) -> None:
@@ -202,13 +208,13 @@ def _cache(source: Source, folder: Path, copy: Path | None) -> None:
         print(f"{source.name}: reading the TFDS copy in {copy}, once, into {folder}", file=sys.stderr, flush=True)
     folder.mkdir(exist_ok=True)
     partial, table = folder / "images.partial", []
-    blocks = records.read_copy(copy, source.copy, source.shape[0]) if copy else records.read(folder)
+    blocks = records.read_copy(copy, source.copy, source.shape[0]) if copy and source.copy else records.read(folder)
     header = {"descr": "|u1", "fortran_order": False, "shape": source.shape}
     try:
         with disk.synced(partial) as file:
             np.lib.format.write_array_header_1_0(file, header)  # padded to 64 bytes, the alignment that JAX can share
             for images, factors in _checked(source, copy or folder, blocks):
-                file.write(images)
+                file.write(images.data)
                 table.append(factors)
         if source.count is not None:
             with disk.synced(folder / "factors.npy") as file:

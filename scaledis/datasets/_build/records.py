@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ BLOCK = 1000  # examples held in memory
 INFO = "dataset_info.json"  # TFDS writes it last, into the folder of every data set
 
 # Images uint8 [n, H, W, C] and factor indices int32 [n, F], in index order.
-Blocks = Iterable[tuple[np.ndarray, np.ndarray]]
+Blocks = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,9 +77,8 @@ def are_in(folder: Path) -> bool:
 
 def read(folder: Path) -> Blocks:
     """The examples that `write` wrote."""
-    import tensorflow_datasets as tfds
-
-    for rows in _rows(tfds.builder_from_directory(folder).as_data_source("train")):
+    data = _builder(folder).as_data_source("train")
+    for rows in _rows(data, np.arange(len(data))):
         yield np.stack([row["image"] for row in rows]), np.stack([row["factors"] for row in rows])
 
 
@@ -113,7 +112,8 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
     """The `total` examples of the user's copy in `folder`. Raises UserError if it lacks a split, a feature or some."""
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(folder)
+    builder = _builder(folder)
+    features = builder.info.features or {}
     for split in copy.splits:
         if split not in builder.info.splits:
             raise mismatch(folder, "list of splits", sorted(builder.info.splits), sorted(copy.splits))
@@ -121,15 +121,15 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
         raise mismatch(folder, "number of images", count, total)
     keys = [*copy.factors, *copy.order]
     for key in ["image", *keys]:
-        if not _has(builder.info.features, key):
-            raise mismatch(folder, "list of features", sorted(builder.info.features), f"one with {key}")
+        if not _has(features, key):
+            raise mismatch(folder, "list of features", sorted(features), f"one with {key}")
 
     def image(row: dict[str, Any]) -> np.ndarray:
         return copy.image(_decoded(row["image"]))
 
     for split in copy.splits:
         encoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-        blocks = tqdm(_rows(encoded), f"{copy.name}: reading the labels of {split}", unit="k", disable=None)
+        blocks = tqdm(_rows(encoded, np.arange(len(encoded))), f"{copy.name}: reading the labels of {split}", unit="k", disable=None)
         labels = np.array([[_at(row, key) for key in keys] for rows in blocks for row in rows], np.int32)
         factors, order = np.split(labels.reshape(-1, len(keys)), [len(copy.factors)], axis=1)
         index = np.lexsort(order.T[::-1]) if copy.order else np.arange(len(factors))
@@ -138,9 +138,14 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
                 yield np.stack(list(pool.map(image, rows))), factors[index[start : start + BLOCK]]
 
 
-def _rows(data: Any, index: Sequence[int] | None = None) -> Iterator[list[dict[str, Any]]]:
-    """The examples of a data source in blocks, all of them or those of `index`."""
-    index = np.arange(len(data)) if index is None else index
+def _builder(folder: Path) -> Any:
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(folder)  # pyright: ignore[reportCallIssue]  # its decorator hides the argument
+
+
+def _rows(data: Any, index: np.ndarray) -> Iterator[list[dict[str, Any]]]:
+    """The examples `index` of a data source, in blocks."""
     for start in range(0, len(index), BLOCK):
         yield data.__getitems__(index[start : start + BLOCK].tolist())
 
