@@ -19,7 +19,7 @@ import jax
 import numpy as np
 
 from scaledis import registry
-from scaledis.datasets._build import pixels
+from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
 
 CACHE = "~/.cache/scaledis"  # prepared data sets and caches, unless the user says otherwise
@@ -216,7 +216,7 @@ def load(
       UserError: the name is unknown, or the set has no such option.
       UserError: a path is missing or cannot exist, or the images cannot have the resolution.
       UserError: the images are nearly black, because their pixels are 0 and 1.
-      UserError: a published file is missing, see `_build.prepare.load`.
+      UserError: a published file is missing, see `_builders.prepare.load`.
     """
     module = registry.module("data.name", sys.modules[__name__], name)
     for key in options:

@@ -16,7 +16,7 @@ import numpy as np
 
 from scaledis import datasets, registry
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, pixels
+from scaledis.datasets._builders import archives, pixels
 from scaledis.errors import UserError
 
 OPTIONS = ("path", "scale", "resolution")
@@ -31,7 +31,7 @@ def load(directory: Path, options: Options) -> Dataset:
     """The images [H, W, C] of the file `options.path`, with factors if it has any. `directory` is not used.
 
     Images of 0 to 1 are taken with `options.scale`, images of any size with `options.resolution`
-    (`_build.pixels.to_squares`). The index of a factor is the rank of its value among those that occur, and
+    (`_builders.pixels.to_squares`). The index of a factor is the rank of its value among those that occur, and
     `factor_values` has these values. Where the factors are a full grid, the last one varying fastest, so is the data
     set; otherwise it has a table.
 

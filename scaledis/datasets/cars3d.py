@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, download, pixels, prepare, records
+from scaledis.datasets._builders import archives, download, pixels, prepare, records
 
 SOURCE = prepare.Source(
     name="cars3d",

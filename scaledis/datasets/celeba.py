@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, download, prepare, records
+from scaledis.datasets._builders import archives, download, prepare, records
 
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 FILES = (

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, download, prepare, records
+from scaledis.datasets._builders import archives, download, prepare, records
 
 LABELS = tuple(f"label_{name}" for name in ("shape", "scale", "orientation", "x_position", "y_position"))  # in TFDS
 SOURCE = prepare.Source(

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import disk, pictures
+from scaledis.datasets._builders import disk, pictures
 from scaledis.errors import UserError
 
 OPTIONS = ("path", "scale", "resolution", "folder_factor", "skip_unreadable")
@@ -57,7 +57,7 @@ NOTHING = Prepared(np.empty((0, 0, 0, 3), np.uint8), {}, {})
 def load(directory: Path, options: Options) -> Dataset:
     """The images below the folder `options.path`, sorted by their path in it; images [R, R, 3], R = 64 by default.
 
-    Every image is cut to its largest central square and resized (`_build.pictures.read`). Links are followed, hidden
+    Every image is cut to its largest central square and resized (`_builders.pictures.read`). Links are followed, hidden
     files and what archivers leave behind are not looked at. With `options.folder_factor` the sub-folder, the first
     one on the way to an image, is a factor. The images are a read-only memory map of a file below `directory`.
 

@@ -7,7 +7,7 @@ fetched; licence CC BY 4.0.
 from pathlib import Path
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import mpi3d
+from scaledis.datasets._builders import mpi3d
 
 SOURCE = mpi3d.source("mpi3d_real", md5="0f33f609918fb5c97996692f91129802")
 OPTIONS = mpi3d.OPTIONS

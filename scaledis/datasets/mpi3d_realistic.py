@@ -7,7 +7,7 @@ or by `load(..., download=True)`; licence CC BY 4.0.
 from pathlib import Path
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import mpi3d
+from scaledis.datasets._builders import mpi3d
 
 SOURCE = mpi3d.source("mpi3d_realistic", md5="59a6225b88b635365f70c91b3e52f70f")
 OPTIONS = mpi3d.OPTIONS

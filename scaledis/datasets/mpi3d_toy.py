@@ -7,7 +7,7 @@ fetched; licence CC BY 4.0.
 from pathlib import Path
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import mpi3d
+from scaledis.datasets._builders import mpi3d
 
 SOURCE = mpi3d.source("mpi3d_toy", md5="55889cb7c7dfc655d6e0277beee88868")
 OPTIONS = mpi3d.OPTIONS

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import scene
+from scaledis.datasets._builders import scene
 from scaledis.errors import UserError
 
 VERSION = 4  # of the shading maps: raise it with every change of the scene, or stale caches are read

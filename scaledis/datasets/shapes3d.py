@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, download, prepare, records
+from scaledis.datasets._builders import archives, download, prepare, records
 
 NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 LABELS = tuple(f"label_{name}" for name in NAMES)  # in TFDS

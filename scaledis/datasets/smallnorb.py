@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, download, pixels, prepare, records
+from scaledis.datasets._builders import archives, download, pixels, prepare, records
 
 URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 TRAIN = "smallnorb-5x46789x9x18x6x2x96x96-training-"

@@ -12,7 +12,7 @@ from PIL import Image
 from scaledis import datasets, population, sampling
 from scaledis.config import Data
 from scaledis.datasets import Options
-from scaledis.datasets._build import prepare
+from scaledis.datasets._builders import prepare
 from tests import tiny
 
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 
 from scaledis.datasets import Options, cars3d
-from scaledis.datasets._build import prepare
+from scaledis.datasets._builders import prepare
 from tests.datasets import agrees, grid, place, raises, reduced, shortened
 
 RNG = np.random.default_rng(0)

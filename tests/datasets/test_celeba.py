@@ -9,7 +9,7 @@ from PIL import Image
 
 from scaledis import datasets
 from scaledis.datasets import Options, celeba
-from scaledis.datasets._build import prepare
+from scaledis.datasets._builders import prepare
 from scaledis.errors import UserError
 from tests.datasets import agrees, place, raises, reduced
 

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 
 from scaledis import datasets
 from scaledis.datasets import Options, celeba, dsprites, shapes3d, smallnorb
-from scaledis.datasets._build import prepare, records
+from scaledis.datasets._builders import prepare, records
 from scaledis.errors import UserError
 from tests.datasets import agrees, grid, reduced, shortened
 
@@ -211,3 +212,16 @@ def test_the_builders_of_tfds_have_what_is_read(tmp_path, module):
     assert len(copy.factors) == len(module.SOURCE.factor_names) == len(set(copy.factors))
     sizes = [features[key].num_classes for key in copy.factors if key.startswith("label")]
     assert sizes == [len(values) for values in module.SOURCE.factor_values[: len(sizes)]]
+
+
+@pytest.mark.parametrize("name", ["features.json", "*.array_record-*"])
+def test_a_damaged_copy_is_named(tmp_path, shapes, name):
+    folder = tmp_path / "copy"
+    shutil.copytree(shapes[0] / "shapes3d" / "2.0.0", folder)
+    for path in folder.glob(name):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content[:50] if path.suffix == ".json" else content)
+    with pytest.raises(UserError, match=f"{folder}"):
+        prepare.load(SHAPES, None, tmp_path, Options(path=folder))
+    assert os.listdir(tmp_path / "shapes3d") == [".lock"]

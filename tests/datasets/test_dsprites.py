@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 from scaledis.datasets import Options, dsprites
-from scaledis.datasets._build import prepare
+from scaledis.datasets._builders import prepare
 from tests.datasets import agrees, grid, place, raises, shortened
 
 RNG = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from PIL import Image
 import scaledis
 from scaledis import datasets
 from scaledis.datasets import folder
-from scaledis.datasets._build import disk, pictures
+from scaledis.datasets._builders import disk, pictures
 from scaledis.errors import UserError
 
 
@@ -223,7 +223,7 @@ def test_images_of_0_and_1_are_refused_or_scaled(tmp_path):
 
 def test_a_killed_preparation_is_done_again(faces, tmp_path):
     code = "from scaledis import datasets; from scaledis.datasets import folder; import os; folder.BLOCK = 1; "
-    code += f"from scaledis.datasets._build import pictures; read = pictures.read; die = {signal.SIGKILL.value}; "
+    code += f"from scaledis.datasets._builders import pictures; read = pictures.read; die = {signal.SIGKILL.value}; "
     code += "pictures.read = lambda f, *o: os.kill(os.getpid(), die) if f.suffix == '.bmp' else read(f, *o); "
     code += f"datasets.load('folder', {str(tmp_path)!r}, path={str(faces)!r})"
     env = os.environ | {"PYTHONPATH": str(Path(scaledis.__file__).parents[1])}

@@ -9,7 +9,7 @@ import pytest
 
 from scaledis import datasets
 from scaledis.datasets import Options, mpi3d_real
-from scaledis.datasets._build import mpi3d, prepare
+from scaledis.datasets._builders import mpi3d, prepare
 from scaledis.errors import UserError
 from tests.datasets import agrees, grid, place, raises, shortened
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from scaledis.datasets import Options
-from scaledis.datasets._build import disk, download, prepare
+from scaledis.datasets._builders import disk, download, prepare
 from scaledis.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)

@@ -6,7 +6,7 @@ import pytest
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, rendered
-from scaledis.datasets._build import scene
+from scaledis.datasets._builders import scene
 from scaledis.errors import UserError
 
 SIZES = (10, 10, 10, 8, 4, 15)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scaledis.datasets import rendered
-from scaledis.datasets._build import scene
+from scaledis.datasets._builders import scene
 
 REAL = Path(__file__).parent / "3dshapes_real.npz"
 SCALES, ORIENTATIONS = rendered.FACTORS["scale"], rendered.FACTORS["orientation"]

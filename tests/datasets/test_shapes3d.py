@@ -20,7 +20,7 @@ import scaledis
 from scaledis import datasets, sampling
 from scaledis.config import Data
 from scaledis.datasets import Options, shapes3d
-from scaledis.datasets._build import archives, disk, download, prepare
+from scaledis.datasets._builders import archives, disk, download, prepare
 from scaledis.errors import UserError
 
 SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
@@ -309,5 +309,5 @@ def test_damaged_records_are_named(tmp_path):
     (folder / "images.npy").unlink()
     (shard,) = folder.glob("*array_record*")
     os.truncate(shard, 1000)
-    with pytest.raises(UserError, match=f"shapes3d could not be prepared in {folder}: "):
+    with pytest.raises(UserError, match=f"{folder} cannot be read: "):
         prepare.load(source, None, tmp_path, Options())

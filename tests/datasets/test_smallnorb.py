@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scaledis.datasets import Options, smallnorb
-from scaledis.datasets._build import prepare
+from scaledis.datasets._builders import prepare
 from tests.datasets import agrees, place, raises, reduced
 
 RNG = np.random.default_rng(0)

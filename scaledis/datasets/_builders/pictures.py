@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image
 
-from scaledis.datasets._build import pixels
+from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
 
 SUFFIXES = (

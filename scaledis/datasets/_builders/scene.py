@@ -80,7 +80,8 @@ def _camera(azimuth: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _room(camera: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance [P] to the floor or the nearest wall from inside, and its normal [P, 3]."""
-    faces = np.array([[0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)  # inward normals: floor, then walls
+    # Inward normals: the floor, then the walls.
+    faces = np.array([[0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)
     offsets = np.array([0, *4 * [ROOM_HALF_WIDTH]], np.float32)
     with np.errstate(divide="ignore"):
         distances = -(faces @ camera + offsets) / (rays @ faces.T)

@@ -25,7 +25,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turns what the readers of archives raise for damaged content into a UserError that names the file."""
     try:
         yield
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 

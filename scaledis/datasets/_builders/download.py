@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scaledis.datasets._build.archives import mismatch
+from scaledis.datasets._builders.archives import mismatch
 from scaledis.errors import UserError
 
 WAITS = (1, 5, 15)  # seconds before each further try of a download

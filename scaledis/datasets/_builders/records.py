@@ -6,6 +6,7 @@ Both are array_record files beside a dataset_info.json, which `tfds.builder_from
 import dataclasses
 import functools
 import io
+import itertools
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from scaledis.datasets._build.archives import mismatch
+from scaledis.datasets._builders.archives import mismatch, reading
 from scaledis.errors import UserError
 
 BLOCK = 1000  # examples held in memory
@@ -49,6 +50,7 @@ class Copy:
 def write(folder: Path, name: str, version: str, blocks: Blocks, image_shape: tuple[int, ...], factors: int) -> None:
     """Writes examples {image, factors} to the new folder `folder`, in the order in which they come."""
     import tensorflow_datasets as tfds  # takes longer to import than a prepared set takes to open
+    from tensorflow_datasets.core import dataset_info
 
     features = tfds.features.FeaturesDict(
         {
@@ -57,7 +59,7 @@ def write(folder: Path, name: str, version: str, blocks: Blocks, image_shape: tu
         }
     )
     folder.mkdir(parents=True)
-    identity = tfds.core.dataset_info.DatasetIdentity(name, version, str(folder), __name__)
+    identity = dataset_info.DatasetIdentity(name, tfds.core.Version(version), str(folder), __name__)
     info = tfds.core.DatasetInfo(builder=identity, features=features, disable_shuffling=True)
     # Not a builder: that gathers all records before it writes one, and beyond 1 GB of them it needs TensorFlow.
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=20_000, file_format="array_record")
@@ -77,9 +79,10 @@ def are_in(folder: Path) -> bool:
 
 def read(folder: Path) -> Blocks:
     """The examples that `write` wrote."""
-    data = _builder(folder).as_data_source("train")
-    for rows in _rows(data, np.arange(len(data))):
-        yield np.stack([row["image"] for row in rows]), np.stack([row["factors"] for row in rows])
+    with reading(folder):
+        data = _builder(folder).as_data_source("train")
+        for rows in _rows(data, np.arange(len(data))):
+            yield np.stack([row["image"] for row in rows]), np.stack([row["factors"] for row in rows])
 
 
 def find(copy: Copy, path: Path | None) -> Path | None:
@@ -90,7 +93,7 @@ def find(copy: Copy, path: Path | None) -> Path | None:
 
     Raises UserError if `path` holds no copy, or only one in a format that needs TensorFlow.
     """
-    place = path or Path(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")).expanduser()
+    place = path or Path(os.path.expanduser(os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")))
     found = [file.parent for pattern in ("", "*/", f"{copy.name}/*/") for file in place.glob(pattern + INFO)]
     formats = {folder: stored for folder in found for name, stored in [_stored(folder)] if name == copy.name}
     if readable := [folder for folder, stored in formats.items() if "array_record" in stored]:
@@ -101,7 +104,7 @@ def find(copy: Copy, path: Path | None) -> Path | None:
         raise UserError(f"data.path: {path} holds no {copy.name} of TFDS; expected {path}/{copy.name}/VERSION/{INFO}.")
     folder, stored = next(iter(formats.items()))
     command = f"tfds convert_format --dataset_version_dir={folder} --out_file_format=array_record"
-    reason = f"{folder} is stored as {stored[0]}, which only TensorFlow reads; where it is installed, run `{command}`."
+    reason = f"{folder} is stored as {stored[0]}, which is not read here; run `{command}` where TensorFlow is."
     if path is None:
         print(f"{copy.name}: {reason}", file=sys.stderr)
         return None
@@ -124,24 +127,29 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
         if not _has(features, key):
             raise mismatch(folder, "list of features", sorted(features), f"one with {key}")
 
-    def image(row: dict[str, Any]) -> np.ndarray:
-        return copy.image(_decoded(row["image"]))
+    def image(example: dict[str, Any]) -> np.ndarray:
+        return copy.image(_decoded(example["image"]))
 
-    for split in copy.splits:
-        encoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
-        blocks = tqdm(_rows(encoded, np.arange(len(encoded))), f"{copy.name}: reading the labels of {split}", unit="k", disable=None)
-        labels = np.array([[_at(row, key) for key in keys] for rows in blocks for row in rows], np.int32)
-        factors, order = np.split(labels.reshape(-1, len(keys)), [len(copy.factors)], axis=1)
-        index = np.lexsort(order.T[::-1]) if copy.order else np.arange(len(factors))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with reading(folder), ThreadPoolExecutor(os.cpu_count()) as pool:
+        for split in copy.splits:
+            encoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+            examples = itertools.chain.from_iterable(_rows(encoded, np.arange(len(encoded))))
+            bar = tqdm(examples, f"{copy.name}: reading the labels of {split}", len(encoded), disable=None)
+            labels = np.array([[_at(example, key) for key in keys] for example in bar], np.int32)
+            factors, order = np.split(labels.reshape(-1, len(keys)), [len(copy.factors)], axis=1)
+            index = np.lexsort(order.T[::-1]) if copy.order else np.arange(len(factors))
             for start, rows in zip(range(0, len(index), BLOCK), _rows(encoded, index), strict=True):
                 yield np.stack(list(pool.map(image, rows))), factors[index[start : start + BLOCK]]
 
 
 def _builder(folder: Path) -> Any:
+    """TFDS's reader of a data set. Raises UserError where its description is missing or damaged."""
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(folder)  # pyright: ignore[reportCallIssue]  # its decorator hides the argument
+    try:
+        return tfds.builder_from_directory(folder)  # pyright: ignore[reportCallIssue]  # its decorator hides the argument
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{folder} cannot be opened by TFDS: {error}") from error
 
 
 def _rows(data: Any, index: np.ndarray) -> Iterator[list[dict[str, Any]]]:

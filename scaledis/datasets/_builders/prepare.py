@@ -28,8 +28,8 @@ from tqdm import tqdm
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import disk, download, records
-from scaledis.datasets._build.archives import mismatch
+from scaledis.datasets._builders import disk, download, records
+from scaledis.datasets._builders.archives import mismatch
 from scaledis.errors import UserError
 
 OPTIONS = ("accept_checksum",)  # what every published set understands
@@ -145,7 +145,7 @@ def _check_manifest(source: Source, folder: Path) -> None:
     """Raises UserError if `folder` was made from something else."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
-        accepted = {**_content(source), "origin": manifest.get("origin")}  # the user said so, whatever the checksums are
+        accepted = {**_content(source), "origin": manifest.get("origin")}  # the user vouched for it
         expected = accepted if "origin" in manifest else _verified(source)
         if manifest != expected:
             raise mismatch(folder / "manifest.json", "content", manifest, expected)
@@ -180,8 +180,8 @@ def _record(
 ) -> None:
     """Writes the records and the manifest of `folder`, whole or not at all. The caller holds the lock."""
     paths, missing = list(places), _missing(places)
-    size = math.prod(source.shape)
-    disk.demand(folder.parent, 1.5 * size + sum(file.size or 0 for file in missing.values()))  # records take 0.5, or less
+    size = math.prod(source.shape)  # of the arrays; the records take half of it, or less
+    disk.demand(folder.parent, 1.5 * size + sum(file.size or 0 for file in missing.values()))
     for path, file in missing.items():
         download.fetch(file, path)
     check(source, paths)

@@ -14,7 +14,7 @@ from typing import IO
 import numpy as np
 
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._build import archives, download, prepare, records
+from scaledis.datasets._builders import archives, download, prepare, records
 from scaledis.errors import UserError
 
 OPTIONS = prepare.OPTIONS
