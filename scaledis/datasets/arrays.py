@@ -64,7 +64,7 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, RuntimeError) as error:
         raise archives.mismatch(path, "content", "no archive of arrays", "a file of numpy.savez") from error
     except (OSError, ValueError) as error:
         raise UserError(f"data.path: there is no file {path} that can be read: {error}") from error
@@ -72,14 +72,18 @@ def _read(path: Path) -> Mapping[str, np.ndarray]:
         registry.check(f"{path}: key", key, EXPECTED)
     if "images" not in keys:
         raise archives.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
-    with np.load(path, allow_pickle=False) as archive:
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise archives.mismatch(path, "content", "a damaged archive", "a file of numpy.savez") from error
+    with archive:
         return {key: _array(path, archive, key) for key in keys}
 
 
 def _array(path: Path, archive: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     try:
         return np.asarray(archive[key])  # content that is not an array is given as bytes, and refused for its dtype
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         found = f"unreadable ({error})"
         if "allow_pickle" in str(error):
             found = "an object array, which could run code (numpy.array(..., dtype=str) or dtype=int makes a plain one)"

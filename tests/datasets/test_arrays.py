@@ -224,5 +224,21 @@ def test_a_damaged_archive_is_named(tmp_path):
         datasets.load("arrays", tmp_path, path=str(path))
 
 
+def test_a_file_damaged_anywhere_is_a_sentence(tmp_path):
+    path = Path(archive(tmp_path, images=images(6, 16, 16), factors=np.arange(6), names="a"))
+    whole, rng, errors = path.read_bytes(), np.random.default_rng(0), 0
+    headers = [place for place in range(len(whole)) if whole[place : place + 2] == b"PK"]
+    for _ in range(300):
+        content = bytearray(whole)
+        for place in [rng.integers(len(whole)), rng.choice(headers) + rng.integers(46)]:
+            content[min(place, len(whole) - 1)] = rng.integers(256)
+        path.write_bytes(content)
+        try:
+            datasets.load("arrays", tmp_path, path=path)
+        except UserError as error:
+            errors += str(path) in str(error)
+    assert errors > 250
+
+
 def test_every_key_is_documented():
     assert all(f"\n    {key} " in arrays.__doc__ for key in arrays.EXPECTED)

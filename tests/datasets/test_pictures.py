@@ -132,3 +132,21 @@ def test_a_huge_image_is_refused_by_its_header(tmp_path, side):
 def test_a_large_image_is_read(tmp_path):
     Image.new("L", (7_000, 7_000), 90).save(tmp_path / "large.png")
     assert (read(tmp_path / "large.png") == 90).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of what it finds
+@pytest.mark.parametrize("suffix", pictures.SUFFIXES)
+def test_a_file_damaged_anywhere_is_read_or_named(tmp_path, suffix):
+    rng, file = np.random.default_rng(0), tmp_path / f"image{suffix}"
+    image = Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8))
+    image.convert("1" if suffix == ".pbm" else "RGB").save(file, {".jfif": "JPEG", ".pnm": "PPM"}.get(suffix))
+    whole, errors = file.read_bytes(), 0
+    for _ in range(40):
+        content = bytearray(whole[: rng.integers(1, 2 * len(whole))])
+        content[rng.integers(min(len(content), 100))] = rng.integers(256)
+        file.write_bytes(content)
+        try:
+            read(file)
+        except UserError as error:
+            errors += str(error).startswith(f"{file}: ")
+    assert errors > 10
