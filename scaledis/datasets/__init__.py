@@ -36,11 +36,11 @@ class Options:
     Attributes:
       path: the user's own images, or a copy of a published set that TFDS prepared.
       download: fetch published files that are missing.
-      accept_checksum: use a published file whose checksum is another one than expected.
+      accept_checksum: use a published file although its checksum is not the expected one.
       resolution: side of the images; 0 leaves it to the data set.
       scale: pixels are 0 to 1, and are multiplied by 255.
       folder_factor: the sub-folders of a folder of images are a factor.
-      skip_unreadable: files that are no readable images are left out, not an error.
+      skip_unreadable: files that cannot be read as images are left out; without it they are an error.
     """
 
     path: Path | None = None
@@ -72,16 +72,16 @@ class Dataset:
 
     Attributes:
       name: the name that every table, plot and result file carries.
-      factor_names: F names; none where nothing is known of the images.
+      factor_names: F names; () where nothing is known about the images.
       factor_values: F arrays, the values of each factor in its own unit (degrees, hue in [0, 1), ...).
       image_shape: (H, W, C).
       source: the arrays that the images are made from, a pytree. They are an argument of every compiled function,
         never a constant in it.
       gather: pure function (source, index int32 [n]) -> uint8 [n, H, W, C]; runs inside the compiled step.
-      table: int32 [N, F] factor indices where the images are no full grid; None where they are one.
+      table: int32 [N, F], the factor indices of images that are not a full grid; None for a full grid.
       held_out: int32 [n], the images that the data set's authors hold out; None where they hold out none.
-      version: of images that are computed. Their last bits differ between machines, so that the fingerprint takes the
-        version in their place; "" for images that are stored.
+      version: names the program of images that are computed, "" for images that are stored. The last bits of computed
+        pixels differ between machines, so the fingerprint takes the version in their place.
     """
 
     name: str
@@ -130,10 +130,10 @@ class Dataset:
     def index(self, factors: np.ndarray) -> np.ndarray:
         """Factor indices [n, F] -> image indices int32 [n], on a full grid.
 
-        Raises UserError for a factor outside its range, and for a set that is no full grid.
+        Raises UserError for a factor outside its range, and for a set that is not a full grid.
         """
         if self.table is not None:
-            raise UserError(f"{self.name} is no full grid of its factors; draw images with `matching` instead.")
+            raise UserError(f"{self.name} is not a full grid of its factors; draw images with `matching` instead.")
         return np.asarray(np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes), np.int32)
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
@@ -192,6 +192,7 @@ def rows(source: Any, index: jax.Array) -> jax.Array:
 
 
 def names() -> list[str]:
+    """The names that `load` takes."""
     return registry.modules(sys.modules[__name__])
 
 
@@ -253,6 +254,6 @@ def _expanded(key: str, path: str | Path) -> Path:
 def _check_range(dataset: Dataset, remedy: str) -> None:
     """Raises UserError for stored images without a pixel above 1. The first block with one ends the search."""
     if isinstance(dataset.source, np.ndarray):
-        blocks = np.array_split(np.arange(dataset.size), -(-dataset.size // 1000))
+        blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))
         if not any((dataset.images(block) > 1).any() for block in blocks):
             raise pixels.dark(dataset.name, 1, remedy)

@@ -100,7 +100,7 @@ def find(path: Path) -> tuple[dict[str, list[int]], list[str]]:
         if file.suffix.lower() not in pictures.SUFFIXES:
             others.append(file.name)
             continue
-        about = file.stat() if file.exists() else None
+        about = file.stat() if os.path.exists(file) else None
         images[file.relative_to(path).as_posix()] = [about.st_size, about.st_mtime_ns] if about else [-1, -1]
     return dict(sorted(images.items())), others
 
@@ -109,20 +109,21 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Pat
     """All files below `folder`; `above` identifies the folders on the way, so that a link into one of them is found."""
     try:
         about = folder.stat()
-        entries = list(os.scandir(folder))
+        names = os.listdir(folder)
     except OSError as error:
         raise UserError(f"data.path: the folder {folder} cannot be read: {error}") from error
     here = (about.st_dev, about.st_ino)
     if here in above:
         print(f"folder: {folder} leads back to a folder above it, and is left out", file=sys.stderr)
         return
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name in LITTER:
+    for name in names:
+        path = folder / name
+        if name.startswith(".") or name in LITTER:
             continue
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), (*above, here))
-        elif entry.is_file() or not os.path.exists(entry.path):  # a link that leads nowhere is not passed over
-            yield Path(entry.path)
+        if os.path.isdir(path):
+            yield from _walk(path, (*above, here))
+        elif os.path.isfile(path) or not os.path.exists(path):  # a link that leads nowhere is not passed over
+            yield path
 
 
 def _prepared(folder: Path) -> Prepared:

@@ -170,6 +170,8 @@ def break_some(faces: Path) -> None:
     for name, content in bad.items():
         (faces / name).write_bytes(content)
     (faces / "nowhere.png").symlink_to(faces / "removed.png")
+    (faces / "itself").symlink_to(faces / "itself")
+    os.mkfifo(faces / "pipe.png")  # reading it would wait for ever
 
 
 def test_all_unreadable_images_are_listed_and_the_others_stay_converted(faces, tmp_path, reads):

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -284,6 +285,16 @@ def test_the_memory_map_is_made_again_from_the_records(tmp_path, damage):
     data = prepare.load(source, None, tmp_path, Options())
     np.testing.assert_array_equal(data.source, content()["images"])
     assert images.read_bytes() == before
+
+
+def test_a_set_prepared_by_version_0_1_0_still_opens(tmp_path, directory):
+    """It has no records: they were deleted."""
+    folder = tmp_path / "shapes3d" / "1.0.0"
+    folder.mkdir(parents=True)
+    for name in ("images.npy", "manifest.json"):
+        shutil.copy(directory / "shapes3d" / "1.0.0" / name, folder)
+    data = prepare.load(source_of(directory / "manual" / "3dshapes.h5"), None, tmp_path, Options())
+    np.testing.assert_array_equal(data.source, content()["images"])
 
 
 def test_killed_between_records_and_map_goes_on_from_the_records(tmp_path, monkeypatch):

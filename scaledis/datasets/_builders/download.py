@@ -43,8 +43,8 @@ class File:
     fetchable: bool = True
 
 
-def absent(name: str, places: dict[Path, File]) -> UserError:
-    """The error for a data set some of whose files are not in their places: says how each comes there."""
+def absent(name: str, places: dict[Path, File], other_way: str) -> UserError:
+    """The error for a data set some of whose files are not in their places: says how each comes there, or what else."""
     fetchable = all(file.fetchable for file in places.values())
     ways = f"fetch them with --prepare={name}, or place them" if fetchable else "place them"
     lines = [f"{name} needs files that are not there; {ways}:"]
@@ -53,7 +53,7 @@ def absent(name: str, places: dict[Path, File]) -> UserError:
         command = f"curl -fL --create-dirs -o {shlex.quote(str(path))} {shlex.quote(file.url)}"
         how = command if file.fetchable else f"by hand, from {file.url}"
         lines.append(f"  {path} ({size}{file.algorithm} {file.digest}): {how}")
-    return UserError("\n".join(lines))
+    return UserError("\n".join([*lines, *([f"  {other_way}"] if other_way else [])]))
 
 
 def verify(file: File, path: Path, accept: bool = False) -> str:

@@ -100,7 +100,7 @@ def load(
         copy = None if records.are_in(folder) else _copy(source, places, options)
         missing = {} if copy or records.are_in(folder) else _missing(places)
         if missing and not (options.download and all(file.fetchable for file in missing.values())):
-            raise download.absent(source.name, missing)
+            raise download.absent(source.name, missing, _other_way(source))
         with disk.lock(folder.parent), _writing(source, folder):
             if not _is_whole(source, folder):
                 if not copy and not records.are_in(folder):
@@ -117,6 +117,12 @@ def _copy(source: Source, places: dict[Path, download.File], options: Options) -
     if source.copy is None or (options.path is None and not _missing(places)):
         return None
     return records.find(source.copy, options.path)
+
+
+def _other_way(source: Source) -> str:
+    if source.copy is None:
+        return ""
+    return f"or set data.path to a directory in which TFDS has prepared {source.copy.name} as array_record"
 
 
 def _missing(places: dict[Path, download.File]) -> dict[Path, download.File]:
