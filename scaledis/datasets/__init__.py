@@ -1,10 +1,15 @@
-"""Data sets: one file each, found by name. A module here defines `load(directory) -> Dataset`.
+"""Data sets: one file each, found by name.
 
-One whose images are the user's own takes their path as well: `load(directory, path)`.
+A module here defines `load(directory: Path, options: Options) -> Dataset`, and in `OPTIONS` the names of the options
+that it understands, if there are any.
 """
 
+import contextlib
 import dataclasses
-import inspect
+import functools
+import hashlib
+import math
+import reprlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +19,48 @@ import jax
 import numpy as np
 
 from scaledis import registry
+from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
+
+CACHE = "~/.cache/scaledis"  # prepared data sets and caches, unless the user says otherwise
+SAMPLE = 256  # images that the fingerprint of a large set reads
+WHOLE = 1 << 26  # bytes of images that it reads whole: 64 MB
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a user may ask of a data set. A set refuses what it does not understand.
+
+    Raises UserError for a resolution that is not a multiple of 16.
+
+    Attributes:
+      path: the user's own images, or a copy of a published set that TFDS prepared.
+      download: fetch published files that are missing.
+      accept_checksum: use a published file although its checksum is not the expected one.
+      resolution: side of the images; 0 leaves it to the data set.
+      scale: pixels are 0 to 1, and are multiplied by 255.
+      folder_factor: the sub-folders of a folder of images are a factor.
+      skip_unreadable: files that cannot be read as images are left out; without it they are an error.
+    """
+
+    path: Path | None = None
+    download: bool = False
+    accept_checksum: bool = False
+    resolution: int = 0
+    scale: bool = False
+    folder_factor: bool = False
+    skip_unreadable: bool = False
+
+    def __post_init__(self) -> None:
+        if self.resolution < 0 or self.resolution % pixels.STEP:
+            raise UserError(f"data.resolution: {self.resolution} must be 0 or a multiple of {pixels.STEP}.")
+
+    @property
+    def images_path(self) -> Path:
+        """`path`, for a set that has no images without it. Raises UserError where it is missing."""
+        if self.path is None:
+            raise UserError("data.path: is missing: where are the images?")
+        return self.path
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +72,16 @@ class Dataset:
 
     Attributes:
       name: the name that every table, plot and result file carries.
-      factor_names: F names; none where nothing is known of the images.
+      factor_names: F names; () where nothing is known about the images.
       factor_values: F arrays, the values of each factor in its own unit (degrees, hue in [0, 1), ...).
       image_shape: (H, W, C).
       source: the arrays that the images are made from, a pytree. They are an argument of every compiled function,
         never a constant in it.
       gather: pure function (source, index int32 [n]) -> uint8 [n, H, W, C]; runs inside the compiled step.
-      table: int32 [N, F] factor indices where the images are no full grid; None where they are one.
+      table: int32 [N, F], the factor indices of images that are not a full grid; None for a full grid.
       held_out: int32 [n], the images that the data set's authors hold out; None where they hold out none.
+      version: names the program of images that are computed, "" for images that are stored. The last bits of computed
+        pixels differ between machines, so the fingerprint takes the version in their place.
     """
 
     name: str
@@ -41,9 +89,10 @@ class Dataset:
     factor_values: tuple[np.ndarray, ...]
     image_shape: tuple[int, int, int]
     source: Any
-    gather: Callable[[Any, jax.Array], jax.Array]
+    gather: Callable[[Any, Any], Any]
     table: np.ndarray | None = None
     held_out: np.ndarray | None = None
+    version: str = ""
 
     @property
     def factor_sizes(self) -> tuple[int, ...]:
@@ -54,6 +103,24 @@ class Dataset:
         """N, the number of images."""
         return int(np.prod(self.factor_sizes)) if self.table is None else len(self.table)
 
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that stand for the content: the same on every machine, other ones where the content differs.
+
+        They are made from the factors (names, values, table), the shape and number of the images, the images held out,
+        and the pixels: of all images up to 64 MB, of 256 images at equal distances beyond. The name is left out.
+        """
+        digest = hashlib.blake2b(digest_size=8)
+        values = [[_text(value) for value in np.asarray(values).tolist()] for values in self.factor_values]
+        digest.update(repr((self.factor_names, values, self.size, self.image_shape, self.version)).encode())
+        for array in (self.table, self.held_out):
+            digest.update(b"none" if array is None else np.asarray(array, "<i4").tobytes())
+        if not self.version:
+            whole = self.size * math.prod(self.image_shape) <= WHOLE
+            index = np.arange(self.size) if whole else np.linspace(0, self.size - 1, SAMPLE).astype(np.int64)
+            digest.update(self.images(index).tobytes())
+        return digest.hexdigest()
+
     def factors(self, index: np.ndarray) -> np.ndarray:
         """Image indices [n] -> factor indices int32 [n, F]."""
         if self.table is not None:
@@ -63,11 +130,11 @@ class Dataset:
     def index(self, factors: np.ndarray) -> np.ndarray:
         """Factor indices [n, F] -> image indices int32 [n], on a full grid.
 
-        Raises UserError for a factor outside its range, and for a set that is no full grid.
+        Raises UserError for a factor outside its range, and for a set that is not a full grid.
         """
         if self.table is not None:
-            raise UserError(f"{self.name} is no full grid of its factors; draw images with `matching` instead.")
-        return np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes).astype(np.int32)
+            raise UserError(f"{self.name} is not a full grid of its factors; draw images with `matching` instead.")
+        return np.asarray(np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes), np.int32)
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
@@ -125,23 +192,68 @@ def rows(source: Any, index: jax.Array) -> jax.Array:
 
 
 def names() -> list[str]:
+    """The names that `load` takes."""
     return registry.modules(sys.modules[__name__])
 
 
-def load(name: str, directory: str | Path, path: str = "", download: bool = False, resolution: int = 0) -> Dataset:
+def load(
+    name: str,
+    directory: str | Path = CACHE,
+    *,
+    path: str | Path | None = None,
+    download: bool = False,
+    **options: Any,
+) -> Dataset:
     """The data set `name`; whatever it stores lies below `directory`.
 
-    `path`: of the user's own images. `download`: fetch published files that are not there, where the set allows it.
-    `resolution`: pixels a side, 0 for the set's own.
+    Args:
+      name: a file in scaledis/datasets/.
+      directory: where published files, prepared sets and caches are.
+      path: the user's own images, or a copy of a published set that TFDS prepared.
+      download: fetch published files that are missing, where the set allows it.
+      **options: the other fields of `Options`: `resolution`, `scale`, ...
 
-    Raises UserError for an unknown name, and for a path that is missing or not wanted; UserError for a file
-    that the user has to place.
+    Raises:
+      UserError: the name is unknown, or the set has no such option.
+      UserError: a path is missing or cannot exist, or the images cannot have the resolution.
+      UserError: the images are nearly black, because their pixels are 0 and 1.
+      UserError: a published file is missing, see `_builders.prepare.load`.
     """
-    make = registry.module("data.name", sys.modules[__name__], name).load
-    known = inspect.signature(make).parameters
-    if ("path" in known) != bool(path):
-        given = "is missing: where are the images?" if "path" in known else f"{path!r} is not understood by {name}."
-        raise UserError(f"data.path: {given}")
-    options = {"path": Path(path).expanduser(), "download": download, "resolution": resolution}
-    dataset = make(Path(directory).expanduser(), **{key: value for key, value in options.items() if key in known})
-    return dataset if resolution in (0, dataset.image_shape[0]) else dataset.at(resolution)
+    module = registry.module("data.name", sys.modules[__name__], name)
+    for key in options:
+        registry.check("data", key, [field.name for field in dataclasses.fields(Options)])
+    wanted = Options(path=_expanded("data.path", path) if path else None, download=download, **options)
+    understood = {"download", "resolution", *getattr(module, "OPTIONS", ())}
+    for field in dataclasses.fields(Options):
+        value = getattr(wanted, field.name)
+        if field.name not in understood and value != field.default:
+            raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {name}.")
+    dataset = module.load(_expanded("data.directory", directory), wanted)
+    if not wanted.scale:
+        _check_range(dataset, "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first")
+    return dataset if wanted.resolution in (0, dataset.image_shape[0]) else dataset.at(wanted.resolution)
+
+
+def _text(value: object) -> str:
+    """A factor's value without the last digits of a float, in which two machines may differ."""
+    return f"{value:.9g}" if isinstance(value, float) else str(value)
+
+
+def _expanded(key: str, path: str | Path) -> Path:
+    """The path with `~` and `~user` replaced by a home directory. Raises UserError for one that cannot exist."""
+    try:
+        expanded = Path(path).expanduser()
+        with contextlib.suppress(FileNotFoundError):  # it may be made
+            expanded.lstat()
+        return expanded
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{key}: {reprlib.repr(str(path))} cannot be used: {reason}") from error
+
+
+def _check_range(dataset: Dataset, remedy: str) -> None:
+    """Raises UserError for stored images without a pixel above 1. The first block with one ends the search."""
+    if isinstance(dataset.source, np.ndarray):
+        blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))
+        if not any((dataset.images(block) > 1).any() for block in blocks):
+            raise pixels.dark(dataset.name, 1, remedy)

@@ -1,8 +1,8 @@
 """`arrays`: your own images and factors in one .npz file, a full grid or not; --config.data.path=FILE.
 
 The file, as numpy.savez writes it, holds
-    images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; H = W, a multiple of 16; C is 1 or 3
-    factors  integers [N, F], optional
+    images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; data.scale and data.resolution take other ones
+    factors  whole numbers, bools or strings [N, F] or [N], optional
     names    F strings, optional: factor_0, factor_1, ... without them
 """
 
@@ -15,39 +15,45 @@ from pathlib import Path
 import numpy as np
 
 from scaledis import datasets, registry
-from scaledis.datasets import Dataset, _published
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import archives, pixels
 from scaledis.errors import UserError
 
+OPTIONS = ("path", "scale", "resolution")
 EXPECTED = {
-    "images": "uint8 [N, H, W, C] or [N, H, W] with H = W a multiple of 16 and C 1 or 3",
-    "factors": "integers [N, F]",
+    "images": "uint8 [N, H, W, C] or [N, H, W] with C 1 or 3",
+    "factors": "whole numbers, bools or strings [N, F] or [N]",
     "names": "F strings",
 }
 
 
-def load(directory: Path, path: Path) -> Dataset:
-    """The images [H, W, C] of the file `path`, with factors if it has any. Neither reads nor writes `directory`.
+def load(directory: Path, options: Options) -> Dataset:
+    """The images [H, W, C] of the file `options.path`, with factors if it has any. `directory` is not used.
 
-    The index of a factor is the rank of its value among those that occur. Where the factors are a full grid, the last
-    one varying fastest, so is the data set; otherwise it has a table.
+    Images of 0 to 1 are taken with `options.scale`, images of any size with `options.resolution`
+    (`_builders.pixels.to_squares`). The index of a factor is the rank of its value among those that occur, and
+    `factor_values` has these values. Where the factors are a full grid, the last one varying fastest, so is the data
+    set; otherwise it has a table.
 
     Raises:
       UserError: there is no such file.
-      UserError: the file, or an array in it, is not what it must be.
+      UserError: the file, or an array in it, is not what it must be; the remedy is named.
     """
+    path = options.images_path
     arrays = _read(path)
-    images = _images(path, arrays["images"])
+    images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale)
+    images, change = pixels.to_squares(f"{path}: images", images, options.resolution)
     factors = _factors(path, arrays.get("factors", np.zeros((len(images), 0), int)), len(images))
     names = _names(path, arrays["names"], factors.shape[1]) if "names" in arrays else _numbered(factors.shape[1])
     columns = [np.unique(column, return_inverse=True) for column in factors.T]
     values = tuple(distinct for distinct, _ in columns)
     table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
     return Dataset(
-        name=f"arrays: {path.stem}",
+        name=f"arrays: {path.stem}" + (f", {change}" if change else ""),
         factor_names=names,
         factor_values=values,
         image_shape=images.shape[1:],
-        source=images,
+        source=np.ascontiguousarray(images),
         gather=datasets.rows,
         table=None if _is_grid(table, tuple(map(len, values))) else table,
     )
@@ -55,62 +61,78 @@ def load(directory: Path, path: Path) -> Dataset:
 
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     """All arrays of the file by their keys."""
-    if not path.is_file():
-        raise UserError(f"data.path: there is no file {path}.")
     try:
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist()]
-    except zipfile.BadZipFile as error:
-        raise _published.mismatch(path, "content", "no archive of arrays", "a file of numpy.savez") from error
+    except (zipfile.BadZipFile, RuntimeError) as error:
+        raise archives.mismatch(path, "content", "no archive of arrays", "a file of numpy.savez") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"data.path: there is no file {path} that can be read: {error}") from error
     for key in keys:
         registry.check(f"{path}: key", key, EXPECTED)
     if "images" not in keys:
-        raise _published.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
-    with np.load(path, allow_pickle=False) as archive:
+        raise archives.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        raise archives.mismatch(path, "content", "a damaged archive", "a file of numpy.savez") from error
+    with archive:
         return {key: _array(path, archive, key) for key in keys}
 
 
-def _array(path, archive, key):
+def _array(path: Path, archive: Mapping[str, np.ndarray], key: str) -> np.ndarray:
     try:
-        return np.asarray(archive[key])  # what is no array is given as bytes, and refused for its dtype
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        found = "an object array, which could run code" if "allow_pickle" in str(error) else f"unreadable ({error})"
-        raise _published.mismatch(path, key, found, EXPECTED[key]) from error
+        return np.asarray(archive[key])  # content that is not an array is given as bytes, and refused for its dtype
+    except (ValueError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        found = f"unreadable ({error})"
+        if "allow_pickle" in str(error):
+            found = "an object array, which could run code (numpy.array(..., dtype=str) or dtype=int makes a plain one)"
+        raise archives.mismatch(path, key, found, EXPECTED[key]) from error
 
 
-def _images(path, images):
+def _images(path: Path, images: np.ndarray) -> np.ndarray:
     """The images as [N, H, W, C]."""
-    found = f"{images.dtype} {images.shape}"
+    shape = images.shape
     if images.ndim == 3:
         images = images[..., None]
-    if images.dtype != np.uint8 or images.ndim != 4 or not _is_drawable(*images.shape):
-        raise _published.mismatch(path, "images", found, EXPECTED["images"])
-    return np.ascontiguousarray(images)
+    if images.ndim == 4 and images.size and images.shape[3] in (1, 3):
+        return images
+    remedy = ""
+    if images.ndim == 4 and shape[1] in (1, 3):
+        remedy = "; images.transpose(0, 2, 3, 1) brings the channels to the end"
+    elif images.ndim == 4 and shape[3] == 4:
+        remedy = "; images[..., :3] leaves the transparency out"
+    raise archives.mismatch(path, "images", f"{images.dtype} {shape}", EXPECTED["images"] + remedy)
 
 
-def _is_drawable(n, height, width, channels):
-    return n > 0 and height == width > 0 and height % 16 == 0 and channels in (1, 3)
-
-
-def _factors(path, factors, count):
-    if factors.dtype.kind not in "iu" or factors.ndim != 2 or len(factors) != count:
-        found = f"{factors.dtype} {factors.shape}"
-        raise _published.mismatch(path, "factors", found, f"{EXPECTED['factors']} with N = {count}, as of images")
+def _factors(path: Path, factors: np.ndarray, count: int) -> np.ndarray:
+    """The factors as [N, F]."""
+    found = f"{factors.dtype} {factors.shape}"
+    if factors.ndim == 1:
+        factors = factors[:, None]
+    if factors.dtype.kind not in "biufUS" or factors.ndim != 2 or len(factors) != count:
+        raise archives.mismatch(path, "factors", found, f"{EXPECTED['factors']} with N = {count}, as of images")
+    if factors.dtype.kind == "S":
+        return np.char.decode(factors, "utf-8", "replace")
+    if factors.dtype.kind == "f" and not (np.isfinite(factors) & (factors % 1 == 0)).all():
+        remedy = "numpy.unique(column, return_inverse=True)[1] ranks a column, numpy.digitize(column, edges) bins it"
+        raise archives.mismatch(path, "factors", f"{found} with fractions or NaN", f"{EXPECTED['factors']}; {remedy}")
     return factors
 
 
-def _names(path, names, count):
+def _names(path: Path, names: np.ndarray, count: int) -> tuple[str, ...]:
+    names = np.atleast_1d(names)
     if names.dtype.kind != "U" or names.shape != (count,) or len(set(names)) != count:
         found = f"{names.dtype} {names.tolist()}"
-        raise _published.mismatch(path, "names", found, f"{count} different strings, one for each column of factors")
+        raise archives.mismatch(path, "names", found, f"{count} different strings, one for each column of factors")
     return tuple(names.tolist())
 
 
-def _numbered(count):
+def _numbered(count: int) -> tuple[str, ...]:
     return tuple(f"factor_{number}" for number in range(count))
 
 
-def _is_grid(table, sizes):
+def _is_grid(table: np.ndarray, sizes: tuple[int, ...]) -> bool:
     """Whether row i of the table [N, F] is the mixed-radix number i, for all N combinations."""
     if not sizes or math.prod(sizes) != len(table):
         return False

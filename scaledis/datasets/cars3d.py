@@ -7,18 +7,18 @@ filter. The published file lies at DIRECTORY/manual/nips2015-analogy-data.tar.gz
 
 import io
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from scaledis.datasets import Dataset, _prepared, _published
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import archives, download, pixels, prepare, records
 
-SOURCE = _prepared.Source(
+SOURCE = prepare.Source(
     name="cars3d",
     version="1.0.0",
     files=(
-        _published.File(
+        download.File(
             name="nips2015-analogy-data.tar.gz",
             url="http://www.scottreed.info/files/nips2015-analogy-data.tar.gz",
             size=None,
@@ -30,15 +30,16 @@ SOURCE = _prepared.Source(
     factor_values=(np.arange(4), np.arange(0, 360, 15), np.arange(183)),  # azimuth in degrees
     image_shape=(64, 64, 3),
 )
+OPTIONS = prepare.OPTIONS
 FOLDER = PurePosixPath("data/cars")
 
 
-def load(directory: Path, download: bool = False) -> Dataset:
-    """Cars3D below `directory`; images [64, 64, 3]. Raises what `_prepared.load` raises."""
-    return _prepared.load(SOURCE, read, directory, download)
+def load(directory: Path, options: Options) -> Dataset:
+    """Cars3D below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
+    return prepare.load(SOURCE, read, directory, options)
 
 
-def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
     """Blocks (images uint8 [n, 64, 64, 3], factor indices int32 [n, F]) of a tar file of one MATLAB file for each car.
 
     Raises UserError for a missing list or car, a list of another length, and a car of another shape or dtype.
@@ -46,34 +47,39 @@ def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarr
     (path,) = paths
     elevations, azimuths, types = source.factor_sizes
     names, cars = None, {}
-    with _published.reading(path), tarfile.open(path, "r|gz") as archive:  # as a stream: nothing is inflated twice
+    with archives.reading(path), tarfile.open(path, "r|gz") as archive:  # as a stream: nothing is inflated twice
         for member in archive:
             place = PurePosixPath(member.name)
             if place == FOLDER / "list.txt":
-                names = archive.extractfile(member).read().decode().split()
+                names = _content(archive, member).decode().split()
             elif place.parent == FOLDER and place.suffix == ".mat":
-                cars[place.stem] = _views(source, f"{path}/{place}", archive.extractfile(member).read())
+                cars[place.stem] = _views(source, f"{path}/{place}", _content(archive, member))
     if names is None:
-        raise _published.mismatch(path, f"{FOLDER}/list.txt", "missing", "the list of cars")
+        raise archives.mismatch(path, f"{FOLDER}/list.txt", "missing", "the list of cars")
     if len(set(names)) != types or len(names) != types:
-        raise _published.mismatch(path, f"number of cars in {FOLDER}/list.txt", len(set(names)), types)
+        raise archives.mismatch(path, f"number of cars in {FOLDER}/list.txt", len(set(names)), types)
     for name in names:
         if name not in cars:
-            raise _published.mismatch(path, f"{FOLDER}/{name}.mat", "missing", "a car of list.txt")
+            raise archives.mismatch(path, f"{FOLDER}/{name}.mat", "missing", "a car of list.txt")
     images = np.stack([cars.pop(name) for name in names], axis=1)  # [elevation * azimuth, type, 64, 64, 3]
     yield images.reshape(source.shape), source.grid(np.arange(source.shape[0]))
 
 
-def _views(source: _prepared.Source, name: str, data: bytes) -> np.ndarray:
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    file = archive.extractfile(member)
+    return b"" if file is None else file.read()  # None for a folder
+
+
+def _views(source: prepare.Source, name: str, data: bytes) -> np.ndarray:
     """A MATLAB file with `im` [128, 128, 3, azimuth, elevation] -> uint8 [elevation * azimuth, 64, 64, 3]."""
     import scipy.io  # a prepared set opens without it
 
     elevations, azimuths, _ = source.factor_sizes
     arrays = scipy.io.loadmat(io.BytesIO(data))
     if "im" not in arrays:
-        raise _published.mismatch(name, "list of arrays", sorted(key for key in arrays if key[0] != "_"), ["im"])
+        raise archives.mismatch(name, "list of arrays", sorted(key for key in arrays if key[0] != "_"), ["im"])
     found, expected = arrays["im"], (128, 128, 3, azimuths, elevations)
     if (found.dtype, found.shape) != (np.uint8, expected):
-        raise _published.mismatch(name, "im", f"{found.dtype} {found.shape}", f"uint8 {expected}")
+        raise archives.mismatch(name, "im", f"{found.dtype} {found.shape}", f"uint8 {expected}")
     views = np.ascontiguousarray(found.transpose(4, 3, 0, 1, 2)).reshape(-1, 128, 128, 3)
-    return _prepared.resized(views, source.image_shape[:2])
+    return pixels.resized(views, source.image_shape[:2])

@@ -4,20 +4,22 @@ Images are in the order of their file names, in which the official splits lie on
 `SPLITS[name]`. Of 178x218 pixels the central 148x148 are reduced to 64x64 by Pillow's Lanczos filter; other works crop
 otherwise. A factor is 1 where its attribute is present.
 
-The published files are placed by the user in DIRECTORY/manual: their links cannot be relied on.
+The published files are placed by the user in DIRECTORY/manual, for their links cannot be relied on. The images of a
+TFDS copy are in TFDS's order within each split.
 """
 
 import dataclasses
 import io
 import itertools
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from scaledis.datasets import Dataset, _prepared, _published
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import archives, download, prepare, records
 
 PAGE = "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html"
 FILES = (
@@ -33,29 +35,36 @@ ATTRIBUTES = (
     "Wearing_Necktie Young"
 ).split()
 SPLITS = {"train": range(162_770), "validation": range(162_770, 182_637), "test": range(182_637, 202_599)}
-SOURCE = _prepared.Source(
+CROP = (15, 35, 163, 183)  # left, upper, right, lower
+SOURCE = prepare.Source(
     name="celeba",
     version="1.0.0",
-    files=tuple(_published.File(name, PAGE, size, sha256, fetchable=False) for name, size, sha256 in FILES),
+    files=tuple(download.File(name, PAGE, size, sha256, fetchable=False) for name, size, sha256 in FILES),
     factor_names=tuple(ATTRIBUTES),
     factor_values=(np.arange(2),) * len(ATTRIBUTES),  # absent, present
     image_shape=(64, 64, 3),
     count=202_599,
+    copy=records.Copy(
+        name="celeb_a",
+        factors=tuple(f"attributes/{name}" for name in ATTRIBUTES),
+        splits=("train", "validation", "test"),
+        image=lambda photograph: _reduced("celeb_a", Image.fromarray(photograph)),
+    ),
 )
-CROP = (15, 35, 163, 183)  # left, upper, right, lower
+OPTIONS = prepare.OPTIONS_WITH_COPY
 ROWS = 2000  # decoded at once
 
 
-def load(directory: Path, download: bool = False) -> Dataset:
+def load(directory: Path, options: Options) -> Dataset:
     """CelebA below `directory`; images [64, 64, 3], with a table, validation and test held out.
 
-    `download` changes nothing: the user has to place the files. Raises what `_prepared.load` raises.
+    Nothing can be fetched: the user has to place the files. Raises what `prepare.load` raises.
     """
-    dataset = _prepared.load(SOURCE, read, directory, download)
+    dataset = prepare.load(SOURCE, read, directory, options)
     return dataclasses.replace(dataset, held_out=np.asarray([*SPLITS["validation"], *SPLITS["test"]], np.int32))
 
 
-def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
     """Blocks (images uint8 [n, 64, 64, 3], factor indices int32 [n, F]) of a zip file and its two lists.
 
     Raises UserError for a list that is not of these images, a split unlike `SPLITS`, and a missing or other image.
@@ -65,41 +74,44 @@ def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarr
     names = [f"{number:06}.jpg" for number in range(1, count + 1)]
     _, header, *lines = attributes.read_text().splitlines()
     if header.split() != list(source.factor_names):
-        raise _published.mismatch(attributes, "list of attributes", header.split(), list(source.factor_names))
+        raise archives.mismatch(attributes, "list of attributes", header.split(), list(source.factor_names))
     present = _table(attributes, lines, names, ["-1", "1"], len(source.factor_names))
     (splits,) = _table(partition, partition.read_text().splitlines(), names, ["0", "1", "2"], 1).T
     expected = np.repeat(np.arange(len(SPLITS)), [len(split) for split in SPLITS.values()])
     if (wrong := splits != expected).any():
         row = wrong.argmax()
-        raise _published.mismatch(partition, f"split of {names[row]}", splits[row], expected[row])
-    with _published.reading(photographs), zipfile.ZipFile(photographs) as archive, ThreadPoolExecutor() as pool:
+        raise archives.mismatch(partition, f"split of {names[row]}", splits[row], expected[row])
+    with archives.reading(photographs), zipfile.ZipFile(photographs) as archive, ThreadPoolExecutor() as pool:
         known = set(archive.namelist())
         for start in range(0, count, ROWS):
             members = [f"img_align_celeba/{name}" for name in names[start : start + ROWS]]
             for member in itertools.filterfalse(known.__contains__, members):
-                raise _published.mismatch(photographs, member, "missing", "a photograph")
-            images = pool.map(lambda member: _cropped(source, photographs, archive, member), members)
+                raise archives.mismatch(photographs, member, "missing", "a photograph")
+            images = pool.map(lambda member: _cropped(photographs, archive, member), members)
             yield np.stack(list(images)), present[start : start + ROWS]
 
 
 def _table(path: Path, lines: list[str], names: list[str], words: list[str], columns: int) -> np.ndarray:
     """Lines of a name and `columns` words -> int32 [N, columns], the index of each word in `words`."""
     if len(lines) != len(names):
-        raise _published.mismatch(path, "number of images", len(lines), len(names))
+        raise archives.mismatch(path, "number of images", len(lines), len(names))
     table = np.empty((len(names), columns), np.int32)
     for row, (line, name) in enumerate(zip(lines, names, strict=True)):
         found, *values = line.split()
         if found != name or len(values) != columns or not set(values) <= set(words):
-            raise _published.mismatch(path, f"line of image {row}", repr(line), f"{name} and {columns} of {words}")
+            raise archives.mismatch(path, f"line of image {row}", repr(line), f"{name} and {columns} of {words}")
         table[row] = [words.index(value) for value in values]
     return table
 
 
-def _cropped(source: _prepared.Source, path: Path, archive: zipfile.ZipFile, member: str) -> np.ndarray:
-    from PIL import Image  # a prepared set opens without it
-
+def _cropped(path: Path, archive: zipfile.ZipFile, member: str) -> np.ndarray:
     with Image.open(io.BytesIO(archive.read(member))) as image:
-        if image.size != (178, 218):
-            raise _published.mismatch(path, f"size of {member}", image.size, (178, 218))
-        crop = image.convert("RGB").crop(CROP)
-        return np.asarray(crop.resize(source.image_shape[1::-1], Image.Resampling.LANCZOS))
+        return _reduced(f"{path}/{member}", image)
+
+
+def _reduced(where: str, photograph: Image.Image) -> np.ndarray:
+    """A photograph of 178x218 -> uint8 [64, 64, 3]. Raises UserError for another size."""
+    if photograph.size != (178, 218):
+        raise archives.mismatch(where, "size", photograph.size, (178, 218))
+    face = photograph.convert("RGB").crop(CROP)
+    return np.asarray(face.resize((64, 64), Image.Resampling.LANCZOS))

@@ -1,16 +1,18 @@
 """MPI3D real (Gondal et al., 2019): 1,036,800 real photographs of a robot arm that holds an object.
 
-A full grid of seven factors. The published file lies at DIRECTORY/manual/mpi3d_real.npz, placed there by the user or by
-`load(..., download=True)`; licence CC BY 4.0.
+A full grid of seven factors. The published file lies at DIRECTORY/manual/mpi3d_real.npz, placed there by the user or
+fetched; licence CC BY 4.0.
 """
 
 from pathlib import Path
 
-from scaledis.datasets import Dataset, _mpi3d
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import mpi3d
 
-SOURCE = _mpi3d.source("mpi3d_real", md5="0f33f609918fb5c97996692f91129802")
+SOURCE = mpi3d.source("mpi3d_real", md5="0f33f609918fb5c97996692f91129802")
+OPTIONS = mpi3d.OPTIONS
 
 
-def load(directory: Path, download: bool = False) -> Dataset:
-    """MPI3D real below `directory`; images [64, 64, 3]. Raises what `_prepared.load` raises."""
-    return _mpi3d.load(SOURCE, directory, download)
+def load(directory: Path, options: Options) -> Dataset:
+    """MPI3D real below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
+    return mpi3d.load(SOURCE, directory, options)

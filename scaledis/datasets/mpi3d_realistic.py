@@ -6,11 +6,13 @@ or by `load(..., download=True)`; licence CC BY 4.0.
 
 from pathlib import Path
 
-from scaledis.datasets import Dataset, _mpi3d
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import mpi3d
 
-SOURCE = _mpi3d.source("mpi3d_realistic", md5="59a6225b88b635365f70c91b3e52f70f")
+SOURCE = mpi3d.source("mpi3d_realistic", md5="59a6225b88b635365f70c91b3e52f70f")
+OPTIONS = mpi3d.OPTIONS
 
 
-def load(directory: Path, download: bool = False) -> Dataset:
-    """MPI3D realistic below `directory`; images [64, 64, 3]. Raises what `_prepared.load` raises."""
-    return _mpi3d.load(SOURCE, directory, download)
+def load(directory: Path, options: Options) -> Dataset:
+    """MPI3D realistic below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
+    return mpi3d.load(SOURCE, directory, options)

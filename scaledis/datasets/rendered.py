@@ -1,7 +1,7 @@
 """`rendered`: a look-alike of 3DShapes, embedded: the same six factors and the same grid of 480,000 images.
 
 The 480 geometries (scale, shape, orientation) are ray-cast once into shading maps; every image is a linear mix of the
-maps of its geometry with the colours of its three hues, so a batch is composed inside the compiled step.
+maps of its geometry with the colors of its three hues, so a batch is composed inside the compiled step.
 """
 
 import colorsys
@@ -17,7 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis.datasets import Dataset, _scene
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import scene
 from scaledis.errors import UserError
 
 VERSION = 4  # of the shading maps: raise it with every change of the scene, or stale caches are read
@@ -31,17 +32,17 @@ FACTORS = {
     "orientation": np.linspace(-30.0, 30.0, 15),  # degrees, the azimuth of the camera
 }
 GEOMETRIES = tuple(FACTORS[name].size for name in ("scale", "shape", "orientation"))
-MAPS_SHAPE = (int(np.prod(GEOMETRIES)), len(_scene.MATERIALS), _scene.SIZE, _scene.SIZE)
-COLOURS = 255 * np.float32([colorsys.hsv_to_rgb(hue, 1, 1) for hue in HUES])
-SKY = np.float32([153, 226, 249])
-WHITE = np.float32([255, 255, 255])
+MAPS_SHAPE = (int(np.prod(GEOMETRIES)), len(scene.MATERIALS), scene.SIZE, scene.SIZE)
+COLORS = 255 * np.array([colorsys.hsv_to_rgb(hue, 1, 1) for hue in HUES], np.float32)
+SKY = np.array([153, 226, 249], np.float32)
+WHITE = np.array([255, 255, 255], np.float32)
 
 
-def load(directory: Path, resolution: int = 0) -> Dataset:
+def load(directory: Path, options: Options) -> Dataset:
     """The data set; its shading maps are read from `directory`, or rendered and stored there (10 s on two cores).
 
     At a lower resolution the maps are box-filtered instead of the images: composing them is then as much cheaper. The
-    two differ where a colour overflows within a square of pixels.
+    two differ where a color overflows within a square of pixels.
 
     Raises UserError, naming the directory, where it cannot be written.
     """
@@ -49,29 +50,30 @@ def load(directory: Path, resolution: int = 0) -> Dataset:
         name="rendered",
         factor_names=tuple(FACTORS),
         factor_values=tuple(FACTORS.values()),
-        image_shape=(_scene.SIZE, _scene.SIZE, 3),
-        source=jnp.asarray(_cached_maps(Path(directory))),
+        image_shape=(scene.SIZE, scene.SIZE, 3),
+        source=jnp.asarray(_cached_maps(directory)),
         gather=gather,
+        version=f"rendered {VERSION}",
     )
-    if resolution in (0, _scene.SIZE):
+    if options.resolution in (0, scene.SIZE):
         return dataset
-    small = dataset.at(resolution)
-    side = _scene.SIZE // resolution
-    squares = dataset.source.astype(jnp.float32).reshape(*MAPS_SHAPE[:2], resolution, side, resolution, side)
-    return dataclasses.replace(small, source=squares.mean((3, 5)).astype(jnp.float16), gather=gather)
+    small, sides = dataset.at(options.resolution), (options.resolution, scene.SIZE // options.resolution)
+    squares = dataset.source.astype(jnp.float32).reshape(*MAPS_SHAPE[:2], *sides, *sides).mean((3, 5))
+    version = f"{dataset.version} in maps of {options.resolution}"
+    return dataclasses.replace(small, source=squares.astype(jnp.float16), gather=gather, version=version)
 
 
 def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     """Shading maps [480, 5, H, W] and image indices [n] -> uint8 [n, H, W, 3]."""
     floor, wall, object_, geometry = jnp.unravel_index(index, (len(HUES), len(HUES), len(HUES), MAPS_SHAPE[0]))
-    hues, maps = jnp.asarray(COLOURS), source[geometry].astype(jnp.float32)
-    colours = (hues[floor], hues[wall], hues[object_], SKY[None], WHITE[None])  # in the order of _scene.MATERIALS
+    hues, maps = jnp.asarray(COLORS), source[geometry].astype(jnp.float32)
+    colors = (hues[floor], hues[wall], hues[object_], SKY[None], WHITE[None])  # in the order of scene.MATERIALS
     # A sum of products fuses into one loop; as an einsum this is ten times slower on a CPU.
-    images = sum(maps[:, m, :, :, None] * colour[:, None, None] for m, colour in enumerate(colours))
+    images = sum(maps[:, m, :, :, None] * color[:, None, None] for m, color in enumerate(colors))
     return jnp.clip(jnp.round(images), 0, 255).astype(jnp.uint8)
 
 
-def _cached_maps(directory):
+def _cached_maps(directory: Path) -> np.ndarray:
     """The shading maps float16 [480, 5, 64, 64], rendered where the cache is missing, cut short or not ours."""
     path = directory / f"rendered_v{VERSION}.npz"
     try:
@@ -99,9 +101,9 @@ def _cached_maps(directory):
     return maps
 
 
-def _render():
+def _render() -> np.ndarray:
     print(f"rendered: ray-casting {MAPS_SHAPE[0]} geometries, once, about 10 s", file=sys.stderr)
-    solids = [(scale, _scene.SHAPES[shape]) for scale, shape in itertools.product(FACTORS["scale"], FACTORS["shape"])]
+    solids = [(scale, scene.SHAPES[shape]) for scale, shape in itertools.product(FACTORS["scale"], FACTORS["shape"])]
     with ThreadPoolExecutor() as pool:
-        maps = list(pool.map(lambda azimuth: _scene.shading(azimuth, solids), FACTORS["orientation"]))
+        maps = list(pool.map(lambda azimuth: scene.shading(azimuth, solids), FACTORS["orientation"]))
     return np.stack(maps, axis=1).reshape(MAPS_SHAPE).astype(np.float16)

@@ -1,6 +1,6 @@
 """`rendered_dsprites`: a look-alike of dSprites, embedded: the same five factors and grid of 737,280 binary images.
 
-Nothing is stored: a pixel is white where its centre lies inside the outline, and that is computed for every batch
+Nothing is stored: a pixel is white where its center lies inside the outline, and that is computed for every batch
 inside the compiled step. All lengths are in pixels at scale 1.
 """
 
@@ -10,8 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis.datasets import Dataset
+from scaledis.datasets import Dataset, Options
 
+VERSION = 1  # of the images: raise it with every change of a pixel, for the fingerprint
 PIXELS = 64
 FACTORS = {
     "shape": np.arange(3),  # square, ellipse, heart
@@ -23,17 +24,17 @@ FACTORS = {
 SIZES = tuple(values.size for values in FACTORS.values())
 
 # All numbers below are fitted to frames of dSprites; experiments/fidelity_dsprites.py measures how well.
-FIRST, SPAN = 16.0, 32.0  # the centre of rotation is at FIRST + SPAN * position, from the corner of the image
+FIRST, SPAN = 16.0, 32.0  # the center of rotation is at FIRST + SPAN * position, from the corner of the image
 SQUARE = 9.6  # half side
 ELLIPSE = (12.76, 7.22)  # half axes
-# The right half of the heart, about its centre of rotation: an ellipse above the line y = BROAD (y points down), and
+# The right half of the heart, about its center of rotation: an ellipse above the line y = BROAD (y points down), and
 # below it a half width that is a polynomial in y / 10 and has its root at the tip.
 BROAD = -4.0
-LOBE_CENTRE, LOBE = (4.767, -3.871), (4.856, 5.457)
+LOBE_CENTER, LOBE = (4.767, -3.871), (4.856, 5.457)
 FLANK = (-4.465, 9.117, 2.344, -8.298, -6.93, 8.131)
 
 
-def load(directory: Path) -> Dataset:
+def load(directory: Path, options: Options) -> Dataset:
     """The data set; images [64, 64, 1] of 0 and 255. Neither reads nor writes `directory`."""
     angles = FACTORS["orientation"]
     return Dataset(
@@ -43,15 +44,16 @@ def load(directory: Path) -> Dataset:
         image_shape=(PIXELS, PIXELS, 1),
         source=jnp.asarray(np.stack([np.cos(angles), np.sin(angles)], axis=-1), jnp.float32),
         gather=gather,
+        version=f"rendered_dsprites {VERSION}",
     )
 
 
 def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     """Cosine and sine [40, 2] of the orientations, and image indices [n] -> uint8 [n, 64, 64, 1]."""
     shape, scale, orientation, column, row = (factor[:, None, None] for factor in jnp.unravel_index(index, SIZES))
-    centres = jnp.arange(PIXELS) + 0.5
-    right = centres[None, :] - (FIRST + SPAN / (SIZES[3] - 1) * column)
-    down = centres[:, None] - (FIRST + SPAN / (SIZES[4] - 1) * row)
+    centers = jnp.arange(PIXELS) + 0.5
+    right = centers[None, :] - (FIRST + SPAN / (SIZES[3] - 1) * column)
+    down = centers[:, None] - (FIRST + SPAN / (SIZES[4] - 1) * row)
     cos, sin = source[orientation, 0], source[orientation, 1]
     size = jnp.asarray(FACTORS["scale"], jnp.float32)[scale]
     x = jnp.abs(right * cos - down * sin) / size  # every shape is its own mirror image
@@ -60,14 +62,14 @@ def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     return 255 * inside[..., None].astype(jnp.uint8)
 
 
-def _square(x, y):
+def _square(x: jax.Array, y: jax.Array) -> jax.Array:
     return jnp.maximum(x, jnp.abs(y)) < SQUARE
 
 
-def _ellipse(x, y):
+def _ellipse(x: jax.Array, y: jax.Array) -> jax.Array:
     return (x / ELLIPSE[0]) ** 2 + (y / ELLIPSE[1]) ** 2 < 1
 
 
-def _heart(x, y):
-    lobe = ((x - LOBE_CENTRE[0]) / LOBE[0]) ** 2 + ((y - LOBE_CENTRE[1]) / LOBE[1]) ** 2 < 1
+def _heart(x: jax.Array, y: jax.Array) -> jax.Array:
+    lobe = ((x - LOBE_CENTER[0]) / LOBE[0]) ** 2 + ((y - LOBE_CENTER[1]) / LOBE[1]) ** 2 < 1
     return jnp.where(y < BROAD, lobe, x < jnp.polyval(jnp.asarray(FLANK, jnp.float32), y / 10))

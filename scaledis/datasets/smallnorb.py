@@ -1,10 +1,11 @@
-"""SmallNORB (LeCun, Huang and Bottou, 2004): 48,600 grey photographs of 50 toys, ten each of five categories.
+"""SmallNORB (LeCun, Huang and Bottou, 2004): 48,600 gray photographs of 50 toys, ten each of five categories.
 
 The left images of the published stereo pairs, training before test files (`SPLITS`), reduced from 96 to 64 pixels by
 Pillow's Lanczos filter. Which of the ten toys an image shows is no factor, so every combination of the four factors
-stands ten times: five toys for training, five for testing.
+stands ten times: five toys for training, five for testing. From a TFDS copy, the images of a split are sorted by
+category, toy, elevation, azimuth and lighting.
 
-The published files lie in DIRECTORY/manual, placed there by the user or by `load(..., download=True)`.
+The published files lie in DIRECTORY/manual, placed there by the user or fetched.
 """
 
 import gzip
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis.datasets import Dataset, _prepared, _published
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import archives, download, pixels, prepare, records
 
 URL = "https://cs.nyu.edu/~ylclab/data/norb-v1.0-small/"
 TRAIN = "smallnorb-5x46789x9x18x6x2x96x96-training-"
@@ -27,10 +29,11 @@ FILES = (  # the images, categories and other labels of each split
     (TEST + "info", 10_428, "16adf314226327ee006d1a44db8cfef52773c06c829951d5653a9f6f310248a2"),
 )
 SPLITS = {"train": range(24_300), "test": range(24_300, 48_600)}  # image indices
-SOURCE = _prepared.Source(
+LABELS = ("label_category", "label_elevation", "label_azimuth", "label_lighting")  # their names in TFDS
+SOURCE = prepare.Source(
     name="smallnorb",
     version="1.0.0",
-    files=tuple(_published.File(f"{n}.mat.gz", f"{URL}{n}.mat.gz", size, sha256) for n, size, sha256 in FILES),
+    files=tuple(download.File(f"{n}.mat.gz", f"{URL}{n}.mat.gz", size, sha256) for n, size, sha256 in FILES),
     factor_names=("category", "elevation", "azimuth", "lighting"),
     factor_values=(
         np.arange(5),  # four-legged animals, human figures, airplanes, trucks, cars
@@ -40,17 +43,25 @@ SOURCE = _prepared.Source(
     ),
     image_shape=(64, 64, 1),
     count=48_600,
+    copy=records.Copy(
+        name="smallnorb",
+        factors=LABELS,
+        splits=("train", "test"),
+        order=(LABELS[0], "instance", *LABELS[1:]),
+        image=lambda image: pixels.resized(image[None], (64, 64))[0],
+    ),
 )
+OPTIONS = prepare.OPTIONS_WITH_COPY
 TYPES = {0x1E3D4C54: np.dtype("<i4"), 0x1E3D4C55: np.dtype("u1")}  # by magic number
 ROWS = 500  # pairs read at once
 
 
-def load(directory: Path, download: bool = False) -> Dataset:
-    """SmallNORB below `directory`; images [64, 64, 1], with a table. Raises what `_prepared.load` raises."""
-    return _prepared.load(SOURCE, read, directory, download)
+def load(directory: Path, options: Options) -> Dataset:
+    """SmallNORB below `directory`; images [64, 64, 1], with a table. Raises what `prepare.load` raises."""
+    return prepare.load(SOURCE, read, directory, options)
 
 
-def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
     """Blocks (images uint8 [n, 64, 64, 1], factor indices int32 [n, F]) of images, categories and labels, per split.
 
     Raises UserError for a file that is damaged, or has another magic number or another shape.
@@ -63,19 +74,19 @@ def read(source: _prepared.Source, paths: list[Path]) -> Iterator[tuple[np.ndarr
         factors = np.stack([category, elevation, azimuth // 2, lighting], axis=-1).astype(np.int32)
         start = 0
         for pairs in _blocks(images, "u1", (count, 2, 96, 96), ROWS):
-            left = _prepared.resized(pairs[:, 0], source.image_shape[:2])
-            yield left[..., None], factors[start : start + len(left)]
+            left = pixels.resized(pairs[:, 0, :, :, None], source.image_shape[:2])
+            yield left, factors[start : start + len(left)]
             start += len(left)
 
 
 def _blocks(path: Path, dtype: str, shape: tuple[int, ...], rows: int) -> Iterator[np.ndarray]:
     """An array in NORB's binary format, compressed: blocks [rows, ...] of it."""
-    with _published.reading(path), gzip.open(path) as file:
+    with archives.reading(path), gzip.open(path) as file:
         magic, rank = np.frombuffer(_exactly(path, file, 8), "<i4").tolist()
         sizes = np.frombuffer(_exactly(path, file, 4 * max(3, rank)), "<i4")[:rank].tolist()  # at least 3 are stored
         found = (TYPES.get(magic, f"magic number {magic:#x}"), tuple(sizes))
         if found != (dtype, shape):
-            raise _published.mismatch(path, "content", f"{found[0]} {found[1]}", f"{np.dtype(dtype)} {shape}")
+            raise archives.mismatch(path, "content", f"{found[0]} {found[1]}", f"{np.dtype(dtype)} {shape}")
         for start in range(0, shape[0], rows):
             block = (min(rows, shape[0] - start), *shape[1:])
             data = _exactly(path, file, int(np.prod(block)) * np.dtype(dtype).itemsize)
@@ -85,5 +96,5 @@ def _blocks(path: Path, dtype: str, shape: tuple[int, ...], rows: int) -> Iterat
 def _exactly(path: Path, file: gzip.GzipFile, size: int) -> bytes:
     data = file.read(size)
     if len(data) != size:
-        raise _published.mismatch(path, "number of bytes left", len(data), size)
+        raise archives.mismatch(path, "number of bytes left", len(data), size)
     return data

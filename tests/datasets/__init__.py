@@ -11,11 +11,12 @@ from PIL import Image
 
 from scaledis import datasets, population, sampling
 from scaledis.config import Data
-from scaledis.datasets import _prepared
+from scaledis.datasets import Options
+from scaledis.datasets._builders import prepare
 from tests import tiny
 
 
-def place(source: _prepared.Source, directory: Path, files: list[bytes], **changes) -> _prepared.Source:
+def place(source: prepare.Source, directory: Path, files: list[bytes], **changes) -> prepare.Source:
     """Writes the files into their places; the source of just these files, with other sizes."""
     (directory / "manual").mkdir(parents=True, exist_ok=True)
     specifications = []
@@ -26,7 +27,7 @@ def place(source: _prepared.Source, directory: Path, files: list[bytes], **chang
     return dataclasses.replace(source, files=tuple(specifications), **changes)
 
 
-def shortened(source: _prepared.Source, sizes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+def shortened(source: prepare.Source, sizes: tuple[int, ...]) -> tuple[np.ndarray, ...]:
     return tuple(values[:size] for values, size in zip(source.factor_values, sizes, strict=True))
 
 
@@ -64,5 +65,5 @@ def trains(data: datasets.Dataset, images: np.ndarray) -> None:
 
 def raises(source, read, directory, message, **options) -> None:
     with pytest.raises(ValueError, match=message):
-        _prepared.load(source, read, directory, **options)
+        prepare.load(source, read, directory, Options(), **options)
     assert [path.name for path in (directory / source.name).iterdir()] == [".lock"]

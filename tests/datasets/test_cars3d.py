@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from scaledis.datasets import _prepared, cars3d
+from scaledis.datasets import Options, cars3d
+from scaledis.datasets._builders import prepare
 from tests.datasets import agrees, grid, place, raises, reduced, shortened
 
 RNG = np.random.default_rng(0)
@@ -26,7 +27,7 @@ def cars(names: list[str], listed: list[str], key: str = "im", side: int = 128) 
 
         add("data/shapes48.mat", b"another set")
         for name in names:
-            views[name] = RNG.integers(0, 256, (side, side, 3, 3, 2), np.uint8)  # rows, columns, colours, az., el.
+            views[name] = RNG.integers(0, 256, (side, side, 3, 3, 2), np.uint8)  # rows, columns, colors, az., el.
             file = io.BytesIO()
             scipy.io.savemat(file, {key: views[name], "mask": np.zeros((side, side, 3, 2), np.uint8)})
             add(f"data/cars/{name}.mat", file.getvalue())
@@ -40,7 +41,7 @@ def test_cars3d(tmp_path):
     factors = grid(2, 3, 3)
     images = np.stack([reduced(views[listed[kind]][..., azimuth, elevation]) for elevation, azimuth, kind in factors])
     source = place(cars3d.SOURCE, tmp_path, [file], **CARS)
-    agrees(_prepared.load(source, cars3d.read, tmp_path), images, factors)
+    agrees(prepare.load(source, cars3d.read, tmp_path, Options()), images, factors)
 
 
 @pytest.mark.parametrize(

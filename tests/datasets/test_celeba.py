@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from scaledis import datasets
-from scaledis.datasets import _prepared, celeba
+from scaledis.datasets import Options, celeba
+from scaledis.datasets._builders import prepare
 from scaledis.errors import UserError
 from tests.datasets import agrees, place, raises, reduced
 
@@ -44,12 +45,12 @@ def test_celeba(tmp_path, monkeypatch, face_splits):
     monkeypatch.setattr(celeba, "ROWS", 4)
     files, photographs, present = faces()
     source = place(celeba.SOURCE, tmp_path, files, count=9)
-    data = _prepared.load(source, celeba.read, tmp_path)
+    data = prepare.load(source, celeba.read, tmp_path, Options())
     agrees(data, np.stack([reduced(np.array(image[35:183, 15:163])) for image in photographs]), present)
     np.testing.assert_array_equal(data.factors(celeba.SPLITS["test"]), present[7:])
     assert data.factor_names[20] == "Male"
     monkeypatch.setattr(celeba, "SOURCE", source)
-    np.testing.assert_array_equal(celeba.load(tmp_path).held_out, [5, 6, 7, 8])
+    np.testing.assert_array_equal(celeba.load(tmp_path, Options()).held_out, [5, 6, 7, 8])
 
 
 def test_celeba_is_not_fetched(tmp_path):
@@ -68,7 +69,7 @@ def test_celeba_is_not_fetched(tmp_path):
         (lambda *_: faces(absent=4)[0], "img_align_celeba/000004.jpg is missing, expected a photograph"),
         (
             lambda *_: faces(size=(64, 64))[0],
-            r"size of img_align_celeba/000001.jpg is \(64, 64\), expected \(178, 218\)",
+            r"img_align_celeba/000001.jpg: size is \(64, 64\), expected \(178, 218\)",
         ),
         (lambda zip_, a, p: (zip_.replace(b"\xff\xd8\xff", b"\xff\xd9\xff"), a, p), "celeba.zip cannot be read: "),
     ],

@@ -14,7 +14,8 @@ from PIL import Image
 
 import scaledis
 from scaledis import datasets
-from scaledis.datasets import _prepared, folder
+from scaledis.datasets import folder
+from scaledis.datasets._builders import disk, pictures
 from scaledis.errors import UserError
 
 
@@ -29,23 +30,35 @@ def faces(tmp_path) -> Path:
     for number, name in enumerate(["Z.png", "a/deep/0.PNG", "a/x.bmp", "b.webp"]):
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture(number)).save(path / name, lossless=True)
-    for name in ("notes.txt", ".hidden.png", ".thumbnails/0.png"):
-        (path / name).parent.mkdir(exist_ok=True)
+    for name in ("notes.txt", ".hidden.png", ".thumbnails/0.png", "__MACOSX/a/._x.png", "a/._x.png", "@eaDir/x.png"):
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text("no image")
     return path
 
 
 def prepared(directory: Path) -> list[str]:
-    return sorted(path.name for path in (directory / "folder").glob("*/*"))
+    """The kinds of files in the cache."""
+    return sorted(path.name.split("-")[0] for path in (directory / "folder").glob("*/*"))
 
 
-def test_folder_has_all_images_in_order_and_no_factors(faces, tmp_path):
-    data = datasets.load("folder", tmp_path / "data", str(faces))
+def load(directory: Path, path: Path, **options) -> datasets.Dataset:
+    return datasets.load("folder", directory, path=path, **options)
+
+
+@pytest.fixture
+def reads(monkeypatch) -> list[str]:
+    """The names of the files that are read, as they are read."""
+    names, read = [], pictures.read
+    monkeypatch.setattr(pictures, "read", lambda file, *options: (names.append(file.name), read(file, *options))[1])
+    return names
+
+
+def test_folder_has_all_images_in_order_and_no_factors(faces, tmp_path, capsys):
+    data = load(tmp_path / "data", faces)
     assert (data.name, data.size, data.image_shape) == ("folder: my faces", 4, (64, 64, 3))
     assert data.factor_names == () and data.factor_values == () and data.factor_sizes == ()
-    assert (
-        data.table.shape == (4, 0) and data.table.dtype == np.int32 and data.factors(np.array([2, 0])).shape == (2, 0)
-    )
+    assert data.table.shape == (4, 0) and data.table.dtype == np.int32
+    assert data.factors(np.array([2, 0])).shape == (2, 0)
     expected = np.stack([picture(number) for number in range(4)])
     np.testing.assert_array_equal(data.images(np.array([3, 0, 1, 2, 3])), expected[[3, 0, 1, 2, 3]])
     sampled = np.asarray(jax.jit(data.gather)(data.source, np.arange(16) % data.size))
@@ -53,63 +66,61 @@ def test_folder_has_all_images_in_order_and_no_factors(faces, tmp_path):
     assert isinstance(data.source, np.memmap) and not data.source.flags.writeable and data.source.dtype == np.uint8
     placed = jax.device_put(data.source, jax.devices("cpu")[0])
     assert placed.unsafe_buffer_pointer() == data.source.ctypes.data  # a CPU device shares the memory map
-    assert prepared(tmp_path / "data") == [".lock", "images.npy"]
+    assert prepared(tmp_path / "data") == [".lock", "files.json", "images"]
+    assert "left out: 1 .txt" in capsys.readouterr().err
 
 
-def test_images_are_rgb_squares_of_64_pixels(tmp_path):
-    wide = np.zeros((100, 300, 3), np.uint8)
-    wide[:, 100:200] = np.linspace(0, 250, 100, dtype=np.uint8)[None, :, None]
-    Image.fromarray(wide).save(tmp_path / "wide.png")
-    Image.fromarray(wide.transpose(1, 0, 2)).save(tmp_path / "high.png")
-    found = folder.read(tmp_path / "wide.png")
-    centre = Image.fromarray(wide[:, 100:200]).resize((64, 64), Image.Resampling.LANCZOS)
-    np.testing.assert_array_equal(found, np.asarray(centre))
-    np.testing.assert_array_equal(folder.read(tmp_path / "high.png"), found.transpose(1, 0, 2))
-    for mode in ("L", "P", "RGBA", "CMYK", "1"):
-        Image.new(mode, (16, 20)).save(tmp_path / "image.jpg", "PNG" if mode != "CMYK" else "JPEG")
-        image = folder.read(tmp_path / "image.jpg")
-        assert image.shape == (64, 64, 3) and image.dtype == np.uint8
-    Image.fromarray(np.full((64, 64), 0x80FF, np.uint16)).save(tmp_path / "deep.png")
-    assert (folder.read(tmp_path / "deep.png") == 0x80).all()
-    Image.new("P", (64, 64)).save(tmp_path / "palette.png", transparency=bytes([0, 255]))
-    assert (folder.read(tmp_path / "palette.png") == 0).all()
-    turned = Image.Exif()
-    turned[274] = 6  # orientation: the camera was turned by a quarter
-    Image.fromarray(wide).save(tmp_path / "turned.png", exif=turned)
-    np.testing.assert_array_equal(folder.read(tmp_path / "turned.png"), found.transpose(1, 0, 2))
+def test_another_resolution(faces, tmp_path):
+    data = load(tmp_path, faces, resolution=32)
+    small = Image.fromarray(picture(2)).resize((32, 32), Image.Resampling.LANCZOS)
+    np.testing.assert_array_equal(data.images([2])[0], np.asarray(small))
+    assert data.name == "folder: my faces at 32x32"
+    assert load(tmp_path, faces).image_shape == (64, 64, 3)  # beside it
 
 
-def test_folder_is_prepared_once_and_again_when_it_changes(faces, tmp_path, monkeypatch):
-    reads, read = [], folder.read
-    monkeypatch.setattr(folder, "read", lambda file: (reads.append(file.name), read(file))[1])
+def test_only_what_is_new_is_read_again(faces, tmp_path, reads, monkeypatch):
     for _ in range(2):
-        datasets.load("folder", tmp_path, str(faces))
+        before = load(tmp_path, faces)
     assert len(reads) == 4
     Image.fromarray(picture(9)).save(faces / "Z.png")
     os.utime(faces / "Z.png", ns=(1, 1))  # a clock may be too coarse for a test
-    np.testing.assert_array_equal(datasets.load("folder", tmp_path, str(faces)).images([0])[0], picture(9))
-    assert len(reads) == 8
+    Image.fromarray(picture(7)).save(faces / "a" / "new.png")
+    after = load(tmp_path, faces)
+    assert sorted(reads[4:]) == ["Z.png", "new.png"]
+    expected = np.stack([picture(number) for number in (9, 1, 7, 2, 3)])
+    np.testing.assert_array_equal(after.images(range(5)), expected)
+    np.testing.assert_array_equal(before.images(range(4)), [picture(number) for number in range(4)])  # still open
     (faces / "b.webp").rename(faces / "c.webp")
-    datasets.load("folder", tmp_path, str(faces))
-    assert len(reads) == 12
+    load(tmp_path, faces)
+    assert reads[6:] == ["c.webp"]
     (faces / "c.webp").unlink()
-    assert datasets.load("folder", tmp_path, str(faces)).size == 3
+    assert load(tmp_path, faces).size == 4
     monkeypatch.chdir(faces.parent)
-    datasets.load("folder", tmp_path, faces.name)  # the same folder by a relative path
-    assert len(reads) == 15
+    load(tmp_path, faces.name)  # the same folder by a relative path
+    assert len(reads) == 7 and prepared(tmp_path) == [".lock", "files.json", "images"]
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: os.truncate(path, 1000)])
+def test_a_damaged_cache_is_made_again(faces, tmp_path, damage):
+    before = load(tmp_path, faces).images(range(4))
+    for pattern in ("images-*.npy", "files.json"):
+        damage(next((tmp_path / "folder").glob(f"*/{pattern}")))
+        np.testing.assert_array_equal(load(tmp_path, faces).images(range(4)), before)
 
 
 def test_folder_of_many_blocks(faces, tmp_path, monkeypatch):
     monkeypatch.setattr(folder, "BLOCK", 3)
-    data = datasets.load("folder", tmp_path, str(faces))
-    np.testing.assert_array_equal(data.images(range(4)), [picture(number) for number in range(4)])
+    np.testing.assert_array_equal(load(tmp_path, faces).images(range(4)), [picture(number) for number in range(4)])
 
 
-def test_two_loads_at_once_prepare_once(faces, tmp_path, monkeypatch):
-    reads, read, found = [], folder.read, []
-    monkeypatch.setattr(folder, "read", lambda file: (reads.append(file), read(file))[1])
-    threads = [threading.Thread(target=lambda: found.append(folder.load(tmp_path, faces))) for _ in range(2)]
-    with _prepared.lock(tmp_path / "folder" / folder._digest(faces, folder.find(faces))):  # both arrive first
+def test_two_loads_at_once_prepare_once(faces, tmp_path, reads):
+    load(tmp_path, faces)
+    (cache,) = (tmp_path / "folder").iterdir()
+    (cache / "files.json").unlink()
+    reads.clear()
+    found = []
+    threads = [threading.Thread(target=lambda: found.append(load(tmp_path, faces))) for _ in range(2)]
+    with disk.lock(cache):  # both arrive before either can begin
         for thread in threads:
             thread.start()
     for thread in threads:
@@ -117,38 +128,112 @@ def test_two_loads_at_once_prepare_once(faces, tmp_path, monkeypatch):
     assert len(reads) == 4 and [data.size for data in found] == [4, 4]
 
 
+def test_links_to_folders_are_followed_and_loops_found(faces, tmp_path, capsys):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    Image.fromarray(picture(5)).save(elsewhere / "far.png")
+    (faces / "link").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(faces)
+    (faces / "a" / "self").symlink_to(faces / "a")
+    data = load(tmp_path / "data", faces)
+    assert data.size == 5
+    np.testing.assert_array_equal(data.images([4])[0], picture(5))
+    said = capsys.readouterr().err
+    assert f"{faces}/a/self leads back" in said and f"{faces}/link/back leads back" in said
+
+
+def test_sub_folders_are_a_factor(faces, tmp_path):
+    data = load(tmp_path, faces, folder_factor=True)
+    assert data.factor_names == ("folder",) and data.factor_values[0].tolist() == [".", "a"]
+    np.testing.assert_array_equal(data.factors(np.arange(4)), [[0], [1], [1], [0]])
+    assert data.fingerprint != load(tmp_path, faces).fingerprint
+    with pytest.raises(UserError, match="data.folder_factor: all images of .*deep are in one folder"):
+        load(tmp_path, faces / "a" / "deep", folder_factor=True)
+
+
 def test_folder_that_is_missing_or_has_no_image(tmp_path):
-    with pytest.raises(UserError, match="data.path: there is no folder .*/nowhere"):
-        datasets.load("folder", tmp_path, str(tmp_path / "nowhere"))
+    with pytest.raises(UserError, match="data.path: the folder .*/nowhere cannot be read"):
+        load(tmp_path, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "notes.txt").touch()
-    with pytest.raises(ValueError, match="empty holds no image; expected files that end in .png, .jpg"):
-        datasets.load("folder", tmp_path, str(tmp_path / "empty"))
-    with pytest.raises(ValueError, match="data.path: is missing"):
+    with pytest.raises(UserError, match="data.path: the folder .*notes.txt cannot be read: .*Not a directory"):
+        load(tmp_path, tmp_path / "empty" / "notes.txt")
+    with pytest.raises(UserError, match="empty holds no image; expected files that end in .png, .jpg"):
+        load(tmp_path, tmp_path / "empty")
+    with pytest.raises(UserError, match="data.path: is missing"):
         datasets.load("folder", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"text", "cut", "cut late"])
-def test_an_unreadable_image_is_named_and_nothing_is_left(faces, tmp_path, content):
+def break_some(faces: Path) -> None:
     whole = (faces / "a" / "deep" / "0.PNG").read_bytes()
-    content = {"cut": whole[: len(whole) // 2], "cut late": whole[:-30]}.get(content, content)
-    (faces / "a" / "bad.png").write_bytes(content)
-    with pytest.raises(ValueError, match="data.path: .*/a/bad.png cannot be read as an image: "):
-        datasets.load("folder", tmp_path / "data", str(faces))
-    assert prepared(tmp_path / "data") == [".lock"]
+    bad = {"a/empty.png": b"", "a/text.jpg": b"text", "cut.png": whole[: len(whole) // 2], "late.png": whole[:-30]}
+    for name, content in bad.items():
+        (faces / name).write_bytes(content)
+    (faces / "nowhere.png").symlink_to(faces / "removed.png")
+    (faces / "itself").symlink_to(faces / "itself")
+    os.mkfifo(faces / "pipe.png")  # reading it would wait for ever
+
+
+def test_all_unreadable_images_are_listed_and_the_others_stay_converted(faces, tmp_path, reads):
+    break_some(faces)
+    with pytest.raises(UserError, match="data.path: 5 of 9 files .* data.skip_unreadable=True goes on") as error:
+        load(tmp_path, faces)
+    lines = str(error.value).splitlines()[1:]
+    bad = ["a/empty.png", "a/text.jpg", "cut.png", "late.png", "nowhere.png"]
+    assert [line.split(": ")[0].strip() for line in lines] == [f"{faces}/{name}" for name in bad]
+    reads.clear()
+    for name in bad:
+        (faces / name).unlink()
+    np.testing.assert_array_equal(load(tmp_path, faces).images(range(4)), [picture(number) for number in range(4)])
+    assert reads == []
+
+
+def test_many_unreadable_images_are_counted(faces, tmp_path, monkeypatch):
+    break_some(faces)
+    monkeypatch.setattr(folder, "LISTED", 2)
+    with pytest.raises(UserError, match="and 3 more, see .*files.json"):
+        load(tmp_path, faces)
+
+
+def test_unreadable_images_are_skipped_with_a_count(faces, tmp_path, reads, capsys):
+    break_some(faces)
+    for _ in range(2):
+        data = load(tmp_path, faces, skip_unreadable=True)
+        np.testing.assert_array_equal(data.images(range(4)), [picture(number) for number in range(4)])
+        assert "5 of 9 files" in capsys.readouterr().err
+    assert len(reads) == 9
+    with pytest.raises(UserError, match="5 of 9 files"):
+        load(tmp_path, faces)
+    for name in ("Z.png", "a/deep/0.PNG", "a/x.bmp", "b.webp"):
+        (faces / name).unlink()
+    with pytest.raises(UserError, match="5 of 5 files"):
+        load(tmp_path, faces, skip_unreadable=True)
+
+
+def test_images_of_0_and_1_are_refused_or_scaled(tmp_path):
+    path = tmp_path / "masks"
+    path.mkdir()
+    mask = picture(0) % 2
+    Image.fromarray(mask).save(path / "a.png")
+    with pytest.raises(UserError, match="folder: masks: the largest pixel is 1, .* data.scale=True multiplies"):
+        load(tmp_path, path)
+    np.testing.assert_array_equal(load(tmp_path, path, scale=True).images([0])[0], 255 * mask)
+    Image.fromarray(picture(1)).save(path / "b.png")
+    with pytest.raises(UserError, match="1 of 2 files.*\\n.*b.png: .*data.scale=True is for pixels from 0 to 1"):
+        load(tmp_path, path, scale=True)
 
 
 def test_a_killed_preparation_is_done_again(faces, tmp_path):
-    code = "from scaledis.datasets import folder; import os, pathlib; read = folder.read; folder.BLOCK = 1; "
-    code += f"folder.read = lambda f: os.kill(os.getpid(), {signal.SIGKILL.value}) if f.suffix == '.bmp' else read(f); "
-    code += f"folder.load(pathlib.Path({str(tmp_path)!r}), pathlib.Path({str(faces)!r}))"
+    code = "from scaledis import datasets; from scaledis.datasets import folder; import os; folder.BLOCK = 1; "
+    code += f"from scaledis.datasets._builders import pictures; read = pictures.read; die = {signal.SIGKILL.value}; "
+    code += "pictures.read = lambda f, *o: os.kill(os.getpid(), die) if f.suffix == '.bmp' else read(f, *o); "
+    code += f"datasets.load('folder', {str(tmp_path)!r}, path={str(faces)!r})"
     env = os.environ | {"PYTHONPATH": str(Path(scaledis.__file__).parents[1])}
-    assert (
-        subprocess.run([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
-    )
+    process = subprocess.run([sys.executable, "-c", code], env=env, stderr=subprocess.DEVNULL)
+    assert process.returncode == -signal.SIGKILL
     assert prepared(tmp_path) == [".lock", "images.partial"]
-    np.testing.assert_array_equal(datasets.load("folder", tmp_path, str(faces)).images([2])[0], picture(2))
-    assert prepared(tmp_path) == [".lock", "images.npy"]
+    np.testing.assert_array_equal(load(tmp_path, faces).images([2])[0], picture(2))
+    assert prepared(tmp_path) == [".lock", "files.json", "images"]
 
 
 def test_a_full_disk_is_named_and_nothing_is_left(faces, tmp_path, monkeypatch):
@@ -156,6 +241,6 @@ def test_a_full_disk_is_named_and_nothing_is_left(faces, tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(folder.os, "fsync", full)
-    with pytest.raises(UserError, match="data.directory: .*images.npy could not be written: .*No space left"):
-        datasets.load("folder", tmp_path, str(faces))
+    with pytest.raises(UserError, match="data.directory: .*folder/.* could not be written: .*No space left"):
+        load(tmp_path, faces)
     assert prepared(tmp_path) == [".lock"]

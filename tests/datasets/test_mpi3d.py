@@ -1,5 +1,6 @@
 """MPI3D from small files of the published layout."""
 
+import dataclasses
 import io
 import zipfile
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
-from scaledis.datasets import _mpi3d, mpi3d_real
+from scaledis.datasets import Options, mpi3d_real
+from scaledis.datasets._builders import mpi3d, prepare
+from scaledis.errors import UserError
 from tests.datasets import agrees, grid, place, raises, shortened
 
 RNG = np.random.default_rng(0)
@@ -27,13 +30,13 @@ ARM = {"factor_values": shortened(mpi3d_real.SOURCE, ARM_SIZES)}
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_mpi3d_in_blocks(tmp_path, monkeypatch, compression):
-    monkeypatch.setattr(_mpi3d, "ROWS", 7)
+    monkeypatch.setattr(mpi3d, "ROWS", 7)
     factors = grid(*ARM_SIZES)
     images = RNG.integers(0, 256, (len(factors), 64, 64, 3), np.uint8)
     file = npz({"shape": images.shape}, images.tobytes(), compression=compression)
     source = place(mpi3d_real.SOURCE, tmp_path, [file], **ARM)
     monkeypatch.setattr(mpi3d_real, "SOURCE", source)
-    blocks = [len(block) for block, _ in _mpi3d.read(source, [tmp_path / "manual" / "mpi3d_real.npz"])]
+    blocks = [len(block) for block, _ in mpi3d.read(source, [tmp_path / "manual" / "mpi3d_real.npz"])]
     assert blocks == [7] * 6 + [6]
     agrees(datasets.load("mpi3d_real", tmp_path), images, factors)
 
@@ -55,10 +58,40 @@ def test_mpi3d_in_blocks(tmp_path, monkeypatch, compression):
 )
 def test_mpi3d_of_something_else(tmp_path, file, message):
     source = place(mpi3d_real.SOURCE, tmp_path, [file], **ARM)
-    raises(source, _mpi3d.read, tmp_path, f"mpi3d_real.npz.*{message}", check=_mpi3d.check)
+    raises(source, mpi3d.read, tmp_path, f"mpi3d_real.npz.*{message}", check=mpi3d.check)
 
 
 def test_mpi3d_complex_is_recognised_before_its_checksum_is_wrong(tmp_path):
     place(mpi3d_real.SOURCE, tmp_path, [npz({"shape": (460_800, 64, 64, 3)}, b"")])
     with pytest.raises(ValueError, match="460,800, as in the `complex` set.* expected 1,036,800 of mpi3d_real"):
         datasets.load("mpi3d_real", tmp_path)
+
+
+def test_a_repaired_file_is_kept_and_can_be_accepted(tmp_path, monkeypatch):
+    factors = grid(*ARM_SIZES)
+    images = RNG.integers(0, 256, (len(factors), 64, 64, 3), np.uint8)
+    file = npz({"shape": images.shape}, images.tobytes())
+    source = place(mpi3d_real.SOURCE, tmp_path, [file], **ARM)
+    source = dataclasses.replace(source, files=mpi3d_real.SOURCE.files)  # with the checksum of the first publication
+    monkeypatch.setattr(mpi3d_real, "SOURCE", source)
+    with pytest.raises(UserError, match="mpi3d_real.npz: md5 is .*, expected 0f33.* data.accept_checksum=True"):
+        datasets.load("mpi3d_real", tmp_path)
+    path = tmp_path / "manual" / "mpi3d_real.npz"
+    assert path.read_bytes() == file
+    place_of_pixel = file.index(images.tobytes()) + 12_345
+    path.write_bytes(file[:place_of_pixel] + bytes([file[place_of_pixel] ^ 1]) + file[place_of_pixel + 1 :])
+    with pytest.raises(UserError, match="mpi3d_real.npz cannot be read: Bad CRC-32 for file 'images.npy'"):
+        datasets.load("mpi3d_real", tmp_path, accept_checksum=True)
+    assert [entry.name for entry in (tmp_path / "mpi3d_real").iterdir()] == [".lock"] and path.exists()
+    path.write_bytes(file)
+    agrees(datasets.load("mpi3d_real", tmp_path, accept_checksum=True), images, factors)
+
+
+def test_a_header_of_another_version(tmp_path):
+    factors = grid(*ARM_SIZES)
+    images = RNG.integers(0, 256, (len(factors), 64, 64, 3), np.uint8)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive, archive.open("images.npy", "w") as member:
+        np.lib.format.write_array(member, images, version=(2, 0))
+    source = place(mpi3d_real.SOURCE, tmp_path, [buffer.getvalue()], **ARM)
+    agrees(prepare.load(source, mpi3d.read, tmp_path, Options()), images, factors)

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaledis.datasets import _prepared, _published
+from scaledis.datasets import Options
+from scaledis.datasets._builders import disk, download, prepare
 from scaledis.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
-SOURCE = _prepared.Source(
+SOURCE = prepare.Source(
     name="small",
     version="1.0.0",
-    files=(_published.File("small.bin", "file:///nowhere", None, hashlib.md5(CONTENT).hexdigest(), "md5"),),
+    files=(download.File("small.bin", "file:///nowhere", None, hashlib.md5(CONTENT).hexdigest(), "md5"),),
     factor_names=("a", "b"),
     factor_values=(np.arange(4), np.arange(5)),
     image_shape=(8, 8, 1),
@@ -56,7 +57,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server(monkeypatch):
     """Serves CONTENT at server.url; `asked`: the ranges, `counts`: understands them, `limit`: bytes per connection."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(_published, "WAITS", (0, 0))
+    monkeypatch.setattr(download, "WAITS", (0, 0))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.url = f"http://127.0.0.1:{server.server_port}/small.bin"
         server.asked, server.counts, server.limit, server.status = [], True, len(CONTENT), 200
@@ -87,41 +88,41 @@ def names(path: Path) -> list[str]:
 
 
 def test_a_file_whole(server, file, path):
-    _published.fetch(file, path)
+    download.fetch(file, path)
     assert (path.read_bytes(), names(path), server.asked) == (CONTENT, ["small.bin"], [None])
 
 
 def test_a_stopped_download_goes_on_from_its_part(server, file, path):
     partial(path, CONTENT[:1234])
-    _published.fetch(file, path)
+    download.fetch(file, path)
     assert (path.read_bytes(), names(path), server.asked) == (CONTENT, ["small.bin"], ["bytes=1234-"])
 
 
 def test_a_part_that_is_the_whole(server, file, path):
     partial(path, CONTENT)
-    _published.fetch(file, path)
+    download.fetch(file, path)
     assert (path.read_bytes(), server.asked) == (CONTENT, [f"bytes={len(CONTENT)}-"])
 
 
 def test_a_server_that_ignores_the_range(server, file, path):
     server.counts = False
     partial(path, CONTENT[:1234])
-    _published.fetch(file, path)
+    download.fetch(file, path)
     assert path.read_bytes() == CONTENT
 
 
 def test_connections_that_end_early(server, file, path):
     server.limit = 1_200_000
-    _published.fetch(file, path)
+    download.fetch(file, path)
     assert (path.read_bytes(), server.asked) == (CONTENT, [None, "bytes=1200000-", "bytes=2400000-"])
 
 
 def test_too_many_connections_that_end_early(server, file, path):
     server.limit = 500_000
     with pytest.raises(UserError, match=r"small.bin could not be fetched .* 1,500,000 of 3,000,000 bytes"):
-        _published.fetch(file, path)
+        download.fetch(file, path)
     assert names(path) == ["small.bin.partial"]
-    _published.fetch(file, path)
+    download.fetch(file, path)
     assert path.read_bytes() == CONTENT
 
 
@@ -129,32 +130,33 @@ def test_too_many_connections_that_end_early(server, file, path):
 def test_a_server_that_has_no_file(server, file, path, status, tries):
     server.status = status
     with pytest.raises(UserError, match=f"{server.url} could not be fetched to {path}.*{status}"):
-        _published.fetch(file, path)
+        download.fetch(file, path)
     assert len(server.asked) == tries and names(path) == []
 
 
-def test_a_part_of_another_file_is_deleted(server, file, path):
+def test_a_part_of_another_file_is_kept_and_its_checksum_said(server, file, path, tmp_path):
     partial(path, b"another file")
-    with pytest.raises(ValueError, match=f"{server.url} was fetched and deleted.* md5 is .*, expected {file.digest}"):
-        _published.fetch(file, path)
-    assert names(path) == []
+    source = dataclasses.replace(SOURCE, files=(file,))
+    with pytest.raises(UserError, match=f"small.bin: md5 is .*, expected {file.digest}. Delete the file to fetch it"):
+        prepare.load(source, read, tmp_path, Options(download=True))
+    assert names(path) == ["small.bin"] and path.read_bytes() == b"another file" + CONTENT[12:]
 
 
 def test_a_full_disk_while_fetching(file, path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(_published, "shutil", types.SimpleNamespace(copyfileobj=full))
+    monkeypatch.setattr(download, "shutil", types.SimpleNamespace(copyfileobj=full))
     with pytest.raises(UserError, match=f"could not be written to {path}: .*No space left"):
-        _published.fetch(file, path)
+        download.fetch(file, path)
     assert names(path) == []
 
 
 def test_a_set_is_fetched_and_prepared(server, file, tmp_path):
     source = dataclasses.replace(SOURCE, files=(file,))
-    data = _prepared.load(source, read, tmp_path, download=True)
+    data = prepare.load(source, read, tmp_path, Options(download=True))
     np.testing.assert_array_equal(data.images([3, 17])[:, 0, 0, 0], [CONTENT[3], CONTENT[17]])
-    assert _prepared.load(source, None, tmp_path, download=True).size == 20 and len(server.asked) == 1
+    assert prepare.load(source, None, tmp_path, Options(download=True)).size == 20 and len(server.asked) == 1
 
 
 @pytest.mark.parametrize("name", ["small", "manual"])
@@ -162,7 +164,7 @@ def test_a_directory_that_cannot_be_written(server, file, tmp_path, name):
     (tmp_path / name).write_text("a file where a folder should be")
     source = dataclasses.replace(SOURCE, files=(file,))
     with pytest.raises(UserError, match=f"{tmp_path}/{name}.*File exists"):
-        _prepared.load(source, read, tmp_path, download=True)
+        prepare.load(source, read, tmp_path, Options(download=True))
     assert not (tmp_path / "small" / "1.0.0").exists()
 
 
@@ -171,9 +173,9 @@ def test_a_disk_that_fills_while_preparing(path, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     path.write_bytes(CONTENT)
-    monkeypatch.setattr(_prepared.os, "fsync", full)
+    monkeypatch.setattr(disk.os, "fsync", full)
     with pytest.raises(UserError, match="small could not be prepared in .*No space left"):
-        _prepared.load(SOURCE, read, tmp_path)
+        prepare.load(SOURCE, read, tmp_path, Options())
     assert [entry.name for entry in (tmp_path / "small").iterdir()] == [".lock"]
 
 
@@ -182,7 +184,7 @@ def test_records_are_written_as_they_come(path, tmp_path, monkeypatch):
 
     monkeypatch.setattr(shuffle, "MAX_MEM_BUFFER_SIZE", 100)  # bytes that a TFDS builder gathers without TensorFlow
     path.write_bytes(CONTENT)
-    assert _prepared.load(SOURCE, read, tmp_path).size == 20
+    assert prepare.load(SOURCE, read, tmp_path, Options()).size == 20
 
 
 def test_a_table_whose_factors_are_out_of_range(path, tmp_path):
@@ -194,14 +196,24 @@ def test_a_table_whose_factors_are_out_of_range(path, tmp_path):
             yield images, factors + np.int32([0, 1])
 
     with pytest.raises(ValueError, match=r"factor index of image 4 is \[0 5\], expected \[0 4\]"):
-        _prepared.load(source, read_other, tmp_path)
+        prepare.load(source, read_other, tmp_path, Options())
 
 
 def test_sizes_and_checksums_that_are_known_are_checked(path):
     path.write_bytes(CONTENT)
     file = SOURCE.files[0]
-    _published.verify(file, path)
-    with pytest.raises(ValueError, match="small.bin: size in bytes is 3000000, expected 3."):
-        _published.verify(dataclasses.replace(file, size=3), path)
+    assert download.verify(file, path) == file.digest
+    with pytest.raises(ValueError, match="small.bin: size in bytes is 3,000,000, expected 3."):
+        download.verify(dataclasses.replace(file, size=3, digest="0" * 64), path)
     with pytest.raises(ValueError, match=f"small.bin: sha256 is .*, expected {'0' * 64}."):
-        _published.verify(dataclasses.replace(file, digest="0" * 64, algorithm="sha256"), path)
+        download.verify(dataclasses.replace(file, digest="0" * 64, algorithm="sha256"), path)
+
+
+def test_a_file_system_without_locks_is_said(path, tmp_path, monkeypatch, capsys):
+    def refuse(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    path.write_bytes(CONTENT)
+    monkeypatch.setattr(disk.fcntl, "flock", refuse)
+    assert prepare.load(SOURCE, read, tmp_path, Options()).size == 20
+    assert f"{tmp_path}/small cannot be locked ([Errno 37] No locks available)" in capsys.readouterr().err

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
-from scaledis.datasets import Dataset, _scene, rendered
+from scaledis.datasets import Dataset, rendered
+from scaledis.datasets._builders import scene
 from scaledis.errors import UserError
 
 SIZES = (10, 10, 10, 8, 4, 15)
@@ -15,7 +16,7 @@ SPHERE = (4, 2, 3)
 
 
 def shading(scale, shape, orientation):
-    return _scene.shading(ORIENTATIONS[orientation], [(SCALES[scale], _scene.SHAPES[shape])])[0]
+    return scene.shading(ORIENTATIONS[orientation], [(SCALES[scale], scene.SHAPES[shape])])[0]
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +80,16 @@ def test_images_equal_a_slow_composition(data):
     factors = [(0, 3, 7, *GEOMETRIES[0]), (9, 5, 1, *SPHERE)]
     for row, found in zip(factors, data.images(data.index(factors)), strict=True):
         maps = maps_of(data, row[3:])
-        colours = [[255 * channel for channel in colorsys.hsv_to_rgb(hue / 10, 1, 1)] for hue in row[:3]]
-        colours += [[153, 226, 249], [255, 255, 255]]
+        colors = [[255 * channel for channel in colorsys.hsv_to_rgb(hue / 10, 1, 1)] for hue in row[:3]]
+        colors += [[153, 226, 249], [255, 255, 255]]
         for y in range(0, 64, 3):
             for x in range(64):
                 for c in range(3):
-                    level = sum(float(maps[m, y, x]) * colours[m][c] for m in range(5))
+                    level = sum(float(maps[m, y, x]) * colors[m][c] for m in range(5))
                     assert abs(found[y, x, c] - min(max(level, 0), 255)) <= 0.501
 
 
-def test_colours_of_sky_and_hues_of_room(data):
+def test_colors_of_sky_and_hues_of_room(data):
     for hue in range(10):
         pixels = image(data, hue, (hue + 3) % 10, 0, *SPHERE)
         assert (pixels[:6] == (153, 226, 249)).all()
@@ -126,8 +127,8 @@ def test_shape_leaves_walls_and_sky_beside_the_object(data):
 
 def test_orientation_turns_the_room_and_keeps_the_sphere(data):
     before, after = maps_of(data, SPHERE), maps_of(data, (4, 2, 12))
-    assert (before[_scene.OBJECT] > 0.5).sum() > 300
-    assert ((before[_scene.OBJECT] > 0.5) != (after[_scene.OBJECT] > 0.5)).sum() < 10
+    assert (before[scene.OBJECT] > 0.5).sum() > 300
+    assert ((before[scene.OBJECT] > 0.5) != (after[scene.OBJECT] > 0.5)).sum() < 10
 
 
 def test_gather_inside_jit_and_vmap(data):
@@ -203,7 +204,7 @@ def test_whole_render_has_every_geometry_in_its_place(monkeypatch, capsys):
     def fake(azimuth, solids):
         return np.stack([np.full(rendered.MAPS_SHAPE[1:], azimuth + 100 * scale) for scale, _ in solids])
 
-    monkeypatch.setattr(_scene, "shading", fake)
+    monkeypatch.setattr(scene, "shading", fake)
     maps = rendered._render()
     assert capsys.readouterr().err.count("\n") == 1
     found = maps[:, 0, 0, 0].reshape(8, 4, 15).astype(np.float32)

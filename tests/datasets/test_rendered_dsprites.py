@@ -22,7 +22,7 @@ def masks(data, *factors):
 
 
 def middle(mask):
-    """(x, y) of the centre of the white pixels, in pixels from the corner of the image."""
+    """(x, y) of the center of the white pixels, in pixels from the corner of the image."""
     return np.argwhere(mask).mean(axis=0)[::-1] + 0.5
 
 
@@ -118,7 +118,7 @@ def test_gather_inside_jit_and_vmap(data):
 
 def test_outlines_are_continuous():
     """The two parts of the heart meet, and its flank ends at a tip."""
-    (x, y), (rx, ry) = rendered_dsprites.LOBE_CENTRE, rendered_dsprites.LOBE
+    (x, y), (rx, ry) = rendered_dsprites.LOBE_CENTER, rendered_dsprites.LOBE
     lobe = x + rx * np.sqrt(1 - ((rendered_dsprites.BROAD - y) / ry) ** 2)
     assert np.polyval(rendered_dsprites.FLANK, rendered_dsprites.BROAD / 10) == pytest.approx(lobe, abs=0.1)
     below = np.polyval(rendered_dsprites.FLANK, np.linspace(0.97, 20, 2000))

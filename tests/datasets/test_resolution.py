@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
-from scaledis.datasets import rendered_dsprites
 from scaledis.errors import UserError
 
 
@@ -28,4 +27,4 @@ def test_an_array_on_disk_is_reduced_on_the_host():
 @pytest.mark.parametrize("resolution", [24, 48, 128, 8])
 def test_a_resolution_that_does_not_divide_the_sides_is_an_error(tmp_path, resolution):
     with pytest.raises(UserError, match=f"data.resolution: {resolution} .* rendered_dsprites of 64x64; .*16, 32, 64"):
-        rendered_dsprites.load(tmp_path).at(resolution)
+        datasets.load("rendered_dsprites", tmp_path).at(resolution)

@@ -5,19 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaledis.datasets import _scene, rendered
+from scaledis.datasets import rendered
+from scaledis.datasets._builders import scene
 
 REAL = Path(__file__).parent / "3dshapes_real.npz"
 SCALES, ORIENTATIONS = rendered.FACTORS["scale"], rendered.FACTORS["orientation"]
 
 
 def test_ray_casting_is_deterministic():
-    np.testing.assert_array_equal(*(_scene.shading(-13.0, [(1.0, "capsule")]) for _ in range(2)))
+    np.testing.assert_array_equal(*(scene.shading(-13.0, [(1.0, "capsule")]) for _ in range(2)))
 
 
 def signed_distance(shape, scale, points):
     """Of points [..., 3] to the surface of the object, negative inside."""
-    radius, half = (scale * size for size in _scene.SHAPE_SIZES[shape])
+    radius, half = (scale * size for size in scene.SHAPE_SIZES[shape])
     across, z = np.linalg.norm(points[..., :2], axis=-1), points[..., 2]
     if shape == "cube":
         offset = np.abs(points - [0, 0, half]) - [radius, radius, half]
@@ -28,12 +29,12 @@ def signed_distance(shape, scale, points):
     return np.linalg.norm(np.maximum(offset, 0), axis=-1) + np.minimum(offset.max(axis=-1), 0)
 
 
-@pytest.mark.parametrize("shape", _scene.SHAPES)
+@pytest.mark.parametrize("shape", scene.SHAPES)
 def test_rays_meet_the_surface_first_where_the_distance_says(shape):
     rng = np.random.default_rng(0)
     scale, origin = 1.1, np.float32([1.3, -2.2, 0.8])
     rays = (np.float32([0, 0, 0.4]) + rng.normal(0, 0.4, (2000, 3)) - origin).astype(np.float32)
-    distance = _scene._distance(shape, scale, origin, rays)
+    distance = scene._distance(shape, scale, origin, rays)
     hit = np.isfinite(distance)
     assert 200 < hit.sum() < 1800
     points = origin + distance[hit, None] * rays[hit]
@@ -42,7 +43,7 @@ def test_rays_meet_the_surface_first_where_the_distance_says(shape):
     before = np.linspace(0, 0.999, 200)[:, None] * free
     assert signed_distance(shape, scale, origin + before[..., None] * rays).min() > -1e-3
 
-    normals, step = _scene._normals(shape, scale, points), 1e-3 * np.eye(3)
+    normals, step = scene._normals(shape, scale, points), 1e-3 * np.eye(3)
     outside = points + 0.01 * normals
     ahead, behind = (signed_distance(shape, scale, outside + sign * step[:, None]) for sign in (1, -1))
     gradient = (ahead - behind).T / 2e-3
@@ -52,10 +53,10 @@ def test_rays_meet_the_surface_first_where_the_distance_says(shape):
 
 
 def test_downsampling_keeps_a_flat_map_and_overshoots_at_an_edge():
-    fine = 64 * _scene.SUPERSAMPLING
+    fine = 64 * scene.SUPERSAMPLING
     flat, edge = np.full((fine, fine), 0.7, np.float32), np.zeros((fine, fine), np.float32)
     edge[:, fine // 2 :] = 1
-    flat, edge = _scene._downsample(np.stack([flat.ravel(), edge.ravel()]))
+    flat, edge = scene._downsample(np.stack([flat.ravel(), edge.ravel()]))
     np.testing.assert_allclose(flat, 0.7, rtol=1e-5)
     np.testing.assert_allclose(edge[:, :28], 0, atol=1e-5)
     np.testing.assert_allclose(edge + edge[:, ::-1], 1, atol=1e-5)
@@ -68,11 +69,11 @@ def test_real_image_is_closest_to_its_own_geometry(number):
         real, (*hues, scale, shape, azimuth) = file["images"][number], file["factors"][number]
     solids = [(scale, shape), (scale, (shape + 1) % 4), (scale, (shape + 2) % 4), (scale, (shape + 3) % 4)]
     solids += [(near, shape) for near in (scale - 1, scale + 1) if 0 <= near < 8]
-    colours = np.concatenate([rendered.COLOURS[hues], [rendered.SKY, rendered.WHITE]])
+    colors = np.concatenate([rendered.COLORS[hues], [rendered.SKY, rendered.WHITE]])
     errors = {}
     for near in (azimuth, azimuth - 1 if azimuth else azimuth + 1):
-        maps = _scene.shading(ORIENTATIONS[near], [(SCALES[s], _scene.SHAPES[k]) for s, k in solids])
-        images = np.clip(np.einsum("nmyx,mc->nyxc", maps, colours), 0, 255)
+        maps = scene.shading(ORIENTATIONS[near], [(SCALES[s], scene.SHAPES[k]) for s, k in solids])
+        images = np.clip(np.einsum("nmyx,mc->nyxc", maps, colors), 0, 255)
         errors |= {(*solid, near): np.abs(i - real).mean() for solid, i in zip(solids, images, strict=True)}
     assert min(errors, key=errors.get) == (scale, shape, azimuth)
     assert errors[scale, shape, azimuth] < 2.0

@@ -2,7 +2,9 @@
 
 import dataclasses
 import hashlib
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +15,13 @@ import h5py
 import jax
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
 
 import scaledis
 from scaledis import datasets, sampling
 from scaledis.config import Data
-from scaledis.datasets import _prepared, _published, shapes3d
+from scaledis.datasets import Options, shapes3d
+from scaledis.datasets._builders import archives, disk, download, prepare
 from scaledis.errors import UserError
 
 SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
@@ -40,10 +44,10 @@ def write(directory: Path, arrays: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def source_of(path: Path) -> _prepared.Source:
+def source_of(path: Path) -> prepare.Source:
     """The specification of the small file at `path`."""
     data = path.read_bytes()
-    file = _published.File(path.name, path.as_uri(), len(data), hashlib.sha256(data).hexdigest())
+    file = download.File(path.name, path.as_uri(), len(data), hashlib.sha256(data).hexdigest())
     return dataclasses.replace(shapes3d.SOURCE, files=(file,), factor_values=VALUES)
 
 
@@ -72,7 +76,7 @@ def reader_that_ends(end):
 
 def load_and_die(directory: Path) -> None:
     read = reader_that_ends(lambda: signal.raise_signal(signal.SIGKILL))
-    _prepared.load(source_of(directory / "manual" / "3dshapes.h5"), read, directory)
+    prepare.load(source_of(directory / "manual" / "3dshapes.h5"), read, directory, Options())
 
 
 def load_and_count(directory: Path) -> None:
@@ -81,7 +85,7 @@ def load_and_count(directory: Path) -> None:
             file.write("built\n")
         yield from shapes3d.read(source, paths)
 
-    data = _prepared.load(source_of(directory / "manual" / "3dshapes.h5"), read, directory)
+    data = prepare.load(source_of(directory / "manual" / "3dshapes.h5"), read, directory, Options())
     np.testing.assert_array_equal(data.source, content()["images"])
 
 
@@ -89,13 +93,14 @@ def load_and_count(directory: Path) -> None:
 def directory(tmp_path_factory) -> Path:
     """A directory with the small file, prepared."""
     directory = tmp_path_factory.mktemp("a directory")
-    _prepared.load(source_of(write(directory, content())), shapes3d.read, directory)
+    prepare.load(source_of(write(directory, content())), shapes3d.read, directory, Options())
     return directory
 
 
 @pytest.fixture(scope="module")
 def data(directory) -> datasets.Dataset:
-    return _prepared.load(source_of(directory / "manual" / "3dshapes.h5"), None, directory)  # needs no reader now
+    source = source_of(directory / "manual" / "3dshapes.h5")
+    return prepare.load(source, None, directory, Options())  # needs no reader now
 
 
 def test_specification_of_the_published_file():
@@ -131,7 +136,7 @@ def test_a_cpu_device_shares_the_memory_map(data):
 
 
 def test_blocks_of_whole_chunks_with_the_ranks_of_the_labels(tmp_path, monkeypatch):
-    monkeypatch.setattr(_published, "ROWS", 40)
+    monkeypatch.setattr(archives, "ROWS", 40)
     arrays = content()
     arrays["labels"] = arrays["labels"] ** 3 / 7 - 1  # increasing, so that ranks stay
     source = source_of(write(tmp_path, arrays))
@@ -152,13 +157,13 @@ def test_a_missing_file_names_itself_its_size_its_checksum_and_its_place(tmp_pat
 
 @pytest.mark.parametrize(
     ("damage", "message"),
-    [(lambda data: data[:1000], "size in bytes is 1000"), (lambda data: data[:-1] + b"?", "sha256 is")],
+    [(lambda data: data[:1000], "size in bytes is 1,000"), (lambda data: data[:-1] + b"?", "sha256 is")],
 )
 def test_a_file_that_is_not_the_published_one(tmp_path, damage, message):
     source = source_of(path := write(tmp_path, content()))
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=message) as error:
-        _prepared.load(source, shapes3d.read, tmp_path)
+        prepare.load(source, shapes3d.read, tmp_path, Options())
     assert str(path) in str(error.value) and "expected" in str(error.value)
     assert leftovers(tmp_path) == [".lock"]
 
@@ -177,15 +182,15 @@ def test_a_file_that_is_not_the_published_one(tmp_path, damage, message):
 def test_a_file_that_holds_something_else(tmp_path, change, message):
     source = source_of(write(tmp_path, change(content())))
     with pytest.raises(ValueError, match=message):
-        _prepared.load(source, shapes3d.read, tmp_path)
+        prepare.load(source, shapes3d.read, tmp_path, Options())
     assert leftovers(tmp_path) == [".lock"]
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
     source = source_of(write(tmp_path, content()))
-    monkeypatch.setattr(_prepared.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: SimpleNamespace(free=10**6))
     with pytest.raises(UserError, match="GB free"):
-        _prepared.load(source, shapes3d.read, tmp_path)
+        prepare.load(source, shapes3d.read, tmp_path, Options())
     assert leftovers(tmp_path) == [".lock"]
 
 
@@ -199,7 +204,7 @@ def test_a_full_disk(tmp_path, monkeypatch):
 )
 def test_a_reader_that_ends_half_way_leaves_nothing(tmp_path, end, error, message):
     with pytest.raises(error, match=message):
-        _prepared.load(source_of(write(tmp_path, content())), reader_that_ends(end), tmp_path)
+        prepare.load(source_of(write(tmp_path, content())), reader_that_ends(end), tmp_path, Options())
     assert leftovers(tmp_path) == [".lock"]
 
 
@@ -207,15 +212,15 @@ def test_killed_half_way_then_again_gives_the_same_bytes(tmp_path, directory):
     source = source_of(write(tmp_path, content()))
     assert spawn("load_and_die", tmp_path).wait() == -signal.SIGKILL
     assert leftovers(tmp_path) == [".lock", "building"]
-    _prepared.load(source, shapes3d.read, tmp_path)
+    prepare.load(source, shapes3d.read, tmp_path, Options())
     assert leftovers(tmp_path) == [".lock", "1.0.0"]
     files = [{p.name: p.read_bytes() for p in (d / "shapes3d" / "1.0.0").iterdir()} for d in (tmp_path, directory)]
-    assert files[0] == files[1] and sorted(files[0]) == ["images.npy", "manifest.json"]
+    assert files[0] == files[1] and {"images.npy", "manifest.json", "dataset_info.json"} < set(files[0])
 
 
 def test_two_processes_at_once_prepare_once(tmp_path):
     write(tmp_path, content())
-    with _prepared.lock(tmp_path / "shapes3d"):  # both arrive before either can begin
+    with disk.lock(tmp_path / "shapes3d"):  # both arrive before either can begin
         processes = [spawn("load_and_count", tmp_path) for _ in range(2)]
         for process in processes:
             assert any("waiting for another" in line for line in process.stderr)
@@ -226,28 +231,94 @@ def test_two_processes_at_once_prepare_once(tmp_path):
 
 def test_download_takes_the_same_path(tmp_path, directory):
     source = source_of(directory / "manual" / "3dshapes.h5")  # its URL is that file
-    data = _prepared.load(source, shapes3d.read, tmp_path, download=True)
+    data = prepare.load(source, shapes3d.read, tmp_path, Options(download=True))
     np.testing.assert_array_equal(data.source, content()["images"])
     assert os.listdir(tmp_path / "manual") == ["3dshapes.h5"]
 
 
-@pytest.mark.parametrize(("change", "error"), [({"digest": "0" * 64}, ValueError), ({"url": "file:///no"}, UserError)])
-def test_a_failed_download_leaves_nothing(tmp_path, directory, monkeypatch, change, error):
-    monkeypatch.setattr(_published, "WAITS", ())
-    source = source_of(directory / "manual" / "3dshapes.h5")
-    source = dataclasses.replace(source, files=(dataclasses.replace(source.files[0], **change),))
-    with pytest.raises(error, match="3dshapes.h5"):
-        _prepared.load(source, shapes3d.read, tmp_path, download=True)
+def changed(source: prepare.Source, **changes) -> prepare.Source:
+    return dataclasses.replace(source, files=(dataclasses.replace(source.files[0], **changes),))
+
+
+def test_a_failed_download_leaves_nothing(tmp_path, directory, monkeypatch):
+    monkeypatch.setattr(download, "WAITS", ())
+    source = changed(source_of(directory / "manual" / "3dshapes.h5"), url="file:///no")
+    with pytest.raises(UserError, match="3dshapes.h5"):
+        prepare.load(source, shapes3d.read, tmp_path, Options(download=True))
     assert os.listdir(tmp_path / "manual") == [] and leftovers(tmp_path) == [".lock"]
 
 
-def test_a_prepared_set_that_was_damaged_or_is_of_another_file(tmp_path):
+def test_a_download_with_another_checksum_is_kept_and_can_be_accepted(tmp_path, directory):
+    source = changed(source_of(directory / "manual" / "3dshapes.h5"), digest="0" * 64)
+    with pytest.raises(UserError, match="3dshapes.h5: sha256 is .*, expected 0000.*data.accept_checksum=True"):
+        prepare.load(source, shapes3d.read, tmp_path, Options(download=True))
+    assert os.listdir(tmp_path / "manual") == ["3dshapes.h5"] and leftovers(tmp_path) == [".lock"]
+    with pytest.raises(UserError, match="data.accept_checksum=True"):
+        prepare.load(source, shapes3d.read, tmp_path, Options())
+    data = prepare.load(changed(source, url="file:///no"), shapes3d.read, tmp_path, Options(accept_checksum=True))
+    np.testing.assert_array_equal(data.source, content()["images"])
+    manifest = json.loads((tmp_path / "shapes3d" / "1.0.0" / "manifest.json").read_text())
+    digest = hashlib.sha256((tmp_path / "manual" / "3dshapes.h5").read_bytes()).hexdigest()
+    assert manifest["origin"] == {"3dshapes.h5": digest} and "sha256" not in manifest
+    assert prepare.load(source, None, tmp_path, Options()).size == COUNT  # said once
+
+
+def test_a_prepared_set_that_is_of_another_file(tmp_path):
     source = source_of(write(tmp_path, content()))
-    other = dataclasses.replace(source, files=(dataclasses.replace(source.files[0], digest="0" * 64),))
-    _prepared.load(source, shapes3d.read, tmp_path)
+    prepare.load(source, shapes3d.read, tmp_path, Options())
     with pytest.raises(ValueError, match="delete .* to prepare it again.*0000"):
-        _prepared.load(other, shapes3d.read, tmp_path)
+        prepare.load(changed(source, digest="0" * 64), shapes3d.read, tmp_path, Options())
+    os.truncate(tmp_path / "shapes3d" / "1.0.0" / "manifest.json", 100)
+    with pytest.raises(ValueError, match="delete .* to prepare it again"):
+        prepare.load(source, shapes3d.read, tmp_path, Options())
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: os.truncate(path, 10_000)])
+def test_the_memory_map_is_made_again_from_the_records(tmp_path, damage):
+    path = write(tmp_path, content())
+    source = source_of(path)
+    images = tmp_path / "shapes3d" / "1.0.0" / "images.npy"
+    prepare.load(source, shapes3d.read, tmp_path, Options())
+    before = images.read_bytes()
+    path.unlink()
+    damage(images)
+    data = prepare.load(source, None, tmp_path, Options())
+    np.testing.assert_array_equal(data.source, content()["images"])
+    assert images.read_bytes() == before
+
+
+def test_a_set_prepared_by_version_0_1_0_still_opens(tmp_path, directory):
+    """It has no records: they were deleted."""
+    folder = tmp_path / "shapes3d" / "1.0.0"
+    folder.mkdir(parents=True)
     for name in ("images.npy", "manifest.json"):
-        os.truncate(tmp_path / "shapes3d" / "1.0.0" / name, 100)
-        with pytest.raises(ValueError, match="delete .* to prepare it again"):
-            _prepared.load(source, shapes3d.read, tmp_path)
+        shutil.copy(directory / "shapes3d" / "1.0.0" / name, folder)
+    data = prepare.load(source_of(directory / "manual" / "3dshapes.h5"), None, tmp_path, Options())
+    np.testing.assert_array_equal(data.source, content()["images"])
+
+
+def test_killed_between_records_and_map_goes_on_from_the_records(tmp_path, monkeypatch):
+    source = source_of(write(tmp_path, content()))
+    monkeypatch.setattr(prepare, "_cache", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        prepare.load(source, shapes3d.read, tmp_path, Options())
+    monkeypatch.undo()
+    np.testing.assert_array_equal(prepare.load(source, None, tmp_path, Options()).source, content()["images"])
+
+
+def test_tfds_opens_the_prepared_set(directory):
+    records = tfds.builder_from_directory(directory / "shapes3d" / "1.0.0").as_data_source("train")
+    assert len(records) == COUNT and "tensorflow" not in sys.modules
+    np.testing.assert_array_equal(records[17]["image"], content()["images"][17])
+    np.testing.assert_array_equal(records[17]["factors"], np.unravel_index(17, SIZES))
+
+
+def test_damaged_records_are_named(tmp_path):
+    source = source_of(write(tmp_path, content()))
+    prepare.load(source, shapes3d.read, tmp_path, Options())
+    folder = tmp_path / "shapes3d" / "1.0.0"
+    (folder / "images.npy").unlink()
+    (shard,) = folder.glob("*array_record*")
+    os.truncate(shard, 1000)
+    with pytest.raises(UserError, match=f"{folder} cannot be read: "):
+        prepare.load(source, None, tmp_path, Options())

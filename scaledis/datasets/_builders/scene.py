@@ -28,23 +28,25 @@ SHAPE_SIZES = {
 }
 
 # A spotlight high above the floor, straight down, casts the shadow; a headlight shines along the camera's view.
-LIGHT_POSITION = np.float32([-1.455, 0.523, 7.573])
+LIGHT_POSITION = np.array([-1.455, 0.523, 7.573], np.float32)
 LIGHT_EXPONENT = 10.7  # of the cosine off the spotlight's axis
-# Gains multiply the colour of a material; beyond 1 they saturate, as in the original.
+# Gains multiply the color of a material; beyond 1 they saturate, as in the original.
 AMBIENT = 0.3494
 HEADLIGHT = 0.5904
 LIGHT = 0.9695
 SPECULAR = 0.1546  # white on the object, wherever its surface faces the spotlight
 SLICES, STACKS = 28, 16  # of the original's round meshes, which show in the edge of the highlight
 
+Span = tuple[np.ndarray, np.ndarray]  # where rays [P] enter and leave
+
 
 def shading(azimuth: float, solids: Sequence[tuple[float, str]]) -> np.ndarray:
     """Shading maps float32 [n, 5, 64, 64] of n solids (scale, shape) seen from the angle `azimuth` in degrees.
 
-    An image is the maps times the colours of MATERIALS, summed, clipped to [0, 255].
+    An image is the maps times the colors of MATERIALS, summed, clipped to [0, 255].
     """
     camera, rays = _camera(np.deg2rad(azimuth))
-    view = camera * np.float32([1, 1, 0]) / CAMERA_RADIUS  # towards the camera, which looks horizontally
+    view = camera * np.array([1, 1, 0], np.float32) / CAMERA_RADIUS  # towards the camera, which looks horizontally
     distance, normals = _room(camera, rays)
     points = camera + distance[:, None] * rays
     normals[points[:, 2] < WALL_GAP] = (0, 0, 1)
@@ -67,26 +69,27 @@ def shading(azimuth: float, solids: Sequence[tuple[float, str]]) -> np.ndarray:
     return np.stack(images)
 
 
-def _camera(azimuth):
+def _camera(azimuth: float) -> tuple[np.ndarray, np.ndarray]:
     """Position [3] and ray directions [P, 3], rows from the top, of the camera at `azimuth` radians on its ring."""
     steps = ((np.arange(SIZE * SUPERSAMPLING) + 0.5) / SUPERSAMPLING - SIZE / 2) / FOCAL_LENGTH
     down, right = (grid.ravel() for grid in np.meshgrid(steps, steps, indexing="ij"))
     sin, cos = np.sin(azimuth), np.cos(azimuth)
     rays = np.stack([right * cos - sin, right * sin + cos, -down], axis=-1)
-    return np.float32([CAMERA_RADIUS * sin, -CAMERA_RADIUS * cos, CAMERA_HEIGHT]), rays.astype(np.float32)
+    return np.array([CAMERA_RADIUS * sin, -CAMERA_RADIUS * cos, CAMERA_HEIGHT], np.float32), rays.astype(np.float32)
 
 
-def _room(camera, rays):
+def _room(camera: np.ndarray, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distance [P] to the floor or the nearest wall from inside, and its normal [P, 3]."""
-    faces = np.float32([[0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]])  # inward normals: floor, then walls
-    offsets = np.float32([0, *4 * [ROOM_HALF_WIDTH]])
+    # Inward normals: the floor, then the walls.
+    faces = np.array([[0, 0, 1], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0]], np.float32)
+    offsets = np.array([0, *4 * [ROOM_HALF_WIDTH]], np.float32)
     with np.errstate(divide="ignore"):
         distances = -(faces @ camera + offsets) / (rays @ faces.T)
     distances = np.where(distances > 0, distances, np.inf)
     return distances.min(axis=1), faces[distances.argmin(axis=1)]
 
 
-def _distance(shape, scale, origin, rays):
+def _distance(shape: str, scale: float, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """Distance [P] along the rays to the object, in units of the ray's length; infinite for a miss."""
     near = _near(shape, scale, origin, rays)
     distance = np.full(len(rays), np.inf, np.float32)
@@ -94,16 +97,16 @@ def _distance(shape, scale, origin, rays):
     return distance
 
 
-def _near(shape, scale, origin, rays):
+def _near(shape: str, scale: float, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """Indices of the rays that cross the ball around the object: a cheap first test, most rays miss it."""
     radius, half = (scale * size for size in SHAPE_SIZES[shape])
     middle = half if shape in ("cube", "cylinder") else radius + half
-    offset = origin - np.float32([0, 0, middle])
+    offset = origin - np.array([0, 0, middle], np.float32)
     b = (rays * offset).sum(-1)
     return np.flatnonzero(b * b > _dot(rays, rays) * ((offset * offset).sum(-1) - 2 * radius**2 - middle**2))
 
 
-def _entry(shape, scale, origin, rays):
+def _entry(shape: str, scale: float, origin: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """`_distance` by intersecting spans: every shape is made of slabs, balls and an upright cylinder."""
     radius, half = (scale * size for size in SHAPE_SIZES[shape])
     if shape == "cube":
@@ -111,24 +114,24 @@ def _entry(shape, scale, origin, rays):
     if shape == "cylinder":
         return _first(_slab(origin, rays, 2, half, half), _round(origin[..., :2], rays[:, :2], radius))
     side = _first(_slab(origin, rays, 2, radius + half, half), _round(origin[..., :2], rays[:, :2], radius))
-    ends = [_first(_round(origin - np.float32([0, 0, radius + z]), rays, radius)) for z in (0, 2 * half)]
+    ends = [_first(_round(origin - np.array([0, 0, radius + z], np.float32), rays, radius)) for z in (0, 2 * half)]
     return np.minimum.reduce([side, *ends])
 
 
-def _normals(shape, scale, points):
+def _normals(shape: str, scale: float, points: np.ndarray) -> np.ndarray:
     """Outward unit normals [P, 3] at points [P, 3] on the object."""
     radius, half = (scale * size for size in SHAPE_SIZES[shape])
     if shape == "cube":
-        offsets = (points - np.float32([0, 0, half])) / np.float32([radius, radius, half])
+        offsets = (points - np.array([0, 0, half], np.float32)) / np.array([radius, radius, half], np.float32)
         return np.sign(offsets) * np.eye(3, dtype=np.float32)[np.abs(offsets).argmax(axis=1)]
     if shape == "cylinder":
-        side = points * np.float32([1, 1, 0]) / radius
-        return np.where(points[:, 2:] < 2 * half - 1e-4, side, np.float32([0, 0, 1]))
+        side = points * np.array([1, 1, 0], np.float32) / radius
+        return np.where(points[:, 2:] < 2 * half - 1e-4, side, np.array([0, 0, 1], np.float32))
     axis = np.clip(points[:, 2], radius, radius + 2 * half)
-    return (points - axis[:, None] * np.float32([0, 0, 1])) / np.float32(radius)
+    return (points - axis[:, None] * np.array([0, 0, 1], np.float32)) / np.float32(radius)
 
 
-def _slab(origin, rays, axis, middle, half):
+def _slab(origin: np.ndarray, rays: np.ndarray, axis: int, middle: float, half: float) -> Span:
     """Entry and exit of the rays into |x[axis] - middle| < half."""
     with np.errstate(divide="ignore", invalid="ignore"):
         a = (middle - half - origin[..., axis]) / rays[:, axis]
@@ -136,7 +139,7 @@ def _slab(origin, rays, axis, middle, half):
     return np.minimum(a, b), np.maximum(a, b)
 
 
-def _round(origin, rays, radius):
+def _round(origin: np.ndarray, rays: np.ndarray, radius: float) -> Span:
     """Entry and exit of the rays into a ball at 0, or in two dimensions into an upright cylinder."""
     a, b = (rays * rays).sum(-1), (origin * rays).sum(-1)
     root = b * b - a * ((origin * origin).sum(-1) - radius * radius)
@@ -144,14 +147,14 @@ def _round(origin, rays, radius):
     return np.where(root > 0, (-b - half) / a, np.inf), (-b + half) / a
 
 
-def _first(*spans):
+def _first(*spans: Span) -> np.ndarray:
     """Where the rays enter the intersection of convex spans; infinite for a miss."""
     near = np.maximum.reduce([entry for entry, _ in spans])
     far = np.minimum.reduce([leave for _, leave in spans])
     return np.where((near < far) & (near > 1e-4), near, np.inf)
 
 
-def _gains(points, normals, view):
+def _gains(points: np.ndarray, normals: np.ndarray, view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gains [P] without the spotlight and of the spotlight, and the white highlight [P], at points [P, 3]."""
     to_light = _unit(LIGHT_POSITION - points)
     cosine = _dot(normals, to_light)
@@ -160,7 +163,7 @@ def _gains(points, normals, view):
     return dark, LIGHT * spot * np.maximum(cosine, 0), SPECULAR * spot * _facing(normals, to_light)
 
 
-def _facing(normals, to_light):
+def _facing(normals: np.ndarray, to_light: np.ndarray) -> np.ndarray:
     """Whether the normals [P, 3] face the light, known at the vertices of a mesh and interpolated between them."""
     longitude = np.arctan2(normals[:, 1], normals[:, 0]) * SLICES / (2 * np.pi)
     latitude = np.arcsin(np.clip(normals[:, 2], -1, 1)) * STACKS / np.pi
@@ -174,15 +177,15 @@ def _facing(normals, to_light):
     return facing
 
 
-def _dot(a, b):
+def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.einsum("pk,pk->p", a, b)
 
 
-def _unit(vectors):
+def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.sqrt(_dot(vectors, vectors))[:, None]
 
 
-def _downsample(maps):
+def _downsample(maps: np.ndarray) -> np.ndarray:
     """[M, P] -> [M, 64, 64] by Lanczos' filter with three lobes, which overshoots a little at edges."""
     taps = 6 * SUPERSAMPLING
     x = (np.arange(taps) + 0.5) / SUPERSAMPLING - 3
@@ -192,5 +195,6 @@ def _downsample(maps):
     maps = maps.reshape(len(maps), SIZE * SUPERSAMPLING, SIZE * SUPERSAMPLING)
     maps = np.pad(maps, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
     strides = [slice(tap, tap + SIZE * SUPERSAMPLING, SUPERSAMPLING) for tap in range(taps)]
-    maps = sum(weight * maps[:, stride] for weight, stride in zip(weights, strides, strict=True))
-    return sum(weight * maps[:, :, stride] for weight, stride in zip(weights, strides, strict=True))
+    nothing = np.zeros((), np.float32)
+    maps = sum((weight * maps[:, tap] for weight, tap in zip(weights, strides, strict=True)), nothing)
+    return sum((weight * maps[:, :, tap] for weight, tap in zip(weights, strides, strict=True)), nothing)

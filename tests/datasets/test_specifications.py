@@ -30,4 +30,5 @@ def test_specifications_of_the_published_files(name, size, sizes, tmp_path):
         datasets.load(name, tmp_path)
     for file in source.files:
         assert f"{tmp_path}/manual/{file.name} (" in str(error.value) and file.url in str(error.value)
+    assert ("or set data.path to a directory in which TFDS has prepared" in str(error.value)) == bool(source.copy)
     assert not list(tmp_path.iterdir())

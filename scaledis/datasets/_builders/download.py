@@ -1,4 +1,4 @@
-"""Published files: what each must be, fetched to its place, checked and opened."""
+"""Published files: what each must be, and how it comes to its place and is checked there."""
 
 import contextlib
 import dataclasses
@@ -7,25 +7,20 @@ import http.client
 import shlex
 import shutil
 import ssl
-import tarfile
+import sys
 import time
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
+from scaledis.datasets._builders.archives import mismatch
 from scaledis.errors import UserError
 
 WAITS = (1, 5, 15)  # seconds before each further try of a download
 TIMEOUT = 30  # seconds without a byte
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
-ROWS = 20_000  # of an HDF5 array, read at once: 0.25 GB of 64x64x3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,13 +43,8 @@ class File:
     fetchable: bool = True
 
 
-def mismatch(file: str | Path, what: str, found: object, expected: object) -> UserError:
-    """The error for a file that does not hold what it must."""
-    return UserError(f"{file}: {what} is {found}, expected {expected}.")
-
-
-def absent(name: str, places: dict[Path, File]) -> UserError:
-    """The error for a data set some of whose files are not in their places: says how each comes there."""
+def absent(name: str, places: dict[Path, File], other_way: str) -> UserError:
+    """The error for a data set some of whose files are not in their places: says how each comes there, or what else."""
     fetchable = all(file.fetchable for file in places.values())
     ways = f"fetch them with --prepare={name}, or place them" if fetchable else "place them"
     lines = [f"{name} needs files that are not there; {ways}:"]
@@ -63,43 +53,44 @@ def absent(name: str, places: dict[Path, File]) -> UserError:
         command = f"curl -fL --create-dirs -o {shlex.quote(str(path))} {shlex.quote(file.url)}"
         how = command if file.fetchable else f"by hand, from {file.url}"
         lines.append(f"  {path} ({size}{file.algorithm} {file.digest}): {how}")
-    return UserError("\n".join(lines))
+    return UserError("\n".join([*lines, *([f"  {other_way}"] if other_way else [])]))
 
 
-def verify(file: File, path: Path) -> None:
-    """Raises UserError if the file at `path` is not the published one."""
-    if file.size is not None and path.stat().st_size != file.size:
-        raise mismatch(path, "size in bytes", path.stat().st_size, file.size)
+def verify(file: File, path: Path, accept: bool = False) -> str:
+    """The checksum of the file at `path`. Raises UserError if it is not the published one, unless told to accept it."""
     with open(path, "rb") as content:
         digest = hashlib.file_digest(content, file.algorithm).hexdigest()
     if digest != file.digest:
-        raise mismatch(path, file.algorithm, digest, file.digest)
+        size = path.stat().st_size
+        if file.size not in (None, size):
+            error = mismatch(path, "size in bytes", f"{size:,}", f"{file.size:,}")
+        else:
+            error = mismatch(path, file.algorithm, digest, file.digest)
+        if not accept:
+            raise UserError(f"{error} Delete the file to fetch it anew, or use it as it is: data.accept_checksum=True.")
+        print(f"{error} It is used as it is (data.accept_checksum).", file=sys.stderr)
+    return digest
 
 
 def fetch(file: File, path: Path) -> None:
-    """Fetches the file to `path`, whole and verified or not at all.
+    """Fetches the file to `path`, whole or not at all; what it holds is for `verify` to say.
 
     What has come of it lies in `path`.partial, and another call goes on from there.
 
-    Raises:
-      UserError: the network failed (what has come is kept), or the disk did (it is deleted).
-      UserError: what came is not the published file (it is deleted).
+    Raises UserError if the network failed (what has come is kept), or the disk did (it is deleted).
     """
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _receive(file, partial)
-        verify(file, partial)
         partial.rename(path)
     except NETWORK_ERRORS as error:
         raise UserError(
             f"{file.url} could not be fetched to {path}, another try goes on from there: {error}"
         ) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        if isinstance(error, ValueError):
-            raise UserError(f"{file.url} was fetched and deleted, it is not what was published: {error}") from error
         raise UserError(f"{file.url} could not be written to {path}: {error}") from error
 
 
@@ -133,35 +124,5 @@ def _append(file: File, partial: Path) -> None:
         with open(partial, "ab" if start else "wb") as target, tqdm.wrapattr(response, "read", **bar) as body:
             shutil.copyfileobj(body, target, length=1 << 20)
             received = target.tell()
-    if length and received < total:  # http.client takes a closed connection for the end
-        raise ConnectionError(f"the connection ended after {received:,} of {total:,} bytes")
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turns what the readers of archives raise for damaged content into a UserError that names the file."""
-    try:
-        yield
-    except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-
-
-@contextlib.contextmanager
-def hdf5(path: Path, expected: dict[str, tuple[type[np.generic], tuple[int, ...]]]) -> Iterator[Any]:
-    """An open HDF5 file that holds the arrays {key: (kind, shape)}. Raises UserError for one that does not."""
-    import h5py  # a prepared set opens without it
-
-    with reading(path), h5py.File(path) as file:
-        for key, (kind, shape) in expected.items():
-            if key not in file:
-                raise mismatch(path, "list of keys", sorted(file), sorted(expected))
-            if not np.issubdtype(file[key].dtype, kind) or file[key].shape != shape:
-                raise mismatch(path, key, f"{file[key].dtype} {file[key].shape}", f"{kind.__name__} {shape}")
-        yield file
-
-
-def blocks(array: Any) -> Iterator[slice]:
-    """The rows of an HDF5 array in blocks of whole chunks, so that no chunk is inflated twice."""
-    chunk = array.chunks[0] if array.chunks else 1
-    rows = chunk * max(1, ROWS // chunk)
-    return (slice(start, start + rows) for start in range(0, len(array), rows))
+    if length and received < start + int(length):  # http.client takes a closed connection for the end
+        raise ConnectionError(f"the connection ended after {received:,} of {start + int(length):,} bytes")

@@ -1,0 +1,1 @@
+"""What the data sets are built with: published files, TFDS records, image files, pixels."""

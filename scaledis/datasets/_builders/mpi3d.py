@@ -1,0 +1,100 @@
+"""What the three sets of MPI3D share: the factors, and an archive of one array that is never in memory as a whole.
+
+Index order and sizes are those of the final files. The checksums are those of the files as they were first published;
+they were repaired in 2025, so a file with another checksum is asked about after its array has been looked at, and taken
+with `accept_checksum`. The CRC in the archive is checked in either case, as the array is read.
+"""
+
+import contextlib
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from scaledis.datasets import Dataset, Options
+from scaledis.datasets._builders import archives, download, prepare, records
+from scaledis.errors import UserError
+
+OPTIONS = prepare.OPTIONS
+COMPLEX = 460_800  # images of real_complex, which has four colors and four shapes
+ROWS = 2000  # read at once: 25 MB
+HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def source(name: str, md5: str) -> prepare.Source:
+    """The specification of the set `name`, published as NAME.npz."""
+    url = f"https://huggingface.co/datasets/waleedgondal/mpi3d/resolve/main/{name}.npz"
+    return prepare.Source(
+        name=name,
+        version="1.0.0",
+        files=(download.File(f"{name}.npz", url, size=None, digest=md5, algorithm="md5"),),
+        factor_names=(
+            "object_color",
+            "object_shape",
+            "object_size",
+            "camera_height",
+            "background_color",
+            "horizontal_axis",
+            "vertical_axis",
+        ),
+        factor_values=(
+            np.arange(6),  # white, green, red, blue, brown, olive
+            np.arange(6),  # cone, cube, cylinder, hexagonal, pyramid, sphere
+            np.arange(2),  # small, large
+            np.arange(3),  # top, center, bottom
+            np.arange(3),  # purple, sea green, salmon
+            np.arange(40),
+            np.arange(40),
+        ),
+        image_shape=(64, 64, 3),
+    )
+
+
+def load(source: prepare.Source, directory: Path, options: Options) -> Dataset:
+    """One of the three below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
+    return prepare.load(source, read, directory, options, check=check)
+
+
+def check(source: prepare.Source, paths: list[Path]) -> None:
+    """Raises UserError for an archive without the array, with one of another set, or one that is not an archive."""
+    with _opened(source, *paths):
+        pass
+
+
+def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
+    """Blocks (images uint8 [n, H, W, C], factor indices int32 [n, F]) of an npz file of `images`.
+
+    Raises UserError for a missing array, a wrong shape, dtype or CRC, and an archive that ends early.
+    """
+    (path,) = paths
+    with _opened(source, path) as member:
+        for start in range(0, source.shape[0], ROWS):
+            index = np.arange(start, min(start + ROWS, source.shape[0]))
+            shape = (len(index), *source.image_shape)
+            data = member.read(int(np.prod(shape)))
+            if len(data) != np.prod(shape):
+                raise archives.mismatch(path, f"size of images from {start} on", len(data), f"{np.prod(shape)} bytes")
+            yield np.frombuffer(data, np.uint8).reshape(shape), source.grid(index)
+
+
+@contextlib.contextmanager
+def _opened(source: prepare.Source, path: Path) -> Iterator[IO[bytes]]:
+    """The member `images.npy`, after its header."""
+    with archives.reading(path), zipfile.ZipFile(path) as archive:
+        if "images.npy" not in archive.namelist():
+            raise archives.mismatch(path, "list of members", archive.namelist(), ["images.npy"])
+        with archive.open("images.npy") as member:
+            try:
+                read_header = HEADERS[np.lib.format.read_magic(member)]
+                shape, fortran_order, dtype = read_header(member)
+            except (ValueError, KeyError) as error:
+                raise UserError(f"{path}: images.npy is no array: {error}") from error
+            if shape != source.shape and shape[0] == COMPLEX:
+                found = f"{COMPLEX:,}, as in the `complex` set of four colors and four shapes"
+                raise archives.mismatch(path, "number of images", found, f"{source.shape[0]:,} of {source.name}")
+            if (dtype, shape, fortran_order) != (np.uint8, source.shape, False):
+                order = ", last axis first" if fortran_order else ""
+                raise archives.mismatch(path, "images", f"{dtype} {shape}{order}", f"uint8 {source.shape}")
+            yield member

@@ -1,0 +1,93 @@
+"""Pixels of any origin as bytes from 0 to 255, and images of any size as squares that the networks can halve."""
+
+import sys
+
+import numpy as np
+from PIL import Image
+
+from scaledis.datasets._builders.archives import mismatch
+from scaledis.errors import UserError
+
+STEP = 16  # a side must be its multiple: the networks halve it four times
+
+
+def to_bytes(where: str, pixels: np.ndarray, scale: bool) -> np.ndarray:
+    """Pixels of any shape and number type, 0 to 255, as uint8; with `scale`, pixels in [0, 1] times 255.
+
+    `where` names the pixels in an error.
+
+    Raises:
+      UserError: no pixel is above 1, so that the images would be nearly black, and `scale` is False.
+      UserError: a pixel is above 1, and `scale` is True.
+      UserError: a pixel is no whole number from 0 to 255.
+    """
+    if pixels.dtype.kind not in "buif":
+        raise mismatch(where, "dtype", pixels.dtype, "uint8, 0 to 255")
+    low, high = pixels.min(), pixels.max()
+    if not (0 <= low and high <= 255):  # also where one is NaN
+        found = f"from {low:g} to {high:g} ({pixels.dtype})"
+        raise mismatch(where, "range", found, "0 to 255, or 0 to 1 with data.scale=True; bring the pixels there first")
+    if scale:
+        if high > 1:
+            raise UserError(f"{where}: data.scale=True is for pixels from 0 to 1, and the largest is {high:g}.")
+        return np.round(255 * pixels.astype(np.float32)).astype(np.uint8)
+    if high <= 1:
+        raise dark(where, high, "data.scale=True multiplies them by 255")
+    if pixels.dtype.kind == "f" and (pixels % 1).any():
+        raise UserError(f"{where}: {pixels.dtype} pixels are not all whole numbers; save them as uint8.")
+    return pixels.astype(np.uint8, copy=False)
+
+
+def dark(where: str, largest: float, remedy: str) -> UserError:
+    """The error for images of 0 and 1, which are nearly black on the scale of 0 to 255."""
+    return UserError(f"{where}: the largest pixel is {largest:g}, so the images would be nearly black; {remedy}.")
+
+
+def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:
+    """Images uint8 [N, h, w, C] -> uint8 [N, R, R, C] with R = `resolution`, or as they are where it is 0.
+
+    Squares of which R is a divisor are left as they are too: `Dataset.at` reduces them.
+    Images that lack fewer than 16 rows and columns get them at the borders, as copies of the outermost ones; so 28x28
+    become 32x32 and no pixel changes. All others are made square in this way, then resized by Lanczos' filter. What is
+    done is said on stderr, and returned for the name of the data set; it is "" for nothing. Raises UserError for images
+    that need a resolution and have none.
+    """
+    height, width = images.shape[1:3]
+    if height == width and height % (resolution or STEP) == 0:
+        return images, ""
+    longer = max(height, width)
+    if not resolution:
+        nearest = -(-longer // STEP) * STEP
+        raise UserError(
+            f"{where}: images of {height}x{width} must be squares with a multiple of {STEP} as their side; "
+            f"data.resolution={nearest} pads them, any other one resizes them too."
+        )
+    padded = resolution if 0 <= resolution - longer < STEP else longer
+    done = []
+    if (height, width) != (padded, padded):
+        images = _padded(images, padded)
+        done.append(f"padded to {padded}x{padded}")
+    if padded != resolution:
+        images = resized(images, (resolution, resolution))
+        done.append(f"resized to {resolution}x{resolution}")
+    print(f"{where}: images of {height}x{width} are {' and '.join(done)} (data.resolution)", file=sys.stderr)
+    return images, " and ".join(done)
+
+
+def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [n, H, W, C] -> uint8 [n, *size, C], by the antialiasing Lanczos filter."""
+    return np.stack([_resized(image, size) for image in images])
+
+
+def _padded(images: np.ndarray, side: int) -> np.ndarray:
+    """Images [N, h, w, C] in the middle of squares, whose borders repeat the outermost rows and columns."""
+    borders = [((side - length) // 2, side - length - (side - length) // 2) for length in images.shape[1:3]]
+    return np.pad(images, [(0, 0), *borders, (0, 0)], mode="edge")
+
+
+def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """uint8 [h, w, C] with C 1 or 3 -> uint8 [*size, C]."""
+    gray = image.shape[-1] == 1
+    picture = Image.fromarray(image[..., 0] if gray else image)
+    picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    return np.asarray(picture)[..., None] if gray else np.asarray(picture)
