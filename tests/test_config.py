@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from scaledis import config as configs
-from scaledis import methods, sweep
+from scaledis import experiment, methods, sweep
 from tests import tiny
 
 
@@ -63,27 +62,27 @@ def test_an_unknown_key_names_the_nearest():
     plain = tiny.plain()
     plain["train"]["stepz"] = 3
     with pytest.raises(ValueError, match="config.train: 'stepz' is unknown. Did you mean 'steps'"):
-        configs.freeze(plain)
+        experiment.freeze(plain)
 
 
 def test_a_config_survives_json():
     config = tiny.config(method__beta=(2.0, 3.0))
-    assert configs.freeze(json.loads(json.dumps(configs.thaw(config)))) == config
+    assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
 
 
 def test_a_method_takes_its_own_defaults():
-    assert tiny.config().method.hyperparameters == {"beta": 8.0, "gamma": 3.0, "alpha": 0.0}
-    assert tiny.config(method__name="vlae").method.hyperparameters == {}
+    assert tiny.config().state.hyperparameters == {"beta": 8.0, "gamma": 3.0, "alpha": 0.0}
+    assert tiny.config(method__name="vlae").state.hyperparameters == {}
 
 
-@pytest.mark.parametrize("name", methods.recipes())
+@pytest.mark.parametrize("name", methods.specs())
 def test_every_method_runs_from_its_name_alone(name):
-    plain = configs.default().to_dict()
+    plain = experiment.default().to_dict()
     plain["method"]["name"] = name
-    config = configs.freeze(plain)
+    config = experiment.freeze(plain)
     assert sum(config.model.allocation) == 10
-    assert len(config.model.allocation) == (1 if methods.recipes()[name].flat else 4)
-    assert configs.freeze(json.loads(json.dumps(configs.thaw(config)))) == config
+    assert len(config.model.allocation) == (1 if methods.specs()[name].flat else 4)
+    assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
 
 
 def test_a_sweep_is_a_product_of_named_generators():

@@ -10,21 +10,20 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import config as configs
-from scaledis import datasets, methods, metrics, population, sweep
+from scaledis import datasets, experiment, methods, metrics, population, sweep
 from tests import tiny
 
 DATASET = tiny.dataset()
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
-@pytest.mark.parametrize("name", methods.recipes())
+@pytest.mark.parametrize("name", methods.specs())
 def test_method(name):
     config = tiny.config(method__name=name)
-    recipe = methods.recipes()[name]
-    assert recipe.about and recipe.build.__doc__ and re.search(r"^    +[RL] = ", recipe.equation, re.MULTILINE)
-    assert re.search(r"\b(19|20)\d\d\b|Beyond Flat Latent", recipe.equation)
-    assert all(hyperparameter.about for hyperparameter in recipe.hyperparameters.values())
+    spec = methods.specs()[name]
+    assert spec.about and spec.build.__doc__ and re.search(r"^    +[RL] = ", spec.equation, re.MULTILINE)
+    assert re.search(r"\b(19|20)\d\d\b|Beyond Flat Latent", spec.equation)
+    assert all(hyperparameter.about for hyperparameter in spec.hyperparameters.values())
     method = population.build([config], DATASET)
     hyperparameters = population.hyperparameters(config, config.model.allocation)
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
@@ -72,7 +71,7 @@ def test_config_and_its_sweeps_can_run(path):
     module = runpy.run_path(str(path))
     assert module["__doc__"] and f"--config=configs/{path.name}" in module["__doc__"]
     base = module["get_config"]().to_dict()
-    configs.freeze(base)
+    experiment.freeze(base)
     for name in sweep.available(module):
         own = f"sweep_{name}" in module
         ladder = (
@@ -83,5 +82,5 @@ def test_config_and_its_sweeps_can_run(path):
 
 def test_every_method_has_published_settings_for_3dshapes():
     get_config = runpy.run_path(str(CONFIGS[0].parent / "3dshapes.py"))["get_config"]
-    for name in methods.recipes():
-        assert configs.freeze(get_config(name)).method.name == name
+    for name in methods.specs():
+        assert experiment.freeze(get_config(name)).state.name == name

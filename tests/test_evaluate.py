@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaledis import evaluate, report, sweep, train
-from scaledis.results import Workdir, read_json
+from scaledis.workdir import Workdir, read_json
 from tests import tiny
 from tests.test_train import never
 

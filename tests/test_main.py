@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from scaledis.results import Workdir, read_json
+from scaledis.workdir import Workdir, read_json
 
 ROOT = os.path.dirname(os.path.dirname(__file__))
 

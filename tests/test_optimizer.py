@@ -2,7 +2,7 @@ import numpy as np
 import optax
 import pytest
 
-from scaledis import optimiser
+from scaledis import optimizer
 
 
 @pytest.mark.parametrize(
@@ -17,12 +17,12 @@ from scaledis import optimiser
     ],
 )
 def test_schedules_are_factors_over_the_steps(spec, factors):
-    schedule = optimiser.schedule("schedule.beta", spec, 100)
+    schedule = optimizer.make_schedule("schedule.beta", spec, 100)
     np.testing.assert_allclose([schedule(step) for step in (0, 50, 100)], factors, atol=1e-6)
 
 
 def test_warmup_cosine_is_optax_own():
-    ours = optimiser.schedule("schedule.learning_rate", "warmup_cosine", 100)
+    ours = optimizer.make_schedule("schedule.learning_rate", "warmup_cosine", 100)
     theirs = optax.warmup_cosine_decay_schedule(0, 1, 5, 100)
     assert [float(ours(step)) for step in range(0, 101, 10)] == [float(theirs(step)) for step in range(0, 101, 10)]
 
@@ -30,15 +30,15 @@ def test_warmup_cosine_is_optax_own():
 @pytest.mark.parametrize("spec", ["warm", "warmup:0", "warmup:x", "cosine:1.5"])
 def test_what_is_no_schedule_is_an_error_that_names_the_key(spec):
     with pytest.raises(ValueError, match="schedule.beta: "):
-        optimiser.schedule("schedule.beta", spec, 100)
+        optimizer.make_schedule("schedule.beta", spec, 100)
 
 
 def test_only_what_has_a_schedule_is_driven():
-    schedules = {"beta": optimiser.schedule("schedule.beta", "warmup", 10)}
-    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 5) == {"beta": 2.5, "gamma": 3.0}
+    schedules = {"beta": optimizer.make_schedule("schedule.beta", "warmup", 10)}
+    assert optimizer.at_step({"beta": 4.0, "gamma": 3.0}, schedules, 5) == {"beta": 2.5, "gamma": 3.0}
 
 
 def test_a_schedule_multiplies_what_a_weight_adds_to_the_elbo():
-    schedules = {key: optimiser.schedule(f"schedule.{key}", "warmup", 10) for key in ("beta", "gamma")}
-    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 0) == {"beta": 1.0, "gamma": 0.0}
-    assert optimiser.scheduled({"beta": 4.0, "gamma": 3.0}, schedules, 10) == {"beta": 4.0, "gamma": 3.0}
+    schedules = {key: optimizer.make_schedule(f"schedule.{key}", "warmup", 10) for key in ("beta", "gamma")}
+    assert optimizer.at_step({"beta": 4.0, "gamma": 3.0}, schedules, 0) == {"beta": 1.0, "gamma": 0.0}
+    assert optimizer.at_step({"beta": 4.0, "gamma": 3.0}, schedules, 10) == {"beta": 4.0, "gamma": 3.0}

@@ -16,7 +16,7 @@ def trained(*configs, steps=4):
 
 
 def assert_close(runs, alone, slot):
-    for a, b in zip(jax.tree.leaves(population.member(runs, slot)), jax.tree.leaves(alone), strict=True):
+    for a, b in zip(jax.tree.leaves(population.select(runs, slot)), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(a, b[0], rtol=2e-4, atol=2e-5)
 
 
@@ -31,7 +31,7 @@ def test_a_member_of_a_population_is_the_same_run_alone():
 
 
 def test_three_runs_share_two_devices():
-    assert jax.device_count() == 2 and population.mesh(3).size == 1 and population.mesh(4).size == 2
+    assert jax.device_count() == 2 and population.make_mesh(3).size == 1 and population.make_mesh(4).size == 2
     configs = [tiny.config(seed=seed) for seed in range(4)]
     assert_close(trained(*configs)[0], trained(configs[3])[0], 3)
 
@@ -53,7 +53,7 @@ def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
     assert population.shared(configs[0]) == population.shared(configs[1])
     _, terms = trained(*configs)
     _, alone = trained(configs[0])
-    for name in ("loss_nats", "inter_nats", "regularisation_nats"):
+    for name in ("loss_nats", "inter_nats", "regularization_nats"):
         np.testing.assert_allclose(terms[name][0], alone[name][0], rtol=1e-3, atol=1e-4)
 
 
@@ -87,7 +87,7 @@ def test_a_diverged_run_is_frozen_and_its_neighbour_untouched():
     configs = [good, bad]
     program = population.program(configs, DATASET, population.build(configs, DATASET))
     runs, _ = program.advance(program.init(), 3)
-    frozen = jax.device_get(population.member(runs, 1))
+    frozen = jax.device_get(population.select(runs, 1))
     runs, terms = program.advance(runs, 3)
     runs = jax.device_get(runs)
     assert runs.diverged[0] == NEVER and 0 <= runs.diverged[1] < 3

@@ -8,7 +8,7 @@ import pytest
 
 SCRIPT = """
 import os
-from scaledis.platform import cores, prepare
+from scaledis.runtime import cores, prepare
 prepare()
 import jax
 print(os.environ["XLA_FLAGS"], cores(), jax.device_count(), jax.config.jax_compilation_cache_dir, sep="|")

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import sampling
 from scaledis.config import Data
 from tests import tiny
 

@@ -15,7 +15,7 @@ import pytest
 from scaledis import sweep, train
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
-from scaledis.results import Workdir, read_records
+from scaledis.workdir import Workdir, read_records
 from tests import tiny
 
 DATASET = tiny.dataset()

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from scaledis.results import Records, Workdir, read_json, read_records, write_json
+from scaledis.workdir import Records, Workdir, read_json, read_records, write_json
 from tests import tiny
 
 
@@ -29,7 +29,7 @@ def test_an_empty_workdir_holds_nothing(tmp_path):
 
 
 def test_a_second_process_is_refused(tmp_path):
-    code = "import sys; from scaledis.results import Workdir\nwith Workdir(sys.argv[1]).locked(): pass"
+    code = "import sys; from scaledis.workdir import Workdir\nwith Workdir(sys.argv[1]).locked(): pass"
     with Workdir(tmp_path).locked():
         second = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert second.returncode and "is in use by process" in second.stderr

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import density_ratio, partition
+from scaledis.estimators import density_ratio
+from scaledis.objectives import partition
 from tests import tiny
 
 BATCH, STEPS = 256, 2500

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import aggregate, estimators, partition, population
+from scaledis import estimators, population
 from scaledis.checkpoint import Checkpoints
+from scaledis.objectives import aggregate_posterior, partition
 from tests import tiny
 
 SIZE, NOISE, STEPS = 480_000, 0.2, 60
@@ -69,20 +70,20 @@ def test_the_bias_shrinks_as_the_bank_grows():
 
 def test_a_bank_is_stratified_sampling_over_all_that_it_has_seen():
     """With 8 images at hand and 8 remembered: the density of a stratified batch of 16, of its first 8 codes."""
-    estimator = aggregate.memory_bank(8, SIZE, 24)
+    estimator = aggregate_posterior.memory_bank(8, SIZE, 24)
     rng = np.random.default_rng(0)
     codes, mean, log_variance = (rng.normal(size=(16, 3)).astype(np.float32) for _ in range(3))
     new, old = slice(0, 8), slice(8, 16)
     memory = estimator.init(jax.random.key(0), PARTS)
     empty = estimator.log_density(memory, codes[old], mean[old], log_variance[old], PARTS)
-    batch = aggregate.of_batch(aggregate.minibatch_stratified(8, SIZE))
+    batch = aggregate_posterior.of_batch(aggregate_posterior.minibatch_stratified(8, SIZE))
     np.testing.assert_allclose(
         empty, batch.log_density((), codes[old], mean[old], log_variance[old], PARTS), rtol=1e-5, atol=1e-5
     )
     memory, terms = estimator.remember(memory, codes[old], mean[old], log_variance[old], PARTS, None)
     assert terms["bank"] == 8
     found = estimator.log_density(memory, codes[new], mean[new], log_variance[new], PARTS)
-    whole = aggregate.of_batch(aggregate.minibatch_stratified(16, SIZE)).log_density(
+    whole = aggregate_posterior.of_batch(aggregate_posterior.minibatch_stratified(16, SIZE)).log_density(
         (), codes, mean, log_variance, PARTS
     )
     np.testing.assert_allclose(found, whole[:8], rtol=1e-5, atol=1e-5)
@@ -90,8 +91,8 @@ def test_a_bank_is_stratified_sampling_over_all_that_it_has_seen():
 
 def test_a_bank_that_is_empty_over_whole_blocks_has_the_gradient_of_the_batch():
     codes, mean, log_variance = (np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32) for _ in range(3))
-    bank = aggregate.memory_bank(8, SIZE, 3 * aggregate.BLOCK)
-    alone = aggregate.of_batch(aggregate.minibatch_stratified(8, SIZE))
+    bank = aggregate_posterior.memory_bank(8, SIZE, 3 * aggregate_posterior.BLOCK)
+    alone = aggregate_posterior.of_batch(aggregate_posterior.minibatch_stratified(8, SIZE))
 
     def gradient(estimator, memory):
         return jax.grad(lambda seen: estimator.log_density(memory, *seen, PARTS).sum())((codes, mean, log_variance))
@@ -102,7 +103,7 @@ def test_a_bank_that_is_empty_over_whole_blocks_has_the_gradient_of_the_batch():
 
 
 def test_the_bank_forgets_the_oldest():
-    estimator = aggregate.memory_bank(8, SIZE, 20)
+    estimator = aggregate_posterior.memory_bank(8, SIZE, 20)
     memory = estimator.init(jax.random.key(0), PARTS)
     for value in range(4):
         batch = jnp.full((8, 3), float(value))

@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis import methods, partition, population
-from scaledis.methods._dependence import decomposed, the_levels
-from scaledis.methods._elbo import Inference
+from scaledis import methods, population
+from scaledis.methods.penalty import by_level, weighted_decomposition
+from scaledis.objectives import partition
+from scaledis.types import Posterior
 from tests import tiny
-from tests.test_aggregate import posteriors
+from tests.objectives.test_aggregate_posterior import posteriors
 
 SIZE = 1000  # of the data set
 KEY = jax.random.key(0)
@@ -21,7 +22,7 @@ def inference(allocation=(3, 2, 1), batch=16, present=None, seed=0):
 
 
 def config(name, allocation=(3, 2, 1), **overrides):
-    flat = methods.recipes()[name].flat
+    flat = methods.specs()[name].flat
     sized = {"model__latents": sum(allocation)} if flat else {"model__allocation": allocation}
     return tiny.config(method__name=name, train__batch=16, **sized, **overrides)
 
@@ -32,7 +33,7 @@ def arrays(config):
     }
 
 
-def of_weights(config, weights, seen, parts_of=the_levels, **hyperparameters):
+def of_weights(config, weights, seen, parts_of=by_level, **hyperparameters):
     """R and its terms by a row of weights."""
     regulariser = decomposed(config, SIZE, weights, parts_of)
     return regulariser.nats({**arrays(config), **hyperparameters}, (), seen, KEY)

@@ -1,10 +1,9 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scaledis.methods._elbo import warmup
 
-from scaledis import optimiser
-from scaledis.methods.elbo import weighted_kl
+from scaledis import optimizer
+from scaledis.methods.beta_vae import weighted_kl
 from tests.methods import KEY, arrays, config, flat, inference
 
 SEEN = flat(inference())
@@ -27,9 +26,9 @@ def test_the_annealed_vae_is_the_distance_to_the_capacity(capacity):
 
 
 def test_an_annealed_capacity_reaches_its_maximum_and_stays():
-    schedules = {"capacity": optimiser.schedule("schedule.capacity", "warmup:10", 50)}
+    schedules = {"capacity": optimizer.make_schedule("schedule.capacity", "warmup:10", 50)}
     seen = [
-        float(optimiser.scheduled({"capacity": jnp.float32(25)}, schedules, step)["capacity"])
+        float(optimizer.at_step({"capacity": jnp.float32(25)}, schedules, step)["capacity"])
         for step in (0, 5, 10, 49)
     ]
     np.testing.assert_allclose(seen, [0, 12.5, 25, 25])

@@ -1,8 +1,8 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scaledis.methods.covariance import of_codes, of_means
 
+from scaledis.methods.dip_vae import of_codes, of_means
 from tests.methods import KEY, arrays, config, flat, inference
 
 SEEN = flat(inference(batch=40))

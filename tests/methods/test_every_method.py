@@ -33,8 +33,8 @@ def check_codes_and_images(configs, runs):
     """Codes are as long as the allocation and in its order, and decoded images are images."""
     method = population.build(configs, DATASET)
     images = DATASET.images(np.arange(8))
-    codes = method.encode(population.member(runs, 0).method, images)
-    decoded = method.decode(population.member(runs, 0).method, codes.mean)
+    codes = method.encode(population.select(runs, 0).method, images)
+    decoded = method.decode(population.select(runs, 0).method, codes.mean)
     assert codes.mean.shape == codes.log_variance.shape == (8, 3)
     np.testing.assert_array_equal(
         codes.levels, np.repeat(range(len(configs[0].model.allocation)), configs[0].model.allocation)
@@ -42,7 +42,7 @@ def check_codes_and_images(configs, runs):
     assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
 
 
-@pytest.mark.parametrize("name", methods.recipes())
+@pytest.mark.parametrize("name", methods.specs())
 def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
     both = pair(name)
     runs, first = both.advance(both.init(), 10)
@@ -61,7 +61,7 @@ def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
     check_codes_and_images(configs(name), resumed)
 
 
-@pytest.mark.parametrize("name", methods.recipes())
+@pytest.mark.parametrize("name", methods.specs())
 def test_a_member_of_a_pair_is_the_run_that_it_is_alone(name):
     together, alone = pair(name), program(configs(name)[1:])
     start = together.init()

@@ -2,11 +2,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scaledis.methods.adversarial import adversarial_total_correlation, next_capacity, resampled
 
 from scaledis import population
 from scaledis.checkpoint import Checkpoints
-from scaledis.methods import total_correlation as tc
+from scaledis.methods.dava import next_capacity, resample
+from scaledis.methods.factor_vae import adversarial_total_correlation
 from scaledis.population import NEVER
 from tests import tiny
 from tests.methods import one_update
@@ -52,7 +52,7 @@ def test_the_published_step_is_half_a_batch_of_the_published_ramp():
 
 def test_codes_are_resampled_per_unit_with_replacement():
     codes = jnp.arange(400.0).reshape(100, 4)
-    drawn = np.asarray(resampled(codes, jax.random.key(0)))
+    drawn = np.asarray(resample(codes, jax.random.key(0)))
     for unit in range(4):
         assert set(drawn[:, unit]) < set(np.asarray(codes[:, unit]))  # some twice, so some not at all
         assert 50 < len(set(drawn[:, unit])) < 80  # 1 - 1/e of them

@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scaledis.methods.support import drawn_pairs, factorised_support
 
+from scaledis.methods.hfs import drawn_pairs, factorized_support
 from tests.methods import KEY
 
 PAIRS = np.asarray(list(itertools.combinations(range(3), 2)))
@@ -25,20 +25,20 @@ def triple_loop(means, pairs):
 
 def test_it_is_the_triple_loop():
     means = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
-    assert float(factorised_support(means, PAIRS)) == pytest.approx(triple_loop(means, PAIRS), rel=1e-5)
+    assert float(factorized_support(means, PAIRS)) == pytest.approx(triple_loop(means, PAIRS), rel=1e-5)
 
 
 def test_it_is_zero_on_a_full_factor_grid_and_on_that_alone():
     grid = np.asarray(list(itertools.product([-1.0, 0.3, 2.0], [0.0, 1.0], [-2.0, 1.0])), np.float32)
-    assert float(factorised_support(grid, PAIRS)) == 0
+    assert float(factorized_support(grid, PAIRS)) == 0
     without_a_pair = grid[~((grid[:, 0] == 2) & (grid[:, 1] == 1))]
-    assert float(factorised_support(without_a_pair, PAIRS)) == pytest.approx(1.0)  # (2, 1) is 1 away from (2, 0)
+    assert float(factorized_support(without_a_pair, PAIRS)) == pytest.approx(1.0)  # (2, 1) is 1 away from (2, 0)
 
 
-def test_the_gradient_reaches_the_factorised_set_and_the_batch():
+def test_the_gradient_reaches_the_factorized_set_and_the_batch():
     """Along a line the worst combination (z_a of one image, z_b of another) is pulled from both of its images."""
     means = np.random.default_rng(1).normal(size=(8, 3)).astype(np.float32)
-    gradient = np.asarray(jax.grad(factorised_support)(means, PAIRS))
+    gradient = np.asarray(jax.grad(factorized_support)(means, PAIRS))
     step = 1e-3
     for unit in range(3):
         for image in range(8):

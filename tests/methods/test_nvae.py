@@ -2,11 +2,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scaledis.methods.hierarchical import balance, of_capacity
 
-from scaledis import gaussian, population
+from scaledis import population
 from scaledis.config import Model
-from scaledis.networks import ladder
+from scaledis.methods.nvae import balance
+from scaledis.networks import sizing
+from scaledis.objectives import gaussian
 from tests import tiny
 from tests.methods import one_update
 
@@ -63,7 +64,7 @@ def test_codes_of_all_levels_are_reported_in_order(method, state):
     np.testing.assert_allclose(terms["kl_level2_nats"], kl[:2].sum(), rtol=1e-4)  # the top has no level above it
 
 
-def test_the_prior_of_a_level_depends_on_the_levels_above(method, state):
+def test_the_prior_of_a_level_depends_on_by_level_above(method, state):
     """At the same residual below, another top code is another z below: more moves than the top level alone explains."""
     network = state.params["network"]["top_down"]
     assert {"prior_mean2", "prior_log_deviation2"} <= network.keys() and "prior_mean4" not in network
@@ -90,5 +91,5 @@ def test_the_terms_add_up():
 
 
 def test_it_has_the_ladders_budget():
-    network = of_capacity(Model((4, 2, 2, 2)), (64, 64, 3))
-    assert ladder.parameter_count(network) == pytest.approx(1_200_000, rel=0.01)
+    network = sizing.make_top_down(Model((4, 2, 2, 2)), (64, 64, 3))
+    assert sizing.parameter_count(network) == pytest.approx(1_200_000, rel=0.01)

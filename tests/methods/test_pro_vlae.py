@@ -1,11 +1,10 @@
 import flax.linen as nn
 import numpy as np
 import pytest
-from scaledis.methods.progressive import presence_of, progressive, progressive_scale_aware
 
 from scaledis import population, train
-from scaledis.methods import total_correlation as tc
-from scaledis.results import Workdir, read_records
+from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
+from scaledis.workdir import Workdir, read_records
 from tests import tiny
 from tests.methods import arrays, config, inference, of_weights, one_update
 from tests.test_train import assert_same, final, members, never

@@ -1,10 +1,9 @@
 import jax
 import numpy as np
 import pytest
-from scaledis.methods._dependence import the_levels
 
 from scaledis import population
-from scaledis.methods import total_correlation as tc
+from scaledis.methods.penalty import by_level
 from tests import tiny
 from tests.methods import arrays, config, flat, inference, of_weights, one_update
 
@@ -12,7 +11,7 @@ DATASET = tiny.dataset()
 SEEN = inference()
 
 
-def nats(name, weights, seen=SEEN, parts_of=the_levels, **overrides):
+def nats(name, weights, seen=SEEN, parts_of=by_level, **overrides):
     return float(of_weights(config(name, **overrides), weights, seen, parts_of)[0])
 
 
@@ -35,7 +34,7 @@ def test_equal_betas_and_gamma_beta_minus_one_is_the_vlae_plus_flat_beta_tcvae()
     assert ours == pytest.approx(nats("beta_tcvae", tc.flat_total_correlation, flat(SEEN), method__beta=5.0), rel=1e-5)
 
 
-def test_total_correlation_of_all_units_is_that_of_the_levels_plus_inter():
+def test_total_correlation_of_all_units_is_that_of_by_level_plus_inter():
     levels, whole = terms_of(), of_weights(config("beta_tcvae"), tc.flat_total_correlation, flat(SEEN))[1]
     parts = sum(levels[f"total_correlation_level{level}_nats"] for level in (1, 2, 3)) + levels["inter_nats"]
     assert float(whole["total_correlation_level1_nats"]) == pytest.approx(parts, rel=1e-5)
@@ -139,7 +138,7 @@ def test_the_kl_and_its_penalties_are_warmed_up_together():
         found = one_update(tiny.config(objective__kl_warmup=10.0), DATASET, step)[1]
         weight = 1 - np.exp(-step / 10)
         assert float(found["kl_weight"]) == pytest.approx(weight, abs=1e-6)
-        whole = found["reconstruction_nats"] + weight * found["regularisation_nats"]
+        whole = found["reconstruction_nats"] + weight * found["regularization_nats"]
         assert float(found["loss_nats"]) == pytest.approx(float(whole), rel=1e-6)
 
 

@@ -10,25 +10,25 @@ TABLE_2 = [(4, 6), (5, 5), (6, 4), (2, 4, 4), (3, 3, 4), (4, 4, 2), (4, 3, 2, 1)
 
 
 def paper(allocation, injection="map"):
-    return ladder.of_model(Model(allocation, parameters=1_200_000, injection=injection), (64, 64, 3))
+    return sizing.make_ladder(Model(allocation, parameters=1_200_000, injection=injection), (64, 64, 3))
 
 
 @pytest.mark.parametrize("injection", ladder.INJECTIONS)
 @pytest.mark.parametrize("allocation", [*TABLE_2, (10,)])
 def test_every_allocation_has_the_capacity_of_the_paper(allocation, injection):
-    count = ladder.parameter_count(paper(allocation, injection))
+    count = sizing.parameter_count(paper(allocation, injection))
     assert count == pytest.approx(1_200_000, rel=0.05 if allocation == (4, 2, 2, 2) else 0.1)
 
 
 def test_too_small_a_capacity_is_an_error():
     with pytest.raises(ValueError, match="model.parameters: 1000 .* smallest network has"):
-        ladder.of_model(Model((4, 2, 2, 2), parameters=1000), (64, 64, 3))
+        sizing.make_ladder(Model((4, 2, 2, 2), parameters=1000), (64, 64, 3))
 
 
 def test_the_networks_of_the_papers():
-    flat, own = ladder.of_model(Model((10,)), (64, 64, 3)), ladder.of_model(Model((4, 2, 2, 2)), (64, 64, 3))
-    assert ladder.parameter_count(flat) == 766_295
-    assert ladder.parameter_count(own) == pytest.approx(1_200_000, rel=0.01)
+    flat, own = sizing.make_ladder(Model((10,)), (64, 64, 3)), sizing.make_ladder(Model((4, 2, 2, 2)), (64, 64, 3))
+    assert sizing.parameter_count(flat) == 766_295
+    assert sizing.parameter_count(own) == pytest.approx(1_200_000, rel=0.01)
 
 
 @pytest.mark.parametrize("injection", ladder.INJECTIONS)

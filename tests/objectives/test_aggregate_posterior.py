@@ -5,10 +5,10 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
-from scaledis import aggregate, partition
+from scaledis.objectives import aggregate_posterior, partition
 
 ALLOCATION = (3, 2, 1)
-WEIGHTS = {"weighted": aggregate.minibatch_weighted, "stratified": aggregate.minibatch_stratified}
+WEIGHTS = {"weighted": aggregate_posterior.minibatch_weighted, "stratified": aggregate_posterior.minibatch_stratified}
 
 
 def posteriors(batch: int, units: int, seed: int = 0):
@@ -37,7 +37,7 @@ def test_log_density_is_the_weighted_mixture_of_posteriors(block, estimator):
     batch = posteriors(7, 6)
     log_weights = WEIGHTS[estimator](7, 1000)
     membership = partition.membership(partition.levels(ALLOCATION))
-    found = aggregate.log_density(*batch, log_weights, membership, block=block)
+    found = aggregate_posterior.log_density(*batch, log_weights, membership, block=block)
     np.testing.assert_allclose(found, oracle(*batch, log_weights, membership), rtol=1e-4)
 
 
@@ -46,8 +46,8 @@ def test_gradients_do_not_depend_on_the_block():
     weights = np.random.default_rng(1).normal(size=(10, len(membership)))
 
     def loss(batch, block):
-        log_weights = aggregate.minibatch_weighted(10, 1000)
-        return jnp.sum(weights * aggregate.log_density(*batch, log_weights, membership, block=block))
+        log_weights = aggregate_posterior.minibatch_weighted(10, 1000)
+        return jnp.sum(weights * aggregate_posterior.log_density(*batch, log_weights, membership, block=block))
 
     whole, blocked = jax.grad(loss)(batch, 10), jax.grad(loss)(batch, 3)
     for a, b in zip(whole, blocked, strict=True):
@@ -60,20 +60,20 @@ def test_no_array_of_the_size_batch_batch_units_is_held():
     spec = jax.ShapeDtypeStruct((batch, units), jnp.float32)
 
     def loss(codes, mean, log_variance):
-        log_weights = aggregate.minibatch_weighted(batch, 480_000)
-        return aggregate.log_density(codes, mean, log_variance, log_weights, membership, block=block).sum()
+        log_weights = aggregate_posterior.minibatch_weighted(batch, 480_000)
+        return aggregate_posterior.log_density(codes, mean, log_variance, log_weights, membership, block=block).sum()
 
     compiled = jax.jit(jax.grad(loss, argnums=(0, 1, 2))).lower(spec, spec, spec).compile()
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * batch * batch * units  # holds [B, B] weights, not more
 
 
 def test_weights_of_the_paper_and_of_stratified_sampling():
-    np.testing.assert_allclose(np.exp(aggregate.minibatch_weighted(4, 100)), np.full((4, 4), 1 / 400), rtol=1e-6)
-    stratified = np.exp(aggregate.minibatch_stratified(4, 100))
+    np.testing.assert_allclose(np.exp(aggregate_posterior.minibatch_weighted(4, 100)), np.full((4, 4), 1 / 400), rtol=1e-6)
+    stratified = np.exp(aggregate_posterior.minibatch_stratified(4, 100))
     np.testing.assert_allclose(np.diag(stratified), 1 / 100, rtol=1e-6)
     np.testing.assert_allclose(stratified.sum(1), 1, rtol=1e-6)
     np.testing.assert_allclose(stratified[0, 1:], (1 - 1 / 100) / 3, rtol=1e-6)
-    np.testing.assert_allclose(np.exp(aggregate.exact(50)), 1 / 50, rtol=1e-6)
+    np.testing.assert_allclose(np.exp(aggregate_posterior.exact(50)), 1 / 50, rtol=1e-6)
 
 
 def test_stratified_sampling_is_unbiased_and_weighted_sampling_is_not():
@@ -81,26 +81,26 @@ def test_stratified_sampling_is_unbiased_and_weighted_sampling_is_not():
     size, batch, batches = 60, 4, 4000
     codes, mean, log_variance = posteriors(size, 1)
     membership = np.ones((1, 1), np.float32)
-    truth = np.exp(aggregate.log_density(codes[:1], mean, log_variance, aggregate.exact(size), membership))[0, 0]
+    truth = np.exp(aggregate_posterior.log_density(codes[:1], mean, log_variance, aggregate_posterior.exact(size), membership))[0, 0]
     rng = np.random.default_rng(2)
     others = np.stack([rng.choice(np.arange(1, size), batch - 1, replace=False) for _ in range(batches)])
     index = np.concatenate([np.zeros((batches, 1), int), others], axis=1)
 
     def estimate(log_weights):
         density = jax.vmap(
-            lambda mean, log_variance: aggregate.log_density(codes[:1], mean, log_variance, log_weights[:1], membership)
+            lambda mean, log_variance: aggregate_posterior.log_density(codes[:1], mean, log_variance, log_weights[:1], membership)
         )
         return np.exp(density(mean[index], log_variance[index])).mean()
 
-    assert estimate(aggregate.minibatch_stratified(batch, size)) == pytest.approx(truth, rel=0.03)
-    normalised = aggregate.normalised(aggregate.minibatch_weighted(batch, size))
+    assert estimate(aggregate_posterior.minibatch_stratified(batch, size)) == pytest.approx(truth, rel=0.03)
+    normalised = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(batch, size))
     assert estimate(normalised) > 1.2 * truth
 
 
 def test_normalising_drops_a_constant_only():
     batch, membership = posteriors(6, 6), partition.membership(partition.levels(ALLOCATION))
-    raw = aggregate.minibatch_weighted(6, 480_000)
-    shift = aggregate.log_density(*batch, aggregate.normalised(raw), membership) - aggregate.log_density(
+    raw = aggregate_posterior.minibatch_weighted(6, 480_000)
+    shift = aggregate_posterior.log_density(*batch, aggregate_posterior.normalize(raw), membership) - aggregate_posterior.log_density(
         *batch, raw, membership
     )
     np.testing.assert_allclose(shift, np.log(480_000), rtol=1e-4)
@@ -119,7 +119,7 @@ def test_exact_estimator_on_linear_gaussian_codes_meets_the_closed_form(correlat
     truth = -0.5 * np.linalg.slogdet(full / np.outer(scale, scale))[1]
 
     batch = [np.asarray(a, np.float32) for a in (codes, mean, np.full_like(mean, 2 * np.log(noise)))]
-    log_q = aggregate.log_density(*batch, aggregate.exact(size), partition.membership(partition.levels((2, 1))))
+    log_q = aggregate_posterior.log_density(*batch, aggregate_posterior.exact(size), partition.membership(partition.levels((2, 1))))
     rows = partition.contrasts(partition.levels((2, 1)))
     intra, inter = partition.combine(log_q, rows.intra).mean(0), partition.combine(log_q, rows.inter).mean()
     assert float(intra[0]) == pytest.approx(truth, abs=0.03)

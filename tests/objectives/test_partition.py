@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scaledis import partition
+from scaledis.objectives import partition
 
 
 def test_groups_are_all_units_then_levels_then_units():
@@ -20,7 +20,7 @@ def test_groups_are_all_units_then_levels_then_units():
 
 
 @pytest.mark.parametrize("allocation", [(10,), (4, 6), (3, 3, 4), (4, 3, 2, 1)])
-def test_chain_rule_total_correlation_of_all_units_is_that_of_the_levels_plus_inter(allocation):
+def test_chain_rule_total_correlation_of_all_units_is_that_of_by_level_plus_inter(allocation):
     rng = np.random.default_rng(0)
     log_q = rng.normal(size=(5, 1 + len(allocation) + sum(allocation)))
     rows = partition.contrasts(partition.levels(allocation))

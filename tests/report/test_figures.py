@@ -5,7 +5,6 @@ import pytest
 from PIL import Image
 
 from scaledis.report import figures
-from scaledis.report.figures import Run
 
 FACTORS = ("floor hue", "wall hue", "shape")
 
@@ -58,7 +57,7 @@ def test_mutual_information_rejects_a_matrix_of_another_shape(shape, match):
         figures.mutual_information([Run("a", "vlae", (2, 1), shares=np.zeros(shape))], "rendered", FACTORS)
 
 
-def test_losses_give_a_panel_to_each_term_and_a_row_to_the_levels():
+def test_losses_give_a_panel_to_each_term_and_a_row_to_by_level():
     figure = figures.losses([curve("a 0", "a"), curve("a 1", "a", 9.0), curve("b 0", "b")], "rendered")
     assert titles(figure) == ["loss", "TC", "KL, level 2", "KL, level 1"]
     loss, tc = figure.axes[:2]

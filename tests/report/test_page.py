@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from scaledis.report import figures, page
-from scaledis.report.figures import Run
 
 RUNS = [
     Run("vlae, seed 0", "vlae", scores={"DCI-D": 0.30, "MIG": 0.5}),

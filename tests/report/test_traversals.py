@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scaledis.report import traversals
-from scaledis.report.figures import Run, png, unit_names
+from scaledis.report.figures import png, unit_names
 
 ALLOCATION = (4, 2, 2, 2)
 
