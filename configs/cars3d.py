@@ -8,13 +8,13 @@ Its scores, DCI-D / DCI-C / MIG: ours .41 / .30 / .11; DAVA .33 / .28 / .13; VLA
 17,568 images: 10,000 + 5,000 codes without repetition leave few over.
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
+from scaledis.methods import choose
 
 
 def get_config(method="scale_vlae"):
     config = default()
     config.data.name = "cars3d"
     config.method.name = method
-    config.train.steps = 300_000
-    config.train.learning_rate = 1e-3
+    config.update_from_flattened_dict(choose(method).settings_for("cars3d"))
     return config

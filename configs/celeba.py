@@ -7,7 +7,8 @@ The paper states four levels and no numbers; everything else is ours and unteste
 training sees its 162,770 images, and the codes that are scored come from the 39,829 of validation and test.
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
+from scaledis.methods import choose
 
 
 def get_config(method="scale_vlae"):
@@ -15,6 +16,5 @@ def get_config(method="scale_vlae"):
     config.data.name = "celeba"
     config.method.name = method
     config.evaluate.split = "held_out"
-    config.train.steps = 300_000
-    config.train.learning_rate = 1e-3
+    config.update_from_flattened_dict(choose(method).settings_for("celeba"))
     return config

@@ -7,7 +7,7 @@ A comparison of implementations in a short run, not of what the methods can reac
 of `--describe=<method>` but for what `SHORT` scales to 4,000 steps. They were not tuned here.
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
 
 SHORT = {
     # Published: C moves by 4e-5 a step over 150,000 steps, and rises in some of them only.

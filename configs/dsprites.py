@@ -8,15 +8,13 @@ From the paper: beta 5; capacity and granularity are its axes. Optimiser, batch 
 baselines' literature; the number of units is ours.
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
+from scaledis.methods import choose
 
 
 def get_config(method="beta_stcvae"):
     config = default()
     config.data.name = "dsprites"
     config.method.name = method
-    config.objective.likelihood = "bernoulli"
-    config.objective.kl_warmup = 0.0
-    config.train.steps = 300_000
-    config.train.learning_rate = 1e-4
+    config.update_from_flattened_dict(choose(method).settings_for("dsprites"))
     return config

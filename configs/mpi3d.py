@@ -8,13 +8,13 @@ Stated in the paper: MPI3D-Real, 64x64 RGB, 10 units, five seeds. Steps, learnin
 here. Its scores, DCI-D / DCI-C / MIG: ours .40 / .42 / .20; alpha-TCVAE .38 / .37 / .24; VLAE .14 / .16 / .16.
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
+from scaledis.methods import choose
 
 
 def get_config(method="scale_vlae"):
     config = default()
     config.data.name = "mpi3d_real"
     config.method.name = method
-    config.train.steps = 300_000
-    config.train.learning_rate = 1e-3
+    config.update_from_flattened_dict(choose(method).settings_for("mpi3d_real"))
     return config

@@ -6,7 +6,7 @@
 The page is runs/quickstart/report/index.html. Every setting is the default (scaledis/config.py) but the steps.
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
 
 
 def get_config():

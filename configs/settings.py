@@ -6,7 +6,7 @@
 Each sweep takes about nine minutes on two cores. What was learned stands in the README, "Objective".
 """
 
-from scaledis.config import default
+from scaledis.experiment import default
 
 
 def get_config():

@@ -44,9 +44,9 @@ def sweep_regularizers() -> Iterator[Override]:
 
 
 def sweep_granularities() -> Iterator[Override]:
-    """beta-STCVAE with every block size that divides 10 units (Disentangling Granularity)."""
-    for block in (1, 2, 5, 10):
-        yield {"method.name": "beta_stcvae", "method.block": block}
+    """beta-STCVAE of 8 units with every block size that divides them (Disentangling Granularity)."""
+    for block in (1, 2, 4, 8):
+        yield {"method.name": "beta_stcvae", "model.latents": 8, "method.block": block}
 
 
 class Run(NamedTuple):

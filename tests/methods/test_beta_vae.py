@@ -28,8 +28,7 @@ def test_the_annealed_vae_is_the_distance_to_the_capacity(capacity):
 def test_an_annealed_capacity_reaches_its_maximum_and_stays():
     schedules = {"capacity": optimizer.make_schedule("schedule.capacity", "warmup:10", 50)}
     seen = [
-        float(optimizer.at_step({"capacity": jnp.float32(25)}, schedules, step)["capacity"])
-        for step in (0, 5, 10, 49)
+        float(optimizer.at_step({"capacity": jnp.float32(25)}, schedules, step)["capacity"]) for step in (0, 5, 10, 49)
     ]
     np.testing.assert_allclose(seen, [0, 12.5, 25, 25])
 

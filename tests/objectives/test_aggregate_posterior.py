@@ -68,7 +68,9 @@ def test_no_array_of_the_size_batch_batch_units_is_held():
 
 
 def test_weights_of_the_paper_and_of_stratified_sampling():
-    np.testing.assert_allclose(np.exp(aggregate_posterior.minibatch_weighted(4, 100)), np.full((4, 4), 1 / 400), rtol=1e-6)
+    np.testing.assert_allclose(
+        np.exp(aggregate_posterior.minibatch_weighted(4, 100)), np.full((4, 4), 1 / 400), rtol=1e-6
+    )
     stratified = np.exp(aggregate_posterior.minibatch_stratified(4, 100))
     np.testing.assert_allclose(np.diag(stratified), 1 / 100, rtol=1e-6)
     np.testing.assert_allclose(stratified.sum(1), 1, rtol=1e-6)
@@ -81,14 +83,18 @@ def test_stratified_sampling_is_unbiased_and_weighted_sampling_is_not():
     size, batch, batches = 60, 4, 4000
     codes, mean, log_variance = posteriors(size, 1)
     membership = np.ones((1, 1), np.float32)
-    truth = np.exp(aggregate_posterior.log_density(codes[:1], mean, log_variance, aggregate_posterior.exact(size), membership))[0, 0]
+    truth = np.exp(
+        aggregate_posterior.log_density(codes[:1], mean, log_variance, aggregate_posterior.exact(size), membership)
+    )[0, 0]
     rng = np.random.default_rng(2)
     others = np.stack([rng.choice(np.arange(1, size), batch - 1, replace=False) for _ in range(batches)])
     index = np.concatenate([np.zeros((batches, 1), int), others], axis=1)
 
     def estimate(log_weights):
         density = jax.vmap(
-            lambda mean, log_variance: aggregate_posterior.log_density(codes[:1], mean, log_variance, log_weights[:1], membership)
+            lambda mean, log_variance: aggregate_posterior.log_density(
+                codes[:1], mean, log_variance, log_weights[:1], membership
+            )
         )
         return np.exp(density(mean[index], log_variance[index])).mean()
 
@@ -100,9 +106,9 @@ def test_stratified_sampling_is_unbiased_and_weighted_sampling_is_not():
 def test_normalising_drops_a_constant_only():
     batch, membership = posteriors(6, 6), partition.membership(partition.levels(ALLOCATION))
     raw = aggregate_posterior.minibatch_weighted(6, 480_000)
-    shift = aggregate_posterior.log_density(*batch, aggregate_posterior.normalize(raw), membership) - aggregate_posterior.log_density(
-        *batch, raw, membership
-    )
+    shift = aggregate_posterior.log_density(
+        *batch, aggregate_posterior.normalize(raw), membership
+    ) - aggregate_posterior.log_density(*batch, raw, membership)
     np.testing.assert_allclose(shift, np.log(480_000), rtol=1e-4)
 
 
@@ -119,7 +125,9 @@ def test_exact_estimator_on_linear_gaussian_codes_meets_the_closed_form(correlat
     truth = -0.5 * np.linalg.slogdet(full / np.outer(scale, scale))[1]
 
     batch = [np.asarray(a, np.float32) for a in (codes, mean, np.full_like(mean, 2 * np.log(noise)))]
-    log_q = aggregate_posterior.log_density(*batch, aggregate_posterior.exact(size), partition.membership(partition.levels((2, 1))))
+    log_q = aggregate_posterior.log_density(
+        *batch, aggregate_posterior.exact(size), partition.membership(partition.levels((2, 1)))
+    )
     rows = partition.contrasts(partition.levels((2, 1)))
     intra, inter = partition.combine(log_q, rows.intra).mean(0), partition.combine(log_q, rows.inter).mean()
     assert float(intra[0]) == pytest.approx(truth, abs=0.03)

@@ -37,7 +37,9 @@ WEIGHTS = {"weighted": aggregate_posterior.minibatch_weighted, "stratified": agg
 def test_mutual_information_total_correlation_and_dimension_wise_kl_make_up_the_kl_of_every_sample(weights):
     codes, mean, log_variance = posteriors(9, 6)
     parts = partition.levels((3, 2, 1))
-    log_q = aggregate_posterior.log_density(codes, mean, log_variance, WEIGHTS[weights](9, 1000), partition.membership(parts))
+    log_q = aggregate_posterior.log_density(
+        codes, mean, log_variance, WEIGHTS[weights](9, 1000), partition.membership(parts)
+    )
     split = decomposition.decompose(codes, mean, log_variance, log_q, parts)
     log_ratio = norm.logpdf(codes, mean, np.exp(0.5 * log_variance)) - norm.logpdf(codes)
     whole = split.mutual_information + split.total_correlation + split.dimension_wise

@@ -1,0 +1,31 @@
+"""The two sizes at which the papers' claims are checked: :small, an evening on two cores, and :paper.
+
+    python -m scaledis.main --config=configs/tier.py:small --sweep=method.name=vlae,scale_vlae --sweep=seeds
+    python experiments/table1.py --tier=small     # the experiments take the same sizes
+
+One key makes an experiment its twin at the papers' size. small: `rendered` box-filtered to 32x32, a quarter
+to a half of the papers' channels, 150,000 parameters for flat methods and ladders alike. paper: 64x64, 1.2M and 0.77M
+parameters, 300,000 steps.
+"""
+
+from scaledis.experiment import default
+
+TIERS = {
+    "small": {
+        "data.resolution": 32,
+        "model.channels": (8, 16, 32, 32),
+        "model.ladder_channels": (8, 8, 8),
+        "model.parameters": 150_000,
+        "train.steps": 10_000,
+        "train.checkpoint_every": 2500,
+        "train.keep": 1,
+    },
+    "paper": {"train.steps": 300_000, "train.checkpoint_every": 10_000},
+}
+
+
+def get_config(tier="small"):
+    config = default()
+    config.data.name = "rendered"
+    config.update_from_flattened_dict(TIERS[tier])
+    return config
