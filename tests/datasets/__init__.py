@@ -39,13 +39,18 @@ def reduced(image: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.LANCZOS))
 
 
-def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
-    """The set holds these images and factors, also when it samples in a compiled step."""
+def holds(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
+    """The set holds these images and factors, in a memory map."""
     index = np.random.default_rng(1).permutation(len(images))
     assert data.size == len(images) and isinstance(data.source, np.memmap) and data.source.dtype == np.uint8
     np.testing.assert_array_equal(data.images(index), images[index])
     np.testing.assert_array_equal(data.factors(index), factors[index])
     assert data.factors(index).dtype == np.int32
+
+
+def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
+    """The set holds these images and factors, also when it samples in a compiled step, and a method trains on it."""
+    holds(data, images, factors)
     arrays = sampling.sampling(data, Data())
     drawn = jax.jit(lambda source, key: data.gather(source, sampling.draw(arrays, key, 8)))(
         data.source, jax.random.key(0)
