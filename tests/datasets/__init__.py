@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaledis import datasets, population, sampling
+from scaledis import datasets, input_pipeline, population
 from scaledis.config import Data
 from scaledis.datasets import Options
 from scaledis.datasets._builders import prepare
@@ -51,8 +51,8 @@ def holds(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> No
 def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
     """The set holds these images and factors, also when it samples in a compiled step, and a method trains on it."""
     holds(data, images, factors)
-    arrays = sampling.sampling(data, Data())
-    drawn = jax.jit(lambda source, key: data.gather(source, sampling.draw(arrays, key, 8)))(
+    arrays = input_pipeline.make_sampler(data, Data())
+    drawn = jax.jit(lambda source, key: data.gather(source, input_pipeline.draw(arrays, key, 8)))(
         data.source, jax.random.key(0)
     )
     assert all((image == images).all(axis=(1, 2, 3)).any() for image in np.asarray(drawn))
@@ -62,7 +62,7 @@ def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> N
 def trains(data: datasets.Dataset, images: np.ndarray) -> None:
     """One step on these images; sets of equal image shape share its compilation."""
     config = tiny.config(method__name="vae", model__parameters=0)
-    method = population.build([config], data)
+    method = tiny.population([config], data).method
     state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
     after, terms = jax.jit(method.update)(state, images, jax.random.key(1))
     assert all(np.isfinite(term) for term in terms.values()) and int(after.step) == 1
