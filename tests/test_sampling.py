@@ -87,5 +87,5 @@ def test_images_that_match_on_a_grid_and_in_a_table():
         TABLE.matching(rng, 1, ground=3)
     with pytest.raises(ValueError, match="factor of tiny: 'grnd' is unknown"):
         GRID.matching(rng, 1, grnd=3)
-    with pytest.raises(ValueError, match="tiny is no full grid"):
+    with pytest.raises(ValueError, match="tiny is not a full grid"):
         TABLE.index([[0, 0, 0]])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaledis import datasets, population, sampling
+from scaledis import datasets, input_pipeline, population
 from scaledis.config import Data
 from scaledis.datasets import Options
 from scaledis.datasets._builders import prepare
@@ -39,15 +39,20 @@ def reduced(image: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((64, 64), Image.Resampling.LANCZOS))
 
 
-def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
-    """The set holds these images and factors, also when it samples in a compiled step."""
+def holds(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
+    """The set holds these images and factors, in a memory map."""
     index = np.random.default_rng(1).permutation(len(images))
     assert data.size == len(images) and isinstance(data.source, np.memmap) and data.source.dtype == np.uint8
     np.testing.assert_array_equal(data.images(index), images[index])
     np.testing.assert_array_equal(data.factors(index), factors[index])
     assert data.factors(index).dtype == np.int32
-    arrays = sampling.sampling(data, Data())
-    drawn = jax.jit(lambda source, key: data.gather(source, sampling.draw(arrays, key, 8)))(
+
+
+def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
+    """The set holds these images and factors, also when it samples in a compiled step, and a method trains on it."""
+    holds(data, images, factors)
+    arrays = input_pipeline.make_sampler(data, Data())
+    drawn = jax.jit(lambda source, key: data.gather(source, input_pipeline.draw(arrays, key, 8)))(
         data.source, jax.random.key(0)
     )
     assert all((image == images).all(axis=(1, 2, 3)).any() for image in np.asarray(drawn))
@@ -57,7 +62,7 @@ def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> N
 def trains(data: datasets.Dataset, images: np.ndarray) -> None:
     """One step on these images; sets of equal image shape share its compilation."""
     config = tiny.config(method__name="vae", model__parameters=0)
-    method = population.build([config], data)
+    method = tiny.population([config], data).method
     state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
     after, terms = jax.jit(method.update)(state, images, jax.random.key(1))
     assert all(np.isfinite(term) for term in terms.values()) and int(after.step) == 1

@@ -18,7 +18,7 @@ from scaledis import datasets
 from scaledis.datasets import Options, celeba, dsprites, shapes3d, smallnorb
 from scaledis.datasets._builders import prepare, records
 from scaledis.errors import UserError
-from tests.datasets import agrees, grid, reduced, shortened
+from tests.datasets import grid, holds, reduced, shortened
 
 RNG = np.random.default_rng(0)
 LABEL = tfds.features.ClassLabel(num_classes=200)
@@ -75,19 +75,19 @@ def test_shapes3d_by_its_path(tmp_path, shapes, monkeypatch, below):
     monkeypatch.setattr(records, "BLOCK", 17)
     directory, images = shapes
     data = datasets.load("shapes3d", tmp_path, path=directory / below)
-    agrees(data, images, SHAPES_FACTORS)
+    holds(data, images, SHAPES_FACTORS)
     folder = tmp_path / "shapes3d" / "1.0.0"
     assert sorted(os.listdir(folder)) == ["images.npy", "manifest.json"] and "tensorflow" not in sys.modules
     assert json.loads((folder / "manifest.json").read_text())["origin"] == str(directory / "shapes3d" / "2.0.0")
     assert datasets.load("shapes3d", tmp_path).fingerprint == data.fingerprint  # the copy is needed no more
     (folder / "images.npy").unlink()
-    agrees(datasets.load("shapes3d", tmp_path, path=directory), images, SHAPES_FACTORS)
+    holds(datasets.load("shapes3d", tmp_path, path=directory), images, SHAPES_FACTORS)
 
 
 def test_a_copy_in_the_directory_of_tfds_is_found(tmp_path, shapes, monkeypatch, capsys):
     directory, images = shapes
     monkeypatch.setenv("TFDS_DATA_DIR", str(directory))
-    agrees(prepare.load(SHAPES, None, tmp_path, Options(download=True)), images, SHAPES_FACTORS)
+    holds(prepare.load(SHAPES, None, tmp_path, Options(download=True)), images, SHAPES_FACTORS)
     assert f"reading the TFDS copy in {directory}/shapes3d/2.0.0" in capsys.readouterr().err
 
 
@@ -105,7 +105,7 @@ def test_dsprites_has_pixels_of_0_and_255(tmp_path):
     factors = grid(2, 2, 3, 2, 2)
     images = RNG.integers(0, 2, (len(factors), 64, 64, 1), np.uint8)
     write_grid(tmp_path, source, images, factors)
-    agrees(prepare.load(source, None, tmp_path / "data", Options(path=tmp_path)), 255 * images, factors)
+    holds(prepare.load(source, None, tmp_path / "data", Options(path=tmp_path)), 255 * images, factors)
 
 
 def test_smallnorb_has_left_images_of_training_then_test_toys(tmp_path):
@@ -124,7 +124,7 @@ def test_smallnorb_has_left_images_of_training_then_test_toys(tmp_path):
     write(tmp_path, "smallnorb", features | dict.fromkeys(names, LABEL), test=splits["test"], train=splits["train"])
     source = dataclasses.replace(smallnorb.SOURCE, count=len(images))
     data = prepare.load(source, None, tmp_path / "data", Options(path=tmp_path))
-    agrees(data, np.stack(images), np.stack(factors))
+    holds(data, np.stack(images), np.stack(factors))
 
 
 def test_celeba_keeps_the_official_split(tmp_path, monkeypatch):

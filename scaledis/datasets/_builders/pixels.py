@@ -19,7 +19,7 @@ def to_bytes(where: str, pixels: np.ndarray, scale: bool) -> np.ndarray:
     Raises:
       UserError: no pixel is above 1, so that the images would be nearly black, and `scale` is False.
       UserError: a pixel is above 1, and `scale` is True.
-      UserError: a pixel is no whole number from 0 to 255.
+      UserError: a pixel is not a whole number from 0 to 255.
     """
     if pixels.dtype.kind not in "buif":
         raise mismatch(where, "dtype", pixels.dtype, "uint8, 0 to 255")

@@ -6,7 +6,7 @@ Below the data directory, for a set NAME:
     NAME/VERSION/               the TFDS data set: array_record, in index order
     NAME/VERSION/manifest.json  what it was made from
     NAME/VERSION/images.npy     uint8 [N, H, W, C]; on a full grid row = mixed-radix factor index, last factor fastest
-    NAME/VERSION/factors.npy    int32 [N, F], for a set that is no full grid
+    NAME/VERSION/factors.npy    int32 [N, F], for a set with a table of factors
 
 The two arrays are a cache: they are written again from the records when they are deleted, without the published file.
 Where the user has the set from TFDS, its records are read where they lie, and only the arrays and the manifest are
