@@ -5,7 +5,7 @@ registries.
 """
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from scaledis import registry
@@ -35,7 +35,7 @@ def positive_float(default: float, zero: bool = False) -> float:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
-def one_of(default: Any, choices: Iterable[str]) -> Any:
+def one_of(default: Any, choices: Collection[str]) -> Any:
     """A field that holds one of the names."""
 
     def check(key: str, value: Any) -> None:

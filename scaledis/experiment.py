@@ -63,7 +63,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
     sections: dict[str, Any] = {"method": None}
     for field in dataclasses.fields(Config):
-        if dataclasses.is_dataclass(field.type) and field.name != "method":
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type) and field.name != "method":
             sections[field.name] = _section(field.name, field.type, config.get(field.name, {}))
     for key in config:
         registry.check("config", key, [field.name for field in dataclasses.fields(Config)])

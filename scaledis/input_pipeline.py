@@ -35,13 +35,13 @@ class Sampler(NamedTuple):
     """Images in cells of equal factors; an argument of every compiled step.
 
     order: int32 [n], the images of the split, cell by cell.
-    first, count: int32 [C], where each cell starts in `order`, and how many images it has.
+    first, counts: int32 [C], where each cell starts in `order`, and how many images it has.
     log_weights: [C], how often a cell is drawn; one cell of all images where no factors are correlated.
     """
 
     order: np.ndarray
     first: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     log_weights: np.ndarray
 
 
@@ -84,7 +84,7 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
         "name": dataset.name,
         "image_shape": list(dataset.image_shape),
         "size": dataset.size,
-        "count": spec_of(dataset, data).count,
+        "train_size": spec_of(dataset, data).size,
         "factors": dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True)),
         "fingerprint": dataset.fingerprint,
     }
@@ -134,7 +134,7 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
 def draw(sampler: Sampler, key: Array, n: int) -> Array:
     """Image indices int32 [n], with replacement; runs inside a compiled step. Consumes `key`."""
     cell = jax.random.categorical(jax.random.fold_in(key, 0), jnp.asarray(sampler.log_weights), shape=(n,))
-    place = jax.random.randint(key, (n,), 0, jnp.asarray(sampler.count)[cell])
+    place = jax.random.randint(key, (n,), 0, jnp.asarray(sampler.counts)[cell])
     return jnp.asarray(sampler.order)[jnp.asarray(sampler.first)[cell] + place]
 
 

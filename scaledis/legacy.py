@@ -52,6 +52,8 @@ def _nested(tree: Any) -> Any:
 
 def _at(tree: Any, path: Any) -> Any:
     for key in path:
-        name = getattr(key, "name", getattr(key, "key", getattr(key, "idx", None)))
-        tree = tree[NAMES.get(name, name) if hasattr(key, "name") else name]
+        if hasattr(key, "name"):
+            tree = tree[NAMES.get(key.name, key.name)]
+        else:
+            tree = tree[key.key if hasattr(key, "key") else key.idx]
     return tree

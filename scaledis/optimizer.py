@@ -51,6 +51,6 @@ def clip(gradient: Any, norm: float) -> Any:
     return optax.clip_by_global_norm(norm).update(gradient, optax.EmptyState())[0] if norm else gradient
 
 
-def descend(params: Any, direction: Any, learning_rate: Array) -> Any:
+def descend(params: Any, direction: Any, learning_rate: Array | float) -> Any:
     """params - learning_rate * direction."""
     return optax.apply_updates(params, optax.tree.scale(-learning_rate, direction))

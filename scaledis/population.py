@@ -83,12 +83,14 @@ def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
     """What a run carries as arrays, the method's own included."""
-    return methods.choose(config.method.name).checked_arrays(config) | {
-        "active": active(config, allocation).astype(np.float32),
-        "sigma": np.float32(config.objective.sigma),
-        "kl_warmup": np.float32(config.objective.kl_warmup),
-        "learning_rate": np.float32(config.train.learning_rate),
+    carried = {
+        "active": active(config, allocation),
+        "sigma": config.objective.sigma,
+        "kl_warmup": config.objective.kl_warmup,
+        "learning_rate": config.train.learning_rate,
     }
+    own = methods.choose(config.method.name).checked_arrays(config)
+    return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
 
 
 def parallel(wanted: int) -> int:

@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +18,7 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
     return UserError(f"{kind}: {name!r} is unknown.{hint} Choices: {', '.join(choices)}.")
 
 
-def check(kind: str, name: object, choices: Iterable[str]) -> None:
+def check(kind: str, name: object, choices: Collection[str]) -> None:
     """Raises UserError that lists the choices and the nearest name, if `name` is none of them."""
     if name not in choices:
         raise unknown(kind, name, choices)

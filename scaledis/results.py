@@ -68,7 +68,7 @@ def _image_spec(directory: Workdir, name: str, config: Config, checkpoint: Path)
     """What the run's method must know of its images, as they were written down."""
     facts = directory.dataset_of(name)
     if facts:
-        return ImageSpec(tuple(facts["image_shape"]), facts["count"])
+        return ImageSpec(tuple(facts["image_shape"]), facts["train_size"])
     return ImageSpec(
         legacy.image_shape(checkpoint, config.model.channels), 1
     )  # the count only shifts a logged constant

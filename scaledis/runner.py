@@ -3,11 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from scaledis import input_pipeline, population, runtime
+from scaledis.datasets import Dataset
 from scaledis.evaluate import evaluate_population, score_population
+from scaledis.population import Population, RunState
+from scaledis.report import sheets
 from scaledis.sweep import Run
+from scaledis.track import Tracker
 from scaledis.training import train_population
-from scaledis.workdir import Workdir
+from scaledis.workdir import Workdir, read_json
 
 Groups = list[list[Run]]
 
@@ -20,19 +26,20 @@ def train_all(
     stop: Callable[[], bool] = runtime.never,
     extend: bool = False,
     restart: bool = False,
+    trackers: Sequence[Tracker] = (),
 ) -> Groups:
     """Trains all runs in their populations, each on its own data set, and returns the populations.
 
-    The caller holds the workdir's lock. Raises what `Workdir.claim` and `train_population` raise.
+    The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn.
+    Raises what `Workdir.claim` and `train_population` raise.
     """
     groups = workdir.claim(base, runs, population.parallel(runs[0].config.train.parallel), extend)
     for index, group in enumerate(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
-
-        def score(step: int, trained: Any, states: Any, group: Any = group, dataset: Any = dataset) -> None:
-            score_population(group, trained, states, dataset, workdir, step, stop=stop)
-
-        train_population(group, index, dataset, workdir, stop=stop, restart=restart, on_evaluate=score)
+        watch = _Watch(group, dataset, workdir, trackers, stop)
+        train_population(
+            group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
+        )
     return groups
 
 
@@ -43,3 +50,36 @@ def evaluate_all(
     for index, group in enumerate(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
         evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
+
+
+class _Watch:
+    """What happens to a population while it trains."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        dataset: Dataset,
+        workdir: Workdir,
+        trackers: Sequence[Tracker],
+        stop: Callable[[], bool],
+    ):
+        self._runs, self._dataset, self._workdir = runs, dataset, workdir
+        self._trackers, self._stop = trackers, stop
+
+    def log(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
+        """The terms of every run that goes on."""
+        for slot, run in enumerate(self._runs):
+            values = {name: float(term[slot]) for name, term in terms.items() if np.isfinite(term[slot])}
+            for tracker in self._trackers:
+                tracker.log(run.name, step, values)
+
+    def evaluate(self, step: int, members: Population, states: RunState) -> None:
+        """The scores and the sheet of every run."""
+        score_population(self._runs, members, states, self._dataset, self._workdir, step, stop=self._stop)
+        for slot, run in enumerate(self._runs):
+            pixels = sheets.write(run, members.model(states, slot), self._dataset, self._workdir, step)
+            scores = read_json(self._workdir.run(run.name) / "scores.json")["all"]
+            numbers = {f"score/{name}": value for name, value in scores.items() if isinstance(value, float)}
+            for tracker in self._trackers:
+                tracker.log(run.name, step, numbers)
+                tracker.image(run.name, step, "traversals", pixels)

@@ -37,7 +37,7 @@ def prepare() -> None:
         flags = os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
     if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
         os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.read("jax_compilation_cache_dir") is None:
         # Programs of another CPU or jaxlib must not be found: a home directory may be shared.
         cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
         jax.config.update("jax_compilation_cache_dir", str(cache))
@@ -55,9 +55,9 @@ def _quota(cgroup: Path) -> int:
         limit, period = (cgroup / "cpu.max").read_text().split()[:2]  # version 2
         return -(-int(limit) // int(period))
     with contextlib.suppress(OSError, ValueError):
-        limit, period = (int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
-        if limit > 0:
-            return -(-limit // period)
+        quota, length = (int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        if quota > 0:
+            return -(-quota // length)
     return 1 << 16
 
 
@@ -87,7 +87,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
     Those are SIGTERM and SIGINT, and SIGUSR1, SIGUSR2 and SIGHUP, with which schedulers warn before they kill.
     """
     asked = threading.Event()
-    previous = {}
+    previous: dict[int, Any] = {}
 
     def ask(number: int, frame: Any) -> None:
         asked.set()

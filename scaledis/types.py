@@ -18,11 +18,11 @@ class ImageSpec(NamedTuple):
     """What a method must know of a data set to be built.
 
     shape: (H, W, C).
-    count: N, the number of images that it trains on.
+    size: N, the number of images that it trains on.
     """
 
     shape: tuple[int, int, int]
-    count: int
+    size: int
 
 
 class Codes(NamedTuple):

@@ -175,8 +175,8 @@ class Dataset:
             squares = images.reshape(-1, resolution, side, resolution, side, channels).astype("uint32")
             return ((squares.sum((2, 4)) + side**2 // 2) // side**2).astype("uint8")
 
-        name, shape = f"{self.name} at {resolution}x{resolution}", (resolution, resolution, channels)
-        return dataclasses.replace(self, name=name, image_shape=shape, gather=gather)
+        name = f"{self.name} at {resolution}x{resolution}"
+        return dataclasses.replace(self, name=name, image_shape=(resolution, resolution, channels), gather=gather)
 
     def images(self, index: np.ndarray) -> np.ndarray:
         """Image indices [n] -> uint8 [n, H, W, C], on the host."""

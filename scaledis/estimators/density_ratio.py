@@ -31,11 +31,13 @@ def make_density_ratio(setting: Setting) -> Estimator:
     check_batch(setting.batch)
     unit_keys = tuple(partition.unit_keys(setting.allocation).tolist())
     network = discriminator.OfCodes(setting.features, setting.layers, unit_keys)
-    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(setting.batch, setting.count))
+    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(setting.batch, setting.size))
 
     def logits(params: Any, codes: Array, parts: Array) -> Array:
         """[T, B], one row per task: the dependence within each part, then that across them where there are several."""
-        return jax.vmap(lambda params, mask: network.apply(params, (codes * mask).T))(params, _tasks(parts))
+        return jax.vmap(lambda params, mask: jnp.asarray(network.apply(params, (codes * mask).T)))(
+            params, _tasks(parts)
+        )
 
     def init(key: Array, parts: Array) -> Adversary:
         tasks, units = _tasks(parts).shape

@@ -24,7 +24,7 @@ def make_memory_bank(setting: Setting) -> Estimator:
     The own posterior weighs 1 / N and the other B - 1 + n share the rest, so an information saturates at about
     log(B + n) instead of log B. The remembered posteriors are those of slightly older parameters.
     """
-    batch, count, length = setting.batch, setting.count, setting.bank
+    batch, size, length = setting.batch, setting.size, setting.bank
 
     def init(key: Array, parts: Array) -> Bank:
         units = parts.shape[1]
@@ -36,7 +36,7 @@ def make_memory_bank(setting: Setting) -> Estimator:
             codes,
             jnp.concatenate([mean, extra.mean]),
             jnp.concatenate([log_variance, extra.log_variance]),
-            aggregate_posterior.stratified_among(batch, count, there),
+            aggregate_posterior.stratified_among(batch, size, there),
             partition.membership(parts),
         )
 

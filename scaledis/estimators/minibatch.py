@@ -21,12 +21,12 @@ def make_of_batch(log_weights: np.ndarray) -> Estimator:
 
 def make_weighted(setting: Setting) -> Estimator:
     """1 / (B N) each (the paper's, Eq. 12)."""
-    return make_of_batch(aggregate_posterior.minibatch_weighted(setting.batch, setting.count))
+    return make_of_batch(aggregate_posterior.minibatch_weighted(setting.batch, setting.size))
 
 
 def make_stratified(setting: Setting) -> Estimator:
     """1 / N for the own posterior, the rest shared evenly: unbiased in q, noisier."""
-    return make_of_batch(aggregate_posterior.minibatch_stratified(setting.batch, setting.count))
+    return make_of_batch(aggregate_posterior.minibatch_stratified(setting.batch, setting.size))
 
 
 ESTIMATORS = {"minibatch_weighted": make_weighted, "minibatch_stratified": make_stratified}

@@ -7,14 +7,14 @@ class Setting(NamedTuple):
     """The arguments of every estimator; each reads those that it needs.
 
     batch: B, codes of a step.
-    count: N, images of the data set.
+    size: N, images of the data set.
     allocation: units of each level, top to bottom.
     bank: posteriors to remember.
     features, layers, learning_rate: of discriminators.
     """
 
     batch: int
-    count: int
+    size: int
     allocation: tuple[int, ...]
     bank: int = 4096
     features: int = 1000

@@ -38,9 +38,14 @@ def mix(alpha: float, units: int) -> tuple[float, float]:
 def mix_arrays(config: Config) -> dict[str, np.ndarray]:
     """The three weights of the reading that the config asks for."""
     given = config.method.hyperparameters
-    information, bound = map(np.float32, mix(given["alpha"], config.model.allocation[0]))
-    kl, dimension_wise = (bound, np.float32(0)) if given["reading"] == "bound" else (np.float32(0), bound)
-    return {"mutual_information": information, "kl": kl, "dimension_wise": dimension_wise}
+    information, bound = mix(given["alpha"], config.model.allocation[0])
+    of_bound = given["reading"] == "bound"
+    weights = {
+        "mutual_information": information,
+        "kl": bound if of_bound else 0.0,
+        "dimension_wise": 0.0 if of_bound else bound,
+    }
+    return {name: np.asarray(weight, np.float32) for name, weight in weights.items()}
 
 
 METHODS = {

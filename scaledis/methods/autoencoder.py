@@ -46,8 +46,8 @@ class Autoencoder(NamedTuple):
     output: Callable[..., Array]
     negative_log_likelihood: Callable[[Any, Hyperparameters, Array, Array], Array]
     mean: Callable[[Array], Array]
-    encode: Callable[[State, Array, Array | None], Codes]
-    decode: Callable[[State, Array, Array | None], Array]
+    encode: Callable[..., Codes]
+    decode: Callable[..., Array]
 
 
 def blank(image_shape: tuple[int, int, int]) -> Array:

@@ -60,8 +60,8 @@ def block_arrays(config: Config) -> dict[str, np.ndarray]:
         raise UserError(
             f"method.block: {given['block']} must be a whole number from 1 to {units}, the units there are."
         )
-    rewarded = np.float32(given["within"] == "rewarded")
-    return {"block": np.float32(size), "rewarded": rewarded}
+    values = {"block": size, "rewarded": given["within"] == "rewarded"}
+    return {name: np.asarray(value, np.float32) for name, value in values.items()}
 
 
 METHODS = {

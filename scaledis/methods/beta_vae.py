@@ -36,7 +36,11 @@ def build(config: Config, images: ImageSpec) -> Method:
 def plain_arrays(config: Config) -> dict[str, np.ndarray]:
     """beta = 1 and no capacity."""
     del config
-    return {"beta": np.float32(1), "gamma": np.float32(0), "capacity": np.float32(0)}
+    return {
+        "beta": np.asarray(1, np.float32),
+        "gamma": np.asarray(0, np.float32),
+        "capacity": np.asarray(0, np.float32),
+    }
 
 
 METHODS = {

@@ -89,7 +89,7 @@ def make_penalized_method(
         return presence_of(hyperparameters, step) if presence_of else None
 
     def levels(hyperparameters: Hyperparameters) -> Array:
-        return partition.levels(allocation) * hyperparameters["active"]
+        return jnp.asarray(partition.levels(allocation)) * hyperparameters["active"]
 
     def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Any]:
         extra = penalty.init(jax.random.fold_in(key, 1), hyperparameters, levels(hyperparameters))
@@ -165,7 +165,8 @@ def make_gradient_method(
         keys = step_keys(key)
         now = optimizer.at_step(state.hyperparameters, schedules, state.step)
         now["kl_weight"] = kl_weight(state.hyperparameters, state.step)
-        gradients, terms, seen = [], {}, None
+        terms: Terms = {}
+        gradients, seen = [], None
         for loss in losses:
             gradient, (found, seen) = jax.grad(loss, has_aux=True)(
                 state.params, state.extra, now, state.step, images, keys

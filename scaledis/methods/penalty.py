@@ -48,12 +48,12 @@ def of_blocks(name: str, values: Array) -> Terms:
     return {f"{name}_of_blocks_nats": values.sum()}
 
 
-def setting_of(config: Config, count: int) -> Setting:
-    """What an estimator needs of a config; `count` is the number of training images."""
+def setting_of(config: Config, size: int) -> Setting:
+    """What an estimator needs of a config; `size` is the number of training images."""
     discriminator = config.discriminator
     return Setting(
         batch=config.train.batch,
-        count=count,
+        size=size,
         allocation=config.model.allocation,
         bank=config.objective.bank,
         features=discriminator.features,
@@ -63,13 +63,13 @@ def setting_of(config: Config, count: int) -> Setting:
 
 
 def weighted_decomposition(
-    config: Config, count: int, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
+    config: Config, size: int, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
 ) -> Penalty:
-    """The penalty of a row of weights. `estimator` defaults to the config's; `count` is N, the training images.
+    """The penalty of a row of weights. `estimator` defaults to the config's; `size` is N, the training images.
 
     Levels that are not present are in no group: a dependence is only seen among the levels there are so far.
     """
-    estimate = estimators.make(estimator or config.objective.estimator, setting_of(config, count))
+    estimate = estimators.make(estimator or config.objective.estimator, setting_of(config, size))
     named = per_level if parts_of is by_level else of_blocks
 
     def groups(hyperparameters: Hyperparameters, posterior: Posterior) -> Array:
@@ -126,7 +126,7 @@ def make_build(
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the parts of the KL."""
         model = make_autoencoder(config, images, nn.elu if presence_of else nn.relu)
-        penalty = weighted_decomposition(config, images.count, weights, parts_of, estimator)
+        penalty = weighted_decomposition(config, images.size, weights, parts_of, estimator)
         return make_penalized_method(config, model, penalty, presence_of and presence_of(config))
 
     return build

@@ -14,7 +14,7 @@ def plain_arrays(config: Config) -> dict[str, np.ndarray]:
     nothing = np.zeros(len(config.model.allocation), np.float32)
     return {
         "beta": nothing + 1,
-        "gamma": np.float32(0),
+        "gamma": np.asarray(0, np.float32),
         "alpha": nothing,
         "kl": nothing + 1,
         "mutual_information": nothing,

@@ -72,8 +72,8 @@ class Decoder(nn.Module):
     def __call__(self, codes: Array, presence: Array) -> Array:
         """codes [K, N], presence [L] -> output [C, H, W, N], which the likelihood turns into pixels."""
         height, width, image_channels = self.image_shape
-        codes = jnp.split(codes, np.cumsum(self.allocation)[:-1])
-        levels = dict(zip(depths(len(self.allocation)), zip(codes, presence, strict=True), strict=True))
+        of_level = jnp.split(codes, np.cumsum(self.allocation)[:-1])
+        levels = dict(zip(depths(len(self.allocation)), zip(of_level, presence, strict=True), strict=True))
 
         top, _ = levels.pop(DEPTH)
         state = nn.relu(Dense(4 * self.width, of_units, name="f_hidden")(top))

@@ -24,7 +24,7 @@ def make_ladder(model: Model, image_shape: ImageShape, rectifier: Rectifier = nn
 
     def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
         channels = tuple(model.channels), tuple(model.ladder_channels)
-        return Ladder(tuple(allocation), *channels, width, model.injection, tuple(image_shape), rectifier)
+        return Ladder(tuple(allocation), *channels, width, model.injection, image_shape, rectifier)
 
     if len(model.allocation) == 1 and not model.parameters:
         return sized(FLAT_WIDTH)
@@ -36,7 +36,7 @@ def make_top_down(model: Model, image_shape: ImageShape) -> TopDown:
 
     def sized(width: int, allocation: Sequence[int] = model.allocation) -> TopDown:
         channels = tuple(model.channels), tuple(model.ladder_channels)
-        return TopDown(tuple(allocation), *channels, width, tuple(image_shape))
+        return TopDown(tuple(allocation), *channels, width, image_shape)
 
     return sized(width_for(model, lambda width: sized(width, nominal(model.allocation))))
 

@@ -19,7 +19,12 @@ ABSENT = -1e30  # log weight of a posterior that is not there; finite, since a b
 
 
 def log_density(
-    codes: Array, mean: Array, log_variance: Array, log_weights: Array, membership: Array, block: int = BLOCK
+    codes: Array,
+    mean: Array,
+    log_variance: Array,
+    log_weights: Array | np.ndarray,
+    membership: Array,
+    block: int = BLOCK,
 ) -> Array:
     """Log density of the weighted mixture of posteriors, for every group of units, in nats.
 
@@ -80,7 +85,7 @@ def minibatch_stratified(batch: int, size: int) -> np.ndarray:
     return np.asarray(stratified_among(batch, size, np.ones(batch, bool)))
 
 
-def stratified_among(batch: int, size: int, there: Array) -> Array:
+def stratified_among(batch: int, size: int, there: Array | np.ndarray) -> Array:
     """Log weights [B, M]: 1 / N for the own posterior, of equal number; those that are `there` [M] share the rest."""
     share = jnp.log1p(-1.0 / size) - jnp.log(there.sum() - 1)
     others = jnp.where(there, share, ABSENT)

@@ -2,15 +2,16 @@
 
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 
 LOG_TWO_PI = 1.8378770664093453
 
 
-def log_density(x: Array, mean: Array, log_variance: Array) -> Array:
+def log_density(x: Array, mean: ArrayLike, log_variance: Array) -> Array:
     """log N(x; mean, exp(log_variance)) of each entry; the three broadcast."""
     return -0.5 * (LOG_TWO_PI + log_variance + (x - mean) ** 2 * jnp.exp(-log_variance))
 
 
-def kl_to_standard(mean: Array, log_variance: Array) -> Array:
+def kl_to_standard(mean: ArrayLike, log_variance: ArrayLike) -> Array:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) of each entry."""
-    return 0.5 * (mean**2 + jnp.exp(log_variance) - 1.0 - log_variance)
+    return 0.5 * (jnp.square(mean) + jnp.exp(log_variance) - 1.0 - log_variance)

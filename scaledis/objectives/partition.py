@@ -66,7 +66,7 @@ def contrasts(parts: Array) -> Contrasts:
     return Contrasts(intra, inter)
 
 
-def combine(values: Array, rows: Array) -> Array:
+def combine(values: Array, rows: Array | np.ndarray) -> Array:
     """Weighted sums of per-group (or per-unit) values [..., G] by rows [G] or [T, G]: [...] or [..., T].
 
     In full precision: log densities are large and nearly cancel, which a reduced-precision product would not survive.

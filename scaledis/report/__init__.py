@@ -165,8 +165,9 @@ def summarize(group: Sequence[Run], index: int, settings: Mapping[str, str], wor
     ]
 
 
-def _summary(run: Run, slot: int, setting: str, drawn: Any, dataset: Dataset, workdir: Workdir) -> Summary:
-    summary = Summary(
+def summary_of(run: Run, setting: str, dataset: Dataset, workdir: Workdir) -> Summary:
+    """What is known of a run without its model and its scores."""
+    return Summary(
         name=run.name,
         setting=setting,
         dataset=dataset.name,
@@ -175,6 +176,10 @@ def _summary(run: Run, slot: int, setting: str, drawn: Any, dataset: Dataset, wo
         allocation=run.config.model.allocation,
         records=read_records(workdir.run(run.name) / "metrics.jsonl"),
     )
+
+
+def _summary(run: Run, slot: int, setting: str, drawn: Any, dataset: Dataset, workdir: Workdir) -> Summary:
+    summary = summary_of(run, setting, dataset, workdir)
     if drawn:
         population, states = drawn
         summary = draw(summary, population.model(states, slot), dataset, run.config)

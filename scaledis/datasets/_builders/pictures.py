@@ -43,12 +43,13 @@ def read(file: Path, side: int, scale: bool) -> np.ndarray:
             if image.width * image.height > LARGEST:
                 raise UserError(f"{image.width}x{image.height} is more than {LARGEST:,} pixels, make it smaller")
             orientation = _orientation(image)
+            picture: Image.Image = image
             if image.mode == "I" and image.format == "PPM":  # which has 16 bits, whatever the mode says
-                image = Image.fromarray(np.asarray(image).astype(np.uint16))
-            length = min(image.size)
-            left, top = ((size - length) // 2 for size in image.size)
+                picture = Image.fromarray(np.asarray(image).astype(np.uint16))
+            length = min(picture.size)
+            left, top = ((size - length) // 2 for size in picture.size)
             whole = left == top == 0
-            square = _colored(image if whole else image.crop((left, top, left + length, top + length)), scale)
+            square = _colored(picture if whole else picture.crop((left, top, left + length, top + length)), scale)
             square = square.resize((side, side), Image.Resampling.LANCZOS)
     except UNREADABLE as error:
         raise UserError(f"{file}: {error}") from error
