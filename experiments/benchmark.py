@@ -29,10 +29,13 @@ from unittest import mock
 import jax
 import numpy as np
 
-from scaledis import config, partition, population
+from scaledis import experiment
 from scaledis.datasets import Dataset
-from scaledis.networks import ladder
-from scaledis.platform import cores, machine, prepare
+from scaledis.networks import ladder, sizing
+from scaledis.objectives import partition
+from scaledis.population import Population
+from scaledis.runtime import cores, machine, prepare
+from scaledis.types import ImageSpec
 
 ROUNDS, STEPS, WARM_UP = 5, 10, 2
 RESULT = Path(__file__).parent / "results" / "benchmark.json"
@@ -40,9 +43,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
 def settings(seed=0):
-    base = config.default()
-    base.seed = seed
-    return config.freeze(base)
+    return experiment.make_config("scale_vlae", {"seed": seed})
 
 
 def fixed_images():
@@ -55,12 +56,12 @@ def our_step(runs):
     """() -> None, which trains a population of `runs` for `STEPS` steps in one call, as train.py does."""
     prepare()
     members, dataset = [settings(seed) for seed in range(runs)], fixed_images()
-    program = population.program(members, dataset, population.build(members, dataset))
-    state = program.init()
+    population = Population(members, ImageSpec(dataset.image_shape, dataset.size))
+    advance_by, state = population.make_advance(dataset), population.init()
 
     def advance():
         nonlocal state
-        state, terms = program.advance(state, STEPS)
+        state, terms = advance_by(state, STEPS)
         jax.block_until_ready(terms)
 
     return advance
@@ -69,7 +70,7 @@ def our_step(runs):
 def example():
     """Of ours, as numpy, for the twin to reproduce: parameters, images, mean, log_variance, output for codes = mean."""
     model, images = settings().model, fixed_images().source
-    network = ladder.of_model(model, (64, 64, 3))
+    network = sizing.make_ladder(model, (64, 64, 3))
     pixels = images.transpose(3, 1, 2, 0) / np.float32(255)
 
     @jax.jit

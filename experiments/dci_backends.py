@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis.metrics import dci
-from scaledis.platform import machine
+from scaledis.runtime import machine
 
 SIZES = (10, 8, 4, 15)
 UNITS, ROWS, SEED = 10, 15_000, 0

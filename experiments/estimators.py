@@ -1,6 +1,6 @@
 """Bias, variance and cost of every estimator of the aggregate posterior, on the posteriors of a trained ladder.
 
-    python experiments/estimators.py --workdir=runs/methods/vlae
+    python experiments/estimators.py --workdir=runs/table1-small/vlae-seeds --run=...
 
 The truth is the exact aggregate posterior: 1,024 codes against the posteriors of all images of the data set. Every
 estimate is repeated on fresh batches. A bank holds posteriors of other images of the same model, as it would if the
@@ -10,25 +10,20 @@ discriminators' own step. Writes experiments/results/estimators.json, .md and .p
 """
 
 import argparse
-import dataclasses
 import sys
 import time
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from matplotlib.ticker import NullLocator
 
-from scaledis import platform
-
-platform.prepare()
-
-import jax  # noqa: E402  (after the settings that must come before it)
-import jax.numpy as jnp  # noqa: E402
-from matplotlib.ticker import NullLocator  # noqa: E402
-
-from scaledis import aggregate, datasets, estimators, evaluate, partition, population, train  # noqa: E402
-from scaledis.config import Discriminator  # noqa: E402
-from scaledis.report import figures  # noqa: E402
-from scaledis.results import Workdir, read_json, write_arrays, write_bytes, write_json  # noqa: E402
+from scaledis import estimators, evaluate, input_pipeline, results, runtime
+from scaledis.estimators.setting import Setting
+from scaledis.objectives import aggregate_posterior, partition
+from scaledis.report import figures
+from scaledis.workdir import Workdir, write_arrays, write_bytes, write_json
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (64, 128, 256, 512, 1024, 2048)
@@ -38,22 +33,16 @@ REPEATS, TIMED = 24, 7
 LEARNING_STEPS = 3000  # of the density ratios
 
 
-def posteriors(workdir: Workdir):
-    """Mean and log variance [N, K] of all images of the data set by the first run of the work directory."""
-    members = workdir.members()
-    groups = read_json(workdir.plan)
-    group = [member for name in groups[0] for member in members if member.name == name]
-    run = group[0].config
-    dataset = datasets.load(run.data.name, run.data.directory)
-    step, runs = train.trained(group, 0, dataset, workdir)
+def posteriors(workdir: Workdir, name: str | None):
+    """A trained run, its data set, and mean and log variance [N, K] of all images by it."""
+    model = results.load_run(workdir.root, name)
+    dataset = input_pipeline.load_dataset(model.config.data)
     kept = workdir.root / "estimators.npz"
     if not kept.exists():
-        method = population.build([member.config for member in group], dataset)
-        encode, state = jax.jit(method.encode), population.member(runs, 0).method
-        codes = evaluate.encoded(lambda images: encode(state, images), dataset, np.arange(dataset.size, dtype=np.int32))
+        codes = evaluate.encode_images(model, dataset, np.arange(dataset.size, dtype=np.int32))
         write_arrays(kept, mean=codes.mean, log_variance=codes.log_variance)
     with np.load(kept, allow_pickle=False) as file:
-        return run, dataset, step, file["mean"], file["log_variance"]
+        return model, dataset, file["mean"], file["log_variance"]
 
 
 class Bench:
@@ -77,8 +66,9 @@ class Bench:
         return jnp.stack([intra, partition.combine(table, self.rows.inter).mean()])
 
     def truth(self):
-        weights, membership = aggregate.exact(len(self.mean)), partition.membership(self.parts)
-        density = jax.jit(lambda codes: aggregate.log_density(codes, self.mean, self.log_variance, weights, membership))
+        weights, membership = aggregate_posterior.exact(len(self.mean)), partition.membership(self.parts)
+        against = self.mean, self.log_variance, weights, membership
+        density = jax.jit(lambda codes: aggregate_posterior.log_density(codes, *against))
         codes = np.split(self.draw(CODES)[0], CODES // CHUNK)  # the weights of all at once would fill the memory
         table = np.concatenate([density(chunk) for chunk in codes])
         per_code = partition.combine(table, self.rows.intra).sum(-1), partition.combine(table, self.rows.inter)
@@ -86,34 +76,30 @@ class Bench:
 
     def estimate(self, name, batch, bank=0):
         """One line of the table: mean and deviation of both dependences, and milliseconds."""
-        run = dataclasses.replace(
-            self.run,
-            train=dataclasses.replace(self.run.train, batch=batch),
-            objective=dataclasses.replace(self.run.objective, bank=max(bank, 1)),
-            discriminator=Discriminator(features=256, layers=3, learning_rate=5e-4),
-        )
-        estimator = estimators.ESTIMATORS[name](run, len(self.mean))
-        memory = estimator.init(jax.random.key(0), self.parts)
-        remember = jax.jit(lambda memory, seen, key: estimator.remember(memory, *seen, self.parts, key)[0])
+        allocation = self.run.model.allocation
+        setting = Setting(batch, len(self.mean), allocation, max(bank, 1), features=256, layers=3, learning_rate=5e-4)
+        estimator = estimators.make(name, setting)
+        extra = estimator.init(jax.random.key(0), self.parts)
+        update = jax.jit(lambda extra, seen, key: estimator.update(extra, *seen, self.parts, key)[0])
         fills = bank // batch if name == "memory_bank" else LEARNING_STEPS if name == "density_ratio" else 0
         for n in range(fills):
-            memory = remember(memory, self.draw(batch), jax.random.key(n))
+            extra = update(extra, self.draw(batch), jax.random.key(n))
 
-        estimate = jax.jit(lambda memory, seen: self.split(estimator.log_density(memory, *seen, self.parts)))
-        values = np.asarray([estimate(memory, self.draw(batch)) for _ in range(REPEATS)])
+        estimate = jax.jit(lambda extra, seen: self.split(estimator.log_density(extra, *seen, self.parts)))
+        values = np.asarray([estimate(extra, self.draw(batch)) for _ in range(REPEATS)])
 
         @jax.jit
-        def step(memory, seen, key):
+        def step(extra, seen, key):
             def total(seen):
-                return self.split(estimator.log_density(memory, *seen, self.parts)).sum()
+                return self.split(estimator.log_density(extra, *seen, self.parts)).sum()
 
-            return jax.grad(total)(seen), estimator.remember(memory, *seen, self.parts, key)[0]
+            return jax.grad(total)(seen), estimator.update(extra, *seen, self.parts, key)[0]
 
         times = []
         for n in range(TIMED + 1):
             seen = self.draw(batch)
             began = time.perf_counter()
-            jax.block_until_ready(step(memory, seen, jax.random.key(n)))
+            jax.block_until_ready(step(extra, seen, jax.random.key(n)))
             times.append(1000 * (time.perf_counter() - began))
         line = {
             "estimator": name,
@@ -155,12 +141,12 @@ def draw(lines, truth, subtitle):
     for place, (title, key, exact) in enumerate(panels):
         axes = figures.panel(figure, 0.4 + 3.8 * place, 0.6, 3.2, 2.4)
         axes.set_title(title, size=9, color=figures.INK, loc="left")
-        for name, colour in zip(names, figures.COLOURS, strict=False):
+        for name, color in zip(names, figures.COLORS, strict=False):
             own = [line for line in lines if line["estimator"] == name]
             reads = [line["batch"] + line["bank"] for line in own]
             values = [line[key] for line in own]
             spread = [line.get(f"{key}_deviation", 0) for line in own]
-            axes.errorbar(reads, values, spread, color=colour, label=name, marker="o", markersize=3, linewidth=1.2)
+            axes.errorbar(reads, values, spread, color=color, label=name, marker="o", markersize=3, linewidth=1.2)
         if exact is not None:
             axes.axhline(exact, color=figures.INK, linewidth=0.8, linestyle="--", label="exact")
             axes.axhline(0, color=figures.RULE, linewidth=0.5, zorder=0)
@@ -182,8 +168,11 @@ def draw(lines, truth, subtitle):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workdir", required=True, help="of a trained ladder")
-    workdir = Workdir(parser.parse_args().workdir)
-    run, dataset, step, mean, log_variance = posteriors(workdir)
+    parser.add_argument("--run", help="its name; may be left out where there is one")
+    given = parser.parse_args()
+    runtime.prepare()
+    model, dataset, mean, log_variance = posteriors(Workdir(given.workdir), given.run)
+    run = model.config
     bench = Bench(run, mean, log_variance)
     truth, error = bench.truth()
     print(f"exact: {truth}, standard error {error}", file=sys.stderr)
@@ -192,17 +181,17 @@ def main() -> None:
     ]
     lines += [bench.estimate("memory_bank", BATCHES[0], bank) for bank in BANKS]
     lines += [bench.estimate("density_ratio", batch) for batch in BATCHES[:3]]
-    about = f"{run.method.name} {run.model.allocation} on {dataset.name}, {step:,} steps, seed {run.seed}"
+    about = f"{run.method.name} {run.model.allocation} on {dataset.name}, {model.step:,} steps, seed {run.seed}"
     found = {
         "model": about,
-        "machine": platform.machine(),
+        "machine": runtime.machine(),
         "images": dataset.size,
         "exact": {"within": float(truth[0]), "across": float(truth[1]), "standard_error": error},
         "lines": lines,
     }
     write_json(RESULTS / "estimators.json", found)
     heading = (
-        f"`python experiments/estimators.py --workdir=...`: {about}; {platform.machine()}; {REPEATS} batches a line."
+        f"`python experiments/estimators.py --workdir=...`: {about}; {runtime.machine()}; {REPEATS} batches a line."
     )
     write_bytes(RESULTS / "estimators.md", f"{heading}\n\n{table(lines, truth)}\n".encode())
     write_bytes(RESULTS / "estimators.png", figures.png(draw(lines, truth, about)))

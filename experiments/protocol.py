@@ -172,8 +172,8 @@ def write_table(comparison: str, tier_name: str, title: str, against: str) -> No
     about = (
         f"`python experiments/{comparison}.py --tier={tier_name}`, data set {_all(run['dataset'] for run in runs)}, "
         f"{_all(run['step'] for run in runs)} steps, commit {_all(entry['commit'] for entry in known.values())}, "
-        f"{_all(entry['machine'] for entry in known.values())}. Tuned over {_all(sizes)} settings at seed {TUNING_SEED}, "
-        f"chosen by DCI-D; then fresh seeds. Mean ± standard deviation [95 % interval]."
+        f"{_all(entry['machine'] for entry in known.values())}. Tuned over {_all(sizes)} settings at seed "
+        f"{TUNING_SEED}, chosen by DCI-D; then fresh seeds. Mean ± standard deviation [95 % interval]."
     )
     text = f"# {title}\n\n{about}\n\n" + "\n".join(lines) + "\n"
     write_bytes(folder / f"{tier_name}.md", text.encode())

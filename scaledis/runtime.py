@@ -37,7 +37,7 @@ def prepare() -> None:
         flags = os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
     if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
         os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
-    if jax.config.read("jax_compilation_cache_dir") is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         # Programs of another CPU or jaxlib must not be found: a home directory may be shared.
         cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
         jax.config.update("jax_compilation_cache_dir", str(cache))
