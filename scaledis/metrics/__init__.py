@@ -29,7 +29,7 @@ from scaledis.metrics._protocols import PROTOCOLS, ROWS
 from scaledis.metrics._rows import checked
 from scaledis.metrics._scoring import Settings
 
-__all__ = ["PROTOCOLS", "checked", "compute", "evaluate", "information", "names"]
+__all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "evaluate", "information", "names"]
 
 BAR_AFTER = 5  # seconds
 
