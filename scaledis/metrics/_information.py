@@ -29,7 +29,6 @@ class Table:
     """What one binning of the units says about the factors. Everything is in nats.
 
     Attributes:
-        cells: int [N, K], the bin of every code.
         nats: [K, F], I(z_j; v_k) = H(z_j) + H(v_k) - H(z_j, v_k), never below 0.
         chance: [K, F], what independence would give on average, (B - 1)(V - 1) / 2N (Miller 1955) with the B bins of
             the unit and the V classes of the factor that have rows.
@@ -38,7 +37,6 @@ class Table:
         warnings: a sentence for every unit whose bins an outlier has emptied.
     """
 
-    cells: np.ndarray
     nats: np.ndarray
     chance: np.ndarray
     spread: np.ndarray
@@ -149,21 +147,49 @@ def best_and_second(values: np.ndarray, floor: float = 0) -> tuple[np.ndarray, n
     return best, second
 
 
+def make_table(
+    unit_entropies: np.ndarray,
+    factor_entropies: np.ndarray,
+    joint: np.ndarray,
+    bins_used: np.ndarray,
+    classes_used: np.ndarray,
+    rows: int,
+    warnings: list[str],
+    rounding: float = 1e-14,
+) -> Table:
+    """The table of entropies H(z_j) [K], H(v_k) [F] and H(z_j, v_k) [K, F]; less than `rounding` nats count as 0."""
+    nats = unit_entropies[:, None] + factor_entropies - joint
+    freedom = np.outer(bins_used - 1, classes_used - 1)
+    return Table(
+        nats=np.where(nats < rounding, 0, nats),
+        chance=freedom / (2 * rows),
+        spread=np.sqrt(freedom / 2) / rows,
+        unit_entropies=unit_entropies,
+        factor_entropies=factor_entropies,
+        warnings=warnings,
+    )
+
+
+def emptied(codes: np.ndarray, cells: np.ndarray, bins: int) -> list[str]:
+    """A sentence for every unit of [N, K] of which nearly all rows fall into one bin without sharing one value."""
+    return [sentence for number in range(codes.shape[1]) for sentence in _emptied(number, codes, cells, bins)]
+
+
+def distinct(columns: np.ndarray) -> np.ndarray:
+    """How many values every column of [N, A] has, int [A]."""
+    return np.array([len(np.unique(column)) for column in columns.T])
+
+
 def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> Table:
     cells = binned(codes, bins, binning)
-    units, classes = entropy(cells), entropy(factors)
-    nats = units[:, None] + classes - joint_entropies(cells, factors)
-    nats = np.where(nats < 1e-14, 0, nats)  # rounding leaves 1e-16 on either side of 0
-    used = np.array([len(np.unique(unit)) for unit in cells.T]) - 1
-    freedom = np.outer(used, [len(np.unique(factor)) - 1 for factor in factors.T])
-    return Table(
-        cells=cells,
-        nats=nats,
-        chance=freedom / (2 * len(codes)),
-        spread=np.sqrt(freedom / 2) / len(codes),
-        unit_entropies=units,
-        factor_entropies=classes,
-        warnings=[sentence for number in range(codes.shape[1]) for sentence in _emptied(number, codes, cells, bins)],
+    return make_table(
+        entropy(cells),
+        entropy(factors),
+        joint_entropies(cells, factors),
+        distinct(cells),
+        distinct(factors),
+        len(codes),
+        emptied(codes, cells, bins),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, Information, best_and_second
+from scaledis.metrics._information import BINS, Information, Table, best_and_second
 
 SCORES = ("dcimig",)
 
@@ -41,6 +41,11 @@ def compute(
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning.
     """
     table = (information or Information(codes, factors)).table(bins, binning)
+    return {**of_table(table), "warnings": table.warnings}
+
+
+def of_table(table: Table) -> dict[str, Any]:
+    """`dcimig` and `per_factor` [F] of a table."""
     best, second = best_and_second(table.nats.T)
     leads = np.zeros_like(table.nats)
     leads[np.arange(len(leads)), table.nats.argmax(axis=1)] = best - second
@@ -48,5 +53,4 @@ def compute(
     return {
         "dcimig": float(kept.sum() / table.factor_entropies.sum()),
         "per_factor": kept / np.maximum(table.factor_entropies, 1e-300),
-        "warnings": table.warnings,
     }

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, Information, best_and_second
+from scaledis.metrics._information import BINS, Information, Table, best_and_second
 
 SCORES = ("jemmig",)
 
@@ -41,8 +41,13 @@ def compute(
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning.
     """
     table = (information or Information(codes, factors)).table(bins, binning)
+    return {**of_table(table, bins), "warnings": table.warnings}
+
+
+def of_table(table: Table, bins: int) -> dict[str, Any]:
+    """`jemmig` and `per_factor` [F] of a table of so many bins."""
     best, second = best_and_second(table.nats)
     joint = table.unit_entropies[:, None] + table.factor_entropies - table.nats
     joint = np.where(table.nats >= best - 1e-12, joint, np.inf).min(axis=0)
     scores = 1 - (joint - best + second) / np.maximum(table.factor_entropies + np.log(bins), 1e-300)
-    return {"jemmig": float(scores.mean()), "per_factor": scores, "warnings": table.warnings}
+    return {"jemmig": float(scores.mean()), "per_factor": scores}

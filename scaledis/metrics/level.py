@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import entr
 
 from scaledis.metrics import _aggregate, dci
-from scaledis.metrics._information import BINS, Information, best_and_second, share
+from scaledis.metrics._information import BINS, Information, Table, best_and_second, share
 from scaledis.metrics._rows import TRAIN_FRACTION, checked, split_at
 
 SCORES = ("concentration", "redundancy", "gap")
@@ -64,20 +64,8 @@ def compute(
     table = (information or Information(codes, factors)).table(bins, binning)
     given = np.zeros(codes.shape[1], int) if levels is None else levels
     members = [np.flatnonzero(given == name) for name in np.unique(given)]
-    known = share(table.corrected, table.factor_entropies)
-    mass = np.stack([known[units].sum(axis=0) for units in members])
-    best_unit = np.stack([known[units].max(axis=0) for units in members])
-    allocation = np.divide(mass, mass.sum(axis=0), out=np.zeros_like(mass), where=mass.sum(axis=0) > 0)
-    best, second = best_and_second(best_unit)
     warnings = [] if levels is not None else ["levels: none are given; all units are one level"]
-    found = {
-        "concentration": _concentration(allocation),
-        "redundancy": float((second / np.maximum(best, KNOWN))[best > KNOWN].mean()) if (best > KNOWN).any() else 0.0,
-        "gap": float((best - second).mean()),
-        "allocation": allocation,
-        "informativeness": None,
-        "warnings": warnings + table.warnings,
-    }
+    found = {**of_table(table, given), "informativeness": None, "warnings": warnings + table.warnings}
     if levels is not None:
         settings = {"train_fraction": train_fraction, "backend": backend}
         accuracy = [
@@ -94,6 +82,21 @@ def compute(
         "tc_between_error": tc.between_error,
         "tc_total": tc.total,
         "tc_total_error": tc.total_error,
+    }
+
+
+def of_table(table: Table, levels: np.ndarray) -> dict[str, Any]:
+    """`concentration`, `redundancy`, `gap` and `allocation` [L, F] of a table, for the level of each unit, int [K]."""
+    known = share(table.corrected, table.factor_entropies)
+    members = [levels == name for name in np.unique(levels)]
+    mass = np.stack([known[units].sum(axis=0) for units in members])
+    allocation = np.divide(mass, mass.sum(axis=0), out=np.zeros_like(mass), where=mass.sum(axis=0) > 0)
+    best, second = best_and_second(np.stack([known[units].max(axis=0) for units in members]))
+    return {
+        "concentration": _concentration(allocation),
+        "redundancy": float((second / np.maximum(best, KNOWN))[best > KNOWN].mean()) if (best > KNOWN).any() else 0.0,
+        "gap": float((best - second).mean()),
+        "allocation": allocation,
     }
 
 

@@ -56,18 +56,18 @@ def compute(
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning.
     """
     table = (information or Information(codes, factors)).table(bins, binning)
-    scores = {"mig": float(gaps(table).mean()), "per_factor": gaps(table), "warnings": table.warnings}
+    scores = {**of_table(table), "warnings": table.warnings}
     if log_variances is None:
         return scores
     samples = sampled(codes, log_variances, np.random.default_rng(seed))
     drawn = Information(samples, factors).table(bins, binning)
     if protocol == "paper":
-        scores = {"mig": float(gaps(drawn).mean()), "per_factor": gaps(drawn), "warnings": drawn.warnings}
+        scores = {**of_table(drawn), "warnings": drawn.warnings}
     nats = 0.5 * (codes**2 + np.exp(log_variances) - 1 - log_variances)
-    return scores | {"mig_sampled": float(gaps(drawn).mean()), "unit_kl_nats": nats.mean(axis=0).tolist()}
+    return scores | {"mig_sampled": of_table(drawn)["mig"], "unit_kl_nats": nats.mean(axis=0).tolist()}
 
 
-def gaps(table: Table) -> np.ndarray:
-    """The gap of every factor, [F], as a share of its entropy; a lone unit leads by all that it knows."""
+def of_table(table: Table) -> dict[str, Any]:
+    """`mig` and `per_factor` [F] of a table; a lone unit leads by all that it knows."""
     best, second = best_and_second(table.shares)
-    return best - second
+    return {"mig": float((best - second).mean()), "per_factor": best - second}

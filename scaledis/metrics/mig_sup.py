@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, Information, best_and_second
+from scaledis.metrics._information import BINS, Information, Table, best_and_second
 
 SCORES = ("mig_sup",)
 ACTIVE = 0.01  # variance of the means
@@ -50,10 +50,14 @@ def compute(
     table = (information or Information(codes, factors)).table(bins, binning)
     least = active if active is not None else ACTIVE if protocol == "paper" else 0
     counts = (codes.var(axis=0) > least) & (np.ptp(codes, axis=0) > 0)
+    return {**of_table(table, counts), "warnings": table.warnings}
+
+
+def of_table(table: Table, counts: np.ndarray) -> dict[str, Any]:
+    """`mig_sup` and `per_unit` of a table, over the units that count, bool [K]."""
     best, second = best_and_second(table.shares.T)
     gaps = best - second
     return {
         "mig_sup": float(gaps[counts].mean()) if counts.any() else 0.0,
         "per_unit": [gap if counted else None for gap, counted in zip(gaps.tolist(), counts, strict=True)],
-        "warnings": table.warnings,
     }

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from scaledis.metrics import _linear
-from scaledis.metrics._information import BINS, Information
+from scaledis.metrics._information import BINS, Information, Table
 from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("modularity", "modularity_corrected", "explicitness")
@@ -65,18 +65,25 @@ def compute(
         )
         return {"explicitness": float(areas.mean()), "explicitness_per_factor": areas}
 
-    counts = np.ones(codes.shape[1], bool) if protocol == "library" else table.informative
-    per_unit, corrected = of_units(table.nats), of_units(table.corrected)
+    every_unit = np.ones(codes.shape[1], bool)
     return FittedScores(
         explicitness,
         len(codes) - split,
         {
-            "modularity": float(per_unit[counts].mean()) if counts.any() else 0.0,
-            "modularity_corrected": float(corrected[counts].mean()) if counts.any() else 0.0,
-            "per_unit": [score if counted else None for score, counted in zip(per_unit.tolist(), counts, strict=True)],
+            **of_table(table, every_unit if protocol == "library" else table.informative),
             "warnings": table.warnings + rare_classes(factors, split),
         },
     )
+
+
+def of_table(table: Table, counts: np.ndarray) -> dict[str, Any]:
+    """`modularity`, `modularity_corrected` and `per_unit` of a table, over the units that count, bool [K]."""
+    per_unit, corrected = of_units(table.nats), of_units(table.corrected)
+    return {
+        "modularity": float(per_unit[counts].mean()) if counts.any() else 0.0,
+        "modularity_corrected": float(corrected[counts].mean()) if counts.any() else 0.0,
+        "per_unit": [score if counted else None for score, counted in zip(per_unit.tolist(), counts, strict=True)],
+    }
 
 
 def of_units(nats: np.ndarray) -> np.ndarray:
