@@ -51,7 +51,7 @@ def compute(
     rows: int | None = None,
     n_bootstrap: int = 0,
     groups: Sequence[Sequence[int]] | None = None,
-    levels: Sequence[int] | None = None,
+    levels: Sequence[int] | np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Scores of one or several metrics as one flat dictionary: `{"dci/disentanglement": .., "mig/mig": .., ..}`.
@@ -102,7 +102,7 @@ def evaluate(
     dataset: _encoding.Images,
     names: str | Sequence[str],
     key: Any,
-    levels: Sequence[int] | None = None,
+    levels: Sequence[int] | np.ndarray | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     protocol: str | None = None,

@@ -10,6 +10,7 @@ from scaledis.errors import UserError
 from scaledis.metrics._rows import checked
 
 BINS = 20
+ROUNDING = 1e-14  # nats: a sum of entropies that is 0 comes out as 1e-16 on either side of it
 OUTLIER_SHARE = 0.99  # of the rows in one bin, from which on the other bins count as empty
 
 
@@ -155,13 +156,12 @@ def make_table(
     classes_used: np.ndarray,
     rows: int,
     warnings: list[str],
-    rounding: float = 1e-14,
 ) -> Table:
-    """The table of entropies H(z_j) [K], H(v_k) [F] and H(z_j, v_k) [K, F]; less than `rounding` nats count as 0."""
+    """The table of entropies H(z_j) [K], H(v_k) [F] and H(z_j, v_k) [K, F], and the bins and classes that have rows."""
     nats = unit_entropies[:, None] + factor_entropies - joint
     freedom = np.outer(bins_used - 1, classes_used - 1)
     return Table(
-        nats=np.where(nats < rounding, 0, nats),
+        nats=np.where(nats < ROUNDING, 0, nats),
         chance=freedom / (2 * rows),
         spread=np.sqrt(freedom / 2) / rows,
         unit_entropies=unit_entropies,

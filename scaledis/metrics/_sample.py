@@ -66,7 +66,7 @@ class Sample:
 def make_sample(
     codes: np.ndarray,
     factors: np.ndarray | None,
-    levels: Sequence[int] | None = None,
+    levels: Sequence[int] | np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
 ) -> Sample:
     """The sample of arrays as a user has them.

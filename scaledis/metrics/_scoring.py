@@ -28,7 +28,7 @@ class Settings:
     rows: int | None = None
     n_bootstrap: int = 0
     groups: Sequence[Sequence[int]] | None = None
-    levels: Sequence[int] | None = None
+    levels: Sequence[int] | np.ndarray | None = None
     log_variances: np.ndarray | None = None
 
 
