@@ -147,7 +147,8 @@ def total_correlations(codes: Array, mean: Array, log_variance: Array, levels: n
     @jax.jit
     def every_run(codes, mean, log_variance):
         def one(run):
-            table = aggregate.log_density(*run, weights, membership)
+            codes, mean, log_variance = run
+            table = aggregate.log_density(codes, mean, log_variance, weights, membership)
             of_levels, of_units = table[:, 1 : len(by_level) + 1], table[:, len(by_level) + 1 :]
             within = of_levels - jnp.matmul(of_units, by_level.T, precision="highest")
             return within.mean(axis=0), (table[:, 0] - of_levels.sum(axis=1)).mean()

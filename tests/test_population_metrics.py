@@ -60,7 +60,7 @@ def test_a_pool_equals_one_run_at_a_time(population):
 
 def test_bad_input_is_a_sentence(population):
     codes, factors = population
-    with pytest.raises(UserError, match=r"codes: shape \(700, 4\); \[runs, images, units\]"):
+    with pytest.raises(UserError, match=r"codes: shape \(500, 4\); \[runs, images, units\]"):
         population_metrics.closed_forms(["mig"], codes[0], factors)
     with pytest.raises(UserError, match="closed form: 'dci' is unknown"):
         population_metrics.closed_forms(["dci"], codes, factors)
