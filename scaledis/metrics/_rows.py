@@ -9,6 +9,7 @@ from scaledis.errors import UserError
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
 LEAST_ROWS = 2
+NOT_BY_CHANCE = 10  # rows that are in order
 RARE = 50  # training rows of a class below which a classifier of it means little
 
 
@@ -59,7 +60,7 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
 
     Raises:
         UserError: no rows left to train or to test on; the rows are in the order of a factor, and the training rows
-            lack some of its classes.
+            lack the classes of half the test rows.
     """
     split = round(len(factors) * train_fraction)
     if not 0 < split < len(factors):
@@ -67,11 +68,11 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
             f"train_fraction: {train_fraction} leaves {split} of {len(factors)} rows to train on; both parts need one"
         )
     for number, factor in enumerate(factors.T):
-        lacking = np.setdiff1d(factor[split:], factor[:split])
-        if len(lacking) and (np.diff(factor) >= 0).all():
+        unseen = ~np.isin(factor[split:], factor[:split])
+        if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():
             raise UserError(
                 f"factors: the rows are in the order of factor {number}, and the {split} training rows lack its "
-                f"classes {_few(lacking)}; shuffle the rows, or leave shuffle=True"
+                f"classes {_few(np.unique(factor[split:][unseen]))}; shuffle the rows, or leave shuffle=True"
             )
     return split
 
