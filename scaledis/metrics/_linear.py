@@ -1,10 +1,12 @@
 """Linear classifiers of codes, and the area under their curves."""
 
+import functools
 import warnings
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
+from threadpoolctl import ThreadpoolController
 
 from scaledis.metrics._rows import standardized
 
@@ -24,9 +26,15 @@ def logistic_regression(
 
     strength, iterations = (1 / penalty, ITERATIONS) if penalty else (np.inf, FREE_ITERATIONS)
     model = LogisticRegression(C=strength, max_iter=iterations, class_weight=class_weight)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _libraries().limit(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(inputs, classes)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """The linear algebra that is loaded. Its threads wait for each other longer than a fit this small takes."""
+    return ThreadpoolController()
 
 
 def one_versus_rest(codes: np.ndarray, factor: np.ndarray, split: int) -> tuple[np.ndarray, np.ndarray]:

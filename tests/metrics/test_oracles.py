@@ -12,7 +12,7 @@ import scipy.linalg
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from scaledis import metrics
-from scaledis.metrics import _linear, dci, irs, modularity, sap, support, tad
+from scaledis.metrics import _linear, dci, dci_es, irs, modularity, sap, support, tad
 
 BINS = 20
 
@@ -232,3 +232,19 @@ def test_infomec_under_library_prunes_by_range_and_by_default_does_not(rng):
     assert 0.95 < default["infomec/compactness"] <= 1
     assert 0.9 < default["infomec/explicitness"] <= 1
     assert library["infomec/compactness"] is None
+
+
+def test_explicitness_falls_with_the_capacity_that_a_factor_needs():
+    rng = np.random.default_rng(0)
+    factors = rng.integers(2, size=(1500, 2))
+    hidden = 2 * factors[:, 1] - 1 + 4 * rng.integers(4, size=1500)  # one bit of a coarse position
+    codes = np.stack([factors[:, 0], hidden], axis=1) + 0.1 * rng.standard_normal((1500, 2))
+    for probe in dci_es.PROBES:
+        scores = metrics.compute("dci_es", codes, factors, options={"dci_es": {"probe": probe}})
+        easy, hard = scores["dci_es/explicitness_per_factor"]
+        assert 0 <= hard < easy - 0.1 <= 0.9, probe
+        assert scores["dci_es/size"] == 1
+    noise = metrics.compute("dci_es", rng.standard_normal((1500, 2)), factors)
+    assert 0 <= noise["dci_es/explicitness"] <= 1
+    constants = metrics.compute("dci_es", np.zeros((1500, 4)), factors)
+    assert (constants["dci_es/explicitness"], constants["dci_es/size"]) == (0, 0.5)
