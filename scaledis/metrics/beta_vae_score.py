@@ -19,7 +19,7 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, protocol: 
     from 10,000 such points and is scored on 5,000. Chance is 1/F, not 0.
 
     Protocols: codes are standardized first, so that the penalty of the regression weighs all units alike. `library`
-    does not: a perfect code x 0.001 falls to near chance there.
+    does not: a perfect code x 0.0001 falls from 1 to chance, 1/3, there.
 
     Args:
         codes: float [N, K].

@@ -67,11 +67,11 @@ def compute(
     something.
 
     Protocols: under `library` s is the accuracy of LinearSVC(C=0.01, class_weight="balanced") on the codes as given.
-    That depends on their scale (one code x 0.01, 0.1, 1, 10 scored 0.04, 0.11, 0.15, 0.16), and a line cannot pick a
-    middle class. `dual=False` and the seed are fixed, since liblinear's default changed in scikit-learn 1.5. `hfs`
-    gives it the numbers of 20 bins. `paper` has thresholds on the unit, the greedy ones of a tree with a leaf for each
-    class, and balanced accuracy: scale and direction cannot matter, and crafted codes of one factor a unit score
-    1 minus chance instead of what lines reach. Public code that scores trees on their training rows gives noise a gap.
+    That depends on their scale, and a line cannot pick a middle class: a perfect code of three factors scores 0.53,
+    x 0.01 it scores 0.26, x 0.001 it scores 0. `dual=False` and the seed are fixed, since liblinear's default changed
+    in scikit-learn 1.5. `hfs` gives it the numbers of 20 bins. `paper` has thresholds on the unit, the greedy ones of a
+    tree with a leaf for each class, and balanced accuracy: neither scale nor direction matters, and the perfect code
+    scores 0.75, 1 minus chance. Public code that scores trees on their training rows gives noise a gap.
 
     Args:
         codes: float [N, K].

@@ -13,6 +13,7 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from scaledis import metrics
 from scaledis.metrics import _linear, dci, dci_es, irs, modularity, sap, support, tad
+from tests.metrics import crafted
 
 BINS = 20
 
@@ -248,3 +249,21 @@ def test_explicitness_falls_with_the_capacity_that_a_factor_needs():
     assert 0 <= noise["dci_es/explicitness"] <= 1
     constants = metrics.compute("dci_es", np.zeros((1500, 4)), factors)
     assert (constants["dci_es/explicitness"], constants["dci_es/size"]) == (0, 0.5)
+
+
+def scores_of(metric, key, codes, protocols=("library", "paper")):
+    return [metrics.compute(metric, codes, PERFECT.factors, protocol=name)[f"{metric}/{key}"] for name in protocols]
+
+
+PERFECT, MERGED = crafted.CODES["perfect"], crafted.CODES["merged"]
+
+
+def test_how_far_the_protocols_are_apart():
+    """The sizes that the docstrings state."""
+    assert scores_of("mig_sup", "mig_sup", PERFECT.codes / 100) == pytest.approx([1, 0])
+    assert scores_of("sap", "sap", PERFECT.codes) == pytest.approx([0.53, 0.75], abs=0.01)
+    assert scores_of("sap", "sap", PERFECT.codes / 100) == pytest.approx([0.26, 0.75], abs=0.01)
+    assert scores_of("irs", "irs", MERGED.codes) == pytest.approx([0.81, 0.88], abs=0.005)
+    assert scores_of("factor_vae_score", "accuracy", PERFECT.codes / 100) == [0, 1]
+    assert scores_of("beta_vae_score", "accuracy", PERFECT.codes / 10_000) == pytest.approx([1 / 3, 1], abs=0.02)
+    assert scores_of("infomec", "compactness", PERFECT.codes * [100, 1, 1]) == [None, pytest.approx(1)]
