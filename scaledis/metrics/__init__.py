@@ -140,4 +140,6 @@ def evaluate(
             raise UserError("codes: 'sampled' needs an encoder that returns (mean, log_variance)")
         means, log_variances = _encoding.sampled(means, log_variances, rng), None
     given = {"protocol": protocol, "rows": ROWS, "levels": levels, "log_variances": log_variances, "shuffle": False}
-    return compute(wanted, means, dataset.factors(index), seed, options, **(given | settings))
+    factors = dataset.factors(index)
+    known = factors if factors.shape[1] else None
+    return compute(wanted, means, known, seed, options, **(given | settings))

@@ -124,6 +124,7 @@ def _intervals(
 def _plain(value: Any, kept: np.ndarray) -> Any:
     """`value` as JSON has it. An array has the factors on its last axis: those left out are None, in a matrix 0."""
     if isinstance(value, np.ndarray):
+        assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
         every = np.zeros((*value.shape[:-1], len(kept)))
         every[..., kept] = value
         if value.ndim > 1:
