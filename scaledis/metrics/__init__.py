@@ -1,18 +1,37 @@
 """Scores of codes against known factors: plain numpy in, floats out, so codes may come from any framework.
 
 A metric is a module here with `compute(codes [N, K], factors [N, F], seed, **options) -> {score: value}`, named by its
-file.
+file; modules whose names start with "_" help. Its first score is its headline. It may list the scores that lie in
+[0, 1] as `SCORES`, gets any of `protocol`, `information`, `levels`, `log_variances` and `groups` by naming a keyword
+argument so, and needs no factors if their default is None. An array in its result has the factors on its last axis.
+
+Conventions of all metrics:
+  - a factor with one value is left out and listed under `dropped`; where a score lists factors it is None, in a
+    matrix 0;
+  - a unit without variance has information 0 and importance 0, and is listed under `dropped`;
+  - with one unit its gap is to 0 and completeness is 1; with one factor disentanglement is 1;
+  - nothing is ever NaN: a score that does not exist is None, and `warnings` says why.
 """
 
-import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from scaledis import registry
 from scaledis.errors import UserError
+from scaledis.metrics import _encoding, _scoring
+from scaledis.metrics._information import information
+from scaledis.metrics._protocols import PROTOCOLS, ROWS
+from scaledis.metrics._rows import checked
+from scaledis.metrics._scoring import Settings
+
+__all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "evaluate", "information", "names"]
+
+BAR_AFTER = 5  # seconds
 
 
 def names() -> list[str]:
@@ -21,53 +40,106 @@ def names() -> list[str]:
 
 
 def compute(
-    names: Sequence[str],
+    names: str | Sequence[str],
     codes: np.ndarray,
-    factors: np.ndarray,
-    seed: int,
+    factors: np.ndarray | None,
+    seed: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
-) -> dict[str, float | list | str]:
-    """Scores of several metrics as one flat dictionary: `{"dci/disentanglement": .., "mig/mig": .., ..}`.
+    *,
+    protocol: str | None = None,
+    shuffle: bool = True,
+    rows: int | None = None,
+    n_bootstrap: int = 0,
+    groups: Sequence[Sequence[int]] | None = None,
+    levels: Sequence[int] | np.ndarray | None = None,
+    log_variances: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """Scores of one or several metrics as one flat dictionary: `{"dci/disentanglement": .., "mig/mig": .., ..}`.
 
     Args:
         names: metrics to compute.
         codes: float [N, K], one row per image (usually posterior means).
-        factors: int [N, F], the class of each factor of the same images.
+        factors: int or bool [N, F], the class of each factor of the same images; None for metrics that need none.
         seed: fixes every number that a metric draws.
-        options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`.
+        options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`, also those below.
+        protocol: one of `PROTOCOLS`; None takes each metric's own default, which its result names.
+        shuffle: bring the rows into random order, by `seed`, before a metric splits them.
+        rows: see at most so many rows, but for metrics that see all under `protocol`; None: all rows.
+        n_bootstrap: B > 0 adds `<key>_interval`, the 2.5th and 97.5th percentile of a score over B choices of N rows
+            with replacement. A fit is not repeated: its test rows are drawn anew, and what comes from its importances
+            has no interval.
+        groups: columns of codes that are one unit together (slots, levels): their first principal component counts,
+            or for DCI the sum of their importances.
+        levels: the level of each unit, int [K].
+        log_variances: float [N, K], of the posteriors whose means are `codes`.
+
+    Returns:
+        For every metric its scores, and `n`, the rows used; `protocol`; `dropped`, {"factors": [..], "units": [..]}
+        by their numbers; `warnings`, sentences; `backend` where there is a choice.
 
     Raises:
-        UserError: an unknown metric or option, or codes and factors that `checked` refuses.
+        UserError: an unknown metric, option or protocol; codes or factors that `checked` refuses; no factor that
+            varies, or none at all where a metric needs them; levels, groups or log variances that do not fit.
     """
-    options = options or {}
+    names, options = [names] if isinstance(names, str) else list(names), options or {}
     package = sys.modules[__name__]
-    metrics = {name: registry.module("metrics", package, name) for name in {*names, *options}}
+    metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*names, *options])}
     for name, given in options.items():
-        known = list(inspect.signature(metrics[name].compute).parameters)[3:]
-        for key in given:
-            registry.check(f"option of metric {name!r}", key, known)
-    return {
-        f"{name}/{score}": value
-        for name in names
-        for score, value in metrics[name].compute(codes, factors, seed, **options.get(name, {})).items()
-    }
+        _scoring.check_options(name, metrics[name], given)
+    common = Settings(protocol, shuffle, rows, n_bootstrap, groups, levels, log_variances)
+    samples = _scoring.Samples(codes, factors, seed)
+    scores = {}
+    for name in tqdm(names, "metrics", delay=BAR_AFTER, leave=False):
+        given = dict(options.get(name, {}))
+        settings = replace(common, **{key: given.pop(key) for key in _scoring.COMMON if key in given})
+        own = _scoring.own_scores(name, metrics[name], samples, seed, settings, given)
+        scores |= {f"{name}/{key}": value for key, value in own.items()}
+    return scores
 
 
-def checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`codes` as float64 [N, K] and `factors` as integers [N, F].
+def evaluate(
+    encode: Callable[[np.ndarray], Any],
+    dataset: _encoding.Images,
+    names: str | Sequence[str],
+    key: Any,
+    levels: Sequence[int] | np.ndarray | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    protocol: str | None = None,
+    codes: str = "mean",
+    **settings: Any,
+) -> dict[str, Any]:
+    """Scores of anyone's encoder on a data set, on the rows of the protocol (at most 10,000 + 5,000 images).
+
+    Args:
+        encode: (images uint8 [n, H, W, C]) -> codes [n, K], or (mean, log_variance) of Gaussian posteriors; of numpy,
+            JAX or torch.
+        dataset: has `size`, `images(index)` and `factors(index)`, as those of `scaledis.datasets`.
+        names: metrics to compute.
+        key: an integer or a key of JAX; draws the images, the samples and whatever a metric draws.
+        levels: the level of each unit, int [K].
+        options, protocol, settings: as in `compute`.
+        codes: "mean" scores posterior means, "sampled" one sample, mean + std * noise, of each posterior. They differ:
+            a unit that has collapsed (std 1, mean 1e-6 * factor) has MIG 1 by its means and 0 by its samples.
+
+    Returns:
+        What `compute` returns.
 
     Raises:
-        UserError: an array without two axes or without entries, different numbers of rows, codes that are not finite,
-            factors that are not integers.
+        UserError: what `compute` raises; codes of an unknown kind; sampled codes without log variances.
     """
-    codes, factors = np.asarray(codes, np.float64), np.asarray(factors)
-    for key, array in {"codes": codes, "factors": factors}.items():
-        if array.ndim != 2 or 0 in array.shape:
-            raise UserError(f"{key}: shape {array.shape}; two axes, neither empty, are needed")
-    if len(codes) != len(factors):
-        raise UserError(f"codes, factors: {len(codes)} and {len(factors)} rows; one row of each per image is needed")
-    if not np.isfinite(codes).all():
-        raise UserError(f"codes: {np.sum(~np.isfinite(codes))} of {codes.size} entries are NaN or infinite")
-    if not np.issubdtype(factors.dtype, np.integer):
-        raise UserError(f"factors: dtype {factors.dtype}; class numbers (integers) are needed")
-    return codes, factors
+    registry.check("codes", codes, ("mean", "sampled"))
+    seed = _encoding.seed_of(key)
+    rng = np.random.default_rng(seed)
+    wanted = [names] if isinstance(names, str) else list(names)
+    whole = protocol in PROTOCOLS and not PROTOCOLS[protocol].whole.isdisjoint(wanted)
+    index = rng.permutation(dataset.size)[: None if whole else ROWS].astype(np.int32)
+    means, log_variances = _encoding.encoded(encode, dataset, index)
+    if codes == "sampled":
+        if log_variances is None:
+            raise UserError("codes: 'sampled' needs an encoder that returns (mean, log_variance)")
+        means, log_variances = _encoding.sampled(means, log_variances, rng), None
+    given = {"protocol": protocol, "rows": ROWS, "levels": levels, "log_variances": log_variances, "shuffle": False}
+    factors = dataset.factors(index)
+    known = factors if factors.shape[1] else None
+    return compute(wanted, means, known, seed, options, **(given | settings))

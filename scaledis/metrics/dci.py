@@ -1,93 +1,61 @@
-"""Disentanglement, completeness and informativeness (Eastwood & Williams 2018; Eq. 14-15 of Beyond Flat Latent).
-
-Each backend imports its library when it is called: the two take longer to import than all of JAX.
-"""
+"""Disentanglement, completeness and informativeness (Eastwood & Williams 2018; Eq. 14-15 of Beyond Flat Latent)."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
-from scipy.special import entr, softmax
+from scipy.special import entr
 
 from scaledis import registry
-from scaledis.errors import UserError
-from scaledis.metrics import checked
+from scaledis.metrics import _boosting
+from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
-ROUNDS, DEPTH, RATE = 100, 3, 0.1
-MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
-
-
-def _sklearn(codes: np.ndarray, factor: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The reference, exact splits: importances [K] and predicted classes [N], learned from the first `split` rows."""
-    from sklearn.ensemble import GradientBoostingClassifier
-
-    model = GradientBoostingClassifier(n_estimators=ROUNDS, max_depth=DEPTH, learning_rate=RATE, random_state=seed)
-    model.fit(codes[:split], factor[:split])
-    return model.feature_importances_, model.predict(codes)
+SCORES = ("disentanglement", "completeness", "informativeness")
 
 
-def _lightgbm(codes: np.ndarray, factor: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """The algorithm of `_sklearn` with LightGBM's histogram trees: splits by squared error, Newton steps in leaves.
+def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The reference: importances [K, F] and predicted classes [N, F], learned from the first `split` rows."""
+    from sklearn.ensemble import GradientBoostingClassifier  # it takes longer to import than all of JAX
 
-    LightGBM's own objective splits by the second-order gain, which moves DCI-D by up to 0.05. Its trees always prefer
-    the first of equally good units, so ten boosters, each with its own order of units and its own bins, take turns.
-    """
-    import lightgbm
-
-    values, classes = np.unique(factor[:split], return_inverse=True)
-    target = np.eye(len(values))[classes]
-    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(codes.shape[1]), (10, 1)), axis=1)
-    boosters = []
-    for turn, order in enumerate(orders):
-        settings = {
-            "objective": "none",
-            "num_class": len(values),
-            "max_depth": DEPTH,
-            "num_leaves": 2**DEPTH,
-            "min_data_in_leaf": 1,
-            "min_sum_hessian_in_leaf": 0,
-            "bin_construct_sample_cnt": max(split // 2, 1),
-            "data_random_seed": seed + turn,
-            "deterministic": True,
-            "force_col_wise": True,
-            "num_threads": 1,  # factors run side by side instead
-            "verbosity": -1,
-        }
-        boosters.append(lightgbm.Booster(settings, lightgbm.Dataset(codes[:split, order], classes, params=settings)))
-
-    scores = np.tile(np.log(target.mean(axis=0)), (len(codes), 1))
-    for step in range(ROUNDS):
-        turn, booster = step // len(boosters), boosters[step % len(boosters)]
-        residual = target - softmax(scores[:split], axis=1)
-        if booster.update(fobj=lambda *_, residual=residual: (-residual, np.ones_like(residual))):
-            break  # nothing left to split
-        inputs = codes[:, orders[step % len(boosters)]]
-        leaves = booster.predict(inputs, pred_leaf=True, start_iteration=turn, num_iteration=1, num_threads=1)
-        leaves = leaves.astype(np.int64) + 2**DEPTH * np.arange(len(values))
-        curvature = np.abs(residual) * (1 - np.abs(residual))
-        slopes, curvatures = (
-            np.bincount(leaves[:split].ravel(), weights.ravel(), 2**DEPTH * len(values))
-            for weights in (residual, curvature)
+    def classifier(factor):
+        model = GradientBoostingClassifier(
+            n_estimators=_boosting.ROUNDS,
+            max_depth=_boosting.DEPTH,
+            learning_rate=_boosting.RATE,
+            random_state=seed,
         )
-        steps = np.divide(slopes, curvatures, out=np.zeros_like(slopes), where=curvatures > 1e-150)
-        scores += RATE * (1 - 1 / len(values)) * np.clip(steps, -MAX_STEP, MAX_STEP)[leaves]
-    gains = sum(
-        booster.feature_importance("gain")[np.argsort(order)] for booster, order in zip(boosters, orders, strict=True)
-    )
-    return gains, values[scores.argmax(axis=1)]
+        model.fit(ranks[:split], factor[:split])
+        # A unit that no tree needs can have -1e-18, of which no entropy exists.
+        return np.maximum(model.feature_importances_, 0), model.predict(ranks)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        importances, predicted = zip(*pool.map(classifier, factors.T), strict=True)
+    return np.stack(importances, axis=1), np.stack(predicted, axis=1)
 
 
-BACKENDS = {"lightgbm": _lightgbm, "sklearn": _sklearn}
+BACKENDS = {"lightgbm": _boosting.fit, "sklearn": _sklearn}
 
 
 def compute(
-    codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, backend: str = "lightgbm", train_fraction: float = 2 / 3
-) -> dict[str, float | list | str]:
+    codes: np.ndarray,
+    factors: np.ndarray,
+    seed: int = 0,
+    *,
+    backend: str = "lightgbm",
+    train_fraction: float = TRAIN_FRACTION,
+    groups: Sequence[Sequence[int]] | None = None,
+) -> dict[str, Any]:
     """DCI-D, DCI-C and informativeness from one gradient-boosted classifier per factor (100 rounds, depth 3, rate 0.1).
 
-    The first `train_fraction` of the rows train and the rest test: give them in random order and drawn without
-    replacement (10,000 + 5,000 is usual). Codes are not scaled, as trees see only their order.
-    A factor with one class among the training rows is left out of every score; a class unseen there counts as an error.
+    The first `train_fraction` of the rows train and the rest test (`metrics.compute` brings them into random order).
+    Trees see only the order of a unit's values, so they are given dense ranks: scale and direction cannot matter.
+
+    Choices: importances are clipped at 0 (disentanglement_lib takes their absolute value). An empty row or column has
+    concentration 0 without the 1e-11 that disentanglement_lib adds. Completeness is the plain mean over factors, as in
+    Eq. 15: one that no unit explains counts 0, where disentanglement_lib gives it no weight (0.4 and 1 on its own test
+    of missed factors). Importances are gains, not the number of splits.
 
     Args:
         codes: float [N, K].
@@ -95,47 +63,46 @@ def compute(
         seed: seed of the classifiers.
         backend: one of `BACKENDS`.
         train_fraction: share of the rows that train.
+        groups: columns of codes that count as one unit each: their importances are summed.
 
     Returns:
         `disentanglement` (DCI-D), `completeness` (DCI-C), `informativeness` (mean test accuracy), all in [0, 1];
-        `informativeness_train`; `informativeness_per_factor`, a list of F with None for a factor left out;
-        `importances`, K rows of F whose columns sum to 1, or to 0 for a factor left out or with no useful unit;
-        `backend`.
+        `informativeness_train`; `informativeness_per_factor` [F]; `importances` [K, F], whose columns sum to 1, or to
+        0 for a factor without a useful unit; `backend`; `warnings` about classes with few training rows. Another
+        choice of test rows moves the informativeness alone: importances are not fitted anew.
 
     Raises:
-        UserError: codes or factors that `checked` refuses, an unknown backend, no rows left to train or to test on, no
-            factor that varies among the training rows.
+        UserError: codes or factors that `checked` refuses, an unknown backend, rows that `split_at` refuses.
     """
     codes, factors = checked(codes, factors)
     fit = registry.choose("metrics.dci.backend", backend, BACKENDS)
-    split = round(len(codes) * train_fraction)
-    if not 0 < split < len(codes):
-        raise UserError(
-            f"train_fraction: {train_fraction} leaves {split} of {len(codes)} rows to train on; both parts need one"
-        )
+    split = split_at(factors, train_fraction)
+    ranks, unit, copies = _distinct(codes)
     varies = np.ptp(factors[:split], axis=0) > 0
-    if not varies.any():
-        raise UserError(
-            f"factors: all {len(varies)} are constant over {split} training rows; DCI needs one that varies"
-        )
-
-    # Equal units share: only the distinct ones are fitted, in an order that does not depend on the caller's.
-    distinct, unit, copies = np.unique(codes, axis=1, return_inverse=True, return_counts=True)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        fits = list(pool.map(lambda factor: fit(distinct, factor, split, seed), factors.T[varies]))
+    predicted = np.tile([_commonest(factor) for factor in factors[:split].T], (len(factors), 1))
     importances = np.zeros((codes.shape[1], factors.shape[1]))
-    importances[:, varies] = np.stack([gains / (gains.sum() or 1) / copies for gains, _ in fits], axis=1)[unit]
-    correct = np.stack([predicted for _, predicted in fits], axis=1) == factors[:, varies]
-    accuracy = iter(correct[split:].mean(axis=0).tolist())
-    return {
-        "disentanglement": disentanglement(importances[:, varies]),
-        "completeness": completeness(importances[:, varies]),
-        "informativeness": float(correct[split:].mean()),
-        "informativeness_train": float(correct[:split].mean()),
-        "informativeness_per_factor": [next(accuracy) if kept else None for kept in varies],
-        "importances": importances.tolist(),
-        "backend": backend,
-    }
+    if varies.any() and ranks.shape[1]:
+        gains, predicted[:, varies] = fit(ranks, factors[:, varies], split, seed)
+        gains = gains / np.maximum(gains.sum(axis=0), 1e-300) / copies[:, None]
+        importances[np.ix_(unit >= 0, varies)] = gains[unit[unit >= 0]]
+    if groups is not None:
+        importances = np.stack([importances[list(group)].sum(axis=0) for group in groups])
+    correct = predicted == factors
+    return FittedScores(
+        lambda rows: {
+            "informativeness": float(correct[split:][rows].mean()),
+            "informativeness_per_factor": correct[split:][rows].mean(axis=0),
+        },
+        len(correct) - split,
+        {
+            "disentanglement": disentanglement(importances),
+            "completeness": completeness(importances),
+            "informativeness_train": float(correct[:split].mean()),
+            "importances": importances,
+            "backend": backend,
+            "warnings": rare_classes(factors, split),
+        },
+    )
 
 
 def disentanglement(importances: np.ndarray) -> float:
@@ -153,6 +120,27 @@ def completeness(importances: np.ndarray) -> float:
     C = 1 - mean_k H_K(R_.k / sum_j R_jk), with the entropy in base K (dead units included); a single unit gives 1.
     """
     return float(_concentration(importances.T).mean())
+
+
+def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Dense ranks of the units that trees can tell apart, in an order that does not depend on the caller's.
+
+    Returns ranks int [N, D]; for each unit the column of its ranks, int [K], -1 for a unit without variance; and the
+    number of units per column, int [D]. Copies, also negated ones, share a column.
+    """
+    ranks = np.stack([np.unique(unit, return_inverse=True)[1] for unit in codes.T], axis=1)
+    centered = 2 * ranks - ranks.max(axis=0)
+    first = np.take_along_axis(centered, (centered != 0).argmax(axis=0)[None], axis=0)[0]
+    ranks = np.where(first > 0, ranks.max(axis=0) - ranks, ranks)
+    alive = ranks.max(axis=0) > 0
+    unit = np.full(codes.shape[1], -1)
+    distinct, unit[alive], copies = np.unique(ranks[:, alive], axis=1, return_inverse=True, return_counts=True)
+    return distinct, unit, copies
+
+
+def _commonest(factor: np.ndarray) -> int:
+    values, counts = np.unique(factor, return_counts=True)
+    return values[counts.argmax()]
 
 
 def _concentration(rows: np.ndarray) -> np.ndarray:

@@ -8,7 +8,9 @@ import pytest
 from sklearn.metrics import mutual_info_score
 
 from scaledis import metrics
+from scaledis.errors import UserError
 from scaledis.metrics import mig
+from tests.metrics import crafted
 
 SIZES = (10, 8, 4)
 
@@ -88,14 +90,6 @@ def test_a_constant_unit_carries_nothing(rng, factors):
     assert mig.compute(codes, factors)["mig"] == pytest.approx(mig.compute(codes[:, :3], factors)["mig"], abs=1e-12)
 
 
-def test_a_constant_factor_is_left_out_of_the_mean(rng, factors):
-    codes = factors + rng.standard_normal(factors.shape)
-    scores = mig.compute(codes, np.insert(factors, 1, 7, axis=1))
-    expected = mig.compute(codes, factors)
-    assert scores["mig"] == expected["mig"]
-    assert scores["per_factor"] == [expected["per_factor"][0], None, *expected["per_factor"][1:]]
-
-
 def test_a_single_unit_leads_by_all_it_carries(factors):
     codes = factors[:, :1].astype(float)
     assert mig.compute(codes, factors[:, :1])["mig"] == pytest.approx(1)
@@ -109,6 +103,14 @@ def test_a_factor_of_183_classes_is_not_binned(rng):
     assert score == pytest.approx(math.log(20) / math.log(183), abs=0.01)
 
 
+def test_hfs_bins_the_factors_too(rng):
+    factors = np.stack([rng.integers(24, size=20_000), rng.integers(183, size=20_000)], axis=1)
+    library, hfs = (metrics.compute("mig", factors, factors, protocol=name) for name in ("library", "hfs"))
+    assert hfs["mig/mig"] == pytest.approx(1, abs=0.01)
+    assert library["mig/per_factor"] == pytest.approx([0.925, 0.56], abs=0.02)
+    assert (library["mig/protocol"], hfs["mig/protocol"]) == ("library", "hfs")
+
+
 def test_order_scale_and_class_numbers_do_not_matter(rng, factors):
     codes = factors @ rng.standard_normal((3, 6)) + rng.standard_normal((3000, 6))
     score = mig.compute(codes, factors)["mig"]
@@ -117,36 +119,37 @@ def test_order_scale_and_class_numbers_do_not_matter(rng, factors):
     assert mig.compute(codes, -5 * factors)["mig"] == pytest.approx(score, abs=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("codes", "factors", "message"),
-    [
-        (np.array([[0.0], [np.nan]]), np.array([[0], [1]]), "codes: 1 of 2 entries are NaN or infinite"),
-        (np.zeros((2, 1)), np.array([[0.0], [1.0]]), "factors: dtype float64"),
-        (np.zeros(2), np.array([[0], [1]]), r"codes: shape \(2,\)"),
-        (np.zeros((2, 0)), np.array([[0], [1]]), r"codes: shape \(2, 0\)"),
-        (np.zeros((3, 1)), np.array([[0], [1]]), "3 and 2 rows"),
-        (np.zeros((2, 1)), np.array([[4], [4]]), "all 1 are constant"),
-    ],
-)
-def test_bad_input_is_named(codes, factors, message):
-    with pytest.raises(ValueError, match=message):
-        mig.compute(codes, factors)
+def test_a_collapsed_unit_scores_by_its_means_and_not_by_its_samples(rng, factors):
+    means, log_variances = 1e-6 * factors[:, :1], np.zeros((3000, 1))
+    scores = metrics.compute("mig", means, factors[:, :1], log_variances=log_variances)
+    assert scores["mig/mig"] == pytest.approx(1)
+    assert 0 <= scores["mig/mig_sampled"] < 0.05
+    assert scores["mig/unit_kl_nats"] == pytest.approx([0], abs=1e-9)
+    paper = metrics.compute("mig", means, factors[:, :1], protocol="paper", log_variances=log_variances)
+    assert paper["mig/mig"] == paper["mig/mig_sampled"] == scores["mig/mig_sampled"]
+
+
+def test_an_outlier_is_named_and_quantile_bins_do_not_see_it():
+    codes, factors, _ = crafted.outlier()
+    scores = metrics.compute("mig", codes, factors)
+    assert scores["mig/mig"] == 0
+    assert [sentence[:27] for sentence in scores["mig/warnings"]] == [
+        f"unit {n}: 19 of 20 bins empty" for n in range(3)
+    ]
+    quantile = metrics.compute("mig", codes, factors, options={"mig": {"binning": "quantile"}})
+    assert 0.98 < quantile["mig/mig"] <= 1
+    assert quantile["mig/warnings"] == []
+    assert metrics.compute("mig", *crafted.CODES["perfect"][:2])["mig/warnings"] == []
 
 
 def test_bins_must_be_positive(factors):
-    with pytest.raises(ValueError, match="bins: 0"):
+    with pytest.raises(UserError, match="bins: 0"):
         mig.mutual_information(factors, factors, bins=0)
 
 
-def test_metrics_are_found_and_flattened(rng, factors):
-    codes = factors + rng.standard_normal(factors.shape)
-    assert {"dci", "mig"} <= set(metrics.names())
-    scores = metrics.compute(["mig"], codes, factors, seed=0, options={"mig": {"bins": 5}})
-    assert scores == {f"mig/{name}": score for name, score in mig.compute(codes, factors, bins=5).items()}
-
-
-def test_an_unknown_metric_or_option_lists_the_choices(factors):
-    with pytest.raises(ValueError, match="'mgi' is unknown.*'mig'.*dci, mig"):
-        metrics.compute(["mgi"], factors, factors, seed=0)
-    with pytest.raises(ValueError, match="'bin' is unknown.*Choices: bins"):
-        metrics.compute(["mig"], factors, factors, seed=0, options={"mig": {"bin": 5}})
+def test_information_above_chance(rng, factors):
+    noise = rng.standard_normal((3000, 2))
+    nats, corrected = (metrics.information(noise, factors, corrected=corrected) for corrected in (False, True))
+    chance = 19 * (np.array(SIZES) - 1) / 6000
+    np.testing.assert_allclose(nats.mean(axis=0), chance, rtol=0.3)
+    np.testing.assert_allclose(corrected, np.maximum(nats - chance, 0), atol=1e-3)  # some of the bins are empty

@@ -1,0 +1,96 @@
+"""Scores of a file of codes: a table, and all results as JSON beside the file.
+
+    python -m scaledis.metrics codes.npz
+    python -m scaledis.metrics codes.npz --metrics=dci,mig --protocol=hfs
+
+The file holds `codes` (or `mean`), float [N, K], and `factors`, int or bool [N, F]; if they are known also `levels`,
+int [K], and `log_variance`, float [N, K]. Metrics see at most 10,000 + 5,000 rows, but for those to which the protocol
+gives all.
+"""
+
+import argparse
+import json
+import sys
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaledis import metrics
+from scaledis.errors import UserError
+
+ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
+FACTS = ("n",)  # numbers that are no scores
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of `path` that have a name in `ARRAYS`; `mean` counts as `codes`.
+
+    Raises UserError, naming the file, if it is missing, no .npz file, or has no codes.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in ARRAYS if name in file.files}
+            names = file.files
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
+    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: not an .npz file of plain arrays ({error})") from error
+    if "mean" in arrays:
+        arrays.setdefault("codes", arrays.pop("mean"))
+    if "codes" not in arrays:
+        raise UserError(f"{path}: it holds {', '.join(names) or 'nothing'}; 'codes' or 'mean' is needed")
+    return arrays
+
+
+def table(scores: Mapping[str, Any]) -> str:
+    """One line for each score that is a number or does not exist, with its interval if there is one."""
+    lines = []
+    for key, value in scores.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if (number or value is None) and key.split("/")[1] not in FACTS:
+            low_high = scores.get(f"{key}_interval")
+            interval = f"  [{low_high[0]:.4f}, {low_high[1]:.4f}]" if low_high else ""
+            lines.append(f"{key:<44}{f'{value:.4f}' if number else 'none':>10}{interval}")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Scores the file that the command line names."""
+    parser = argparse.ArgumentParser(
+        "python -m scaledis.metrics", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--metrics", default=",".join(metrics.names()), help="names with commas between; default: all")
+    parser.add_argument("--protocol", help=", ".join(metrics.PROTOCOLS))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--n_bootstrap", type=int, default=0, help="resamples for intervals; default: none")
+    parser.add_argument("--out", type=Path, help="the JSON file; default: <file>.scores.json")
+    given = parser.parse_args(arguments)
+    arrays = read(given.file)
+    scores = metrics.compute(
+        given.metrics.split(","),
+        arrays["codes"],
+        arrays.get("factors"),
+        given.seed,
+        protocol=given.protocol,
+        rows=metrics.ROWS,
+        n_bootstrap=given.n_bootstrap,
+        levels=arrays.get("levels"),
+        log_variances=arrays.get("log_variance"),
+    )
+    out = given.out or given.file.with_suffix(".scores.json")
+    out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
+    print(table(scores))
+    warnings = {sentence: None for key, said in scores.items() if key.endswith("/warnings") for sentence in said}
+    print("\n".join([*warnings, f"wrote {out}"]), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except UserError as error:
+        print(f"scaledis: {error}", file=sys.stderr)
+        sys.exit(2)

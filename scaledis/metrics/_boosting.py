@@ -1,0 +1,118 @@
+"""Gradient boosting with LightGBM's trees, as scikit-learn's GradientBoostingClassifier does it, many times faster.
+
+LightGBM's own objective splits by the second-order gain, which moves DCI-D by up to 0.05: here a split is by squared
+error, and only the leaves take Newton steps. Its trees always prefer the first of equally good units, so several
+boosters, each with its own order of units, take turns.
+"""
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from scipy.special import expit, softmax
+
+ROUNDS, DEPTH, RATE = 100, 3, 0.1
+BOOSTERS = 10
+MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
+EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
+LEAVES = 2**DEPTH
+
+
+def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """One classifier a factor, learned from the first `split` rows.
+
+    Args:
+        ranks: int [N, K], dense ranks of the codes, each column with at least two values.
+        factors: int [N, F], each column with at least two values among the first `split` rows.
+        split: how many rows train.
+        seed: fixes the order of the units in each booster.
+
+    Returns:
+        The gains of the units, [K, F], and the predicted classes, [N, F].
+    """
+    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(ranks.shape[1]), (BOOSTERS, 1)), axis=1)
+    binned = _datasets(ranks, orders, split, seed)
+    lock = threading.Lock()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        fits = list(pool.map(lambda factor: _classifier(binned, orders, ranks, factor, split, lock), factors.T))
+    gains, predicted = zip(*fits, strict=True)
+    return np.stack(gains, axis=1), np.stack(predicted, axis=1)
+
+
+def _settings(split: int, seed: int) -> dict[str, Any]:
+    bins = {"max_bin": split, "min_data_in_bin": 1, "bin_construct_sample_cnt": split}
+    sampled = {"bin_construct_sample_cnt": max(split // 2, 1)}  # other bins for each booster
+    return {
+        "objective": "none",
+        "max_depth": DEPTH,
+        "num_leaves": LEAVES,
+        "min_data_in_leaf": 1,
+        "min_sum_hessian_in_leaf": 0,
+        "data_random_seed": seed,
+        "deterministic": True,
+        "force_col_wise": True,
+        "num_threads": 1,  # factors run side by side instead
+        "verbosity": -1,
+        **(bins if split <= EXACT_ROWS else sampled),
+    }
+
+
+def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int) -> list[Any]:
+    """The binned training rows of every booster; the factors share them."""
+    import lightgbm  # it takes longer to import than all of JAX
+
+    datasets = []
+    for turn, order in enumerate(orders):
+        settings = _settings(split, seed + turn)
+        rows = ranks[:split, order].astype(np.float64)
+        datasets.append(lightgbm.Dataset(rows, np.zeros(split), params=settings).construct())
+    return datasets
+
+
+def _classifier(
+    datasets: list[Any], orders: np.ndarray, ranks: np.ndarray, factor: np.ndarray, split: int, lock: threading.Lock
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gains [K] and predicted classes [N] of one factor [N]."""
+    values, classes = np.unique(factor[:split], return_inverse=True)
+    binary = len(values) == 2
+    target = (classes == 1).astype(float)[:, None] if binary else np.eye(len(values))[classes]
+    trees = target.shape[1]  # a round; two classes need one
+    prior = target.mean(axis=0)
+    scores = np.tile(np.log(prior) - (np.log1p(-prior) if binary else 0), (len(ranks), 1))
+    probabilities = expit if binary else lambda scores: softmax(scores, axis=1)
+    rate = RATE if binary else RATE * (1 - 1 / len(values))
+    with lock:  # a data set notes the parameters of whoever takes it
+        boosters = [_booster(dataset, trees) for dataset in datasets]
+    for step in range(ROUNDS):
+        turn, number = divmod(step, BOOSTERS)
+        residual = target - probabilities(scores[:split])
+        slope = -residual[:, 0] if binary else -residual
+        if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
+            break  # nothing left to split
+        leaves = boosters[number].predict(
+            ranks[:, orders[number]], pred_leaf=True, start_iteration=turn, num_iteration=1, num_threads=1
+        )
+        leaves = leaves.reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
+        scores += rate * _newton_steps(leaves[:split], residual)[leaves]
+    gains = np.zeros(ranks.shape[1])
+    for booster, order in zip(boosters, orders, strict=True):
+        gains[order] += booster.feature_importance("gain")
+    return gains, values[(scores[:, 0] > 0).astype(int) if binary else scores.argmax(axis=1)]
+
+
+def _booster(dataset: Any, trees: int) -> Any:
+    import lightgbm
+
+    return lightgbm.Booster(dataset.params | {"num_class": trees}, dataset)
+
+
+def _newton_steps(leaves: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """The step of every leaf, [trees * LEAVES]: the sum of its residuals over that of their curvatures."""
+    curvature = np.abs(residual) * (1 - np.abs(residual))
+    slopes, curvatures = (
+        np.bincount(leaves.ravel(), weights.ravel(), LEAVES * residual.shape[1]) for weights in (residual, curvature)
+    )
+    steps = np.divide(slopes, curvatures, out=np.zeros_like(slopes), where=curvatures > 1e-150)
+    return np.clip(steps, -MAX_STEP, MAX_STEP)

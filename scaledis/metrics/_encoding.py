@@ -1,0 +1,60 @@
+"""Codes of a data set's images, from anyone's encoder."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from scaledis.errors import UserError
+
+CHUNK = 500  # images encoded at once
+
+
+class Images(Protocol):
+    """What is needed of a data set, such as `scaledis.datasets.Dataset`."""
+
+    @property
+    def size(self) -> int: ...
+
+    def images(self, index: np.ndarray) -> np.ndarray: ...
+
+    def factors(self, index: np.ndarray) -> np.ndarray: ...
+
+
+def encoded(
+    encode: Callable[[np.ndarray], Any], dataset: Images, index: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Codes and log variances, [n, K], of the images at `index`; None where the encoder has no log variances.
+
+    Raises UserError for an encoder that returns something else than one row for each image.
+    """
+    parts = []
+    for start in range(0, len(index), CHUNK):
+        images = dataset.images(index[start : start + CHUNK])
+        found = encode(images)
+        found = tuple(map(_array, found[:2])) if isinstance(found, tuple) else (_array(found),)
+        if any(part.ndim != 2 or len(part) != len(images) for part in found):
+            shapes = ", ".join(str(part.shape) for part in found)
+            raise UserError(f"encode: {len(images)} images gave {shapes}; one row of codes for each image is needed")
+        parts.append(found)
+    codes, *log_variances = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return codes, log_variances[0] if log_variances else None
+
+
+def sampled(codes: np.ndarray, log_variances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """mean + std * noise of Gaussian posteriors, all [n, K]."""
+    return codes + np.exp(0.5 * np.asarray(log_variances)) * rng.normal(size=codes.shape)
+
+
+def seed_of(key: Any) -> int:
+    """A seed from an integer, or from a key of JAX."""
+    if isinstance(key, int | np.integer):
+        return int(key)
+    import jax  # whoever made the key has imported it
+
+    return int(jax.random.bits(key))
+
+
+def _array(tensor: Any) -> np.ndarray:
+    """A numpy array of whatever an encoder returns; a torch tensor leaves its graph and its device."""
+    return np.asarray(tensor.detach().cpu() if hasattr(tensor, "detach") else tensor)

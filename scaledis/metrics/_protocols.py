@@ -1,0 +1,43 @@
+"""Protocols: which rows and which factors a metric sees, and whose conventions it follows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from scaledis.metrics._information import BINS, binned
+
+ROWS = 15_000  # 10,000 train, 5,000 test
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to measure, named in every result.
+
+    Attributes:
+        about: what it does, in a sentence.
+        whole: metrics that see every row there is; the others see `ROWS` of them, drawn without replacement.
+        binned: metrics that see codes and factors as the numbers 1 to 20 of equal-width bins.
+    """
+
+    about: str
+    whole: frozenset[str] = frozenset()
+    binned: frozenset[str] = frozenset()
+
+
+PROTOCOLS = {
+    "scaledis": Protocol("as library, but the scale of a unit, dead units and chance cannot move a score"),
+    "library": Protocol("disentanglement_lib, disent, DAVA: 10,000 + 5,000 rows, factors not binned"),
+    "hfs": Protocol(
+        "HFS and alpha-TCVAE: every row for MIG and modularity, which with SAP see codes and factors in 20 bins",
+        whole=frozenset({"mig", "modularity"}),
+        binned=frozenset({"mig", "modularity", "sap"}),
+    ),
+    "paper": Protocol("each metric's own paper, where the code of library left it"),
+}
+
+
+def seen(protocol: str, metric: str, codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`codes` [N, K] and `factors` [N, F] as `metric` sees them under `protocol`."""
+    if metric not in PROTOCOLS[protocol].binned:
+        return codes, factors
+    return binned(codes, BINS) + 1.0, binned(factors, BINS) + 1

@@ -1,0 +1,115 @@
+"""Rows of codes and factors: which are accepted, and how they are split into those that train and those that test."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from scaledis.errors import UserError
+
+TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
+LEAST_ROWS = 2
+NOT_BY_CHANCE = 10  # rows that are in order
+RARE = 50  # training rows of a class below which a classifier of it means little
+
+
+def checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`codes` as float64 [N, K] and `factors` as integers [N, F]; bool factors become 0 and 1.
+
+    Raises:
+        UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
+            that are not finite, factors that are neither integers nor bool.
+    """
+    codes, factors = checked_codes(codes), np.asarray(factors)
+    if factors.ndim != 2 or 0 in factors.shape:
+        raise UserError(f"factors: shape {factors.shape}; two axes, neither empty, are needed")
+    if len(codes) != len(factors):
+        raise UserError(f"codes, factors: {len(codes)} and {len(factors)} rows; one row of each per image is needed")
+    if factors.dtype == bool:
+        factors = factors.astype(np.int64)
+    if not np.issubdtype(factors.dtype, np.integer):
+        raise UserError(
+            f"factors: dtype {factors.dtype}; class numbers (integers or bool) are needed, such as the inverse of "
+            "np.unique(column, return_inverse=True)"
+        )
+    return codes, factors
+
+
+def checked_codes(codes: np.ndarray) -> np.ndarray:
+    """`codes` as float64 [N, K]; raises UserError as `checked` does."""
+    codes = np.asarray(codes, np.float64)
+    if codes.ndim != 2 or 0 in codes.shape:
+        raise UserError(f"codes: shape {codes.shape}; two axes, neither empty, are needed")
+    if len(codes) < LEAST_ROWS:
+        raise UserError(f"codes: {len(codes)} row; at least {LEAST_ROWS} are needed")
+    if not np.isfinite(codes).all():
+        raise UserError(f"codes: {np.sum(~np.isfinite(codes))} of {codes.size} entries are NaN or infinite")
+    return codes
+
+
+def standardized(codes: np.ndarray) -> np.ndarray:
+    """`codes` [N, K] with mean 0 and standard deviation 1 in every unit; a unit without variance is 0."""
+    varies = np.ptp(codes, axis=0) > 0
+    scaled = codes / np.where(varies, np.abs(codes).max(axis=0), 1)  # so that no square overflows or vanishes
+    centered = scaled - scaled.mean(axis=0)
+    return np.where(varies, centered / np.where(varies, centered.std(axis=0), 1), 0)
+
+
+def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int:
+    """How many of the rows of `factors` [N, F], the first ones, train; the others test.
+
+    Raises:
+        UserError: no rows left to train or to test on; the rows are in the order of a factor, and the training rows
+            lack the classes of half the test rows.
+    """
+    split = round(len(factors) * train_fraction)
+    if not 0 < split < len(factors):
+        raise UserError(
+            f"train_fraction: {train_fraction} leaves {split} of {len(factors)} rows to train on; both parts need one"
+        )
+    for number, factor in enumerate(factors.T):
+        unseen = ~np.isin(factor[split:], factor[:split])
+        if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():
+            raise UserError(
+                f"factors: the rows are in the order of factor {number}, and the {split} training rows lack its "
+                f"classes {_few(np.unique(factor[split:][unseen]))}; shuffle the rows, or leave shuffle=True"
+            )
+    return split
+
+
+def rare_classes(factors: np.ndarray, split: int) -> list[str]:
+    """A sentence for every factor with classes that few or none of the first `split` rows of `factors` [N, F] have."""
+    sentences = []
+    for number, factor in enumerate(factors.T):
+        values, counts = np.unique(factor[:split], return_counts=True)
+        lacking = np.setdiff1d(factor[split:], values)
+        if len(lacking):
+            sentences.append(f"factor {number}: the training rows lack its classes {_few(lacking)}")
+        if (counts < RARE).any():
+            sentences.append(
+                f"factor {number}: {np.sum(counts < RARE)} of {len(counts)} classes have fewer than {RARE} of the "
+                f"{split} training rows"
+            )
+    return sentences
+
+
+def _few(values: np.ndarray) -> str:
+    return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+
+
+class FittedScores(dict[str, Any]):
+    """The scores of a fit, which can be had again from other rows without another fit.
+
+    Args:
+        score: (rows int [m]) -> {score: value}, from rows that the fit did not see; numbers below `rows`.
+        rows: how many such rows there are.
+        fixed: what does not depend on these rows, such as importances and what comes from them.
+    """
+
+    def __init__(self, score: Callable[[np.ndarray], dict[str, Any]], rows: int, fixed: dict[str, Any]):
+        super().__init__({**fixed, **score(np.arange(rows))})
+        self._score, self._rows = score, rows
+
+    def resampled(self, rng: np.random.Generator) -> dict[str, Any]:
+        """The scores that depend on rows, from as many rows drawn with replacement."""
+        return self._score(rng.integers(self._rows, size=self._rows))

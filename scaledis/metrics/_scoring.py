@@ -1,0 +1,145 @@
+"""How one metric is run: the rows that it sees, the arguments that it asks for, and what its result carries."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from scaledis import registry
+from scaledis.errors import UserError
+from scaledis.metrics._protocols import PROTOCOLS
+from scaledis.metrics._rows import FittedScores
+from scaledis.metrics._sample import Sample, check_groups, make_sample
+
+INTERVAL = (2.5, 97.5)  # percentiles
+GIVEN = ("codes", "factors", "seed", "information")  # arguments of a metric that are no options of its user
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What every metric can be told; see `metrics.compute`."""
+
+    protocol: str | None = None
+    shuffle: bool = True
+    rows: int | None = None
+    n_bootstrap: int = 0
+    groups: Sequence[Sequence[int]] | None = None
+    levels: Sequence[int] | np.ndarray | None = None
+    log_variances: np.ndarray | None = None
+
+
+COMMON = tuple(Settings.__dataclass_fields__)
+
+
+def check_options(name: str, metric: ModuleType, options: Mapping[str, Any]) -> None:
+    """Raises UserError for an option that `metric`, called `name`, does not have."""
+    known = ({*inspect.signature(metric.compute).parameters} - {*GIVEN}) | {*COMMON}
+    for key in options:
+        registry.check(f"option of metric {name!r}", key, known)
+
+
+class Samples:
+    """The samples of one pair of codes and factors. Metrics that see them the same way share one, and its tables."""
+
+    def __init__(self, codes: np.ndarray, factors: np.ndarray | None, seed: int):
+        self._codes, self._factors, self._seed = codes, factors, seed
+        self._made: dict[tuple, Sample] = {}
+
+    def of(self, name: str, settings: Settings, protocol: str, groups: Sequence[Sequence[int]] | None) -> Sample:
+        """The sample that metric `name` sees, with one unit for each of `groups`."""
+        limit = None if name in PROTOCOLS[protocol].whole else settings.rows
+        as_numbers = protocol if name in PROTOCOLS[protocol].binned else None
+        key = (settings.shuffle, limit, as_numbers, repr(groups), id(settings.levels), id(settings.log_variances))
+        if key not in self._made:
+            sample = self._rows(settings, limit)
+            self._made[key] = (sample if groups is None else sample.grouped(groups)).seen(protocol, name)
+        return self._made[key]
+
+    def _rows(self, settings: Settings, limit: int | None) -> Sample:
+        sample = make_sample(self._codes, self._factors, settings.levels, settings.log_variances)
+        if settings.groups is not None:
+            check_groups(settings.groups, sample.codes.shape[1])
+        order = np.arange(len(sample.codes))
+        if settings.shuffle:
+            order = np.random.default_rng(self._seed).permutation(order)
+        return sample.taken(order[:limit])
+
+
+def own_scores(
+    name: str, metric: ModuleType, samples: Samples, seed: int, settings: Settings, options: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The result of `metric`, called `name`, with what every result carries.
+
+    Raises:
+        UserError: an unknown protocol; a sample without factors, where the metric needs them; what the metric raises.
+    """
+    parameters = inspect.signature(metric.compute).parameters
+    protocol = settings.protocol or (parameters["protocol"].default if "protocol" in parameters else "library")
+    registry.check("protocol", protocol, PROTOCOLS)
+    sample = samples.of(name, settings, protocol, None if "groups" in parameters else settings.groups)
+    if sample.factors is None and parameters["factors"].default is inspect.Parameter.empty:
+        raise UserError(f"factors: None; the metric {name!r} needs them")
+
+    def run(sample: Sample) -> dict[str, Any]:
+        asked = {
+            "protocol": protocol,
+            "information": sample.information,
+            "levels": sample.levels,
+            "log_variances": sample.log_variances,
+            "groups": settings.groups,
+        }
+        asked = {key: value for key, value in asked.items() if key in parameters}
+        return metric.compute(sample.codes, sample.factors, seed, **asked, **options)
+
+    scores = run(sample)
+    dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
+    every = {"n": len(sample.codes), "protocol": protocol, "dropped": dropped, "warnings": []}
+    intervals = _intervals(scores, lambda rows: run(sample.taken(rows)), len(sample.codes), seed, settings.n_bootstrap)
+    first = {key: scores[key] for key in getattr(metric, "SCORES", ()) if key in scores}
+    plain = {key: _plain(value, sample.kept) for key, value in {**first, **scores, **intervals}.items()}
+    return _sound(name, plain | {key: plain.get(key, value) for key, value in every.items()}, metric)
+
+
+def _intervals(
+    scores: dict[str, Any], rerun: Callable[[np.ndarray], dict[str, Any]], rows: int, seed: int, n_bootstrap: int
+) -> dict[str, list[float]]:
+    """Percentile intervals of the scores that are numbers, under `<key>_interval`."""
+    rng = np.random.default_rng(seed)
+    draws = [
+        scores.resampled(rng) if isinstance(scores, FittedScores) else rerun(rng.integers(rows, size=rows))
+        for _ in range(n_bootstrap)
+    ]
+    found = {}
+    for key in draws[0] if draws else ():
+        values = [draw[key] for draw in draws]
+        if all(isinstance(value, float) for value in values):
+            found[f"{key}_interval"] = np.percentile(values, INTERVAL).tolist()
+    return found
+
+
+def _plain(value: Any, kept: np.ndarray) -> Any:
+    """`value` as JSON has it. An array has the factors on its last axis: those left out are None, in a matrix 0."""
+    if isinstance(value, np.ndarray):
+        assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
+        every = np.zeros((*value.shape[:-1], len(kept)))
+        every[..., kept] = value
+        if value.ndim > 1:
+            return every.tolist()
+        return [entry if there else None for entry, there in zip(every.tolist(), kept, strict=True)]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _sound(name: str, scores: dict[str, Any], metric: ModuleType) -> dict[str, Any]:
+    """`scores`: those of `metric.SCORES` lie in [0, 1], and none is NaN or infinite; anything else is a bug."""
+    bounded = getattr(metric, "SCORES", ())
+    for key, value in scores.items():
+        if isinstance(value, float):
+            assert np.isfinite(value), f"{name}/{key} is {value}"
+            if key in bounded:
+                assert -ROUNDING <= value <= 1 + ROUNDING, f"{name}/{key} is {value}, outside [0, 1]"
+                scores[key] = min(max(value, 0.0), 1.0)
+    return scores

@@ -1,0 +1,122 @@
+"""The other doors to the metrics: a file on the command line, and anyone's encoder on a data set."""
+
+import json
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+
+from scaledis import metrics
+from scaledis.errors import UserError
+from scaledis.metrics import __main__ as command
+from tests import tiny
+from tests.metrics import crafted
+
+CODES, FACTORS, _ = crafted.CODES["perfect"]
+DATASET = tiny.dataset()
+
+
+@pytest.fixture
+def file(tmp_path):
+    np.savez(tmp_path / "codes.npz", codes=CODES, factors=FACTORS)
+    return tmp_path / "codes.npz"
+
+
+def test_a_file_gives_a_table_and_json(file, capsys):
+    command.main([str(file), "--metrics=mig,tad", "--protocol=hfs", "--n_bootstrap=20"])
+    printed = capsys.readouterr()
+    scores = json.loads(file.with_suffix(".scores.json").read_text())
+    assert scores["mig/mig"] == pytest.approx(1)
+    assert scores["mig/protocol"] == "hfs"
+    lines = [line.split() for line in printed.out.splitlines()]
+    assert lines[0][:2] == ["mig/mig", "1.0000"] and lines[0][2].startswith("[")
+    assert ["tad/tad", "none"] in lines
+    assert "no factor has two classes" in printed.err
+
+
+def test_the_codes_of_a_run(tmp_path):
+    posteriors = {"mean": 1e-6 * FACTORS, "log_variance": np.zeros(FACTORS.shape), "levels": [0, 0, 1]}
+    np.savez(tmp_path / "codes.npz", factors=FACTORS, index=np.arange(len(FACTORS)), **posteriors)
+    command.main([str(tmp_path / "codes.npz"), "--metrics=mig,level"])
+    scores = json.loads((tmp_path / "codes.scores.json").read_text())
+    assert scores["mig/mig"] == pytest.approx(1)
+    assert 0 <= scores["mig/mig_sampled"] < 0.05
+    assert len(scores["level/tc_within"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda path: None, "codes.npz: there is no such file"),
+        (lambda path: path.write_text("1,2"), "codes.npz: not an .npz file of plain arrays"),
+        (lambda path: np.savez(path, z=CODES), "codes.npz: it holds z; 'codes' or 'mean' is needed"),
+        (lambda path: np.savez(path, codes=CODES), "factors: None; the metric 'mig' needs them"),
+    ],
+)
+def test_a_bad_file_is_a_sentence(tmp_path, write, message):
+    write(tmp_path / "codes.npz")
+    with pytest.raises(UserError, match=message):
+        command.main([str(tmp_path / "codes.npz"), "--metrics=mig"])
+
+
+def test_the_shell_shows_the_sentence_alone(tmp_path):
+    run = [sys.executable, "-m", "scaledis.metrics", "missing.npz"]
+    found = subprocess.run(run, capture_output=True, text=True)
+    assert found.returncode == 2
+    assert found.stderr == "scaledis: missing.npz: there is no such file\n"
+
+
+def flat(images):
+    return np.asarray(images, np.float64).reshape(len(images), -1)
+
+
+def test_an_encoder_of_scikit_learn():
+    pca = PCA(4, random_state=0).fit(flat(DATASET.images(np.arange(DATASET.size))))
+    scores = metrics.evaluate(lambda images: pca.transform(flat(images)), DATASET, ["mig", "mcc"], 0)
+    assert scores["mig/n"] == min(DATASET.size, metrics.ROWS)
+    assert 0.3 < scores["mcc/spearman"] <= 1
+    again = metrics.evaluate(lambda images: pca.transform(flat(images)), DATASET, ["mig", "mcc"], 0)
+    assert scores == again
+
+
+def test_an_encoder_of_torch():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(int(np.prod(DATASET.image_shape)), 3)
+    scores = metrics.evaluate(lambda images: layer(torch.tensor(flat(images), dtype=torch.float32)), DATASET, "mcc", 0)
+    assert 0 <= scores["mcc/pearson"] <= 1
+
+
+def test_means_and_samples_of_posteriors():
+    def encode(images):
+        """A unit that has collapsed: its mean tells of the ground, its sample does not."""
+        ground = flat(images).min(axis=1, keepdims=True)
+        return 1e-6 * ground, np.zeros_like(ground)
+
+    by_mean, by_sample = (
+        metrics.evaluate(encode, DATASET, "mig", jax.random.key(3), codes=codes) for codes in ("mean", "sampled")
+    )
+    assert by_mean["mig/per_factor"][0] == pytest.approx(1)
+    assert 0 <= by_mean["mig/mig_sampled"] < by_mean["mig/mig"]
+    assert 0 <= by_sample["mig/per_factor"][0] < 0.5
+    assert "mig/mig_sampled" not in by_sample
+
+
+def test_levels_of_an_encoder():
+    scores = metrics.evaluate(lambda images: flat(images)[:, :3], DATASET, "level", 0, levels=[0, 0, 1])
+    assert np.shape(scores["level/allocation"])[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("encode", "settings", "message"),
+    [
+        (lambda images: flat(images).sum(axis=1), {}, r"encode: \d+ images gave \(\d+,\); one row of codes"),
+        (lambda images: flat(images)[:, :2], {"codes": "sampled"}, "codes: 'sampled' needs an encoder"),
+        (lambda images: flat(images)[:, :2], {"codes": "men"}, "codes: 'men' is unknown.*'mean'"),
+    ],
+)
+def test_a_bad_encoder_is_a_sentence(encode, settings, message):
+    with pytest.raises(UserError, match=message):
+        metrics.evaluate(encode, DATASET, "mig", 0, **settings)

@@ -1,0 +1,150 @@
+"""What holds of every metric: the contract of `metrics.compute`, its conventions, and its refusals."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from scaledis import metrics
+from scaledis.errors import UserError
+from tests.metrics import crafted
+
+CODES, FACTORS, _ = crafted.CODES["perfect"]
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_jax_is_not_imported():
+    program = (
+        "import sys, numpy as np; from scaledis import metrics;"
+        "v = np.arange(60).reshape(30, 2) % 3; metrics.compute(metrics.names(), v, v);"
+        "sys.exit('jax' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_a_lone_name_is_a_metric_and_the_seed_is_0():
+    assert metrics.compute("mig", CODES, FACTORS) == metrics.compute(["mig"], CODES, FACTORS, 0)
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_every_result_says_what_it_is_of(name):
+    scores = metrics.compute(name, CODES, FACTORS)
+    assert scores[f"{name}/n"] == len(CODES)
+    assert scores[f"{name}/protocol"] in metrics.PROTOCOLS
+    assert scores[f"{name}/dropped"] == {"factors": [], "units": []}
+    assert isinstance(scores[f"{name}/warnings"], list)
+    json.dumps(scores, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", metrics.names())
+def test_constants_are_dropped_and_listed(name):
+    factors = np.insert(FACTORS, 1, 7, axis=1)
+    codes = np.insert(CODES, 0, 0.3, axis=1)
+    scores, expected = metrics.compute(name, codes, factors), metrics.compute(name, codes, FACTORS)
+    assert scores[f"{name}/dropped"] == {"factors": [1], "units": [0]}
+    for key, value in expected.items():
+        if isinstance(value, float):
+            assert scores[key] == value, key
+
+
+def test_lists_of_factors_keep_the_places_of_those_left_out():
+    scores = metrics.compute(["mig", "dci"], CODES, np.insert(FACTORS, 1, 7, axis=1))
+    assert scores["mig/per_factor"][1] is None
+    assert scores["dci/informativeness_per_factor"][1] is None
+    assert [row[1] for row in scores["dci/importances"]] == [0, 0, 0]
+
+
+def test_codes_are_binned_once(monkeypatch):
+    from scaledis.metrics import _information
+
+    calls = []
+    table = _information._table
+    monkeypatch.setattr(_information, "_table", lambda *arguments: calls.append(1) or table(*arguments))
+    metrics.compute(["mig", "mig_sup", "dcimig", "jemmig", "modularity", "level"], CODES, FACTORS)
+    assert len(calls) == 1
+
+
+def test_the_bootstrap_gives_intervals(rng):
+    factors = FACTORS[:600]
+    codes = factors + 0.5 * rng.standard_normal(factors.shape)
+    scores = metrics.compute(["mig", "dci", "sap"], codes, factors, n_bootstrap=50)
+    for key in ("mig/mig", "dci/informativeness", "sap/sap"):
+        low, high = scores[f"{key}_interval"]
+        assert 0 <= low < high <= 1 and high - low < 0.3
+    assert (
+        scores["dci/informativeness_interval"][0]
+        < scores["dci/informativeness"]
+        < scores["dci/informativeness_interval"][1]
+    )
+    assert "dci/disentanglement_interval" not in scores  # importances are not fitted anew
+    again = metrics.compute(["mig", "dci", "sap"], codes, factors, n_bootstrap=50)
+    assert scores == again
+
+
+def test_groups_count_as_their_first_principal_component(rng):
+    wide = np.concatenate([CODES, 0.1 * rng.standard_normal(CODES.shape)], axis=1)
+    scores = metrics.compute(["mig", "mcc"], wide, FACTORS, groups=[[0, 3], [1, 4], [2, 5]])
+    assert 0.97 < scores["mcc/pearson"] <= 1
+    alone = metrics.compute(["mig", "mcc"], CODES, FACTORS, groups=[[0], [1], [2]])
+    assert alone["mig/mig"] == pytest.approx(1)
+
+
+def test_rows_are_limited_but_for_what_the_protocol_gives_all():
+    scores = metrics.compute(["mig", "dci"], CODES, FACTORS, protocol="hfs", rows=600)
+    assert (scores["mig/n"], scores["dci/n"]) == (3000, 600)
+
+
+@pytest.mark.parametrize(
+    ("codes", "factors", "message"),
+    [
+        (np.array([[0.0], [np.nan]]), np.array([[0], [1]]), "codes: 1 of 2 entries are NaN or infinite"),
+        (np.zeros((2, 1)), np.array([[0.0], [1.0]]), "factors: dtype float64; class numbers .integers or bool."),
+        (np.zeros(2), np.array([[0], [1]]), r"codes: shape \(2,\)"),
+        (np.zeros((2, 0)), np.array([[0], [1]]), r"codes: shape \(2, 0\)"),
+        (np.zeros((3, 1)), np.array([[0], [1]]), "3 and 2 rows"),
+        (np.zeros((1, 1)), np.array([[0]]), "codes: 1 row; at least 2 are needed"),
+        (np.zeros((2, 1)), np.array([[4], [4]]), "all 1 are constant over 2 rows"),
+        (np.zeros((2, 1)), None, "factors: None; the metric 'mig' needs them"),
+    ],
+)
+def test_bad_input_is_a_sentence(codes, factors, message):
+    with pytest.raises(UserError, match=message) as caught:
+        metrics.compute("mig", codes, factors)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"names": "mgi"}, "metrics: 'mgi' is unknown.*'mig'.*dci"),
+        ({"names": "mig", "options": {"mig": {"bin": 5}}}, "option of metric 'mig': 'bin' is unknown.*'bins'"),
+        ({"names": "mig", "options": {"mig": {"binning": "wide"}}}, "metrics binning: 'wide' is unknown"),
+        ({"names": "mig", "protocol": "libary"}, "protocol: 'libary' is unknown.*'library'.*hfs, library, paper"),
+        ({"names": "mig", "groups": [[0, 3]]}, r"groups: \[0, 3\]; columns from 0 to 2"),
+        ({"names": "mig", "levels": [0, 1]}, r"levels: shape \(2,\); one level for each of 3 units"),
+        ({"names": "mig", "log_variances": np.zeros((2, 3))}, r"log_variances: shape \(2, 3\)"),
+    ],
+)
+def test_an_unknown_choice_lists_the_choices(arguments, message):
+    with pytest.raises(UserError, match=message):
+        metrics.compute(codes=CODES, factors=FACTORS, **arguments)
+
+
+def test_options_of_one_metric_leave_the_others_alone():
+    options = {"modularity": {"protocol": "library"}, "mig": {"bins": 2}}
+    codes = np.concatenate([CODES, np.zeros((len(CODES), 2))], axis=1)
+    scores = metrics.compute(["modularity", "mig", "mig_sup"], codes, FACTORS, options=options)
+    assert scores["modularity/modularity"] == pytest.approx(3 / 5)
+    assert scores["mig/mig"] < 0.7
+    assert scores["mig_sup/mig_sup"] == pytest.approx(1)
+
+
+def test_metrics_without_factors():
+    scores = metrics.compute(["support", "dependence"], CODES, None)
+    assert scores["dependence/gaussian_tc"] == pytest.approx(0, abs=1e-9)
