@@ -31,6 +31,10 @@ class Damaged(Exception):
     """The files of a checkpoint are not those that were written."""
 
 
+class OtherStructure(UserError):
+    """A checkpoint is whole, and not of the state that is expected."""
+
+
 class Checkpoints:
     """The checkpoints of one population, by step."""
 
@@ -56,16 +60,17 @@ class Checkpoints:
         if step in self.steps:
             return
         partial, final = self._directory / f"{step}.partial", self._directory / str(step)
+        leaves, shapes = flat(runs), structure(runs)
         try:
             for left in self._directory.glob("*.partial"):  # of a process that was killed
                 shutil.rmtree(left, ignore_errors=True)
             partial.mkdir(parents=True)
             with ocp.StandardCheckpointer() as writer:
-                writer.save(partial / STATE, flat(runs))
+                writer.save(partial / STATE, leaves)
             manifest = {
                 "version": version.VERSION,
                 "step": step,
-                "structure": structure(runs),
+                "structure": shapes,
                 "files": checksums(partial),
                 **about,
             }
@@ -103,13 +108,14 @@ class Checkpoints:
     def restore(self, like: RunState, step: int) -> RunState:
         """The checkpoint of `step`, placed like the shapes and shardings of `like`.
 
-        Raises Damaged if its files have changed since they were written, and UserError if it has another structure,
-        or if the operating system cannot read it now.
+        Raises Damaged if its files have changed since they were written, OtherStructure if it is of another state, and
+        UserError if the operating system cannot read it now.
         """
-        folder, manifest = self._directory / str(step), self.manifest(step)
-        if manifest["version"] == legacy.VERSION:
-            return legacy.restore(folder, like)
+        folder = self._directory / str(step)
         try:
+            manifest = self.manifest(step)
+            if manifest["version"] == legacy.VERSION:
+                return legacy.restore(folder, like)
             if (found := checksums(folder)) != manifest["files"]:
                 names = {
                     name for name in found.keys() | manifest["files"] if found.get(name) != manifest["files"].get(name)
@@ -122,9 +128,12 @@ class Checkpoints:
             raise UserError(f"The checkpoint {folder} cannot be read now: {_first_line(error)}.") from error
         return unflat(restored, like)
 
-    def restore_newest(self, like: RunState) -> tuple[int, RunState] | None:
-        """The newest checkpoint that is not damaged and its step; a damaged one is said. None if there is none."""
-        for step in reversed(self.steps):
+    def restore_newest(self, like: RunState, last: int = sys.maxsize) -> tuple[int, RunState] | None:
+        """The newest checkpoint, of step `last` or before, that is not damaged, and its step. None if there is none.
+
+        Damaged ones are said.
+        """
+        for step in reversed([step for step in self.steps if step <= last]):
             try:
                 return step, self.restore(like, step)
             except Damaged as damage:
@@ -180,7 +189,7 @@ def _check_structure(folder: Path, manifest: Mapping[str, Any], like: RunState) 
     differing = sorted(name for name in held.keys() | wanted.keys() if held.get(name) != wanted.get(name))
     if differing:
         first = differing[0]
-        raise UserError(
+        raise OtherStructure(
             f"The checkpoint {folder}, written by version {manifest['version']}, has another structure than version "
             f"{version.VERSION} expects: {len(differing)} arrays differ, such as {first}, which is "
             f"{held.get(first, 'missing')} there and {wanted.get(first, 'missing')} here."

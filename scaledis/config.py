@@ -14,12 +14,12 @@ from scaledis.errors import UserError
 LARGEST = 2**31 - 1  # an int32: steps, seeds and sizes are carried as such
 
 
-def positive_int(default: int, least: int = 1) -> int:
-    """A field that holds a whole number from `least` to 2**31 - 1."""
+def positive_int(default: int, least: int = 1, most: int = LARGEST) -> int:
+    """A field that holds a whole number from `least` to `most`."""
 
     def check(key: str, value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= LARGEST:
-            raise UserError(f"{key}: {_short(value)} must be a whole number from {least} to {LARGEST}.")
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise UserError(f"{key}: {registry.short(value)} must be a whole number from {least} to {most}.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 
@@ -30,7 +30,7 @@ def positive_float(default: float, zero: bool = False) -> float:
     def check(key: str, value: Any) -> None:
         if not is_float32(value) or not (value > 0 or (zero and value == 0)):
             bound = "of at least 0" if zero else "above 0"
-            raise UserError(f"{key}: {_short(value)} must be a finite number {bound} that a float32 can hold.")
+            raise UserError(f"{key}: {registry.short(value)} must be a finite number {bound} that a float32 can hold.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 
@@ -49,7 +49,7 @@ def text(default: str) -> str:
 
     def check(key: str, value: Any) -> None:
         if not isinstance(value, str):
-            raise UserError(f"{key}: {_short(value)} must be text.")
+            raise UserError(f"{key}: {registry.short(value)} must be text.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 
@@ -59,7 +59,7 @@ def flag(default: bool) -> bool:
 
     def check(key: str, value: Any) -> None:
         if not isinstance(value, bool):
-            raise UserError(f"{key}: {_short(value)} must be True or False.")
+            raise UserError(f"{key}: {registry.short(value)} must be True or False.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 
@@ -73,13 +73,6 @@ def is_float32(value: Any) -> bool:
     except OverflowError:
         return False
     return magnitude == 0 or 1.2e-38 < magnitude < 3.4e38
-
-
-def _short(value: Any) -> str:
-    words = (
-        repr(value) if not isinstance(value, int) or abs(value) < 10**30 else f"a number of {len(str(value))} digits"
-    )
-    return words if len(words) <= 80 else words[:77] + "..."
 
 
 def check_fields(prefix: str, section: Any) -> None:
@@ -150,7 +143,7 @@ class Discriminator:
     """Of the methods and estimators that have one; a discriminator of images takes only the learning rate."""
 
     features: int = positive_int(1000)
-    layers: int = positive_int(6)
+    layers: int = positive_int(6, most=64)
     learning_rate: float = positive_float(1e-4)
 
 

@@ -1,13 +1,17 @@
 """Scores of trained runs: encode images by their posterior means, then every metric, per level and over all units."""
 
+import dataclasses
 import sys
-from collections.abc import Callable, Sequence
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scaledis import input_pipeline, version
-from scaledis.checkpoint import Checkpoints
+from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
@@ -36,23 +40,29 @@ def evaluate_population(
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
 
     Scores of another split, backend, number of codes or step stand side by side in runs/<run>/scores/; metrics that are
-    there already are not computed again. It writes nothing else.
+    there already are not computed again. runs/<run>/scores.json and codes.npz are those that were asked for last. It
+    writes nothing else. A population without such a checkpoint is said and left out.
 
-    Raises UserError if the data have changed, or if there is no checkpoint of `step`; Stopped once `stop()`.
+    Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()`.
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
-    if step is not None and step not in checkpoints.steps:
-        raise UserError(f"--step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
     wanted = checkpoints.newest if step is None else step
-    if wanted is None or all(_is_scored(workdir, run, wanted, dataset) for run in runs):
+    if wanted is None or wanted not in checkpoints.steps:
+        at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
+        print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
+        return
+    if all(_is_scored(workdir, run, wanted, dataset) for run in runs):
         return
     population = Population([run.config for run in runs], input_pipeline.spec_of(dataset, runs[0].config.data))
     facts = input_pipeline.facts(dataset, population.config.data)
     for run in runs:
         input_pipeline.check_same(workdir.dataset_of(run.name), facts, run.name)
-    found = checkpoints.restore_newest(population.shapes) if step is None else None
-    states = found[1] if found else checkpoints.restore(population.shapes, wanted)
-    score_population(runs, population, states, dataset, workdir, found[0] if found else wanted, stop=stop)
+    try:
+        found = checkpoints.restore_newest(population.shapes) if step is None else None
+        at, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
+    except Damaged as damage:
+        raise UserError(f"The checkpoint of step {wanted} of {runs[0].name} is damaged: {damage}.") from damage
+    score_population(runs, population, states, dataset, workdir, at, stop=stop)
 
 
 def score_population(
@@ -72,34 +82,35 @@ def score_population(
         if _is_scored(workdir, run, step, dataset):
             continue
         print(f"{run.name}: scoring{'' if dataset.factor_names else NO_FACTORS}", file=sys.stderr)
-        model = population.model(states, slot)
-        diverged = int(states.diverged[slot])
+        settings, diverged = run.config.evaluate, int(states.diverged[slot])
+        path = workdir.run(run.name) / "scores" / scores_name(settings, step)
+        held = _held(path)
         index, train_codes = sample(dataset, run.config)
-        codes = encode_images(model, dataset, index)
+        codes = encode_images(population.model(states, slot), dataset, index)
+        factors = dataset.factors(index)
         scores = {
             "run": run.name,
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
-            "split": run.config.evaluate.split,
+            "split": settings.split,
             "held_out": run.config.data.held_out,
             "train_codes": train_codes,
             "test_codes": len(index) - train_codes,
+            "dci_backend": settings.dci_backend,
             "step": step,
             "diverged": None if diverged == NEVER else diverged,
             "version": version.VERSION,
             "commit": version.commit(),
-            **score_codes(codes, dataset.factors(index), run.config.evaluate, train_codes, dataset),
         }
-        path = workdir.run(run.name) / "scores" / scores_name(run.config.evaluate, step)
-        if path.exists():
-            scores = _merged(read_json(path), scores)
+        wanted = dataclasses.replace(settings, metrics=tuple(_missing(held, settings, dataset)))
+        scores = _merged(held, scores | score_codes(codes, factors, wanted, train_codes, dataset))
         write_arrays(
             workdir.run(run.name) / "codes.npz",
             index=index,
             mean=codes.mean,
             log_variance=codes.log_variance,
             levels=codes.levels,
-            factors=dataset.factors(index),
+            factors=factors,
         )
         write_json(path, scores)
         write_json(workdir.run(run.name) / "scores.json", scores)
@@ -146,52 +157,83 @@ def score_codes(
 ) -> dict[str, Any]:
     """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
 
-    A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, and keeps nothing
-    else from being scored.
+    A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, such as
+    {"level1/dci": "..."}, and keeps nothing else from being scored.
     """
-    finite = bool(np.isfinite(codes.mean).all() and np.isfinite(codes.log_variance).all())
-    kl = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0) if finite else None
-    found: dict[str, Any] = {"unit_kl_nats": kl.tolist() if finite else None, "all": {}, "skipped": {}}
-    if not finite:
-        return found | {"skipped": {"all": "the codes are not finite"}}
-    if not dataset.factor_names:
-        return found
-    share = train_codes / len(codes.mean)
-    options = {"dci": {"backend": settings.dci_backend, "train_fraction": share}}
-    options = {name: option for name, option in options.items() if name in settings.metrics}
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
     groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
+    found: dict[str, Any] = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
+    finite = bool(np.isfinite(codes.mean).all() and np.isfinite(codes.log_variance).all())
+    if finite:
+        found["unit_kl_nats"] = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0).tolist()
+    if not dataset.factor_names:
+        return found
+    options = {"dci": {"backend": settings.dci_backend, "train_fraction": train_codes / len(codes.mean)}}
     for name, units in groups.items():
-        try:
-            found[name] = compute(settings.metrics, codes.mean[:, units], factors, settings.seed, options)
-        except UserError as error:
-            found["skipped"][name] = str(error)
-            print(f"{name}: not scored: {error}", file=sys.stderr)
+        for metric in settings.metrics:
+            own = {metric: options[metric]} if metric in options else {}
+            try:
+                if not finite:
+                    raise UserError("the codes are not finite")
+                if not np.ptp(codes.mean[:, units], axis=0).any():
+                    raise UserError("the codes are the same for every image")
+                found[name] |= compute([metric], codes.mean[:, units], factors, settings.seed, own)
+            except UserError as error:
+                found["skipped"][f"{name}/{metric}"] = str(error)
+                print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
     return found
 
 
 def _is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
-    """Whether the run has all scores that its config asks for, at a step; a file that is damaged is made again."""
-    path = workdir.run(run.name) / "scores" / scores_name(run.config.evaluate, step)
-    if not path.exists() or not (workdir.run(run.name) / "codes.npz").exists():
+    """Whether scores.json and codes.npz are what the run's config asks for, at a step."""
+    folder = workdir.run(run.name)
+    path = folder / "scores" / scores_name(run.config.evaluate, step)
+    held = _held(path)
+    if not held or _missing(held, run.config.evaluate, dataset):
         return False
+    newest, codes = folder / "scores.json", folder / "codes.npz"
+    return newest.exists() and newest.read_bytes() == path.read_bytes() and _is_archive(codes)
+
+
+def _held(path: Path) -> dict[str, Any]:
+    """The scores in a file; {} where there is none, or where it is damaged, so that it is made again."""
+    if not path.exists():
+        return {}
     try:
-        scores = read_json(path, "all", "step", "dataset", "skipped")
+        held = read_json(path, "all", "step", "dataset", "skipped", "unit_kl_nats", "diverged")
+        if isinstance(held["all"], dict) and isinstance(held["skipped"], dict):
+            return held
+        print(f"{path} is damaged. It is made again.", file=sys.stderr)
     except UserError as error:
         print(f"{error} It is made again.", file=sys.stderr)
-        path.unlink()
+    return {}
+
+
+def _missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
+    """The metrics that are neither among the scores nor among those that were skipped."""
+    if not dataset.factor_names:
+        return []
+    there = {key.partition("/")[0] for key in held.get("all", {})}
+    skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
+    return [metric for metric in settings.metrics if metric not in there | skipped]
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a .npz file is there and whole."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile):
         return False
-    there = {key.partition("/")[0] for key in scores["all"]}
-    return not dataset.factor_names or "all" in scores["skipped"] or set(run.config.evaluate.metrics) <= there
 
 
-def _merged(held: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+def _merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The newer scores with those of metrics that only the older ones have."""
     groups = {
         key: held[key] | new[key] for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict)
     }
-    return new | groups
+    return {**new, **groups}
 
 
 def score(

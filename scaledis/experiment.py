@@ -61,12 +61,12 @@ def freeze(config: Mapping[str, Any]) -> Config:
     """Mapping (plain or ml_collections) -> Config. Raises UserError, naming key, value and choices."""
     if not isinstance(config, Mapping | ml_collections.ConfigDict):
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
+    for key in config:
+        registry.check("config", key, [field.name for field in dataclasses.fields(Config)])
     sections: dict[str, Any] = {"method": None}
     for field in dataclasses.fields(Config):
         if isinstance(field.type, type) and dataclasses.is_dataclass(field.type) and field.name != "method":
             sections[field.name] = _section(field.name, field.type, config.get(field.name, {}))
-    for key in config:
-        registry.check("config", key, [field.name for field in dataclasses.fields(Config)])
     given = config.get("method", {})
     if not isinstance(given, Mapping | ml_collections.ConfigDict) or "name" not in given:
         raise UserError("config.method: the section is missing or has no name.")
@@ -79,7 +79,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
     spec.checked_arrays(frozen)  # the method's own checks
     for key, given in dataclasses.asdict(frozen.schedule).items():
         if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate"}:
-            raise UserError(f"schedule.{key}: {given!r} has nothing to drive; {frozen.method.name} has no {key}.")
+            raise UserError(f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}.")
     return frozen
 
 
@@ -105,23 +105,25 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
     if not flat:
         return dataclasses.replace(model, allocation=model.allocation or LADDER)
     own = (model.latents or FLAT,)
+    if model.latents > MOST_UNITS:
+        raise UserError(f"model.latents: {model.latents} is too large; a level has at most {MOST_UNITS} units.")
     if len(model.allocation) > 1:
         raise UserError(
-            f"model.allocation: {model.allocation} is for a ladder, and {method} is flat; set model.latents instead."
+            f"model.allocation: {registry.short(model.allocation)} is for a ladder, and {method} is flat; set model.latents instead."
         )
     return dataclasses.replace(model, allocation=model.allocation or own)
 
 
 def _section(name: str, schema: type, values: Any) -> Any:
     if not isinstance(values, Mapping | ml_collections.ConfigDict):
-        raise UserError(f"config.{name}: {values!r} must be a section with keys.")
+        raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
     types = typing.get_type_hints(schema)
     typed = {}
     for key, value in dict(values).items():
         registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
-            value = _names(value) if isinstance(value, str) else value
-            value = as_tuple(value if isinstance(value, list | tuple) else (value,))
+            parts = value if isinstance(value, list | tuple) else (value,)
+            value = as_tuple([name for part in parts for name in (_names(part) if isinstance(part, str) else [part])])
         typed[key] = value
     section = schema(**typed)
     check_fields(f"{name}.", section)
@@ -163,7 +165,7 @@ def _check_model(model: Model) -> None:
     allocation = model.allocation
     if not 1 <= len(allocation) <= ladder.DEPTH or not _whole(allocation, MOST_UNITS):
         bounds = f"1 to {ladder.DEPTH} levels of 1 to {MOST_UNITS} units each"
-        raise UserError(f"model.allocation: {_brief(allocation)} must have {bounds}.")
+        raise UserError(f"model.allocation: {registry.short(allocation)} must have {bounds}.")
     if model.latents and sum(allocation) != model.latents:
         raise UserError(
             f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
@@ -171,13 +173,8 @@ def _check_model(model: Model) -> None:
     for key, count in {"channels": ladder.DEPTH, "ladder_channels": ladder.DEPTH - 1}.items():
         given = getattr(model, key)
         if len(given) != count or not _whole(given, MOST_CHANNELS):
-            raise UserError(f"model.{key}: {_brief(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}.")
+            raise UserError(f"model.{key}: {registry.short(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}.")
 
 
 def _whole(values: Iterable[Any], most: int) -> bool:
     return all(isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most for value in values)
-
-
-def _brief(values: Any) -> str:
-    words = str(values)
-    return words if len(words) <= 80 else words[:77] + "..."

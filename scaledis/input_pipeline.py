@@ -145,7 +145,7 @@ def check(data: Data) -> None:
     for pair in data.correlation:
         named = isinstance(pair, tuple) and len(pair) == 3 and all(isinstance(name, str) for name in pair[:2])
         if not named or pair[0] == pair[1] or not is_float32(pair[2]) or not pair[2] > 0:
-            raise UserError(f"data.correlation: {pair!r} must be (factor, other factor, sigma above 0).")
+            raise UserError(f"data.correlation: {registry.short(pair)} must be (factor, other factor, sigma above 0).")
 
 
 def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:

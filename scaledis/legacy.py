@@ -8,6 +8,8 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from scaledis.errors import UserError
+
 VERSION = "0.1.0"
 NAMES = {"state": "method", "extra": "memory", "optimizer": "optimiser"}  # of fields: now -> then
 DEPTH = 4  # convolutions of stride 2
@@ -18,9 +20,16 @@ def is_checkpoint(folder: Path) -> bool:
 
 
 def restore(folder: Path, like: Any) -> Any:
-    """A checkpoint as a pytree of the structure of `like`."""
+    """A checkpoint as a pytree of the structure of `like`.
+
+    Raises UserError where it cannot be read. Without checksums nothing tells damage from another structure.
+    """
     with ocp.StandardCheckpointer() as reader:
-        found = reader.restore(folder / "default", _nested(like))
+        try:
+            found = reader.restore(folder / "default", _nested(like))
+        except (ValueError, KeyError, TypeError) as error:
+            reason = (str(error).splitlines() or [""])[0][:200]
+            raise UserError(f"The checkpoint {folder} of version {VERSION} cannot be read: {reason}.") from error
     leaves = [_at(found, path) for path, _ in jax.tree_util.tree_flatten_with_path(like)[0]]
     return jax.tree.unflatten(jax.tree.structure(like), leaves)
 

@@ -10,23 +10,26 @@ scaledis score CODES.npz                     every metric of codes from any fram
 """
 
 import contextlib
+import dataclasses
 import runpy
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
-from scaledis import datasets, describe, experiment, input_pipeline, population, registry, report, runtime, sweep
+from scaledis import datasets, describe, experiment, input_pipeline, registry, report, runtime, sweep, training
+from scaledis.checkpoint import Checkpoints
+from scaledis.config import Data
 from scaledis.errors import UserError
 from scaledis.evaluate import evaluate_population, sample, score_population
 from scaledis.report import contact
 from scaledis.runtime import Stopped
 from scaledis.sweep import Run
-from scaledis.training import train_population
 from scaledis.workdir import Workdir
 
 CONFIG = config_flags.DEFINE_config_file(
@@ -82,8 +85,7 @@ def print_description() -> None:
         _, runs = _experiment(_workdir())
         print(describe.tree(runs[0].config, input_pipeline.load_dataset(runs[0].config.data)))
     elif name in datasets.names():
-        data = (CONFIG.value or experiment.default()).data
-        dataset = datasets.load(name, _data_dir(), path=data.path, resolution=data.resolution)
+        dataset = datasets.load(name, _data_dir(), path=_data().path, resolution=_data().resolution)
         print(contact.write(dataset, Path(f"{name}.png")))
     else:
         print(describe.anything(name, _namespace()))
@@ -98,35 +100,48 @@ def run_stages() -> None:
     if "train" not in STAGES.value:
         look(workdir, runs)
         return
-    for run in {run.config.data: run for run in runs}.values():
-        sample(
-            input_pipeline.load_dataset(run.config.data), run.config
-        )  # what cannot be scored is said before training
+    training.check([run.config for run in runs])
+    for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
+        sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training
     with workdir.locked(), runtime.stopping() as stop:
-        groups = workdir.claim(base, runs, population.parallel(runs[0].config.train.parallel), EXTEND.value)
+        groups = workdir.claim(base, runs, EXTEND.value)
         for index, group in enumerate(groups):
             dataset = input_pipeline.load_dataset(group[0].config.data)
 
             def watch(step: int, trained: Any, states: Any, group: Any = group, dataset: Any = dataset) -> None:
                 score_population(group, trained, states, dataset, workdir, step, stop=stop)
 
-            train_population(group, index, dataset, workdir, stop=stop, restart=RESTART.value, on_evaluate=watch)
+            training.train_population(
+                group, index, dataset, workdir, stop=stop, restart=RESTART.value, on_evaluate=watch
+            )
         _look(workdir, groups, stop)
 
 
 def look(workdir: Workdir, runs: list[Run]) -> None:
     """Evaluates and reports what the directory holds; a trainer may be at work in it."""
-    known = {run.name: run for run in runs}
-    held = workdir.groups()
-    if not held:
+    groups = workdir.groups()
+    if not groups:
         raise UserError(f"workdir: {workdir.root} holds no experiment (no plan.json); train it first.")
-    groups = [[known.get(name) or Run(name, workdir.read_config(name)) for name in names] for names in held]
+    known = {run.name: run for run in runs}
+
+    def found(name: str) -> Run:
+        """The run as the command has it; one that only the directory has is scored as --config says."""
+        if name in known:
+            workdir.check_same(known[name], extend=True)
+            return known[name]
+        held = workdir.read_config(name)
+        asked = experiment.freeze(CONFIG.value).evaluate if CONFIG.value else held.evaluate
+        return Run(name, dataclasses.replace(held, evaluate=asked))
+
     with runtime.stopping() as stop:
-        _look(workdir, groups, stop)
+        _look(workdir, [[found(name) for name in names] for names in groups], stop)
 
 
 def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool]) -> None:
     if "evaluate" in STAGES.value:
+        steps = sorted({step for index in range(len(groups)) for step in Checkpoints(workdir.checkpoints(index)).steps})
+        if STEP.value is not None and STEP.value not in steps:
+            raise UserError(f"--step: there is no checkpoint of step {STEP.value}; there are {steps}.")
         for index, group in enumerate(groups):
             dataset = input_pipeline.load_dataset(group[0].config.data)
             evaluate_population(group, index, dataset, workdir, stop=stop, step=STEP.value)
@@ -135,22 +150,27 @@ def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool]) -
 
 
 def _data_dir() -> str:
-    return DATA_DIR.value or (CONFIG.value or experiment.default()).data.directory
+    return DATA_DIR.value or _data().directory
+
+
+def _data() -> Data:
+    """The section `data` of --config, or its default."""
+    return experiment.freeze(CONFIG.value).data if CONFIG.value is not None else Data()
 
 
 def _workdir() -> Workdir:
-    if WORKDIR.value is None and CONFIG.value is None:
+    if WORKDIR.value is None and not CONFIG.present:
         raise UserError("--config: missing; give --config=configs/<name>.py, or --workdir of an existing experiment.")
     return Workdir(WORKDIR.value or Path("runs") / _config_file().stem)
 
 
 def _experiment(workdir: Workdir) -> tuple[Mapping[str, Any], list[Run]]:
     """What the command is, for the record, and its runs: from --config and --sweep, or from what the workdir holds."""
-    if CONFIG.value is None:
+    if CONFIG.value is None and not CONFIG.present:
         held = workdir.claimed()
         return held, workdir.runs()
-    experiment.freeze(CONFIG.value)
-    base = CONFIG.value.to_dict()
+    base = CONFIG.value.to_dict() if isinstance(CONFIG.value, ConfigDict) else CONFIG.value
+    experiment.freeze(base)
     sweeps = [each for given in SWEEP.value for each in ([given] if "=" in given else given.split(","))]
     return {"config": base, "sweep": sweeps, "command": _command()}, sweep.expand(base, sweeps, _namespace())
 
@@ -177,24 +197,39 @@ def _sentences() -> Iterator[None]:
         print(stopped, file=sys.stderr)
         sys.exit(130)
     except UserError as error:
-        print(f"scaledis: {error}", file=sys.stderr)
-        sys.exit(2)
+        _end(error)
 
 
 def _parse(argv: list[str]) -> list[str]:
     """absl's own parser, with an unknown config key, and a config file that cannot be read, as a sentence."""
     try:
         return flags.FLAGS(argv)
-    except (flags.Error, UserError) as error:
-        sys.exit(f"scaledis: {error}")
+    except flags.Error as error:
+        _end(_cause(error))
+    except UserError as error:
+        _end(error)
     except (KeyError, AttributeError) as error:
-        innermost = error.args[0] if error.args and isinstance(error.args[0], KeyError) else error
-        sys.exit(f"scaledis: --config: unknown key {' '.join(str(innermost.args[0]).split())}")
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if "ml_collections" not in frame.f_code.co_filename:
+            raise  # a bug in the config file
+        innermost = error.args[0] if isinstance(error.args[0], KeyError) else error
+        _end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
     except OSError as error:
         near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
-        sys.exit(
-            f"scaledis: --config: {error.filename or error} cannot be read; there are {near or 'none in configs/'}."
-        )
+        _end(f"--config: {error.filename or error} cannot be read; there are {near or 'none in configs/'}.")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The error of our own behind those that absl and ml_collections make of it, if there is one."""
+    inner: BaseException | None = error
+    while inner and not (isinstance(inner, UserError) and inner.__context__ is None):
+        inner = inner.__context__
+    return inner or error
+
+
+def _end(message: object) -> NoReturn:
+    print(f"scaledis: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def run() -> None:
@@ -222,16 +257,15 @@ def console() -> None:
 
         sys.exit(of_codes.main(rest))
     if command not in COMMANDS:
-        print((__doc__ or "").split("\n\n")[1], file=sys.stderr)
-        sys.exit(
-            0
-            if command in ("help", "--help", "-h")
-            else f"scaledis: {registry.unknown('command', command, [*COMMANDS, 'score'])}"
-        )
+        usage = (__doc__ or "").split("\n\n")[1]
+        if command not in ("help", "--help", "-h"):
+            _end(f"{registry.unknown('command', command, [*COMMANDS, 'score'])}\n\n{usage}")
+        print(usage)
+        return
     given = COMMANDS[command]
     if any("{}" in flag for flag in given):
         if not rest or rest[0].startswith("-"):
-            sys.exit(f"scaledis: {command} needs a name, such as `scaledis {command} rendered`.")
+            _end(f"{command} needs a name, such as `scaledis {command} rendered`.")
         given, rest = [flag.format(rest[0]) for flag in given], rest[1:]
     sys.argv[1:] = [*given, *rest]
     run()

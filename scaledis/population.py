@@ -6,6 +6,7 @@ and seeds do not depend on which runs train beside it.
 
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,8 +17,9 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
 from scaledis import input_pipeline, methods, runtime
-from scaledis.config import Config
+from scaledis.config import Config, thaw
 from scaledis.datasets import Dataset
+from scaledis.errors import UserError
 from scaledis.types import Codes, ImageSpec, Method, Terms
 
 NEVER = -1
@@ -70,6 +72,11 @@ def shared(config: Config) -> Config:
     )
 
 
+def program(config: Config) -> str:
+    """A key that is equal for runs that share a program."""
+    return json.dumps(thaw(shared(config)), sort_keys=True)
+
+
 def padded(configs: Sequence[Config]) -> tuple[int, ...]:
     """The smallest allocation that holds those of all runs."""
     return tuple(int(units) for units in np.max([config.model.allocation for config in configs], axis=0))
@@ -103,6 +110,14 @@ def make_mesh(runs: int) -> Mesh:
     devices = jax.devices()
     count = max(n for n in range(1, len(devices) + 1) if runs % n == 0)
     return Mesh(np.asarray(devices[:count]), ("runs",))
+
+
+def kept_step(diverged: int) -> int:
+    """The step of the state that is kept of a run whose terms were not finite at step `diverged`.
+
+    It is the last state whose own terms were finite: the one before that with which the run was frozen.
+    """
+    return max(diverged - 1, 0)
 
 
 def select(runs: RunState, slot: int) -> RunState:
@@ -202,7 +217,7 @@ class Population:
             images = np.asarray(images)
             if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
                 expected = "uint8 [B, " + ", ".join(map(str, self.images.shape)) + "]"
-                raise ValueError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
+                raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
             codes = encode_padded(run.state, images)
             mean, log_variance = (np.asarray(array)[:, units] for array in codes[:2])
             return Codes(mean, log_variance, np.asarray(codes.levels)[units])
@@ -210,10 +225,10 @@ class Population:
         def decode(codes: Any) -> np.ndarray:
             codes = np.asarray(codes, np.float32)
             if codes.ndim != 2 or codes.shape[1] != len(units):
-                raise ValueError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
+                raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
             whole = np.zeros((len(codes), sum(self.allocation)), np.float32)
             whole[:, units] = codes
             return np.asarray(decode_padded(run.state, whole))
 
-        step = int(run.step) if int(run.diverged) == NEVER else int(run.diverged)
-        return Model(config, step, run.state, encode, decode)
+        diverged = int(run.diverged)
+        return Model(config, int(run.step) if diverged == NEVER else kept_step(diverged), run.state, encode, decode)

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import math
 import pkgutil
 from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
@@ -10,17 +11,29 @@ from typing import Any
 from scaledis.errors import UserError
 
 
+def short(value: object) -> str:
+    """A value in a sentence: its repr, cut where it is long."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return f"a number of about {round(value.bit_length() * math.log10(2))} digits"
+    try:
+        words = repr(value)
+    except ValueError:  # a number of more than 4,300 digits within
+        words = f"a {type(value).__name__}"
+    return words if len(words) <= 80 else words[:77] + "..."
+
+
 def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
     """The error for a name that is not among its choices: names the kind, the value, the nearest and all choices."""
     choices = sorted(choices)
-    near = difflib.get_close_matches(str(name), choices, n=1)
+    words = short(name)
+    near = difflib.get_close_matches(str(name) if isinstance(name, str) else words, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{kind}: {name!r} is unknown.{hint} Choices: {', '.join(choices)}.")
+    return UserError(f"{kind}: {words} is unknown.{hint} Choices: {', '.join(choices)}.")
 
 
 def check(kind: str, name: object, choices: Collection[str]) -> None:
     """Raises UserError that lists the choices and the nearest name, if `name` is none of them."""
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         raise unknown(kind, name, choices)
 
 

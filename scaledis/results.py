@@ -102,9 +102,10 @@ def _rows(directory: Workdir) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 
 def _flat(directory: Workdir, name: str) -> dict[str, Any]:
-    held = read_json(directory.run(name) / "config.json")
+    """A run's config by dotted key, as it was written down; its method need not be registered here."""
+    held = read_json(directory.run(name) / "config.json", "method", "train")
     held.pop("dataset", None)
-    return config_schema.flatten(held)
+    return config_schema.flatten(config_schema.thaw(Config())) | config_schema.flatten(held)
 
 
 def _row(directory: Workdir, name: str) -> dict[str, Any]:

@@ -84,7 +84,8 @@ def never() -> bool:
 def stopping() -> Iterator[Callable[[], bool]]:
     """Turns the first signal that asks to end into `stop() == True`; a second one ends the process as usual.
 
-    Those are SIGTERM and SIGINT, and SIGUSR1, SIGUSR2 and SIGHUP, with which schedulers warn before they kill.
+    Those are SIGTERM and SIGINT, and SIGUSR1, SIGUSR2 and SIGHUP, with which schedulers warn before they kill. A signal
+    that the process ignores, as SIGHUP under nohup, stays ignored.
     """
     asked = threading.Event()
     previous: dict[int, Any] = {}
@@ -98,7 +99,8 @@ def stopping() -> Iterator[Callable[[], bool]]:
     for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
         if hasattr(signal, name):
             number = getattr(signal, name)
-            previous[number] = signal.signal(number, ask)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, ask)
     try:
         yield asked.is_set
     finally:

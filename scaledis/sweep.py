@@ -2,7 +2,7 @@
 
 import ast
 import itertools
-import json
+import math
 import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -15,8 +15,8 @@ from scaledis.errors import UserError
 
 Override = dict[str, Any]
 PREFIX = "sweep_"
-MOST_RUNS = 1_000_000  # of one sweep: a generator that does not end is stopped there
-LONGEST_NAME = 120  # letters of a run's name, which is a folder's
+MOST_RUNS = 100_000  # a generator that does not end is stopped there
+LONGEST_NAME = 200  # bytes of a run's name, which is a folder's: file systems take 255
 
 
 def sweep_seeds() -> Iterator[Override]:
@@ -59,7 +59,9 @@ class Run(NamedTuple):
 def available(namespace: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
     """The sweeps of this file and those in the namespace of a config file, which win."""
     found = {**globals(), **namespace}
-    return {name.removeprefix(PREFIX): value for name, value in found.items() if name.startswith(PREFIX)}
+    return {
+        name.removeprefix(PREFIX): make for name, make in found.items() if name.startswith(PREFIX) and callable(make)
+    }
 
 
 def expand(
@@ -70,19 +72,21 @@ def expand(
     A sweep is a name, `seeds:n`, or `key=value,value,...`.
 
     Raises UserError for an unknown sweep or key, for a sweep that yields anything but overrides, for a value that
-    cannot run, and for two runs that are the same.
+    cannot run, for two runs that are the same, and for too many of them.
     """
     steps = [_overrides(each, namespace) for each in sweeps]
+    if (number := math.prod(map(len, steps))) > MOST_RUNS:
+        raise UserError(f"--sweep: {', '.join(sweeps)} gives {number:,} runs; at most {MOST_RUNS:,} are possible.")
     runs: dict[str, Run] = {}
-    configs: dict[str, str] = {}
-    for overrides in itertools.islice(itertools.product(*steps), MOST_RUNS):
+    names: dict[tuple[Any, ...], str] = {}  # by content
+    for overrides in itertools.product(*steps):
         override = {key: value for part in overrides for key, value in part.items()}
         frozen = experiment.freeze(experiment.override(base, override, "sweep key"))
-        name = run_name(override, runs.keys())
-        same = configs.setdefault(json.dumps(config_schema.thaw(frozen), sort_keys=True, default=str), name)
+        name = run_name(override, runs)
+        same = names.setdefault(tuple(sorted(config_schema.flatten(config_schema.thaw(frozen)).items())), name)
         if same != name:
             raise UserError(f"--sweep: {', '.join(sweeps)} gives the same run twice, as {same} and as {name}.")
-        runs[name] = Run(name, frozen)
+        runs[name.casefold()] = Run(name, frozen)
     return list(runs.values())
 
 
@@ -102,7 +106,7 @@ def _overrides(sweep: str, namespace: Mapping[str, Any]) -> list[Override]:
     overrides = list(itertools.islice(made, MOST_RUNS + 1))
     for each in overrides:
         if not isinstance(each, Mapping) or not all(isinstance(key, str) for key in each):
-            raise UserError(f"--sweep: {sweep} yields {each!r}; it must yield overrides, {{key: value}}.")
+            raise UserError(f"--sweep: {sweep} yields {registry.short(each)}; it must yield overrides, {{key: value}}.")
     if not overrides or len(overrides) > MOST_RUNS:
         number = f"more than {MOST_RUNS:,}" if overrides else "no"
         raise UserError(f"--sweep: {sweep} yields {number} overrides.")
@@ -126,22 +130,27 @@ def _values(key: str, text: str) -> list[Any]:
 def run_name(override: Override, taken: Container[str] = ()) -> str:
     """A folder name from the overrides: {"method.name": "vlae", "seed": 3} -> "vlae,seed=3".
 
-    Letters that a file system might refuse become "-"; a name that is taken, or too long, ends in a number. Nothing is
-    ever read back from a name.
+    Letters that a file system might refuse become "-", and a long name is cut. A name that is taken ends in a number;
+    `taken` has the names that are, casefolded, since some file systems see no case. Nothing is ever read back from a
+    name.
     """
     parts = []
     for key, value in override.items():
         text = "-".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
         parts.append(text if key == "method.name" else f"{key.split('.')[-1]}={text}")
     name = re.sub(r"[^\w.,=+-]+", "-", ",".join(parts)).strip(".-") or "run"
-    numbered = itertools.chain([name[:LONGEST_NAME]], (f"{name[:LONGEST_NAME]}~{n}" for n in itertools.count(2)))
-    return next(each for each in numbered if each not in taken)
+    name = name.encode()[:LONGEST_NAME].decode(errors="ignore")
+    numbered = itertools.chain([name], (f"{name}~{n}" for n in itertools.count(2)))
+    return next(each for each in numbered if each.casefold() not in taken)
 
 
-def plan(runs: Sequence[Run], parallel: int) -> list[list[str]]:
-    """Which runs train together: those that share a program, at most `parallel` at once."""
-    groups: dict[str, list[str]] = {}
+def plan(runs: Sequence[Run]) -> list[list[str]]:
+    """Which runs train together: those that share a program, at most `train.parallel` of them at once."""
+    groups: dict[str, list[Run]] = {}
     for run in runs:
-        program = json.dumps(config_schema.thaw(population.shared(run.config)))
-        groups.setdefault(program, []).append(run.name)
-    return [names[i : i + parallel] for names in groups.values() for i in range(0, len(names), parallel)]
+        groups.setdefault(population.program(run.config), []).append(run)
+    found = []
+    for members in groups.values():
+        together = population.parallel(members[0].config.train.parallel)
+        found += [[run.name for run in members[i : i + together]] for i in range(0, len(members), together)]
+    return found

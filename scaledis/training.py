@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from scaledis import config as config_schema
 from scaledis import input_pipeline, population, sweep
-from scaledis.checkpoint import Checkpoints
+from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
-from scaledis.population import NEVER, Model, Population, RunState
+from scaledis.population import NEVER, Model, Population, RunState, kept_step
 from scaledis.runtime import Stopped, never
 from scaledis.sweep import Run
 from scaledis.workdir import Records, Workdir, read_records
@@ -36,6 +36,8 @@ def train(
     *,
     workdir: str | Path | None = None,
     callback: OnLog | None = None,
+    extend: bool = False,
+    restart: bool = False,
 ) -> list[Model]:
     """Trains one run or several and returns a Model of each, in the order of the configs.
 
@@ -47,6 +49,8 @@ def train(
       dataset: what all of them train on; by default each config's own.
       workdir: where states, logs and results are written.
       callback: called with (step, terms [R] by name) at every log line, in place of a line of progress.
+      extend: whether a run of `workdir` may go on to more steps although its schedule or its stages change with them.
+      restart: whether a run that has come some way may begin again where no checkpoint of it can be used.
 
     Raises UserError for two equal configs, for a workdir of other runs, and where something cannot be written.
 
@@ -58,15 +62,17 @@ def train(
     if workdir is None:
         with tempfile.TemporaryDirectory() as temporary:
             return train(configs, dataset, workdir=temporary, callback=callback)
+    input_pipeline.load_dataset.cache_clear()  # a file may be another one than at the last call
     runs = named(configs)
+    check(configs, dataset)
     directory = Workdir(workdir)
     with directory.locked():
         base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
-        groups = directory.claim(base, runs, population.parallel(configs[0].train.parallel))
+        groups = directory.claim(base, runs, extend)
         models = {}
         for index, group in enumerate(groups):
             images = dataset or input_pipeline.load_dataset(group[0].config.data)
-            trained, states = train_population(group, index, images, directory, on_log=callback)
+            trained, states = train_population(group, index, images, directory, restart=restart, on_log=callback)
             models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
     return [models[run.name] for run in runs]
 
@@ -81,8 +87,19 @@ def named(configs: Sequence[Config]) -> list[Run]:
         name = sweep.run_name({key: one[key] for key in differing if key in one}, runs)
         if config in [run.config for run in runs.values()]:
             raise UserError(f"configs: two are the same, {name}.")
-        runs[name] = Run(name, config)
+        runs[name.casefold()] = Run(name, config)
     return list(runs.values())
+
+
+def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
+    """Builds the networks of every program and reads how its images are drawn, before anything is written.
+
+    Raises UserError for a config that cannot be built, and for one that does not fit its data set.
+    """
+    for config in {population.program(config): config for config in configs}.values():
+        images = dataset or input_pipeline.load_dataset(config.data)
+        Population([config], input_pipeline.spec_of(images, config.data))
+        input_pipeline.make_sampler(images, config.data)
 
 
 def train_population(
@@ -108,9 +125,11 @@ def train_population(
     settings = members.config.train
     facts = input_pipeline.facts(dataset, members.config.data)
     for run in runs:
-        _write_down(workdir, run, facts)
+        input_pipeline.check_same(workdir.dataset_of(run.name), facts, run.name)
     checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
-    step, states = _resume(members, checkpoints, workdir, runs, restart)
+    step, states = _resume(members, checkpoints, workdir, runs, facts, restart)
+    for run in runs:
+        workdir.write_config(run, facts)
     diverged = jax.device_get(states.diverged)
     if step >= settings.steps or (diverged != NEVER).all():
         return members, states
@@ -121,9 +140,8 @@ def train_population(
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     with Progress(title, step, settings.steps, quiet=on_log is not None) as progress:
         while step < settings.steps and not (diverged != NEVER).all():
-            stops = [_next(step, each) for each in (settings.log_every, settings.checkpoint_every) if each]
-            stops += [_next(step, settings.evaluate_every)] if settings.evaluate_every else []
-            following = min(*stops, settings.steps)
+            rhythms = settings.log_every, settings.checkpoint_every, settings.evaluate_every
+            following = min(settings.steps, *(step - step % every + every for every in rhythms if every))
             states, terms = advance(states, following - step)
             before, (terms, diverged) = diverged, jax.device_get((terms, states.diverged))
             step = following
@@ -145,20 +163,23 @@ def train_population(
     return members, states
 
 
-def _write_down(workdir: Workdir, run: Run, facts: dict[str, Any]) -> None:
-    """Writes the run's config with its data set. Raises UserError if it was trained on other data."""
-    path = workdir.run(run.name) / "config.json"
-    held = workdir.dataset_of(run.name) if path.exists() else {}
-    input_pipeline.check_same(held, facts, run.name)
-    workdir.write_config(run, facts)
-
-
 def _resume(
-    members: Population, checkpoints: Checkpoints, workdir: Workdir, runs: Sequence[Run], restart: bool
+    members: Population,
+    checkpoints: Checkpoints,
+    workdir: Workdir,
+    runs: Sequence[Run],
+    facts: Mapping[str, Any],
+    restart: bool,
 ) -> tuple[int, RunState]:
     """The newest checkpoint that is not damaged, or the start. Damaged ones that are newer are set aside."""
-    found = checkpoints.restore_newest(members.shapes)
+    try:
+        found = checkpoints.restore_newest(members.shapes)
+    except OtherStructure as error:
+        if not restart:
+            raise UserError(f"{error} --restart begins again at step 0 and sets it aside.") from error
+        found = None
     if found:
+        _check_belongs(checkpoints.manifest(found[0]), runs, facts)
         checkpoints.set_aside(beyond=found[0])
         return found
     logged = [record["step"] for run in runs for record in read_records(workdir.run(run.name) / "metrics.jsonl")]
@@ -173,6 +194,14 @@ def _resume(
     return 0, members.init()
 
 
+def _check_belongs(manifest: Mapping[str, Any], runs: Sequence[Run], facts: Mapping[str, Any]) -> None:
+    """Raises UserError if a checkpoint is of other runs, or of runs that were trained on other data."""
+    names = [run.name for run in runs]
+    if manifest.get("runs", names) != names:
+        raise UserError(f"plan.json: a checkpoint is of {manifest['runs']}, and the plan has {names} in its place.")
+    input_pipeline.check_same(manifest.get("dataset", {}), facts, names[0])
+
+
 def _rewind(
     members: Population,
     checkpoints: Checkpoints,
@@ -183,13 +212,11 @@ def _rewind(
 ) -> RunState:
     """The population with every run that has just diverged at the last state whose terms were finite.
 
-    That state is one step before the one that the run was frozen with, whose own terms were not finite. It is computed
-    again, from the checkpoint before it.
+    It is computed again, from the checkpoint before it.
     """
     for slot in np.flatnonzero(diverged != before):
-        last = max(int(diverged[slot]) - 1, 0)
-        step = max((step for step in checkpoints.steps if step <= last), default=0)
-        start = checkpoints.restore(members.shapes, step) if step else members.init()
+        last = kept_step(int(diverged[slot]))
+        step, start = checkpoints.restore_newest(members.shapes, last) or (0, members.init())
         good = advance(start, last - step)[0] if last > step else start
 
         def replace(leaf: jax.Array, kept: jax.Array, slot: int = slot) -> jax.Array:
@@ -197,10 +224,6 @@ def _rewind(
 
         states = states._replace(state=jax.tree.map(replace, states.state, good.state))
     return states
-
-
-def _next(step: int, every: int) -> int:
-    return step - step % every + every
 
 
 def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> None:

@@ -10,6 +10,7 @@ report/                          index.html and the pictures
 """
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import math
@@ -28,14 +29,9 @@ from scaledis.sweep import Run, plan
 
 # Keys that say how a run is watched, scored and stored, not what it is: they may differ from one command to the next.
 FREE = (
-    "evaluate.",
-    "train.log_every",
-    "train.checkpoint_every",
-    "train.evaluate_every",
-    "train.keep",
-    "train.parallel",
+    *("evaluate.", "data.directory", "data.memory", "data.accept_checksum"),
+    *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
 )
-FREE += ("data.directory", "data.memory", "data.accept_checksum")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -83,7 +79,11 @@ class Workdir:
     """Paths of a work directory, and the promise that it holds one experiment and one writer."""
 
     def __init__(self, root: str | Path):
-        self.root = Path(root).expanduser()
+        try:
+            self.root = Path(root).expanduser()
+            self.root.exists()
+        except (RuntimeError, ValueError, OSError) as error:  # no such user, or no possible name
+            raise UserError(f"workdir: {str(root)[:80]!r} cannot be a directory: {error}.") from error
         self.config, self.plan = self.root / "config.json", self.root / "plan.json"
         self.report = self.root / "report"
 
@@ -141,7 +141,7 @@ class Workdir:
     def read_config(self, name: str) -> Config:
         """A run's own config. Raises UserError, naming the file, if it is damaged."""
         path = self.run(name) / "config.json"
-        held = read_json(path, "method", "train")
+        held = read_json(path, *(field.name for field in dataclasses.fields(Config)))
         held.pop("dataset", None)
         try:
             return experiment.freeze(held)
@@ -149,15 +149,18 @@ class Workdir:
             raise UserError(f"{path}: {error}") from error
 
     def dataset_of(self, name: str) -> dict[str, Any]:
-        """What a run was trained on: name, shape and number of the images, fingerprint; {} from version 0.1.0."""
-        return read_json(self.run(name) / "config.json").get("dataset", {})
+        """What a run was trained on (input_pipeline.facts); {} before it is, and of version 0.1.0."""
+        path = self.run(name) / "config.json"
+        held = read_json(path, "method", "train").get("dataset", {}) if path.exists() else {}
+        if held and not (isinstance(held, dict) and {"name", "image_shape", "count", "fingerprint"} <= held.keys()):
+            raise UserError(f"{path} is damaged: its dataset lacks the name, image_shape, count or fingerprint.")
+        return held
 
     def write_config(self, run: Run, dataset: Mapping[str, Any]) -> None:
-        write_json(self.run(run.name) / "config.json", config_schema.thaw(run.config) | {"dataset": dict(dataset)})
+        held = {"dataset": dict(dataset)} if dataset else {}
+        write_json(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
 
-    def claim(
-        self, base: Mapping[str, Any], runs: Sequence[Run], parallel: int, extend: bool = False
-    ) -> list[list[Run]]:
+    def claim(self, base: Mapping[str, Any], runs: Sequence[Run], extend: bool = False) -> list[list[Run]]:
         """Takes the directory for these runs and returns them in their populations.
 
         In a new directory it writes down which runs train together, so that a resume on another machine finds its
@@ -167,7 +170,6 @@ class Workdir:
         Args:
           base: {"config": the base config, "sweep": names, "command": how it was started}, for the record.
           runs: all runs of the command.
-          parallel: the most runs of a population.
           extend: whether runs may be lengthened whose schedule or stages then change.
 
         Raises UserError, saying what differs, if a run is there with another config, or if a run that is there is
@@ -180,14 +182,20 @@ class Workdir:
                 f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their values "
                 "in the sweep, or take another workdir."
             )
+        there = set(held)
         for name in held:
-            self._check_same(known[name], extend)
-        groups += plan([run for run in runs if run.name not in held], parallel)
+            if (self.run(name) / "config.json").exists():
+                self.check_same(known[name], extend)
+        for run in runs:
+            if run.name not in there or not (self.run(run.name) / "config.json").exists():
+                self.write_config(run, {})
+        groups += plan([run for run in runs if run.name not in there])
         write_json(self.config, {**base, "version": version.VERSION, "commit": version.commit()})
         write_json(self.plan, groups)
         return [[known[name] for name in names] for names in groups]
 
-    def _check_same(self, run: Run, extend: bool) -> None:
+    def check_same(self, run: Run, extend: bool) -> None:
+        """Raises UserError, saying what differs, if the run is there with another config (see `claim`)."""
         held, wanted = self.read_config(run.name), run.config
         there, here = (flatten(config_schema.thaw(config)) for config in (held, wanted))
         longer = wanted.train.steps > held.train.steps
@@ -235,10 +243,13 @@ def read_records(path: Path) -> list[dict[str, Any]]:
         with contextlib.suppress(ValueError):
             record = json.loads(line)
             step = record.get("step") if isinstance(record, dict) else None
-            if isinstance(step, int) and not isinstance(step, bool) and step >= 0:
+            if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= config_schema.LARGEST:
                 records.append({key: value for key, value in record.items() if _is_loggable(value)})
     return records
 
 
 def _is_loggable(value: Any) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value))
+    """Whether a logger could have written it: a finite number, or null for a term of a frozen run."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63)

@@ -1,10 +1,8 @@
-import ml_collections
-
 from tests import tiny
 
 
 def get_config():
-    return ml_collections.ConfigDict(tiny.plain())
+    return tiny.config_dict()
 
 
 def sweep_pair():

@@ -43,13 +43,15 @@ class Hyperparameter(NamedTuple):
             return
         values = value if isinstance(value, tuple) else (value,)
         if isinstance(value, tuple) and not self.per_level:
-            raise UserError(f"{key}: {value} must be one number.")
+            raise UserError(f"{key}: {registry.short(value)} must be one number.")
         if isinstance(value, tuple) and len(value) != levels:
-            raise UserError(f"{key}: {value} has {len(value)} values, but model.allocation has {levels} levels.")
+            found = f"{registry.short(value)} has {len(value)} values"
+            raise UserError(f"{key}: {found}, but model.allocation has {levels} levels.")
         for each in values:
             if not is_float32(each) or not self.lowest <= each <= self.highest:
                 upper = "" if math.isinf(self.highest) else f" and at most {self.highest:g}"
-                raise UserError(f"{key}: {str(value)[:80]} must be a finite number of at least {self.lowest:g}{upper}.")
+                bound = f"a finite number of at least {self.lowest:g}{upper}"
+                raise UserError(f"{key}: {registry.short(value)} must be {bound} that a float32 can hold.")
 
 
 def no_arrays(config: Config) -> dict[str, np.ndarray]:

@@ -1,7 +1,10 @@
 """The page that a work directory ends in: scores, which level learned what, traversals, losses, reconstructions."""
 
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -57,8 +60,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         "reconstructions": (traversals.reconstructions(drawn, names), "Images and their reconstructions."),
     }
     shown = {name: (_save(figure, name, workdir), caption) for name, (figure, caption) in pictures.items()}
-    backend = _listed(run.config.evaluate.dci_backend for run in runs if "dci" in run.config.evaluate.metrics)
-    backend = backend if any(summary.factor_names for summary in summaries) else ""
+    backend = _listed(summary.backend for summary in summaries if summary.backend)
     html = page.render(
         f"scaledis: {workdir.root.name}",
         names,
@@ -106,9 +108,7 @@ def facts(runs: Sequence[Run], summaries: Sequence[Summary]) -> dict[str, str]:
         "Steps": _listed(f"{config.train.steps:,} of batch {config.train.batch}" for config in configs),
         "Seeds": _listed(config.seed for config in configs),
         "Codes": _listed(summary.codes for summary in summaries if summary.codes),
-        "Split": _listed(
-            f"codes of {config.evaluate.split!r}, {config.data.held_out:.0%} held out" for config in configs
-        ),
+        "Split": _listed(summary.split for summary in summaries if summary.split),
         "Machine": f"{runtime.machine()}; JAX {jax.__version__}",
         "Version": " ".join(filter(None, [version.VERSION, version.commit()])),
         "Date": date.today().isoformat(),
@@ -205,10 +205,14 @@ def _scored(summary: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     folder = workdir.run(summary.name)
     if not (folder / "scores.json").exists():
         return summary
-    scores = read_json(folder / "scores.json", "all", "diverged", "unit_kl_nats")
+    scores = read_json(folder / "scores.json", "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
     kl = scores["unit_kl_nats"]
     summary = summary._replace(
-        scores=_titled(scores["all"]), diverged_at=scores["diverged"], kl=None if kl is None else np.asarray(kl)
+        scores=_titled(scores["all"]),
+        diverged_at=scores["diverged"],
+        kl=None if kl is None else np.asarray(kl),
+        split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
+        backend=scores["all"].get("dci/backend", ""),
     )
     if "train_codes" in scores:
         summary = summary._replace(
@@ -216,10 +220,18 @@ def _scored(summary: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         )
     if not dataset.factor_names or kl is None or not (folder / "codes.npz").exists():
         return summary
-    with np.load(folder / "codes.npz", allow_pickle=False) as codes:
-        factors = dataset.factors(codes["index"])
-        shares = mig.mutual_information(codes["mean"], factors) / np.maximum(mig.entropy(factors), 1e-12)
-    return summary._replace(shares=shares)
+    index, mean = _codes(folder / "codes.npz")
+    factors = dataset.factors(index)
+    return summary._replace(shares=mig.mutual_information(mean, factors) / np.maximum(mig.entropy(factors), 1e-12))
+
+
+def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the images and their codes. Raises UserError, naming the file, if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as codes:
+            return codes["index"], codes["mean"]
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged: {error}. The stage evaluate makes it again.") from error
 
 
 def _levels(summary: Summary, workdir: Workdir) -> list[Summary]:

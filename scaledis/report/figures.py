@@ -38,6 +38,8 @@ class Summary(NamedTuple):
     images: int = 0  # of the data set
     factor_names: tuple[str, ...] = ()
     codes: str = ""  # how many were scored
+    split: str = ""  # of the images that they were made of
+    backend: str = ""  # the classifier behind DCI
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
     diverged_at: int | None = None  # the step at which the run was frozen

@@ -1,0 +1,296 @@
+"""Resume, by hand and after kill -9; divergence; more steps and runs. Runs are compared bit for bit."""
+
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from scaledis import input_pipeline, runtime, sweep, training
+from scaledis.checkpoint import Checkpoints
+from scaledis.errors import UserError
+from scaledis.results import load_run
+from scaledis.runtime import Stopped
+from scaledis.workdir import Workdir, read_records
+from tests import tiny
+
+DATASET = tiny.dataset()
+ROOT = os.path.dirname(os.path.dirname(__file__))
+DIVERGING = {"train__learning_rate": 1e30}
+
+
+def runs_of(*sweeps, **overrides):
+    return sweep.expand(tiny.plain(**overrides), sweeps)
+
+
+def train(workdir, runs=None, dataset=DATASET, **options):
+    """(population, states on the host) of the one population of a work directory."""
+    runs = runs or runs_of()
+    [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs, options.pop("extend", False))
+    population, states = training.train_population(group, 0, dataset, workdir, **options)
+    return population, jax.device_get(states)
+
+
+def assert_same(one, other):
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    _, states = train(Workdir(tmp_path_factory.mktemp("whole")))
+    assert states.step == 6
+    return states
+
+
+def steps_of(workdir, name="run"):
+    return [record["step"] for record in read_records(workdir.run(name) / "metrics.jsonl")]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"])
+def test_every_signal_that_warns_asks_to_stop(name, capsys):
+    before = signal.getsignal(getattr(signal, name))
+    with runtime.stopping() as stop:
+        assert not stop()
+        os.kill(os.getpid(), getattr(signal, name))
+        assert stop()
+        assert signal.getsignal(getattr(signal, name)) is before  # a second one ends the process as usual
+    assert "Stopping at the next checkpoint" in capsys.readouterr().err
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    """nohup ignores SIGHUP: logging out may not stop what was started with it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with runtime.stopping() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop()
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(tmp_path, uninterrupted):
+    workdir = Workdir(tmp_path)
+    with runtime.stopping() as stop:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with pytest.raises(Stopped, match="Stopped at step 2 of 6"):
+            train(workdir, stop=stop)
+    assert steps_of(workdir) == [2]
+    _, states = train(workdir)
+    assert steps_of(workdir) == [2, 4, 6]
+    assert_same(states, uninterrupted)
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside_by_training_alone(tmp_path, uninterrupted, capsys):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped):
+        train(workdir, stop=lambda: (workdir.checkpoints(0) / "4").exists())
+    for path in (workdir.checkpoints(0) / "4").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert load_run(tmp_path).step == 2
+    assert sorted(os.listdir(workdir.checkpoints(0))) == ["2", "4"]
+    _, states = train(workdir)
+    assert "checkpoint of step 4" in capsys.readouterr().err
+    assert sorted(os.listdir(workdir.checkpoints(0))) == ["2", "4", "6", "damaged-4"]
+    assert_same(states, uninterrupted)
+
+
+def test_a_restart_at_0_of_what_had_progress_asks_for_it(tmp_path, uninterrupted):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped):
+        train(workdir, stop=lambda: True)
+    manifest = workdir.checkpoints(0) / "2" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"step": 2', '"step": 3'))
+    with pytest.raises(UserError, match="had come to step 2, .* --restart begins again at step 0"):
+        train(workdir)
+    assert steps_of(workdir) == [2] and os.listdir(workdir.checkpoints(0)) == ["2"]
+    _, states = train(workdir, restart=True)
+    assert_same(states, uninterrupted)
+    assert steps_of(workdir) == [2, 4, 6] and (workdir.checkpoints(0) / "damaged-2").exists()
+
+
+def test_a_checkpoint_of_another_structure_is_an_error_that_says_what_differs(tmp_path):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped):
+        train(workdir, stop=lambda: True)
+    wider = [run._replace(config=tiny.config(model__allocation=(3, 1))) for run in runs_of()]
+    facts = input_pipeline.facts(DATASET, wider[0].config.data)
+    workdir.write_config(wider[0], facts)  # as another version of the package might build another network
+    expected = r"written by version .* has another structure .* is \w+\[1, .* there and \w+\[1, .* here"
+    with pytest.raises(UserError, match=expected):
+        train(workdir, wider)
+    with pytest.raises(UserError, match=expected):
+        load_run(tmp_path)
+    assert os.listdir(workdir.checkpoints(0)) == ["2"]
+    train(workdir, wider, restart=True)
+    assert sorted(os.listdir(workdir.checkpoints(0))) == ["2", "4", "6", "damaged-2"]
+
+
+def test_a_passing_error_stops_and_sets_nothing_aside(tmp_path, monkeypatch):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped):
+        train(workdir, stop=lambda: True)
+
+    def failing(*args, **kwargs):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(ocp.StandardCheckpointer, "restore", failing)
+    with pytest.raises(UserError, match="cannot be read now: .*Input/output error"):
+        train(workdir)
+    assert os.listdir(workdir.checkpoints(0)) == ["2"] and steps_of(workdir) == [2]
+
+
+def test_a_full_disk_is_a_clear_error_and_the_last_good_checkpoint_stays_good(tmp_path, uninterrupted, monkeypatch):
+    workdir = Workdir(tmp_path)
+    save = ocp.StandardCheckpointer.save
+
+    def full(writer, path, *args, **kwargs):
+        if "4.partial" in str(path):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return save(writer, path, *args, **kwargs)
+
+    monkeypatch.setattr(ocp.StandardCheckpointer, "save", full)
+    with pytest.raises(
+        UserError, match="step 4 could not be written .* No space left .* last good one is that of step 2"
+    ):
+        train(workdir)
+    monkeypatch.undo()
+    assert Checkpoints(workdir.checkpoints(0)).steps == [2] and os.listdir(workdir.checkpoints(0)) == ["2"]
+    assert_same(train(workdir)[1], uninterrupted)
+
+
+def test_the_last_few_checkpoints_are_kept(tmp_path):
+    workdir = Workdir(tmp_path)
+    train(workdir, runs_of(train__keep=2))
+    assert sorted(os.listdir(workdir.checkpoints(0))) == ["4", "6"]
+
+
+def test_a_finished_population_is_not_trained_again(tmp_path, uninterrupted, monkeypatch):
+    workdir = Workdir(tmp_path)
+    train(workdir)
+    monkeypatch.setattr(training.Population, "make_advance", None)
+    assert_same(train(workdir)[1], uninterrupted)
+
+
+def test_other_data_than_before_is_an_error_that_says_what_differs(tmp_path):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped):
+        train(workdir, stop=lambda: True)
+    other = tiny.changed(DATASET)
+    message = f"data: run was trained on other images.*fingerprint was {DATASET.fingerprint} and is {other.fingerprint}"
+    with pytest.raises(UserError, match=message):
+        train(workdir, dataset=other)
+    (workdir.run("run") / "config.json").unlink()  # the checkpoint knows it too
+    with pytest.raises(UserError, match=message):
+        train(workdir, dataset=other)
+    assert steps_of(workdir) == [2] and os.listdir(workdir.checkpoints(0)) == ["2"]
+    assert train(workdir)[1].step == 6
+
+
+def test_more_steps_go_on_from_the_last_checkpoint_and_end_as_if_asked_for_at_once(tmp_path, uninterrupted):
+    workdir = Workdir(tmp_path)
+    train(workdir, runs_of(train__steps=4))
+    _, states = train(workdir)
+    assert steps_of(workdir) == [2, 4, 6]
+    assert_same(states, uninterrupted)
+    with pytest.raises(UserError, match="train.steps is 6 there and 4 here"):
+        train(workdir, runs_of(train__steps=4))
+
+
+def test_more_steps_under_a_schedule_ask_for_extend(tmp_path):
+    workdir = Workdir(tmp_path)
+    train(workdir, runs_of(train__steps=4, schedule__learning_rate="cosine"))
+    longer = runs_of(train__steps=6, schedule__learning_rate="cosine")
+    with pytest.raises(UserError, match="train.steps: from 4 to 6, schedule.learning_rate of run run .* give --extend"):
+        train(workdir, longer)
+    assert steps_of(workdir) == [2, 4]
+    assert train(workdir, longer, extend=True)[1].step == 6
+    assert steps_of(workdir) == [2, 4, 6]
+
+
+def test_more_runs_train_alone_and_those_that_are_there_are_left(tmp_path):
+    workdir = Workdir(tmp_path)
+    base = {"config": {}, "sweep": [], "command": "test"}
+    train(workdir, runs_of("seeds:1", train__steps=2))
+    before = tiny.tree(workdir.root)
+    groups = workdir.claim(base, runs_of("seeds:2", train__steps=2))
+    assert [[run.name for run in group] for group in groups] == [["seed=0"], ["seed=1"]]
+    for index, group in enumerate(groups):
+        training.train_population(group, index, DATASET, workdir)
+    assert steps_of(workdir, "seed=1") == [2]
+    after = tiny.tree(workdir.root)
+    assert all(after[name] == before[name] for name in before if name not in ("config.json", "plan.json"))
+    with pytest.raises(UserError, match="holds runs that this command lacks: seed=1; keep their values in the sweep"):
+        workdir.claim(base, runs_of("seeds:1", train__steps=2))
+
+
+def test_a_population_whose_every_run_has_diverged_is_reported_and_at_its_end(tmp_path, capsys):
+    workdir, runs = Workdir(tmp_path), runs_of(**DIVERGING)
+    _, states = train(workdir, runs)
+    assert "run diverged at step 1 and is frozen there.\nNo run goes on" in capsys.readouterr().err
+    last = read_records(workdir.run("run") / "metrics.jsonl")[-1]
+    assert last["step"] == 2 and last["diverged"] == 1 and last["loss_nats"] is None
+    assert states.diverged == 1
+    assert_same(train(workdir, runs)[1], states)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_diverged_run_keeps_its_last_good_state_and_its_neighbor_goes_on(tmp_path, uninterrupted):
+    runs = [runs_of()[0]._replace(name="good"), runs_of(**DIVERGING, seed=1)[0]._replace(name="bad")]
+    population, states = train(Workdir(tmp_path), runs)
+    good, bad = (population.model(states, slot) for slot in (0, 1))
+    assert list(states.diverged) == [-1, 1] and good.step == 6 and bad.step == 0
+    images = DATASET.images(np.arange(8))
+    codes = bad.encode(images)
+    assert np.isfinite(codes.mean).all() and np.isfinite(codes.log_variance).all()
+    start = training.Population([runs[1].config], population.images).init()
+    assert_same(jax.tree.leaves(bad.state.params), [leaf[0] for leaf in jax.tree.leaves(start.state.params)])
+    alone = population.model(jax.tree.map(lambda leaf: np.repeat(leaf, 2, axis=0), uninterrupted), 0)
+    np.testing.assert_allclose(good.encode(images).mean, alone.encode(images).mean, rtol=2e-3, atol=1e-4)
+
+
+def test_without_a_terminal_a_line_of_progress_comes_at_an_interval(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(training, "EVERY", 0.0)
+    train(Workdir(tmp_path))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("run: step")]
+    pattern = r"run: step \d of 6, [\d.]+ steps/s, (\d+ min )?\d+ s left, loss \d+\.\d, rec \d+\.\d, kl \d+\.\d"
+    assert len(lines) == 3 and all(re.fullmatch(pattern, line) for line in lines), lines
+    monkeypatch.setattr(training, "EVERY", 1e9)
+    train(Workdir(tmp_path / "quiet"))
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("run: step")]
+    assert len(lines) == 1 and lines[0].startswith("run: step 6 of 6")  # the last step is always said
+
+
+def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp_path):
+    """Through the command line, in processes of their own."""
+    # Long enough to be killed in the middle.
+    steps = 160
+    command = [sys.executable, "-m", "tests.tiny", "--config=tests/tiny_config.py", "--stages=train"]
+    command += [f"--config.train.steps={steps}", "--config.train.log_every=20", "--config.train.checkpoint_every=20"]
+
+    def start(workdir):
+        return subprocess.Popen([*command, f"--workdir={workdir}"], cwd=ROOT, stderr=subprocess.DEVNULL)
+
+    killed = start(tmp_path / "killed")
+    checkpoints = Workdir(tmp_path / "killed").checkpoints(0)
+    while not (checkpoints / "40").exists():
+        assert killed.poll() is None, "the process ended before it could be killed"
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    for name in ("killed", "whole"):
+        assert start(tmp_path / name).wait() == 0
+    whole, resumed = (load_run(tmp_path / name) for name in ("whole", "killed"))
+    assert whole.step == resumed.step == steps
+    assert_same(whole.state, resumed.state)
+    logged = [read_records(Workdir(tmp_path / name).run("run") / "metrics.jsonl") for name in ("whole", "killed")]
+    assert logged[0] == logged[1]
