@@ -1,6 +1,7 @@
 """Scores of trained runs: encode images by their posterior means, then every metric, per level and over all units."""
 
 import dataclasses
+import inspect
 import sys
 import zipfile
 import zlib
@@ -10,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import input_pipeline, version
+from scaledis import input_pipeline, metrics, registry, version
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
@@ -25,6 +26,7 @@ from scaledis.workdir import Workdir, read_json, write_arrays, write_json
 
 CHUNK = 500  # images encoded at once
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
+OF_LEVELS = "level"  # the metric that compares levels: it needs them all
 FEWEST = 10  # images that make a training and a test part
 
 
@@ -169,20 +171,37 @@ def score_codes(
         found["unit_kl_nats"] = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0).tolist()
     if not dataset.factor_names:
         return found
-    options = {"dci": {"backend": settings.dci_backend, "train_fraction": train_codes / len(codes.mean)}}
+    share = train_codes / len(codes.mean)
     for name, units in groups.items():
-        for metric in settings.metrics:
-            own = {metric: options[metric]} if metric in options else {}
+        for metric in settings.metrics if name == "all" else [each for each in settings.metrics if each != OF_LEVELS]:
             try:
                 if not finite:
                     raise UserError("the codes are not finite")
                 if not np.ptp(codes.mean[:, units], axis=0).any():
                     raise UserError("the codes are the same for every image")
-                found[name] |= compute([metric], codes.mean[:, units], factors, settings.seed, own)
+                found[name] |= _scores(metric, codes, units, factors, settings, share)
             except UserError as error:
                 found["skipped"][f"{name}/{metric}"] = str(error)
                 print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
     return found
+
+
+def _scores(
+    metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
+) -> dict[str, Any]:
+    """One metric over some units. Rows are random already: the first `share` of them train its classifiers."""
+    known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
+    options = {"backend": settings.dci_backend, "train_fraction": share}
+    return compute(
+        metric,
+        codes.mean[:, units],
+        factors,
+        settings.seed,
+        {metric: {key: value for key, value in options.items() if key in known}},
+        shuffle=False,
+        levels=codes.levels[units],
+        log_variances=codes.log_variance[:, units],
+    )
 
 
 def _is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:

@@ -79,7 +79,9 @@ def freeze(config: Mapping[str, Any]) -> Config:
     spec.checked_arrays(frozen)  # the method's own checks
     for key, given in dataclasses.asdict(frozen.schedule).items():
         if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate"}:
-            raise UserError(f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}.")
+            raise UserError(
+                f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
+            )
     return frozen
 
 
@@ -108,9 +110,8 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
     if model.latents > MOST_UNITS:
         raise UserError(f"model.latents: {model.latents} is too large; a level has at most {MOST_UNITS} units.")
     if len(model.allocation) > 1:
-        raise UserError(
-            f"model.allocation: {registry.short(model.allocation)} is for a ladder, and {method} is flat; set model.latents instead."
-        )
+        given = registry.short(model.allocation)
+        raise UserError(f"model.allocation: {given} is for a ladder, and {method} is flat; set model.latents instead.")
     return dataclasses.replace(model, allocation=model.allocation or own)
 
 
@@ -173,7 +174,9 @@ def _check_model(model: Model) -> None:
     for key, count in {"channels": ladder.DEPTH, "ladder_channels": ladder.DEPTH - 1}.items():
         given = getattr(model, key)
         if len(given) != count or not _whole(given, MOST_CHANNELS):
-            raise UserError(f"model.{key}: {registry.short(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}.")
+            raise UserError(
+                f"model.{key}: {registry.short(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}."
+            )
 
 
 def _whole(values: Iterable[Any], most: int) -> bool:

@@ -22,11 +22,23 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from scaledis import datasets, describe, experiment, input_pipeline, registry, report, runtime, sweep, training
+from scaledis import (
+    datasets,
+    describe,
+    experiment,
+    input_pipeline,
+    registry,
+    report,
+    runner,
+    runtime,
+    sweep,
+    track,
+    training,
+)
 from scaledis.checkpoint import Checkpoints
 from scaledis.config import Data
 from scaledis.errors import UserError
-from scaledis.evaluate import evaluate_population, sample, score_population
+from scaledis.evaluate import sample
 from scaledis.report import contact
 from scaledis.runtime import Stopped
 from scaledis.sweep import Run
@@ -43,6 +55,7 @@ STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to d
 STEP = flags.DEFINE_integer("step", None, "Evaluate the checkpoint of this step instead of the newest one.")
 EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
 RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no checkpoint can be used any more.")
+TRACK = flags.DEFINE_list("track", [], "Follow the runs in these too: tensorboard, wandb.")
 LIST = flags.DEFINE_bool("list", False, "Print all methods, data sets, metrics, estimators and sweeps, and stop.")
 PREPARE = flags.DEFINE_string("prepare", None, "A data set: download it or take the file in its place, verify, write.")
 DATA_DIR = flags.DEFINE_string(
@@ -104,16 +117,14 @@ def run_stages() -> None:
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training
     with workdir.locked(), runtime.stopping() as stop:
-        groups = workdir.claim(base, runs, EXTEND.value)
-        for index, group in enumerate(groups):
-            dataset = input_pipeline.load_dataset(group[0].config.data)
-
-            def watch(step: int, trained: Any, states: Any, group: Any = group, dataset: Any = dataset) -> None:
-                score_population(group, trained, states, dataset, workdir, step, stop=stop)
-
-            training.train_population(
-                group, index, dataset, workdir, stop=stop, restart=RESTART.value, on_evaluate=watch
+        trackers = [track.make_tracker(name, workdir) for name in TRACK.value]
+        try:
+            groups = runner.train_all(
+                workdir, base, runs, stop=stop, extend=EXTEND.value, restart=RESTART.value, trackers=trackers
             )
+        finally:
+            for tracker in trackers:
+                tracker.close()
         _look(workdir, groups, stop)
 
 
@@ -142,9 +153,7 @@ def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool]) -
         steps = sorted({step for index in range(len(groups)) for step in Checkpoints(workdir.checkpoints(index)).steps})
         if STEP.value is not None and STEP.value not in steps:
             raise UserError(f"--step: there is no checkpoint of step {STEP.value}; there are {steps}.")
-        for index, group in enumerate(groups):
-            dataset = input_pipeline.load_dataset(group[0].config.data)
-            evaluate_population(group, index, dataset, workdir, stop=stop, step=STEP.value)
+        runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value)
     if "report" in STAGES.value:
         print(report.write(groups, workdir))
 

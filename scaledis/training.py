@@ -72,7 +72,10 @@ def train(
         models = {}
         for index, group in enumerate(groups):
             images = dataset or input_pipeline.load_dataset(group[0].config.data)
-            trained, states = train_population(group, index, images, directory, restart=restart, on_log=callback)
+            quiet = callback is not None
+            trained, states = train_population(
+                group, index, images, directory, restart=restart, on_log=callback, quiet=quiet
+            )
             models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
     return [models[run.name] for run in runs]
 
@@ -112,6 +115,7 @@ def train_population(
     restart: bool = False,
     on_log: OnLog | None = None,
     on_evaluate: OnEvaluate | None = None,
+    quiet: bool = False,
 ) -> tuple[Population, RunState]:
     """Trains population `index` of the work directory to its last step, from its newest checkpoint, and returns it.
 
@@ -138,7 +142,7 @@ def train_population(
     about = {"runs": [run.name for run in runs], "dataset": facts}
     records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs]
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    with Progress(title, step, settings.steps, quiet=on_log is not None) as progress:
+    with Progress(title, step, settings.steps, quiet=quiet) as progress:
         while step < settings.steps and not (diverged != NEVER).all():
             rhythms = settings.log_every, settings.checkpoint_every, settings.evaluate_every
             following = min(settings.steps, *(step - step % every + every for every in rhythms if every))

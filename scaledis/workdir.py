@@ -75,6 +75,9 @@ def writing(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
+
+
 class Workdir:
     """Paths of a work directory, and the promise that it holds one experiment and one writer."""
 
@@ -152,8 +155,8 @@ class Workdir:
         """What a run was trained on (input_pipeline.facts); {} before it is, and of version 0.1.0."""
         path = self.run(name) / "config.json"
         held = read_json(path, "method", "train").get("dataset", {}) if path.exists() else {}
-        if held and not (isinstance(held, dict) and {"name", "image_shape", "count", "fingerprint"} <= held.keys()):
-            raise UserError(f"{path} is damaged: its dataset lacks the name, image_shape, count or fingerprint.")
+        if held and not (isinstance(held, dict) and held.keys() >= {*FACTS}):
+            raise UserError(f"{path} is damaged: its dataset lacks one of {', '.join(FACTS)}.")
         return held
 
     def write_config(self, run: Run, dataset: Mapping[str, Any]) -> None:

@@ -24,12 +24,12 @@ from tqdm import tqdm
 from scaledis import registry
 from scaledis.errors import UserError
 from scaledis.metrics import _encoding, _scoring
-from scaledis.metrics._information import information
+from scaledis.metrics._information import entropy, information
 from scaledis.metrics._protocols import PROTOCOLS, ROWS
 from scaledis.metrics._rows import checked
 from scaledis.metrics._scoring import Settings
 
-__all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "evaluate", "information", "names"]
+__all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names"]
 
 BAR_AFTER = 5  # seconds
 

@@ -52,9 +52,9 @@ def compute(
         another; `gap`, the mean of best minus second best, a MIG between levels. All three lie in [0, 1].
         `allocation` [L, F], the sum of M over a level's units as a share of all; `informativeness` [L, F], the accuracy
         of the DCI classifier on a level's units alone, above that of the commonest class, over its headroom, or None
-        without levels; `backend`, of that classifier. With log variances `tc_within` [L], `tc_between` and `tc_total`, exact total correlations of
-        the aggregate posterior over the N rows in nats, each with its standard error under `<key>_error`; their chain
-        rule is exact. `warnings`.
+        without levels; `backend`, of that classifier. With log variances `tc_within` [L], `tc_between` and `tc_total`,
+        exact total correlations of the aggregate posterior over the N rows in nats, each with its standard error under
+        `<key>_error`; their chain rule is exact. `warnings`.
 
     Raises:
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning or backend, rows that

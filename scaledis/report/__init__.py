@@ -17,7 +17,7 @@ from scaledis.checkpoint import Checkpoints
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
-from scaledis.metrics import mig
+from scaledis.metrics import entropy, information
 from scaledis.population import Model, Population
 from scaledis.report import figures, page, traversals
 from scaledis.report.figures import Summary
@@ -222,7 +222,7 @@ def _scored(summary: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         return summary
     index, mean = _codes(folder / "codes.npz")
     factors = dataset.factors(index)
-    return summary._replace(shares=mig.mutual_information(mean, factors) / np.maximum(mig.entropy(factors), 1e-12))
+    return summary._replace(shares=information(mean, factors) / np.maximum(entropy(factors), 1e-12))
 
 
 def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
