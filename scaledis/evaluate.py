@@ -61,10 +61,10 @@ def evaluate_population(
         input_pipeline.check_same(workdir.dataset_of(run.name), facts, run.name)
     try:
         found = checkpoints.restore_newest(population.shapes) if step is None else None
-        at, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
+        reached, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
     except Damaged as damage:
         raise UserError(f"The checkpoint of step {wanted} of {runs[0].name} is damaged: {damage}.") from damage
-    score_population(runs, population, states, dataset, workdir, at, stop=stop)
+    score_population(runs, population, states, dataset, workdir, reached, stop=stop)
 
 
 def score_population(

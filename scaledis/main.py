@@ -87,13 +87,15 @@ def print_list() -> None:
 
 def prepare() -> None:
     """--prepare=DATASET"""
-    registry.check("--prepare", PREPARE.value, datasets.names())
-    print(describe.dataset(datasets.load(PREPARE.value, _data_dir(), download=True)))
+    name, data = str(PREPARE.value), _data()
+    registry.check("--prepare", name, datasets.names())
+    options = {"path": data.path, "accept_checksum": data.accept_checksum}
+    print(describe.dataset(datasets.load(name, _data_dir(), download=True, **options)))
 
 
 def print_description() -> None:
     """--describe=NAME"""
-    name = DESCRIBE.value
+    name = str(DESCRIBE.value)
     if name == describe.NETWORK:
         _, runs = _experiment(_workdir())
         print(describe.tree(runs[0].config, input_pipeline.load_dataset(runs[0].config.data)))
@@ -264,7 +266,8 @@ def console() -> None:
     if command == "score":
         from scaledis.metrics import __main__ as of_codes
 
-        sys.exit(of_codes.main(rest))
+        of_codes.main(rest)
+        return
     if command not in COMMANDS:
         usage = (__doc__ or "").split("\n\n")[1]
         if command not in ("help", "--help", "-h"):

@@ -19,12 +19,13 @@ from jax import Array
 from scipy.special import entr
 from tqdm import tqdm
 
-from scaledis import aggregate, metrics, registry
+from scaledis import metrics, registry
 from scaledis.errors import UserError
 from scaledis.metrics import dcimig, jemmig, level, mig, mig_sup, modularity
 from scaledis.metrics._information import BINS, Table, best_and_second, binned, distinct, emptied, entropy, make_table
 from scaledis.metrics._rows import standardized
 from scaledis.metrics._sample import Sample, make_sample
+from scaledis.objectives import aggregate_posterior
 
 AT_ONCE = 8  # runs whose one-hot bins are in memory
 BAR_AFTER = 5  # seconds
@@ -142,13 +143,13 @@ def total_correlations(codes: Array, mean: Array, log_variance: Array, levels: n
     by_level = (levels == np.unique(levels)[:, None]).astype(np.float32)
     units = levels.size
     membership = np.concatenate([np.ones((1, units), np.float32), by_level, np.eye(units, dtype=np.float32)])
-    weights = aggregate.exact(mean.shape[1])
+    weights = aggregate_posterior.exact(mean.shape[1])
 
     @jax.jit
     def every_run(codes, mean, log_variance):
         def one(run):
             codes, mean, log_variance = run
-            table = aggregate.log_density(codes, mean, log_variance, weights, membership)
+            table = aggregate_posterior.log_density(codes, mean, log_variance, weights, membership)
             of_levels, of_units = table[:, 1 : len(by_level) + 1], table[:, len(by_level) + 1 :]
             within = of_levels - jnp.matmul(of_units, by_level.T, precision="highest")
             return within.mean(axis=0), (table[:, 0] - of_levels.sum(axis=1)).mean()

@@ -69,7 +69,7 @@ def train(
     with directory.locked():
         base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
         groups = directory.claim(base, runs, extend)
-        models = {}
+        models: dict[str, Model] = {}
         for index, group in enumerate(groups):
             images = dataset or input_pipeline.load_dataset(group[0].config.data)
             quiet = callback is not None
@@ -218,7 +218,7 @@ def _rewind(
 
     It is computed again, from the checkpoint before it.
     """
-    for slot in np.flatnonzero(diverged != before):
+    for slot in np.flatnonzero(diverged != before).tolist():
         last = kept_step(int(diverged[slot]))
         step, start = checkpoints.restore_newest(members.shapes, last) or (0, members.init())
         good = advance(start, last - step)[0] if last > step else start

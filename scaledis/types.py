@@ -28,12 +28,12 @@ class ImageSpec(NamedTuple):
 class Codes(NamedTuple):
     """The posterior of every unit, concatenated from the top level to the bottom one; every metric reads them.
 
-    mean, log_variance: [B, K].
+    mean, log_variance: [B, K]; of JAX inside a compiled function, of numpy outside of one.
     levels: int [K], the level of each unit, 0 at the top.
     """
 
-    mean: Array | np.ndarray
-    log_variance: Array | np.ndarray
+    mean: Any
+    log_variance: Any
     levels: np.ndarray
 
 

@@ -53,7 +53,7 @@ def read_json(path: Path, *keys: str) -> Any:
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
     with writing(path) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -67,7 +67,8 @@ def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     """Shading maps [480, 5, H, W] and image indices [n] -> uint8 [n, H, W, 3]."""
     floor, wall, object_, geometry = jnp.unravel_index(index, (len(HUES), len(HUES), len(HUES), MAPS_SHAPE[0]))
     hues, maps = jnp.asarray(COLORS), source[geometry].astype(jnp.float32)
-    colors = [hues[floor], hues[wall], hues[object_], SKY[None], WHITE[None]]  # in the order of scene.MATERIALS
+    sky, white = jnp.asarray(SKY)[None], jnp.asarray(WHITE)[None]
+    colors = hues[floor], hues[wall], hues[object_], sky, white  # in the order of scene.MATERIALS
     # A sum of products fuses into one loop; as an einsum this is ten times slower on a CPU.
     images = sum(maps[:, m, :, :, None] * color[:, None, None] for m, color in enumerate(colors))
     return jnp.clip(jnp.round(images), 0, 255).astype(jnp.uint8)

@@ -88,7 +88,7 @@ def compute(
         _scoring.check_options(name, metrics[name], given)
     common = Settings(protocol, shuffle, rows, n_bootstrap, groups, levels, log_variances)
     samples = _scoring.Samples(codes, factors, seed)
-    scores = {}
+    scores: dict[str, Any] = {}
     for name in tqdm(names, "metrics", delay=BAR_AFTER, leave=False):
         given = dict(options.get(name, {}))
         settings = replace(common, **{key: given.pop(key) for key in _scoring.COMMON if key in given})

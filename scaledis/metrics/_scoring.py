@@ -97,7 +97,7 @@ def own_scores(
 
     scores = run(sample)
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
-    every = {"n": len(sample.codes), "protocol": protocol, "dropped": dropped, "warnings": []}
+    every: dict[str, Any] = {"n": len(sample.codes), "protocol": protocol, "dropped": dropped, "warnings": []}
     intervals = _intervals(scores, lambda rows: run(sample.taken(rows)), len(sample.codes), seed, settings.n_bootstrap)
     first = {key: scores[key] for key in getattr(metric, "SCORES", ()) if key in scores}
     plain = {key: _plain(value, sample.kept) for key, value in {**first, **scores, **intervals}.items()}

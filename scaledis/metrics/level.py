@@ -67,10 +67,11 @@ def compute(
     warnings = [] if levels is not None else ["levels: none are given; all units are one level"]
     found = {**of_table(table, given), "informativeness": None, "warnings": warnings + table.warnings}
     if levels is not None:
-        settings = {"train_fraction": train_fraction, "backend": backend}
-        accuracy = [
-            dci.compute(codes[:, units], factors, seed, **settings)["informativeness_per_factor"] for units in members
+        fits = [
+            dci.compute(codes[:, units], factors, seed, train_fraction=train_fraction, backend=backend)
+            for units in members
         ]
+        accuracy = [fit["informativeness_per_factor"] for fit in fits]
         found["backend"] = backend
         found["informativeness"] = _above_chance(np.stack(accuracy), factors, split_at(factors, train_fraction))
     if log_variances is None:

@@ -54,7 +54,8 @@ def _matched(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, list[i
     """The correlation of each factor with its unit, [F], and that unit."""
     found = correlations(codes, factors)
     units, matched = linear_sum_assignment(found, maximize=True)
-    scores, names = np.zeros(factors.shape[1]), [None] * factors.shape[1]
+    scores = np.zeros(factors.shape[1])
+    names: list[int | None] = [None] * factors.shape[1]
     for unit, factor in zip(units.tolist(), matched.tolist(), strict=True):
         scores[factor], names[factor] = found[unit, factor], unit
     return scores, names

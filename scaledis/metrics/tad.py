@@ -65,7 +65,8 @@ def _areas(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:
 def _redundant(factors: np.ndarray, binary: np.ndarray, redundancy: float) -> list[int]:
     table = Information(factors.astype(float), factors).table(bins=2)
     told = share(table.nats, table.factor_entropies)
-    kept, dropped = [], []
+    kept: list[int] = []
+    dropped: list[int] = []
     for factor in binary.tolist():
         (dropped if any(told[other, factor] > redundancy for other in kept) else kept).append(factor)
     return dropped

@@ -9,7 +9,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -44,11 +44,11 @@ class Summary(NamedTuple):
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
     diverged_at: int | None = None  # the step at which the run was frozen
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
-    kl: np.ndarray | None = None  # [K] nats per image
-    shares: np.ndarray | None = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
-    traversals: np.ndarray | None = None  # [K, S, H, W, C] uint8, or float in 0 to 1
-    originals: np.ndarray | None = None  # [N, H, W, C]
-    reconstructions: np.ndarray | None = None  # [N, H, W, C]
+    kl: Any = None  # [K] nats per image
+    shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
+    traversals: Any = None  # [K, S, H, W, C] uint8, or float in 0 to 1
+    originals: Any = None  # [N, H, W, C]
+    reconstructions: Any = None  # [N, H, W, C]
 
 
 def unit_names(allocation: Sequence[int]) -> list[str]:
@@ -188,7 +188,7 @@ def losses(runs: Sequence[Summary], dataset: str) -> Figure:
 
 def _rows_of_terms(keys: Iterable[str]) -> list[list[str]]:
     """Terms arranged in rows of panels: those without levels, four a row, then a row for the levels of each other."""
-    groups = {}
+    groups: dict[str, list[str]] = {}
     for key in keys:
         if key.endswith("_nats"):
             groups.setdefault(LEVEL.sub("", key), []).append(key)
@@ -221,7 +221,8 @@ def _curves(axes: Axes, runs: Sequence[Summary], term: str, color: str) -> None:
 
 def _scale(axes: Axes) -> None:
     """Logarithmic if the values are positive and span a factor of 20, else linear without the first steep steps."""
-    points = np.concatenate([line.get_xydata() for line in axes.lines if len(line.get_xdata())] or [np.zeros((1, 2))])
+    drawn = [np.asarray(line.get_xydata()) for line in axes.lines]
+    points = np.concatenate([line for line in drawn if len(line)] or [np.zeros((1, 2))])
     last, values = points[:, 0].max(), points[:, 1]
     if values.min() > 0 and values.max() > 20 * values.min():
         axes.set_yscale("log")

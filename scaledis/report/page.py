@@ -64,9 +64,9 @@ def _finite(runs: Iterable[Summary], metric: str) -> list[float]:
     return [float(score) for score in scores if score is not None and math.isfinite(score)]
 
 
-def _mean(scores: list[float]) -> float | None:
-    """The mean as printed, so that two equal numbers on the page are equally good."""
-    return round(statistics.fmean(scores), 3) if scores else None
+def _mean(scores: list[float]) -> float:
+    """The mean as printed, so that two equal numbers on the page are equally good; NaN of none."""
+    return round(statistics.fmean(scores), 3) if scores else math.nan
 
 
 def _best(scores: Iterable[list[float]]) -> float:
