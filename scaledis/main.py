@@ -89,8 +89,8 @@ def prepare() -> None:
     """--prepare=DATASET"""
     name, data = str(PREPARE.value), _data()
     registry.check("--prepare", name, datasets.names())
-    options = {"path": data.path, "accept_checksum": data.accept_checksum}
-    print(describe.dataset(datasets.load(name, _data_dir(), download=True, **options)))
+    dataset = datasets.load(name, _data_dir(), path=data.path, download=True, accept_checksum=data.accept_checksum)
+    print(describe.dataset(dataset))
 
 
 def print_description() -> None:

@@ -1,5 +1,6 @@
 """Which level of a hierarchy knows of which factor, and how the levels depend on each other."""
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -67,11 +68,8 @@ def compute(
     warnings = [] if levels is not None else ["levels: none are given; all units are one level"]
     found = {**of_table(table, given), "informativeness": None, "warnings": warnings + table.warnings}
     if levels is not None:
-        fits = [
-            dci.compute(codes[:, units], factors, seed, train_fraction=train_fraction, backend=backend)
-            for units in members
-        ]
-        accuracy = [fit["informativeness_per_factor"] for fit in fits]
+        fit = functools.partial(dci.compute, seed=seed, train_fraction=train_fraction, backend=backend)
+        accuracy = [fit(codes[:, units], factors)["informativeness_per_factor"] for units in members]
         found["backend"] = backend
         found["informativeness"] = _above_chance(np.stack(accuracy), factors, split_at(factors, train_fraction))
     if log_variances is None:
