@@ -105,6 +105,7 @@ def test_rows_are_limited_but_for_what_the_protocol_gives_all():
     [
         (np.array([[0.0], [np.nan]]), np.array([[0], [1]]), "codes: 1 of 2 entries are NaN or infinite"),
         (np.zeros((2, 1)), np.array([[0.0], [1.0]]), "factors: dtype float64; class numbers .integers or bool."),
+        (np.array([[0.0], [1e160]]), np.array([[0], [1]]), r"codes: an entry of 1e\+160; at most 1e\+100"),
         (np.zeros(2), np.array([[0], [1]]), r"codes: shape \(2,\)"),
         (np.zeros((2, 0)), np.array([[0], [1]]), r"codes: shape \(2, 0\)"),
         (np.zeros((3, 1)), np.array([[0], [1]]), "3 and 2 rows"),
@@ -143,6 +144,14 @@ def test_options_of_one_metric_leave_the_others_alone():
     assert scores["modularity/modularity"] == pytest.approx(3 / 5)
     assert scores["mig/mig"] < 0.7
     assert scores["mig_sup/mig_sup"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [1e39, 1e-39, 1e-160])
+def test_no_scale_breaks_a_metric(rng, scale):
+    codes = CODES[:120] + 0.2 * rng.standard_normal((120, 3))
+    scores = metrics.compute(metrics.names(), codes * scale, FACTORS[:120], levels=[0, 0, 1])
+    json.dumps(scores, allow_nan=False)
+    assert scores["mig/dropped"]["units"] == ([0, 1, 2] if scale < 1e-100 else [])
 
 
 def test_metrics_without_factors():
