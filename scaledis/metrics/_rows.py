@@ -107,12 +107,25 @@ class FittedScores(dict[str, Any]):
         score: (rows int [m]) -> {score: value}, from rows that the fit did not see; numbers below `rows`.
         rows: how many such rows there are.
         fixed: what does not depend on these rows, such as importances and what comes from them.
+        closed: (codes [N, K], factors [N, F]) -> {score: value}, those of `fixed` that need no fit, with the codes and
+            factors that it takes.
     """
 
-    def __init__(self, score: Callable[[np.ndarray], dict[str, Any]], rows: int, fixed: dict[str, Any]):
+    def __init__(
+        self,
+        score: Callable[[np.ndarray], dict[str, Any]],
+        rows: int,
+        fixed: dict[str, Any],
+        closed: tuple[Callable[[np.ndarray, np.ndarray], dict[str, Any]], np.ndarray, np.ndarray] | None = None,
+    ):
         super().__init__({**fixed, **score(np.arange(rows))})
-        self._score, self._rows = score, rows
+        self._score, self._rows, self._closed = score, rows, closed
 
     def resampled(self, rng: np.random.Generator) -> dict[str, Any]:
         """The scores that depend on rows, from as many rows drawn with replacement."""
-        return self._score(rng.integers(self._rows, size=self._rows))
+        drawn = self._score(rng.integers(self._rows, size=self._rows))
+        if self._closed is None:
+            return drawn
+        compute, codes, factors = self._closed
+        rows = rng.integers(len(codes), size=len(codes))
+        return drawn | compute(codes[rows], factors[rows])

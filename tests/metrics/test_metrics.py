@@ -73,8 +73,9 @@ def test_codes_are_binned_once(monkeypatch):
 def test_the_bootstrap_gives_intervals(rng):
     factors = FACTORS[:600]
     codes = factors + 0.5 * rng.standard_normal(factors.shape)
-    scores = metrics.compute(["mig", "dci", "sap"], codes, factors, n_bootstrap=50)
-    for key in ("mig/mig", "dci/informativeness", "sap/sap"):
+    names = ["mig", "dci", "sap", "modularity"]
+    scores = metrics.compute(names, codes, factors, n_bootstrap=50)
+    for key in ("mig/mig", "dci/informativeness", "sap/sap", "sap/r2", "modularity/modularity"):
         low, high = scores[f"{key}_interval"]
         assert 0 <= low < high <= 1 and high - low < 0.3
     assert (
@@ -83,7 +84,7 @@ def test_the_bootstrap_gives_intervals(rng):
         < scores["dci/informativeness_interval"][1]
     )
     assert "dci/disentanglement_interval" not in scores  # importances are not fitted anew
-    again = metrics.compute(["mig", "dci", "sap"], codes, factors, n_bootstrap=50)
+    again = metrics.compute(names, codes, factors, n_bootstrap=50)
     assert scores == again
 
 
