@@ -66,8 +66,8 @@ def compute(
         shuffle: bring the rows into random order, by `seed`, before a metric splits them.
         rows: see at most so many rows, but for metrics that see all under `protocol`; None: all rows.
         n_bootstrap: B > 0 adds `<key>_interval`, the 2.5th and 97.5th percentile of a score over B choices of N rows
-            with replacement. A fit is not repeated: its test rows are drawn anew, and what comes from its importances
-            has no interval.
+            with replacement. A fit is not repeated: its test rows are drawn anew. What comes from the importances of a
+            fit, or from nearest neighbors (a row drawn twice would be its own), has no interval.
         groups: columns of codes that are one unit together (slots, levels): their first principal component counts,
             or for DCI the sum of their importances.
         levels: the level of each unit, int [K].

@@ -65,14 +65,17 @@ def compute(
         )
         return {"explicitness": float(areas.mean()), "explicitness_per_factor": areas}
 
-    every_unit = np.ones(codes.shape[1], bool)
+    def scores(table: Table) -> dict[str, Any]:
+        return of_table(table, np.ones(codes.shape[1], bool) if protocol == "library" else table.informative)
+
     return FittedScores(
         explicitness,
         len(codes) - split,
         {
-            **of_table(table, every_unit if protocol == "library" else table.informative),
+            **scores(table),
             "warnings": table.warnings + rare_classes(factors, split),
         },
+        (lambda codes, factors: scores(Information(codes, factors).table(bins, binning)), codes, factors),
     )
 
 
