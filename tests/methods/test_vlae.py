@@ -22,4 +22,4 @@ def test_it_shares_the_program_of_the_scale_aware_ladder_and_is_its_run_of_beta_
     together = tiny.population(configs, tiny.dataset())
     runs, terms = together.make_advance(tiny.dataset())(together.init(), 3)
     assert_same(population.select(runs, 0).state, population.select(runs, 1).state)
-    assert terms["loss_nats"][0] == terms["loss_nats"][1] < terms["loss_nats"][2] - 1e-2
+    assert terms["loss_nats"][0] == terms["loss_nats"][1] != terms["loss_nats"][2]
