@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from scaledis.report import figures, page
+from scaledis.report.figures import Summary
 
 RUNS = [
-    Run("vlae, seed 0", "vlae", scores={"DCI-D": 0.30, "MIG": 0.5}),
-    Run("vlae, seed 1", "vlae", scores={"DCI-D": 0.40, "MIG": 0.1}),
-    Run("ours, seed 0", "ours", scores={"DCI-D": 0.60, "MIG": 0.2}),
-    Run("ours, seed 1", "ours", scores={"DCI-D": 0.80, "MIG": float("nan")}),
-    Run("ours, seed 2", "ours", diverged_at=1200),
+    Summary("vlae, seed 0", "vlae", scores={"DCI-D": 0.30, "MIG": 0.5}),
+    Summary("vlae, seed 1", "vlae", scores={"DCI-D": 0.40, "MIG": 0.1}),
+    Summary("ours, seed 0", "ours", scores={"DCI-D": 0.60, "MIG": 0.2}),
+    Summary("ours, seed 1", "ours", scores={"DCI-D": 0.80, "MIG": float("nan")}),
+    Summary("ours, seed 2", "ours", diverged_at=1200),
 ]
 
 
@@ -39,10 +40,10 @@ def test_table_holds_mean_and_sample_deviation_with_the_best_in_bold():
     assert len({len(line) for line in table.splitlines() if line.startswith("|")}) == 1
 
 
-def test_table_marks_the_smallest_where_lower_is_better_and_every_tie():
-    runs = [Run(name, name, scores={"MSE": score}) for name, score in (("a", 2.0), ("b", 1.0), ("c", 1.00001))]
-    rows = cells(page.table(runs, "rendered", lower_is_better={"MSE"}))
-    assert [rows[name] for name in "abc"] == [["2.000"], ["**1.000**"], ["**1.000**"]]
+def test_table_marks_the_largest_mean_as_printed_and_every_tie():
+    runs = [Summary(name, name, scores={"MIG": score}) for name, score in (("a", 0.1), ("b", 0.2), ("c", 0.20001))]
+    rows = cells(page.table(runs, "rendered"))
+    assert [rows[name] for name in "abc"] == [["0.100"], ["**0.200**"], ["**0.200**"]]
 
 
 @pytest.mark.parametrize("runs", [[], RUNS[:1], RUNS[4:], [RUNS[0], RUNS[2]]])
@@ -68,7 +69,7 @@ def test_page_is_well_formed_and_needs_nothing_else(picture):
 
 def test_page_escapes_whatever_it_is_given(picture):
     evil = "<b onload='x'>&\""
-    runs = [Run(evil, evil, scores={evil: 1.0}, diverged_at=1)]
+    runs = [Summary(evil, evil, scores={evil: 1.0}, diverged_at=1)]
     pictures = [picture._replace(caption=evil)]
     options = {"summary": evil, "facts": {evil: evil}, "command": evil, "config": {evil: evil}, "backend": evil}
     text = page.render(evil, evil, runs, pictures, **options)
