@@ -214,7 +214,9 @@ def _sentences() -> Iterator[None]:
 def _parse(argv: list[str]) -> list[str]:
     """absl's own parser, with an unknown config key, and a config file that cannot be read, as a sentence."""
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        getattr(CONFIG.value, "to_dict", None)  # what stands for a file that is not there raises OSError
+        return rest
     except flags.Error as error:
         _end(_cause(error))
     except UserError as error:
@@ -227,7 +229,8 @@ def _parse(argv: list[str]) -> list[str]:
         _end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
     except OSError as error:
         near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
-        _end(f"--config: {error.filename or error} cannot be read; there are {near or 'none in configs/'}.")
+        given = next((each.partition("=")[2] for each in argv if each.lstrip("-").startswith("config=")), error.filename)
+        _end(f"--config: {given} cannot be read; there are {near or 'none in configs/'}.")
 
 
 def _cause(error: BaseException) -> BaseException:

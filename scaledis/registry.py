@@ -14,7 +14,7 @@ from scaledis.errors import UserError
 def short(value: object) -> str:
     """A value in a sentence: its repr, cut where it is long."""
     if isinstance(value, int) and abs(value) >= 10**30:
-        return f"a number of about {round(value.bit_length() * math.log10(2))} digits"
+        return f"a number of about {1 + int((value.bit_length() - 1) * math.log10(2))} digits"
     try:
         words = repr(value)
     except ValueError:  # a number of more than 4,300 digits within
