@@ -1,5 +1,6 @@
 from scaledis.config import Config as Config
 from scaledis.datasets import Dataset as Dataset
+from scaledis.datasets import load as load_dataset
 from scaledis.errors import UserError as UserError
 from scaledis.evaluate import score as score
 from scaledis.experiment import make_config as make_config

@@ -229,7 +229,9 @@ def _parse(argv: list[str]) -> list[str]:
         _end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
     except OSError as error:
         near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
-        given = next((each.partition("=")[2] for each in argv if each.lstrip("-").startswith("config=")), error.filename)
+        given = next(
+            (each.partition("=")[2] for each in argv if each.lstrip("-").startswith("config=")), error.filename
+        )
         _end(f"--config: {given} cannot be read; there are {near or 'none in configs/'}.")
 
 

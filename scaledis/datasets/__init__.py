@@ -218,6 +218,10 @@ def load(
       UserError: a path is missing or cannot exist, or the images cannot have the resolution.
       UserError: the images are nearly black, because their pixels are 0 and 1.
       UserError: a published file is missing, see `_builders.prepare.load`.
+
+    >>> dataset = load("rendered_dsprites")
+    >>> dataset.images(np.arange(3)).shape
+    (3, 64, 64, 1)
     """
     module = registry.module("data.name", sys.modules[__name__], name)
     for key in options:
