@@ -134,7 +134,12 @@ class Dataset:
         """
         if self.table is not None:
             raise UserError(f"{self.name} is not a full grid of its factors; draw images with `matching` instead.")
-        return np.asarray(np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes), np.int32)
+        columns = tuple(np.moveaxis(np.asarray(factors), -1, 0))
+        try:
+            return np.asarray(np.ravel_multi_index(columns, self.factor_sizes), np.int32)
+        except ValueError as error:
+            sizes = f"{self.name}, which has {self.factor_sizes} values"
+            raise UserError(f"factors: a row is outside of the grid of {sizes}: {error}.") from error
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
