@@ -12,6 +12,7 @@ from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_c
 SCORES = ("modularity", "explicitness", "compactness")
 NEIGHBOURS = 10
 DISCRETE = 20  # values
+DIGITS = 9
 LIBRARY_ACTIVE = 1 / 20
 
 
@@ -103,10 +104,12 @@ def _unit_information(unit: np.ndarray, factors: np.ndarray, neighbours: int, se
         return Information(classes[:, None], factors).table(bins=len(values)).nats[0]
     from sklearn.feature_selection import mutual_info_classif
 
+    # Rounded, since on equal distances the estimate turns on the last digit, which depends on the scale of the unit.
+    scaled = np.round(standardized(unit[:, None]), DIGITS)
     found = np.zeros(factors.shape[1])
     for number, factor in enumerate(factors.T):
         if np.unique(factor, return_counts=True)[1].max() > 1:  # classes of one row have no neighbours
-            found[number] = mutual_info_classif(unit[:, None], factor, n_neighbors=neighbours, random_state=seed)[0]
+            found[number] = mutual_info_classif(scaled, factor, n_neighbors=neighbours, random_state=seed)[0]
     return found
 
 
