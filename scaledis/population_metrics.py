@@ -22,9 +22,9 @@ from tqdm import tqdm
 from scaledis import metrics, registry
 from scaledis.errors import UserError
 from scaledis.metrics import dcimig, jemmig, level, mig, mig_sup, modularity, sap
-from scaledis.metrics._information import BINS, Table, binned, distinct, emptied, entropy, make_table
-from scaledis.metrics._rows import standardized
-from scaledis.metrics._sample import Sample, make_sample
+from scaledis.metrics.shared.information import BINS, Table, binned, distinct, emptied, entropy, make_table
+from scaledis.metrics.shared.rows import standardized
+from scaledis.metrics.shared.sample import Sample, make_sample
 from scaledis.objectives import aggregate_posterior
 
 AT_ONCE = 8  # runs whose one-hot bins are in memory

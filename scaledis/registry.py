@@ -45,7 +45,8 @@ def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
 
 def modules(package: ModuleType) -> list[str]:
     """Names of the modules of `package`: adding a file is all it takes to be found."""
-    return sorted(info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_"))
+    found = pkgutil.iter_modules(package.__path__)
+    return sorted(info.name for info in found if not info.name.startswith("_") and not info.ispkg)
 
 
 def module(kind: str, package: ModuleType, name: str) -> ModuleType:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from scaledis.metrics import _linear
-from scaledis.metrics._information import Information, entropy, share
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
+from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.information import Information, entropy, share
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
 SCORES = ("modularity", "explicitness", "compactness")
 NEIGHBOURS = 10
@@ -135,7 +135,7 @@ def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -
         return np.stack([blind, blind])
     weights = "balanced" if balanced else None
     inputs = standardized(codes)
-    model = _linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
+    model = linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
     odds = model.decision_function(inputs)
     odds = np.stack([np.zeros_like(odds), odds], axis=1) if odds.ndim == 1 else odds
     seeing = logsumexp(odds, axis=1) - odds[np.arange(len(factor)), column]

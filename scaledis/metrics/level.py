@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from scaledis.metrics import _aggregate, dci
-from scaledis.metrics._information import BINS, Information, Table, best_and_second, share
-from scaledis.metrics._rows import TRAIN_FRACTION, checked, split_at
+from scaledis.metrics import dci
+from scaledis.metrics.shared import aggregate
+from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, split_at
 
 SCORES = ("concentration", "redundancy", "gap")
 KNOWN = 0.05  # of a factor's entropy, from which on a level knows it
@@ -74,7 +75,7 @@ def compute(
         found["informativeness"] = _above_chance(np.stack(accuracy), factors, split_at(factors, train_fraction))
     if log_variances is None:
         return found
-    tc = _aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
+    tc = aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
     return found | {
         "tc_within": tc.within.tolist(),
         "tc_within_error": tc.within_error.tolist(),

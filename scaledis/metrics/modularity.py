@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics import _linear
-from scaledis.metrics._information import BINS, Information, Table
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
+from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.information import BINS, Information, Table
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("modularity", "modularity_corrected", "explicitness")
 
@@ -54,12 +54,12 @@ def compute(
     codes, factors = checked(codes, factors)
     table = (information or Information(codes, factors)).table(bins, binning)
     split = split_at(factors, train_fraction)
-    probabilities = [_linear.one_versus_rest(codes, factor, split) for factor in factors.T]
+    probabilities = [linear.one_versus_rest(codes, factor, split) for factor in factors.T]
 
     def explicitness(rows: np.ndarray) -> dict[str, Any]:
         areas = np.array(
             [
-                _linear.mean_area(scores[split:][rows], factor[split:][rows], classes)
+                linear.mean_area(scores[split:][rows], factor[split:][rows], classes)
                 for (classes, scores), factor in zip(probabilities, factors.T, strict=True)
             ]
         )

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from scaledis import registry
-from scaledis.metrics._information import best_and_second
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 from scaledis.metrics.mcc import correlations
+from scaledis.metrics.shared.information import best_and_second
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("sap", "r2")
 

@@ -61,11 +61,11 @@ def test_lists_of_factors_keep_the_places_of_those_left_out():
 
 
 def test_codes_are_binned_once(monkeypatch):
-    from scaledis.metrics import _information
+    from scaledis.metrics.shared import information
 
     calls = []
-    table = _information._table
-    monkeypatch.setattr(_information, "_table", lambda *arguments: calls.append(1) or table(*arguments))
+    table = information._table
+    monkeypatch.setattr(information, "_table", lambda *arguments: calls.append(1) or table(*arguments))
     metrics.compute(["mig", "mig_sup", "dcimig", "jemmig", "modularity", "level"], CODES, FACTORS)
     assert len(calls) == 1
 
