@@ -131,7 +131,11 @@ def test_a_model_has_no_padding_and_is_that_of_the_run_alone():
 def test_a_model_refuses_images_and_codes_of_another_shape():
     members = tiny.population([tiny.config()], DATASET)
     model = members.model(members.init(), 0)
-    for images in (np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 16, 16, 3), np.float32), np.zeros((16, 16, 3), np.uint8)):
+    for images in (
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.zeros((2, 16, 16, 3), np.float32),
+        np.zeros((16, 16, 3), np.uint8),
+    ):
         with pytest.raises(ValueError, match=r"this model encodes uint8 \[B, 16, 16, 3\]"):
             model.encode(images)
     for codes in (np.zeros((2, 4)), np.zeros(3)):

@@ -99,7 +99,9 @@ def test_a_discriminator_takes_one_step_of_adam_down_its_cross_entropy(estimator
         right += [(real > 0.5).mean(), (fake < 0.5).mean()]
     assert float(terms["discriminator_nats"]) == pytest.approx(float(expected), rel=1e-4)
     assert float(terms["discriminator_accuracy"]) == pytest.approx(np.mean(right), abs=1e-6)
-    moved = [np.abs(a - b).max((1, *range(2, a.ndim))) if a.ndim > 1 else 0 for a, b in leaves(extra.params, after.params)]
+    moved = [
+        np.abs(a - b).max((1, *range(2, a.ndim))) if a.ndim > 1 else 0 for a, b in leaves(extra.params, after.params)
+    ]
     assert all(size[0] > 0 and size[2] > 0 and size[1] == 0 for size in moved)
 
 

@@ -29,11 +29,15 @@ def test_it_keeps_its_contract(name):
     estimator = make(SETTING)
     key, batch = jax.random.key(0), jax.ShapeDtypeStruct((8, 3), jnp.float32)
     extra = jax.eval_shape(estimator.init, key, PARTS)
-    density = jax.eval_shape(lambda extra, *batch: estimator.log_density(extra, *batch, PARTS), extra, batch, batch, batch)
+    density = jax.eval_shape(
+        lambda extra, *batch: estimator.log_density(extra, *batch, PARTS), extra, batch, batch, batch
+    )
     assert density.shape == (8, 1 + 2 + 3)  # all units, two levels, three units
     after, terms = jax.eval_shape(
         lambda extra, *batch: estimator.update(extra, *batch, PARTS, key), extra, batch, batch, batch
     )
     # Weak types too: an extra of another type than the one before it would be compiled for again.
-    before, after = (jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), each) for each in (extra, after))
+    before, after = (
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), each) for each in (extra, after)
+    )
     assert before == after and all(term.shape == () for term in terms.values())

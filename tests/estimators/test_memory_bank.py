@@ -44,9 +44,7 @@ def test_a_bank_is_stratified_sampling_over_all_that_it_has_seen():
     extra, terms = estimator.update(extra, codes[old], mean[old], log_variance[old], PARTS, None)
     assert terms["bank"] == 8
     found = estimator.log_density(extra, codes[new], mean[new], log_variance[new], PARTS)
-    whole = make_stratified(16).log_density(
-        (), codes, mean, log_variance, PARTS
-    )
+    whole = make_stratified(16).log_density((), codes, mean, log_variance, PARTS)
     np.testing.assert_allclose(found, whole[:8], rtol=1e-5, atol=1e-5)
 
 

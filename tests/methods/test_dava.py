@@ -94,7 +94,9 @@ class Plain:
         """Sums over the batch, before their weights: the encoder's, the decoder's."""
         decoded = self.images(params, True, False)[0]
         shuffled = self.images(params, False, True)[1]
-        on_decoded, on_shuffled = (self.network.apply(self.extra.adversary.params, each) for each in (decoded, shuffled))
+        on_decoded, on_shuffled = (
+            self.network.apply(self.extra.adversary.params, each) for each in (decoded, shuffled)
+        )
         encoder = -FORCE * jnp.log(jax.nn.sigmoid(-on_decoded)).sum()
         return encoder, -min(FORCE, 1) * jnp.log(jax.nn.sigmoid(on_shuffled)).sum()
 
@@ -172,7 +174,9 @@ def test_the_discriminator_follows_the_published_adam_with_its_gradient_clipped_
     assert_close(moments.mu, jax.tree.map(lambda leaf: 0.1 * leaf, clipped), rtol=2e-3, atol=1e-6)
     assert_close(moments.nu, jax.tree.map(lambda leaf: 0.001 * leaf**2, clipped), rtol=4e-3, atol=1e-8)
     moved = jax.tree.map(lambda gradient: np.abs(gradient) > 1e-4, clipped)
-    for found, wanted, where in zip(*map(jax.tree.leaves, (after.extra.adversary.params, expected, moved)), strict=True):
+    for found, wanted, where in zip(
+        *map(jax.tree.leaves, (after.extra.adversary.params, expected, moved)), strict=True
+    ):
         np.testing.assert_allclose(np.asarray(found)[where], np.asarray(wanted)[where], rtol=1e-4, atol=1e-5)
 
 

@@ -12,7 +12,9 @@ from tests import tiny
 
 
 def make_spec(name, **more):
-    return MethodSpec(build, "R = KL", about="an example.", hyperparameters={name: Hyperparameter(1.0, "a weight")}, **more)
+    return MethodSpec(
+        build, "R = KL", about="an example.", hyperparameters={name: Hyperparameter(1.0, "a weight")}, **more
+    )
 
 
 def test_what_every_run_carries_is_reserved():
@@ -27,7 +29,9 @@ def test_a_hyperparameter_of_a_reserved_name_is_an_error_where_the_method_is_def
     with pytest.raises(UserError, match=f"hyperparameter: '{name}' cannot be the name of a method's own"):
         make_spec(name)
     with pytest.raises(UserError, match=f"hyperparameter: '{name}' cannot be the name of a method's own"):
-        methods.register_method("mine", build, equation="R = KL", hyperparameters={name: Hyperparameter(1.0, "a weight")})
+        methods.register_method(
+            "mine", build, equation="R = KL", hyperparameters={name: Hyperparameter(1.0, "a weight")}
+        )
     assert "mine" not in methods.specs()
 
 

@@ -16,7 +16,8 @@ def test_it_shares_the_program_of_the_scale_aware_ladder_and_is_its_run_of_beta_
     settings = {"objective__kl_warmup": 0.0, "seed": 3}
     configs = [tiny.config(method__name="vlae", **settings)]
     configs += [
-        tiny.config(method__name="scale_vlae", method__beta=1.0, method__gamma=gamma, **settings) for gamma in (0.0, 9.0)
+        tiny.config(method__name="scale_vlae", method__beta=1.0, method__gamma=gamma, **settings)
+        for gamma in (0.0, 9.0)
     ]
     assert population.shared(configs[0]) == population.shared(configs[1]) == population.shared(configs[2])
     together = tiny.population(configs, tiny.dataset())

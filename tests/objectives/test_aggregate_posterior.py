@@ -8,6 +8,7 @@ from scipy.stats import norm, qmc
 from scaledis.objectives import aggregate_posterior, gaussian, partition
 from tests.objectives import ALLOCATION, WEIGHTS, posteriors
 
+
 def oracle(codes, mean, log_variance, log_weights, membership):
     """Eq. 12 as three loops."""
     result = np.zeros((len(codes), len(membership)))
@@ -128,7 +129,7 @@ def test_exact_estimator_on_linear_gaussian_codes_meets_the_closed_form(correlat
 
 
 def independent_units(units, deviation, batch, batches=400, seed=0):
-    """Batches of codes [batches, batch, units] whose every unit is N(0, 1) on its own: a perfectly disentangled code."""
+    """Batches of codes [batches, batch, units] whose units are N(0, 1) and independent: perfectly disentangled."""
     rng = np.random.default_rng(seed)
     mean = np.sqrt(1 - deviation**2) * rng.normal(size=(batches, batch, units))
     codes = mean + deviation * rng.normal(size=mean.shape)
@@ -136,7 +137,7 @@ def independent_units(units, deviation, batch, batches=400, seed=0):
 
 
 def estimates(allocation, deviation, batch=64):
-    """By minibatch weighted sampling: information of all units, of each unit, TC within the levels, dependence across."""
+    """By weighted sampling: information of all units, of each unit; TC within the levels, dependence across them."""
     parts = partition.levels(allocation)
     log_weights = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(batch, 480_000))
 

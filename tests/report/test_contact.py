@@ -42,9 +42,7 @@ def rows_of(dataset):
 def factors_of(dataset, images):
     """The factors of images, which are all different: [ACROSS, F]."""
     every = np.asarray(dataset.images(np.arange(dataset.size)))
-    return np.asarray(
-        [dataset.factors([np.flatnonzero((every == image).all((1, 2, 3)))[0]])[0] for image in images]
-    )
+    return np.asarray([dataset.factors([np.flatnonzero((every == image).all((1, 2, 3)))[0]])[0] for image in images])
 
 
 def test_a_row_varies_its_factor_from_first_to_last_and_on_a_grid_nothing_else():

@@ -34,7 +34,9 @@ def test_unit_names_count_levels_from_the_bottom_and_units_from_one():
 
 def test_mutual_information_prints_every_share_with_the_top_level_first():
     shares = np.array([[0.91, 0, 0], [0, 0.5, 0.07], [np.nan, 0, 0]])
-    figure = figures.mutual_information([Summary("a", "vlae", allocation=(2, 1), shares=shares, factor_names=FACTORS)] * 2, "rendered")
+    figure = figures.mutual_information(
+        [Summary("a", "vlae", allocation=(2, 1), shares=shares, factor_names=FACTORS)] * 2, "rendered"
+    )
     assert len(figure.axes) == 2
     found = [text.get_text() for text in figure.axes[0].texts]
     assert found == ["level 2", "91", "0", "0", "0", "50", "7", "level 1", "–", "0", "0", "a"]
@@ -45,7 +47,9 @@ def test_mutual_information_prints_every_share_with_the_top_level_first():
 def test_mutual_information_colours_the_cell_of_the_unit_that_knows_the_factor():
     shares = np.zeros((3, 3))
     shares[1, 2] = 1.0
-    figure = figures.mutual_information([Summary("a", "vlae", allocation=(2, 1), shares=shares, factor_names=FACTORS)], "rendered")
+    figure = figures.mutual_information(
+        [Summary("a", "vlae", allocation=(2, 1), shares=shares, factor_names=FACTORS)], "rendered"
+    )
     picture = np.asarray(Image.open(io.BytesIO(figures.png(figure))).convert("L")).astype(int)
     x, y = figure.axes[0].transData.transform((2.15, 1.2))  # in the cell, beside its number
     other = figure.axes[0].transData.transform((0.15, 1.2))
@@ -55,7 +59,9 @@ def test_mutual_information_colours_the_cell_of_the_unit_that_knows_the_factor()
 @pytest.mark.parametrize("shape, match", [((2, 3), "2 units"), ((3, 2), "2 factors")])
 def test_mutual_information_rejects_a_matrix_of_another_shape(shape, match):
     with pytest.raises(ValueError, match=match):
-        figures.mutual_information([Summary("a", "vlae", allocation=(2, 1), shares=np.zeros(shape), factor_names=FACTORS)], "rendered")
+        figures.mutual_information(
+            [Summary("a", "vlae", allocation=(2, 1), shares=np.zeros(shape), factor_names=FACTORS)], "rendered"
+        )
 
 
 def test_losses_give_a_panel_to_each_term_and_a_row_to_by_level():
