@@ -43,10 +43,8 @@ def families(lacking: frozenset[str]) -> tuple[str, ...]:
         chosen.append(best)
     if new := sorted(left - _said):
         _said.update(new)
-        words = f"{''.join(new[:20])}{'…' if len(new) > 20 else ''}"
-        print(
-            f"No installed font has the letters {words}: figures show boxes. Noto Sans CJK has most.", file=sys.stderr
-        )
+        words = "".join(new[:20]) + ("…" if len(new) > 20 else "")
+        print(f"No installed font has the letters {words}, so they are boxes; Noto Sans CJK has most.", file=sys.stderr)
     return tuple(chosen)
 
 
