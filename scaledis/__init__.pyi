@@ -1,6 +1,6 @@
+from scaledis import datasets
 from scaledis.config import Config as Config
 from scaledis.datasets import Dataset as Dataset
-from scaledis.datasets import load
 from scaledis.errors import UserError as UserError
 from scaledis.evaluate import score as score
 from scaledis.experiment import make_config as make_config
@@ -14,6 +14,7 @@ from scaledis.types import Codes as Codes
 from scaledis.types import ImageSpec as ImageSpec
 from scaledis.types import Method as Method
 
-load_dataset = load
+load_dataset = datasets.load
+
 DOORS: dict[str, str]
 __version__: str

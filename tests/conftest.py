@@ -25,7 +25,7 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(scope="session")
 def shared_programs():
-    """Populations of one program share what is traced and compiled, which takes longer than all that tests do with it."""
+    """Populations of one program share what is traced and compiled, the slow part of a test."""
     import jax  # which reads the flags above
 
     from scaledis import methods, population, runtime

@@ -85,6 +85,10 @@ def test_the_doors_are_what_the_stub_says():
         for node in stub.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
+        if alias.asname == alias.name  # what else a stub imports is its own
+    }
+    found |= {
+        node.targets[0].id: f"scaledis.{ast.unparse(node.value)}" for node in stub.body if isinstance(node, ast.Assign)
     }
     assert found == {**scaledis.DOORS, "UserError": "scaledis.errors.UserError"}
     assert set(dir(scaledis)) == {*scaledis.DOORS, "UserError", "__version__"}

@@ -7,6 +7,7 @@ when none is left it says so in words. Levels are drawn top (deepest, most globa
 import io
 import itertools
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from scaledis.report import fonts
 
 DPI = 160
 INK, MUTED, FAINT, RULE = "#1c1c1e", "#6f6f76", "#b0b0b8", "#d0d0d6"
@@ -66,7 +69,11 @@ def check_units(run: Summary, array: np.ndarray) -> None:
 def fit(text: str, inches: float, size: float, em: float = 0.52) -> str:
     """`text`, cut with an ellipsis to about `inches` at `size` points, if a letter is `em` wide (0.6 in bold)."""
     room = int(inches * 72 / (em * size))
-    return text if len(text) <= room else text[: room - 1] + "…"
+    if fonts.width(text) <= room:
+        return text
+    while text and fonts.width(text) >= room:
+        text = text[:-1]
+    return text + "…"
 
 
 def canvas(width: float, height: float, title: str, subtitle: str) -> Figure:
@@ -100,7 +107,10 @@ def empty(title: str, dataset: str, reason: str) -> Figure:
 def png(figure: Figure) -> bytes:
     """The figure as the bytes of a PNG file, `DPI` pixels an inch."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    fonts.settle(figure)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # said in words
+        figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
 
 
@@ -146,7 +156,7 @@ def _heat_map(axes: Axes, run: Summary, left: float) -> None:
         ticks += list(y + 0.5 + np.arange(size))
         units += size
     axes.set(xlim=(0, factors), ylim=(units + (len(run.allocation) - 1) * LEVEL_GAP, 0))
-    axes.set_yticks(ticks, labels, size=10, math_fontfamily="cm", color=INK)
+    axes.set_yticks(ticks, labels, size=10, math_fontfamily=fonts.MATH, color=INK)
     axes.xaxis.tick_top()
     names = [fit(name, 0.95, 8) for name in run.factor_names]
     axes.set_xticks(np.arange(factors) + 0.5, names, rotation=45, ha="left", rotation_mode="anchor", color=INK)
@@ -173,7 +183,7 @@ def losses(runs: Sequence[Summary], dataset: str) -> Figure:
                 _curves(axes, [run for run in runs if run.setting == method], term, color)
             _scale(axes)
     place = MARGIN / figure.get_figwidth(), 1 - (MARGIN + HEADER - 0.08) / figure.get_figheight()
-    handles = [Line2D([], [], color=color, label=method) for method, color in colors.items()]
+    handles = [Line2D([], [], color=color) for color in colors.values()]
     style = {
         "frameon": False,
         "fontsize": 9,
@@ -182,7 +192,9 @@ def losses(runs: Sequence[Summary], dataset: str) -> Figure:
         "borderaxespad": 0,
         "handlelength": 1.4,
     }
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=4, **style)
+    legend = figure.legend(handles, ["-"] * len(handles), loc="upper left", bbox_to_anchor=place, ncols=4, **style)
+    for text, method in zip(legend.get_texts(), colors, strict=True):
+        text.set_text(method)  # as a label, one that begins with "_" would be left out
     return figure
 
 

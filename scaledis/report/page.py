@@ -152,7 +152,7 @@ def render(
 
 def write(path: str | Path, text: str) -> None:
     """Writes `text` as UTF-8 under a temporary name, then renames it: a reader never sees half a page."""
-    write_bytes(Path(path), text.encode())
+    write_bytes(Path(path), text.encode(errors="backslashreplace"))
 
 
 def _text(value: object) -> str:
