@@ -294,7 +294,9 @@ sys.argv += ["--workdir=/tmp/never"]
 main.run()
 """
     bug, sentence = (
-        subprocess.Popen([sys.executable, "-c", script.format(error=error)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", script.format(error=error)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
         for error in ("ValueError", "UserError")
     )
     assert "Traceback" in bug.stderr.read() and bug.wait() == 1
@@ -362,7 +364,10 @@ def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
         ([CONFIG, f"--config.schedule.capacity=warmup:{'9' * 25}"], "schedule.capacity: 'warmup:9+' .* below 10"),
         ([CONFIG, "--config.train.batch=10000000"], "train.batch: 10000000 is too large to be allocated"),
         ([CONFIG, f"--config.objective.bank={2**32}"], "objective.bank: 4294967296 must be"),
-        ([CONFIG, "--config.discriminator.layers=300"], "discriminator.layers: 300 must be a whole number from 1 to 64"),
+        (
+            [CONFIG, "--config.discriminator.layers=300"],
+            "discriminator.layers: 300 must be a whole number from 1 to 64",
+        ),
         ([CONFIG, "--config.model.latents=10000"], "model.latents: 10000 is too large"),
         ([CONFIG, "--config.model.parameters=10"], "model.parameters: 10 is too few"),
         ([CONFIG, "--config.data.correlation=(('a','b',0.2),)"], "data.correlation"),
