@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from scaledis import population
+from scaledis.errors import UserError
 from scaledis.population import NEVER
 from tests import assert_same, tiny
 
@@ -136,17 +137,18 @@ def test_a_model_refuses_images_and_codes_of_another_shape():
         np.zeros((2, 16, 16, 3), np.float32),
         np.zeros((16, 16, 3), np.uint8),
     ):
-        with pytest.raises(ValueError, match=r"this model encodes uint8 \[B, 16, 16, 3\]"):
+        with pytest.raises(UserError, match=r"this model encodes uint8 \[B, 16, 16, 3\]"):
             model.encode(images)
     for codes in (np.zeros((2, 4)), np.zeros(3)):
-        with pytest.raises(ValueError, match=r"this model decodes \[B, 3\]"):
+        with pytest.raises(UserError, match=r"this model decodes \[B, 3\]"):
             model.decode(codes)
 
 
-def test_a_model_of_a_diverged_run_has_the_step_of_its_state():
+def test_a_model_of_a_diverged_run_has_the_step_of_the_state_that_training_keeps():
     members = tiny.population([tiny.config(train__learning_rate=1e30)], DATASET)
     runs, _ = members.make_advance(DATASET)(members.init(), 6)
-    assert members.model(runs, 0).step == int(runs.diverged[0]) < 6
+    diverged = int(runs.diverged[0])
+    assert 0 <= diverged < 6 and members.model(runs, 0).step == population.kept_step(diverged) == max(diverged - 1, 0)
 
 
 def test_images_and_noise_are_functions_of_key_and_step():

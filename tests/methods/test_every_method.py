@@ -1,6 +1,5 @@
 """What holds for every method: it learns, its run goes on bit for bit after a stop, and is the run that it is alone."""
 
-import functools
 from typing import NamedTuple
 
 import jax
@@ -34,10 +33,18 @@ def make(configs):
     return Trained(members, members.make_advance(DATASET))
 
 
-@functools.cache
-def pair(name):
-    """Two seeds of a method, traced once for all tests."""
-    return make(configs(name))
+class Pair(NamedTuple):
+    """Two seeds of a method."""
+
+    name: str
+    trained: Trained
+
+
+@pytest.fixture(scope="module", params=methods.specs())
+def pair(request):
+    """Traced once for both tests of a method, and let go of before the next: compiled programs are large."""
+    yield Pair(request.param, make(configs(request.param)))
+    jax.clear_caches()
 
 
 def check_codes_and_images(members, runs):
@@ -51,9 +58,8 @@ def check_codes_and_images(members, runs):
     assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
 
 
-@pytest.mark.parametrize("name", methods.specs())
-def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
-    both = pair(name)
+def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(pair, tmp_path):
+    both = pair.trained
     runs, first = both.advance(both.population.init(), 10)
     runs, _ = both.advance(runs, 130)
     Checkpoints(tmp_path, 1).save(140, runs, {})
@@ -69,9 +75,8 @@ def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
     check_codes_and_images(both.population, resumed)
 
 
-@pytest.mark.parametrize("name", methods.specs())
-def test_a_member_of_a_pair_is_the_run_that_it_is_alone(name):
-    together, alone = pair(name), make(configs(name)[1:])
+def test_a_member_of_a_pair_is_the_run_that_it_is_alone(pair):
+    together, alone = pair.trained, make(configs(pair.name)[1:])
     start = together.population.init()
     own = jax.tree.map(lambda leaf, like: jax.device_put(leaf[1:], like.sharding), start, alone.population.shapes)
     own, own_terms = alone.advance(own, 3)
