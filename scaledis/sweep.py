@@ -58,7 +58,7 @@ class Run(NamedTuple):
 
 def available(namespace: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
     """The sweeps of this file and those in the namespace of a config file, which win."""
-    found = {**globals(), **namespace}
+    found: dict[str, Any] = {**globals(), **namespace}
     return {
         name.removeprefix(PREFIX): make for name, make in found.items() if name.startswith(PREFIX) and callable(make)
     }

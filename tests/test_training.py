@@ -123,8 +123,8 @@ def test_a_restart_at_0_of_what_had_progress_asks_for_it(tmp_path, uninterrupted
 def test_a_checkpoint_of_another_structure_is_an_error_that_says_what_differs(tmp_path):
     workdir = Workdir(tmp_path)
     with pytest.raises(Stopped):
-        train(workdir, stop=lambda: True)
-    wider = [run._replace(config=tiny.config(model__allocation=(3, 1))) for run in runs_of()]
+        train(workdir, runs_of(method__name="vlae"), stop=lambda: True)
+    wider = runs_of(method__name="vlae", model__allocation=(3, 1))
     facts = input_pipeline.facts(DATASET, wider[0].config.data)
     workdir.write_config(wider[0], facts)  # as another version of the package might build another network
     expected = r"written by version .* has another structure .* is \w+\[1, .* there and \w+\[1, .* here"
