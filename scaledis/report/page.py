@@ -3,17 +3,16 @@
 import html
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import numpy as np
 
-from scaledis.report import scores, sprites
+from scaledis.report import scores, sprites, template
 from scaledis.report.figures import rows_of_terms, words
 from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, best_factor, listed, source, units
+from scaledis.report.template import ASSETS
 from scaledis.report.traversals import DEAD
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
@@ -38,7 +37,8 @@ def render(
     """
     facts = {"Data set": listed(run.dataset for run in runs), **(facts or {})}
     settings = [f"{key} = {json.dumps(value, default=str)}" for key, value in (config or {}).items()]
-    return fill(
+    return template.fill(
+        ASSETS,
         "page",
         title=html.escape(title),
         sentence=html.escape(sentence(runs)),
@@ -48,24 +48,8 @@ def render(
         table=html.escape(scores.table(runs)),
         command=html.escape(command),
         config=html.escape("\n".join(settings)),
-        data=as_json(data(runs)),
+        data=template.as_json(data(runs)),
     )
-
-
-def fill(name: str, **parts: str) -> str:
-    """assets/<name>.html with its style and script, and `parts` in the places that are named for them."""
-    assets = resources.files("scaledis.report") / "assets"
-    parts |= {
-        "style": "".join((assets / f"{each}.css").read_text("utf-8") for each in ("base", name)),
-        "script": "".join((assets / f"{each}.js").read_text("utf-8") for each in ("base", name)),
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], (assets / f"{name}.html").read_text("utf-8"))
-
-
-def as_json(value: Any) -> str:
-    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def sentence(runs: Sequence[Summary]) -> str:

@@ -135,11 +135,13 @@ def _differences(scores: Mapping[str, Mapping[int, float]], against: str, settin
     if against not in known:
         return [None for _ in settings]
     compared = comparison.compared(known, against)
-    found = []
+    found: list[Any] = []
     for setting in settings:
         each = compared.get(setting)
-        plain = setting == against or each is None or each.difference is None
-        found.append(None if plain else [each.difference, *(each.interval or (None, None))])
+        if each is None or each.difference is None or setting == against:
+            found.append(None)
+        else:
+            found.append([each.difference, *(each.interval or (None, None))])
     return found
 
 
