@@ -60,6 +60,12 @@ class Session:
                 self.models[run] = population.model(states, slot)
             return self.models[run]
 
+    def shape(self, run: str) -> tuple[int, int, int]:
+        """(H, W, C) of a run's images. Raises UserError for an unknown name."""
+        index, _ = registry.choose("run", run, self.places)
+        with self.lock:
+            return self.population(index)[0].images.shape
+
     def dataset(self, run: str) -> Dataset | None:
         """What a run was trained on; None where its images are not at hand."""
         try:
@@ -71,7 +77,7 @@ class Session:
         """What the page shows of a run: its units, and the factors that a starting image can be chosen by."""
         model, dataset = self.model(run), self.dataset(run)
         allocation = model.config.model.allocation
-        places = [{"level": level, "place": place} for level, place in units(allocation)]
+        places: list[dict[str, Any]] = [{"level": level, "place": place} for level, place in units(allocation)]
         if dataset is None:
             words = f"{model.config.data.name} is not at hand, so that images come from the prior or from a file"
             return {"units": places, "levels": len(allocation), "factors": [], "source": words, "has_images": False}
@@ -79,9 +85,8 @@ class Session:
             gather.logged(Run(run, model.config), run, dataset, self.workdir), dataset, self.workdir
         )._replace(step=model.step)
         for unit, place in enumerate(places):
-            place["best"] = best_factor(summary, unit)
-            place["kl"] = None if summary.kl is None else float(summary.kl[unit])
-            place["dead"] = place["kl"] is not None and place["kl"] < DEAD
+            dead = summary.kl is not None and bool(summary.kl[unit] < DEAD)
+            place |= {"best": best_factor(summary, unit), "dead": dead}
         factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
         return {
             "units": places,
@@ -121,10 +126,11 @@ class Session:
 
         Raises UserError for a file that is too large or no picture.
         """
+        height, width, channels = self.shape(run)
         if len(content) > LARGEST:
             raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
         try:
-            picture = Image.open(io.BytesIO(content), formats=FORMATS)
+            picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
             if max(picture.size) > LARGEST_SIDE:
                 raise UserError(
                     f"The picture has {picture.width} x {picture.height} pixels; {LARGEST_SIDE} a side is most."
@@ -134,7 +140,6 @@ class Session:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"The file is no picture that can be read; {', '.join(FORMATS)} are.") from error
-        height, width, channels = self._shape(run)
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
         image = np.asarray(picture.convert("L"))[..., None] if channels == 1 else np.asarray(picture)
         return self.encode(run, image)
@@ -177,10 +182,6 @@ class Session:
             raise UserError(f"data: the images of {self.model(run).config.data.name} are not at hand.")
         return dataset
 
-    def _shape(self, run: str) -> tuple[int, int, int]:
-        with self.lock:
-            return self.population(self.places[run][0])[0].images.shape
-
 
 def _checked(model: Model, values: Sequence[float]) -> np.ndarray:
     """Codes [K] as float32. Raises UserError unless they are K finite numbers."""
@@ -188,7 +189,7 @@ def _checked(model: Model, values: Sequence[float]) -> np.ndarray:
     try:
         found = np.asarray(values, np.float32)
     except (TypeError, ValueError):
-        found = np.zeros(0)
+        found = np.zeros(0, np.float32)
     if found.shape != (count,) or not np.isfinite(found).all():
         raise UserError(f"codes: {registry.short(values)} must be {count} finite numbers.")
     return found

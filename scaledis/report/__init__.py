@@ -40,7 +40,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         config=common([run.config for run in runs]),
     )
     path = workdir.report / "index.html"
-    write_bytes(path, html.encode())
+    write_bytes(path, html.encode(errors="backslashreplace"))
     return f"{scores.table(summaries)}\n\n{path}"
 
 

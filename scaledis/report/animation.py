@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from scaledis.report import canvas
+from scaledis.report import canvas, fonts
 from scaledis.report.figures import unit_names
 from scaledis.report.summary import Summary, source
 from scaledis.report.traversals import pixels
@@ -51,15 +51,16 @@ def _backdrop(runs: Sequence[Summary]) -> tuple[Image.Image, list[list[tuple[int
         axes = canvas.panel(figure, left, 0, max(widths), height)
         axes.set(xlim=(0, max(widths)), ylim=(height, 0), xticks=[], yticks=[])
         axes.patch.set_alpha(0)
-        name = canvas.fit(run.name, LEFT + max(run.allocation) * (CELL + GAP), 9, em=0.6)
-        axes.text(0, 0.05, name, size=9, weight="bold", color=canvas.INK, va="top")
+        heading = canvas.fit(run.name, LEFT + max(run.allocation) * (CELL + GAP), 9, em=0.6)
+        axes.text(0, 0.05, heading, size=9, weight="bold", color=canvas.INK, va="top")
         labels, corners = iter(unit_names(run.allocation)), []
         for depth, size in enumerate(run.allocation):
             y = ABOVE + depth * (CELL + LABEL)
             axes.text(0, y + CELL / 2, f"level {len(run.allocation) - depth}", size=8, color=canvas.MUTED, va="center")
             for place in range(size):
                 x = LEFT + place * (CELL + GAP)
-                axes.text(x + CELL / 2, y - 0.02, next(labels), size=8, color=canvas.INK, ha="center", va="bottom")
+                name = axes.text(x + CELL / 2, y - 0.02, next(labels), size=8, ha="center", va="bottom")
+                name.set(color=canvas.INK, math_fontfamily=fonts.MATH)
                 corners.append((_pixel(canvas.MARGIN + left + x), _pixel(canvas.MARGIN + canvas.HEADER + y)))
         places.append(corners)
     return Image.open(io.BytesIO(canvas.png(figure))).convert("RGB"), places

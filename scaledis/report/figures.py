@@ -15,10 +15,34 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from scaledis.report.canvas import COLORS, FAINT, HEADER, INK, MARGIN, MUTED, RULE, canvas, empty, fit, panel, png
+from scaledis.report.canvas import (
+    COLORS,
+    FAINT,
+    HEADER,
+    INK,
+    MARGIN,
+    MUTED,
+    RULE,
+    canvas,
+    empty,
+    fit,
+    panel,
+    png,
+)
+from scaledis.report.fonts import MATH
 from scaledis.report.summary import Summary, check_units, source, units
 
-__all__ = ["COLORS", "INK", "MUTED", "RULE", "canvas", "losses", "mutual_information", "panel", "png", "unit_names"]
+__all__ = [
+    "COLORS",
+    "INK",
+    "MUTED",
+    "RULE",
+    "canvas",
+    "empty",
+    "fit",
+    "panel",
+    "png",
+]  # for the scripts of experiments/
 
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
 LEVEL = re.compile(r"_level_?(\d+)")
@@ -74,7 +98,7 @@ def _heat_map(axes: Axes, run: Summary, left: float) -> None:
         ticks += list(y + 0.5 + np.arange(size))
         above += size
     axes.set(xlim=(0, factors), ylim=(above + (len(run.allocation) - 1) * LEVEL_GAP, 0))
-    axes.set_yticks(ticks, labels, size=10, math_fontfamily="cm", color=INK)
+    axes.set_yticks(ticks, labels, size=10, math_fontfamily=MATH, color=INK)
     axes.xaxis.tick_top()
     names = [fit(name, 0.95, 8) for name in run.factor_names]
     axes.set_xticks(np.arange(factors) + 0.5, names, rotation=45, ha="left", rotation_mode="anchor", color=INK)
@@ -104,7 +128,7 @@ def losses(runs: Sequence[Summary]) -> Figure:
                 _curves(axes, [run for run in runs if run.setting == method], term, color)
             _scale(axes)
     place = MARGIN / figure.get_figwidth(), 1 - (MARGIN + HEADER - 0.08) / figure.get_figheight()
-    handles = [Line2D([], [], color=color, label=method) for method, color in colors.items()]
+    handles = [Line2D([], [], color=color) for color in colors.values()]
     style = {
         "frameon": False,
         "fontsize": 9,
@@ -113,7 +137,9 @@ def losses(runs: Sequence[Summary]) -> Figure:
         "borderaxespad": 0,
         "handlelength": 1.4,
     }
-    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=4, **style)
+    legend = figure.legend(handles, ["-"] * len(handles), loc="upper left", bbox_to_anchor=place, ncols=4, **style)
+    for text, method in zip(legend.get_texts(), colors, strict=True):
+        text.set_text(method)  # as a label, one that begins with "_" would be left out
     return figure
 
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from scaledis.report.canvas import FAINT, INK, MUTED, RULE, canvas, empty, fit, panel
 from scaledis.report.figures import unit_names
+from scaledis.report.fonts import MATH
 from scaledis.report.summary import Summary, best_factor, check_units, source
 
 DEAD = 0.1  # nats: a unit with less KL says nothing about the image
@@ -131,7 +132,7 @@ def _label_units(axes: Axes, run: Summary, table: Table) -> None:
     right = table.width + 0.08
     for unit, (name, dead) in enumerate(zip(unit_names(run.allocation), _dead(run), strict=True)):
         y, ink, muted = table.tops[unit] + table.row / 2, FAINT if dead else INK, FAINT if dead else MUTED
-        axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily="cm")
+        axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily=MATH)
         knows = "dead" if dead else _best_factor(run, unit)
         nats = "" if run.kl is None else f"{run.kl[unit]:.2f} nats"
         axes.text(right, y, fit(knows, RIGHT, 7.5), size=7.5, color=ink, va="bottom" if nats else "center")

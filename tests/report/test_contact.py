@@ -23,9 +23,32 @@ def test_random_images_and_a_row_for_each_factor(dataset, rows):
     assert figures.png(figure)[:4] == b"\x89PNG"
 
 
+def rows_of(dataset):
+    """The images of each factor's row, read back from the picture: [F, ACROSS, H, W, C]."""
+    picture = np.asarray(contact.sheet(dataset).axes[0].images[0].get_array())
+    first = contact.ROWS * (tiny.SIZE + 1) + tiny.SIZE // 2
+    count, step = len(dataset.factor_names), tiny.SIZE + 1
+    return np.asarray(
+        [
+            [
+                picture[first + row * step :][: tiny.SIZE, column * step :][:, : tiny.SIZE]
+                for column in range(contact.ACROSS)
+            ]
+            for row in range(count)
+        ]
+    )
+
+
+def factors_of(dataset, images):
+    """The factors of images, which are all different: [ACROSS, F]."""
+    every = np.asarray(dataset.images(np.arange(dataset.size)))
+    return np.asarray([dataset.factors([np.flatnonzero((every == image).all((1, 2, 3)))[0]])[0] for image in images])
+
+
 def test_a_row_varies_its_factor_from_first_to_last_and_on_a_grid_nothing_else():
     for dataset in (GRID, TABLE):
-        factors = dataset.factors(contact._varied(dataset, 1, np.random.default_rng(0)))
-        assert factors[0, 1] == 0 and factors[-1, 1] == 7 and (np.diff(factors[:, 1]) >= 0).all()
-    on_grid = GRID.factors(contact._varied(GRID, 1, np.random.default_rng(0)))
-    assert len(np.unique(on_grid[:, [0, 2]], axis=0)) == 1
+        for factor, images in enumerate(rows_of(dataset)):
+            values = factors_of(dataset, images)[:, factor]
+            assert values[0] == 0 and values[-1] == dataset.factor_sizes[factor] - 1 and (np.diff(values) >= 0).all()
+    for factor, images in enumerate(rows_of(GRID)):
+        assert len(np.unique(np.delete(factors_of(GRID, images), factor, axis=1), axis=0)) == 1
