@@ -9,7 +9,7 @@ BIN = .venv/bin
 help:
 	@echo "make demo   train VLAE and the scale-aware ladder side by side and draw runs/quickstart/report/index.html"
 	@echo "make test   run the tests"
-	@echo "make lint   check style and format"
+	@echo "make lint   check style, format and types"
 	@echo "make bench  time a training step against PyTorch"
 	@echo "make clean  remove the virtual environment"
 
@@ -27,6 +27,7 @@ test: .venv/installed
 lint: .venv/installed
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
 
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'

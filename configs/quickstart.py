@@ -1,27 +1,29 @@
-"""The demo: the ladder VAE without and with the scale-aware penalties, on the rendered look-alike of 3DShapes.
+"""The demo: the ladder VAE without and with the scale-aware penalties, five seeds each, in the small tier.
 
-    python -m scaledis.main --config=configs/quickstart.py --sweep=demo              # ten minutes on two cores
-    python -m scaledis.main --config=configs/quickstart.py --sweep=demo,more_seeds --workdir=runs/quickstart-seeds
+    python -m scaledis.main --config=configs/quickstart.py --sweep=demo              # minutes on two cores
+    python -m scaledis.main --config=configs/quickstart.py --sweep=demo_again --workdir=runs/quickstart-again
 
-The page is runs/quickstart/report/index.html. Every setting is the default (scaledis/config.py) but the steps.
+The page is runs/quickstart/report/index.html. Both models have the settings of configs/tier.py:small but for the steps;
+demo_again has five other seeds.
 """
 
-from scaledis.experiment import default
+import runpy
+from pathlib import Path
 
 
 def get_config():
-    config = default()
-    config.data.name = "rendered"
-    config.train.steps = 4000
-    config.train.checkpoint_every = 1000
+    config = runpy.run_path(str(Path(__file__).with_name("tier.py")))["get_config"]("small")
+    config.train.steps = 5000
+    config.evaluate.train_codes = 4000
+    config.evaluate.test_codes = 2000
     return config
 
 
-def sweep_demo():
+def sweep_demo(first=0):
     for name in ("vlae", "scale_vlae"):
-        yield {"method.name": name}
+        for seed in range(first, first + 5):
+            yield {"method.name": name, "seed": seed}
 
 
-def sweep_more_seeds():
-    for seed in (1, 2):
-        yield {"seed": seed}
+def sweep_demo_again():
+    yield from sweep_demo(5)

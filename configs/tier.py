@@ -16,6 +16,8 @@ TIERS = {
         "model.channels": (8, 16, 32, 32),
         "model.ladder_channels": (8, 8, 8),
         "model.parameters": 150_000,
+        "model.injection": "map",
+        "objective.sigma": 0.25,
         "train.steps": 10_000,
         "train.checkpoint_every": 2500,
         "train.keep": 1,

@@ -76,7 +76,8 @@ def main() -> None:
     about = f"{ROWS:,} x {UNITS} codes, factors of sizes {SIZES}; {machine()}"
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "metric_speed.json").write_text(json.dumps({"about": about, "lines": lines}, indent=1) + "\n")
-    heading = f"`python experiments/metric_speed.py --reference`: {about}."
+    flag = " --reference" if with_reference else ""
+    heading = f"`python experiments/metric_speed.py{flag}`: {about}."
     (RESULTS / "metric_speed.md").write_text(f"{heading}\n\n{table(lines)}\n")
 
 

@@ -25,6 +25,7 @@ from scaledis.workdir import Workdir, read_json, read_records, write_bytes, writ
 ROOT = Path(__file__).parents[1]
 TUNING_SEED, SEEDS = 1000, (0, 1, 2, 3, 4)
 SCORES = {"DCI-D": "dci/disentanglement", "DCI-C": "dci/completeness", "MIG": "mig/mig", "DCI-I": "dci/informativeness"}
+LEVEL_SCORES = ("level/redundancy", "level/concentration", "level/gap")
 LAST = 0.05  # of the log lines, over which the ELBO is averaged
 
 
@@ -83,6 +84,7 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
     return {
         "override": dict(override),
         **{title: scores["all"].get(key) for title, key in SCORES.items()},
+        **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in LEVEL_SCORES},
         "ELBO": None if None in last else statistics.fmean(last),
         **{key: scores[key] for key in kept},
     }
@@ -119,6 +121,72 @@ def compare(comparison: str, entries: Sequence[Entry], only: Sequence[str], tier
         write_json(results, known)
 
 
+def runs_of(
+    comparison: str, tier_name: str, phase: str, overrides: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Runs without tuning, and what is known of them; written to results/<comparison>/<tier>.json."""
+    rows = run(place(comparison, tier_name, comparison, phase), tier(tier_name), overrides)
+    made = {"machine": runtime.machine(), "commit": version.commit()}
+    write_json(ROOT / "experiments/results" / comparison / f"{tier_name}.json", {"runs": rows, **made})
+    return rows
+
+
+def chosen(tier_name: str, method: str) -> dict[str, Any]:
+    """The setting of a method that Table 1 chose, without its seed. Raises SystemExit where it has not run."""
+    path = ROOT / f"experiments/results/table1/{tier_name}.json"
+    known = read_json(path) if path.exists() else {}
+    if method not in known:
+        raise SystemExit(f"{path} has no {method}: python experiments/table1.py --tier={tier_name} {method}")
+    return {key: value for key, value in known[method]["tuning"]["chosen"].items() if key != "seed"}
+
+
+def select(rows: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """The rows whose overrides have the values `wanted`, by dotted key with __ for the dot."""
+    asked = {key.replace("__", "."): value for key, value in wanted.items()}
+    return [row for row in rows if all(_same(row["override"].get(key), value) for key, value in asked.items())]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return (list(one) if isinstance(one, tuple) else one) == (list(other) if isinstance(other, tuple) else other)
+
+
+def verdict(differences: Sequence[float]) -> str:
+    """What paired differences that should be above 0 say."""
+    if len(differences) < 2:
+        return f"undecided at n = {len(differences)}"
+    mean, _, half = interval(differences)
+    if mean - half > 0:
+        return "holds"
+    return "does not hold" if mean + half < 0 else f"undecided at n = {len(differences)}"
+
+
+def paired(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> list[float]:
+    """The differences one - other over the seeds that both have."""
+    of_other = {row["override"]["seed"]: row[score] for row in other}
+    pairs = [(row[score], of_other.get(row["override"]["seed"])) for row in one]
+    return [a - b for a, b in pairs if a is not None and b is not None]
+
+
+def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str) -> None:
+    """Writes one row of experiments/results/claims.md, beside those that are there."""
+    path = ROOT / "experiments/results/claims.json"
+    known = read_json(path) if path.exists() else {}
+    made = {"commit": version.commit(), "machine": runtime.machine()}
+    known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "verdict": says, **made}
+    write_json(path, known)
+    lines = [
+        "# The claims of both papers",
+        "",
+        "Each row is written by the script that checks it; the data set is a look-alike",
+    ]
+    lines += ["unless it is named. Intervals are 95 % t intervals over seeds.", ""]
+    lines += ["| experiment | claim | paper | found | verdict | commit |", "| --- " * 6 + "|"]
+    for name, row in sorted(known.items()):
+        cells = [name, row["claim"], row["paper"], row["found"], f"**{row['verdict']}**", row["commit"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    write_bytes(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
+
+
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, standard deviation, and half of the 95 % t interval; NaN where one value does not tell."""
     mean = statistics.fmean(values)
@@ -141,9 +209,7 @@ def shown(values: Sequence[float | None]) -> str:
 
 def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> str:
     """The paired difference one - other over the seeds that both have."""
-    of_other = {row["override"]["seed"]: row[score] for row in other}
-    pairs = [(row[score], of_other.get(row["override"]["seed"])) for row in one]
-    return shown([a - b for a, b in pairs if a is not None and b is not None])
+    return shown(paired(one, other, score))
 
 
 def write_table(comparison: str, tier_name: str, title: str, against: str) -> None:

@@ -1,3 +1,4 @@
+from scaledis import datasets
 from scaledis.config import Config as Config
 from scaledis.datasets import Dataset as Dataset
 from scaledis.errors import UserError as UserError
@@ -12,6 +13,8 @@ from scaledis.training import train as train
 from scaledis.types import Codes as Codes
 from scaledis.types import ImageSpec as ImageSpec
 from scaledis.types import Method as Method
+
+load_dataset = datasets.load
 
 DOORS: dict[str, str]
 __version__: str

@@ -24,10 +24,12 @@ def positive_int(default: int, least: int = 1, most: int = LARGEST) -> int:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
-def positive_float(default: float, zero: bool = False) -> float:
-    """A field that holds a number that a float32 can hold, above 0 or, with `zero`, at least 0."""
+def positive_float(default: Any, zero: bool = False) -> Any:
+    """A field that holds a number that a float32 can hold, above 0 or, with `zero`, at least 0; None if it may be."""
 
     def check(key: str, value: Any) -> None:
+        if value is None and default is None:
+            return
         if not is_float32(value) or not (value > 0 or (zero and value == 0)):
             bound = "of at least 0" if zero else "above 0"
             raise UserError(f"{key}: {registry.short(value)} must be a finite number {bound} that a float32 can hold.")
@@ -125,7 +127,8 @@ class Objective:
     sigma: float = positive_float(0.5)  # the Gaussian's, in units of the pixel range; gaussian_learned starts there
     estimator: str = text("minibatch_weighted")  # of the aggregate posterior
     bank: int = positive_int(4096)  # posteriors that the estimator memory_bank remembers
-    kl_warmup: float = positive_float(1500.0, zero=True)  # steps; w = 1 - exp(-step / kl_warmup), and 1 for 0
+    kl_warmup: float | None = positive_float(None, zero=True)  # steps; w = 1 - exp(-step / kl_warmup), and 1 for 0;
+    # None: the method's own, 0 for a flat method and 1500 for a ladder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +155,7 @@ class Train:
     steps: int = positive_int(300_000)
     batch: int = positive_int(64, least=2)
     learning_rate: float = positive_float(2e-3)
-    gradient_clip: float = positive_float(100.0, zero=True)  # global norm, nats per image; 0: none
+    gradient_clip: float = positive_float(100.0, zero=True)  # global norm; 100 nats normalize every gradient; 0: none
     log_every: int = positive_int(100)
     checkpoint_every: int = positive_int(5000)
     evaluate_every: int = positive_int(0, least=0)  # steps between scores and sheets while training; 0: at the end only

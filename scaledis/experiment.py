@@ -30,6 +30,7 @@ def default() -> ml_collections.ConfigDict:
     for spec in methods.specs().values():
         for name in spec.hyperparameters:
             config.method[name] = config_dict.placeholder(object)
+    config.objective.kl_warmup = config_dict.placeholder(object)
     return config
 
 
@@ -73,6 +74,8 @@ def freeze(config: Mapping[str, Any]) -> Config:
     sections["method"] = _method(dict(given))
     spec = methods.choose(sections["method"].name)
     sections["model"] = _allocate(sections["model"], sections["method"].name, spec.flat)
+    if sections["objective"].kl_warmup is None:
+        sections["objective"] = dataclasses.replace(sections["objective"], kl_warmup=spec.kl_warmup)
     frozen = Config(**sections, seed=config.get("seed", 0))
     check_fields("", frozen)
     _check(frozen)

@@ -35,10 +35,16 @@ def restore(folder: Path, like: Any) -> Any:
 
 
 def image_shape(folder: Path, channels: tuple[int, ...]) -> tuple[int, int, int]:
-    """(H, W, C) of the images of a checkpoint, from the decoder's first and last layer; they are square."""
+    """(H, W, C) of the images of a checkpoint, from the decoder's first and last layer; they are square.
+
+    Raises UserError where it cannot be read.
+    """
     with ocp.StandardCheckpointer() as reader:
         tree = reader.metadata(folder / "default")
-    network = getattr(tree, "item_metadata", tree)["method"]["params"]["network"]
+    tree = getattr(tree, "item_metadata", tree)
+    if tree is None:
+        raise UserError(f"The checkpoint {folder} of version {VERSION} cannot be read: it has no metadata.")
+    network = tree["method"]["params"]["network"]
     if "top_down" in network:
         _, _, height, width = network["top_down"]["top"].shape
         side, colors = height << DEPTH, network["top_down"]["f0"]["bias"].shape[-1]

@@ -90,8 +90,8 @@ def prepare() -> None:
     """--prepare=DATASET"""
     name, data = str(PREPARE.value), _data()
     registry.check("--prepare", name, datasets.names())
-    options = {"path": data.path, "accept_checksum": data.accept_checksum}
-    print(describe.dataset(datasets.load(name, _data_dir(), download=True, **options)))
+    dataset = datasets.load(name, _data_dir(), path=data.path, download=True, accept_checksum=data.accept_checksum)
+    print(describe.dataset(dataset))
 
 
 def print_description() -> None:
@@ -215,7 +215,9 @@ def _sentences() -> Iterator[None]:
 def _parse(argv: list[str]) -> list[str]:
     """absl's own parser, with an unknown config key, and a config file that cannot be read, as a sentence."""
     try:
-        return flags.FLAGS(argv)
+        rest = flags.FLAGS(argv)
+        getattr(CONFIG.value, "to_dict", None)  # what stands for a file that is not there raises OSError
+        return rest
     except flags.Error as error:
         _end(_cause(error))
     except UserError as error:
@@ -228,7 +230,10 @@ def _parse(argv: list[str]) -> list[str]:
         _end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
     except OSError as error:
         near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
-        _end(f"--config: {error.filename or error} cannot be read; there are {near or 'none in configs/'}.")
+        given = next(
+            (each.partition("=")[2] for each in argv if each.lstrip("-").startswith("config=")), error.filename
+        )
+        _end(f"--config: {given} cannot be read; there are {near or 'none in configs/'}.")
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -21,10 +21,10 @@ from tqdm import tqdm
 
 from scaledis import metrics, registry
 from scaledis.errors import UserError
-from scaledis.metrics import dcimig, jemmig, level, mig, mig_sup, modularity
-from scaledis.metrics._information import BINS, Table, best_and_second, binned, distinct, emptied, entropy, make_table
-from scaledis.metrics._rows import standardized
-from scaledis.metrics._sample import Sample, make_sample
+from scaledis.metrics import dcimig, jemmig, level, mig, mig_sup, modularity, sap
+from scaledis.metrics.shared.information import BINS, Table, binned, distinct, emptied, entropy, make_table
+from scaledis.metrics.shared.rows import standardized
+from scaledis.metrics.shared.sample import Sample, make_sample
 from scaledis.objectives import aggregate_posterior
 
 AT_ONCE = 8  # runs whose one-hot bins are in memory
@@ -36,26 +36,21 @@ class Summary(NamedTuple):
     """What all closed forms of one run need.
 
     table: of bins.
-    r2: [K, F], squared correlation of units and class numbers.
-    correlations: [K', K'], between the units that vary.
+    correlations: [K, F], absolute, of units with class numbers.
+    between: [K', K'], correlations of the units that vary with each other.
     varies: bool [K].
     levels: int [K].
     """
 
     table: Table
-    r2: np.ndarray
     correlations: np.ndarray
+    between: np.ndarray
     varies: np.ndarray
     levels: np.ndarray
 
 
-def _gap_of_r2(run: Summary) -> dict[str, Any]:
-    best, second = best_and_second(run.r2)
-    return {"r2": float((best - second).mean())}
-
-
 def _gaussian_tc(run: Summary) -> dict[str, Any]:
-    values = np.linalg.eigvalsh(run.correlations)
+    values = np.linalg.eigvalsh(run.between)
     infinite = (values < SINGULAR).any()
     return {"gaussian_tc": None if infinite else max(0.0, -0.5 * float(np.log(values).sum()))}
 
@@ -66,7 +61,7 @@ CLOSED_FORMS: Mapping[str, Callable[[Summary], dict[str, Any]]] = {
     "dcimig": lambda run: dcimig.of_table(run.table),
     "jemmig": lambda run: jemmig.of_table(run.table, BINS),
     "modularity": lambda run: modularity.of_table(run.table, run.table.informative),
-    "sap": _gap_of_r2,
+    "sap": lambda run: sap.of_correlations(run.correlations),
     "dependence": _gaussian_tc,
     "level": lambda run: level.of_table(run.table, run.levels),
 }
@@ -142,8 +137,8 @@ def total_correlations(codes: Array, mean: Array, log_variance: Array, levels: n
     """
     by_level = (levels == np.unique(levels)[:, None]).astype(np.float32)
     units = levels.size
-    membership = np.concatenate([np.ones((1, units), np.float32), by_level, np.eye(units, dtype=np.float32)])
-    weights = aggregate_posterior.exact(mean.shape[1])
+    membership = jnp.concatenate([jnp.ones((1, units)), by_level, jnp.eye(units)])
+    weights = jnp.asarray(aggregate_posterior.exact(mean.shape[1]))
 
     @jax.jit
     def every_run(codes, mean, log_variance):
@@ -220,7 +215,7 @@ def _summary(
     one_level = np.zeros(len(varies), int)
     return Summary(
         table,
-        np.minimum(of_factors.astype(float) ** 2, 1),
+        np.minimum(np.abs(of_factors.astype(float)), 1),
         of_units.astype(float)[np.ix_(varies, varies)],
         varies,
         one_level if sample.levels is None else sample.levels,

@@ -14,7 +14,7 @@ from scaledis.errors import UserError
 def short(value: object) -> str:
     """A value in a sentence: its repr, cut where it is long."""
     if isinstance(value, int) and abs(value) >= 10**30:
-        return f"a number of about {round(value.bit_length() * math.log10(2))} digits"
+        return f"a number of about {1 + int((value.bit_length() - 1) * math.log10(2))} digits"
     try:
         words = repr(value)
     except ValueError:  # a number of more than 4,300 digits within
@@ -45,7 +45,8 @@ def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
 
 def modules(package: ModuleType) -> list[str]:
     """Names of the modules of `package`: adding a file is all it takes to be found."""
-    return sorted(info.name for info in pkgutil.iter_modules(package.__path__) if not info.name.startswith("_"))
+    found = pkgutil.iter_modules(package.__path__)
+    return sorted(info.name for info in found if not info.name.startswith("_") and not info.ispkg)
 
 
 def module(kind: str, package: ModuleType, name: str) -> ModuleType:

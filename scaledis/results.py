@@ -31,8 +31,10 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
     Raises UserError for an unknown run or step, for a run that was never trained, and for a checkpoint of another
     structure.
 
-    >>> model = load_run("runs/quickstart", "scale_vlae")  # doctest: +SKIP
-    >>> codes = model.encode(images)  # doctest: +SKIP
+    >>> model = load_run("runs/mine")
+    >>> codes = model.encode(dataset.images(np.arange(100)))
+    >>> model.decode(codes.mean).dtype
+    dtype('float32')
     """
     directory = Workdir(workdir)
     groups = directory.groups()
@@ -91,7 +93,9 @@ def load_results(workdirs: str | Path | Sequence[str | Path]) -> pandas.DataFram
 
     Raises UserError where a directory holds no experiment.
 
-    >>> table = load_results("runs/quickstart")  # doctest: +SKIP
+    >>> table = load_results("runs/mine")
+    >>> table.loc[0, "run"]
+    'run'
     """
     places = [workdirs] if isinstance(workdirs, str | Path) else list(workdirs)
     rows = [row for place in places for row in _rows(Workdir(place))]

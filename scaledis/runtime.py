@@ -18,6 +18,7 @@ import jaxlib
 LEVEL_FLAG = "--xla_backend_optimization_level"
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
+CGROUP, CPUINFO = Path("/sys/fs/cgroup"), Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
 
 
@@ -46,7 +47,7 @@ def prepare() -> None:
 def cores() -> int:
     """The CPU cores that this process may use: those of its affinity, and no more than a container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(available, _quota(Path("/sys/fs/cgroup"))))
+    return max(1, min(available, _quota(CGROUP)))
 
 
 def _quota(cgroup: Path) -> int:
@@ -64,7 +65,7 @@ def _quota(cgroup: Path) -> int:
 def _target() -> str:
     """A folder name for what compiled programs depend on: jaxlib and the CPU with its features."""
     with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPUINFO.read_text().splitlines()
         described = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
         digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
         return f"jaxlib-{jaxlib.__version__}-{digest}"
@@ -111,7 +112,7 @@ def stopping() -> Iterator[Callable[[], bool]]:
 def machine() -> str:
     """What results were made on, in words: "AMD EPYC, 2 cores"; with the accelerators, if there are any."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPUINFO.read_text().splitlines()
     except OSError:
         lines = []
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]

@@ -54,7 +54,9 @@ def train(
 
     Raises UserError for two equal configs, for a workdir of other runs, and where something cannot be written.
 
-    >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")  # doctest: +SKIP
+    >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")
+    >>> model.config.method.name
+    'vlae'
     """
     configs = [configs] if isinstance(configs, Config) else list(configs)
     if not configs:

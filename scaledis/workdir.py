@@ -84,7 +84,8 @@ class Workdir:
     def __init__(self, root: str | Path):
         try:
             self.root = Path(root).expanduser()
-            self.root.exists()
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it may be made
+                self.root.lstat()
         except (RuntimeError, ValueError, OSError) as error:  # no such user, or no possible name
             raise UserError(f"workdir: {str(root)[:80]!r} cannot be a directory: {error}.") from error
         self.config, self.plan = self.root / "config.json", self.root / "plan.json"

@@ -3,6 +3,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 # Two devices, as on a laptop, and quick compilation: tests run few steps of tiny networks, and many of the same.
 FLAGS = [
     "--xla_force_host_platform_device_count=2",
@@ -19,3 +21,43 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 def pytest_unconfigure(config):
     if not hasattr(config, "workerinput"):
         shutil.rmtree(CACHE, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_programs():
+    """Populations of one program share what is traced and compiled, the slow part of a test."""
+    import jax  # which reads the flags above
+
+    from scaledis import methods, population, runtime
+
+    build, make_advance, found = methods.build, population.Population.make_advance, {}
+
+    def once(*key_and_make):
+        *key, make = key_and_make
+        key = tuple(key)
+        if key not in found:
+            found[key] = make()
+        return found[key]
+
+    def built(config, images):
+        return once(population.program(config), config.model.allocation, images, lambda: build(config, images))
+
+    def compiled_init(self):
+        options = {"out_shardings": self.by_run, "compiler_options": runtime.compiler_options(0)}
+        init = once("init", self.method, len(self.configs), lambda: jax.jit(jax.vmap(self._init), **options))
+        return init(*self._arguments)
+
+    def advance(self, dataset):
+        found.setdefault(id(dataset), dataset)  # an id is its own only as long as the object is there
+        data = self.config.data
+        return once(self.method, len(self.configs), data, id(dataset), lambda: make_advance(self, dataset))
+
+    def codes(self):
+        return once("codes", self.method, lambda: (jax.jit(self.method.encode), jax.jit(self.method.decode)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "build", built)
+        patch.setattr(population.Population, "init", compiled_init)
+        patch.setattr(population.Population, "make_advance", advance)
+        patch.setattr(population.Population, "_compiled", property(codes))
+        yield

@@ -10,7 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import datasets, experiment, methods, metrics, population, sweep
+from scaledis import datasets, estimators, experiment, methods, metrics, population, sweep
+from scaledis.errors import UserError
+from scaledis.objectives import partition
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -24,7 +26,7 @@ def test_method(name):
     assert spec.about and spec.build.__doc__ and re.search(r"^    +[RL] = ", spec.equation, re.MULTILINE)
     assert re.search(r"\b(19|20)\d\d\b|Beyond Flat Latent", spec.equation)
     assert all(hyperparameter.about for hyperparameter in spec.hyperparameters.values())
-    method = population.build([config], DATASET)
+    method = tiny.population([config], DATASET).method
     hyperparameters = population.hyperparameters(config, config.model.allocation)
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
     state = jax.eval_shape(method.init, key, hyperparameters)  # shapes alone: tests/methods runs every method
@@ -62,7 +64,7 @@ def test_dataset_index_and_factors_are_inverse():
     index = np.arange(DATASET.size)
     np.testing.assert_array_equal(DATASET.index(DATASET.factors(index)), index)
     np.testing.assert_array_equal(DATASET.factors([1, 3]), [[0, 0, 1], [0, 1, 0]])  # the last factor varies fastest
-    with pytest.raises(ValueError):
+    with pytest.raises(UserError, match=r"factors: .* outside .* tiny, which has \(4, 8, 3\) values"):
         DATASET.index([[4, 0, 0]])
 
 
@@ -72,15 +74,31 @@ def test_config_and_its_sweeps_can_run(path):
     assert module["__doc__"] and f"--config=configs/{path.name}" in module["__doc__"]
     base = module["get_config"]().to_dict()
     experiment.freeze(base)
+    ladder = base | {section: experiment.default().to_dict()[section] for section in ("method", "model")}
     for name in sweep.available(module):
         own = f"sweep_{name}" in module
-        ladder = (
-            base if own else base | {"method": base["method"] | {"name": "scale_vlae"}}
-        )  # shared ones need a ladder
-        assert sweep.expand(ladder, [name], module)
+        assert sweep.expand(base if own else ladder, [name], module)  # shared ones need a ladder
+
+
+@pytest.mark.parametrize("name", estimators.makers())
+def test_estimator(name):
+    """Contract by shapes: what is carried keeps its structure, and every group has a density for every code."""
+    batch, allocation = 8, (2, 1)
+    parts = partition.levels(allocation)
+    setting = estimators.Setting(batch, 96, allocation, bank=24, features=16, layers=2)
+    estimator = estimators.make(name, setting)
+    key = jax.random.key(0)
+    codes, mean, log_variance = (jax.ShapeDtypeStruct((batch, 3), np.float32) for _ in range(3))
+    extra = jax.eval_shape(estimator.init, key, parts)
+    densities = jax.eval_shape(estimator.log_density, extra, codes, mean, log_variance, parts)
+    assert densities.shape == (batch, len(partition.membership(parts)))
+    after, terms = jax.eval_shape(estimator.update, extra, codes, mean, log_variance, parts, key)
+    shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), each) for each in (extra, after)]
+    assert shapes[0] == shapes[1] and all(term.shape == () for term in terms.values())
+    assert inspect.getdoc(estimators.makers()[name])
 
 
 def test_every_method_has_published_settings_for_3dshapes():
     get_config = runpy.run_path(str(CONFIGS[0].parent / "3dshapes.py"))["get_config"]
     for name in methods.specs():
-        assert experiment.freeze(get_config(name)).state.name == name
+        assert experiment.freeze(get_config(name)).method.name == name

@@ -1,42 +1,158 @@
+"""Scores: which codes they are made of, and what cannot be scored is said and in nobody's way."""
+
 import dataclasses
 
 import numpy as np
 import pytest
 
-from scaledis import evaluate, report, sweep, train
+from scaledis import evaluate, input_pipeline, report, sweep, training
+from scaledis.config import Evaluate
+from scaledis.errors import UserError
+from scaledis.types import Codes
 from scaledis.workdir import Workdir, read_json
 from tests import tiny
-from tests.test_train import never
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
 GRID = tiny.dataset()
 NAMELESS = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
+LEVELS = np.asarray([0, 0, 1])
+FACTORS = GRID.factors(np.random.default_rng(0).permutation(96))
+
+
+def with_evaluate(config, **settings):
+    return dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, **settings))
 
 
 def test_codes_come_from_the_split_and_train_and_test_are_disjoint():
     config = tiny.config(
         data__held_out=0.5, evaluate__split="held_out", evaluate__train_codes=30, evaluate__test_codes=18
     )
-    index = evaluate.sampled(GRID, config)
-    assert len(set(index)) == 48
-    other = evaluate.sampled(
-        GRID, dataclasses.replace(config, evaluate=dataclasses.replace(config.evaluate, split="train"))
-    )
+    index, train_codes = evaluate.sample(GRID, config)
+    assert len(set(index)) == 48 and train_codes == 30
+    other, _ = evaluate.sample(GRID, with_evaluate(config, split="train"))
     assert not set(index) & set(other)
+    again, _ = evaluate.sample(GRID, config)
+    assert (again == index).all()
+    assert set(evaluate.sample(GRID, with_evaluate(config, seed=1))[0]) == set(index)  # all of them, in another order
 
 
-def test_a_split_that_is_too_small_is_an_error_that_names_both_numbers():
-    with pytest.raises(ValueError, match="100 codes, but tiny has 96 images in the split 'all'"):
-        evaluate.sampled(GRID, tiny.config(evaluate__train_codes=60, evaluate__test_codes=40))
+def test_a_set_that_is_smaller_than_asked_for_is_scored_on_what_there_is():
+    index, train_codes = evaluate.sample(GRID, tiny.config(evaluate__train_codes=200, evaluate__test_codes=100))
+    assert len(set(index)) == 96 and train_codes == 64
+    index, train_codes = evaluate.sample(GRID, tiny.config(evaluate__train_codes=60, evaluate__test_codes=30))
+    assert len(index) == 90 and train_codes == 60
 
 
-def test_images_without_factors_train_and_are_drawn_and_no_metric_applies(tmp_path, capsys):
+def test_a_split_of_very_few_images_is_an_error_that_names_both_numbers():
+    with pytest.raises(UserError, match="evaluate.split: 'held_out' of tiny has 5 images; 10 are needed"):
+        evaluate.sample(GRID, tiny.config(data__held_out=0.05, evaluate__split="held_out"))
+    few = tiny.config(data__held_out=0.05, evaluate__split="held_out")
+    assert len(evaluate.sample(NAMELESS, few)[0]) == 5  # without factors nothing is trained on the codes
+
+
+def scored(mean, **settings):
+    codes = Codes(np.asarray(mean, np.float32), np.zeros_like(mean, np.float32), LEVELS)
+    return evaluate.score_codes(codes, FACTORS, Evaluate(**settings), 64, GRID)
+
+
+def test_every_level_is_scored_alone_and_all_units_together():
+    factors = FACTORS.astype(float)
+    found = scored(factors)  # a unit for each factor: level 2 has the first two, level 1 the third
+    assert not found["skipped"] and found.keys() >= {"all", "level2", "level1"}
+    assert found["all"]["mig/mig"] > 0.99
+    np.testing.assert_allclose(found["unit_kl_nats"], 0.5 * np.square(factors).mean(0), rtol=1e-5)
+
+
+@pytest.mark.parametrize("level, units", [("level2", [0, 1]), ("level1", [2])])
+def test_a_level_that_is_absent_is_skipped_with_a_reason_and_its_neighbor_is_scored(level, units, capsys):
+    mean = FACTORS.astype(float)
+    mean[:, units] = 0
+    found = scored(mean)
+    reason = "the codes are the same for every image"
+    assert found["skipped"] == {f"{level}/dci": reason, f"{level}/mig": reason} and found[level] == {}
+    other = ({"level1", "level2"} - {level}).pop()
+    assert {"dci/disentanglement", "mig/mig"} <= found[other].keys() & found["all"].keys()
+    assert f"{level}: not scored by dci: {reason}" in capsys.readouterr().err
+
+
+def test_a_run_whose_codes_are_all_zero_or_not_finite_is_skipped_with_a_reason():
+    zero = scored(np.zeros((96, 3)))
+    assert zero["all"] == zero["level1"] == {} and len(zero["skipped"]) == 6 and zero["unit_kl_nats"] == [0, 0, 0]
+    broken = scored(np.full((96, 3), np.nan))
+    assert broken["skipped"]["all/mig"] == "the codes are not finite" and broken["unit_kl_nats"] is None
+
+
+def test_one_metric_that_cannot_score_is_not_in_the_way_of_another(monkeypatch):
+    compute = evaluate.compute
+
+    def failing(names, *args, **kwargs):
+        if "dci" in names:
+            raise UserError("dci has said no")
+        return compute(names, *args, **kwargs)
+
+    monkeypatch.setattr(evaluate, "compute", failing)
+    found = scored(FACTORS.astype(float))
+    assert found["skipped"]["all/dci"] == "dci has said no" and found["all"]["mig/mig"] > 0.99
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    """A population of one run that trains and one that diverges at once."""
+    workdir = Workdir(tmp_path_factory.mktemp("pair"))
+    runs = sweep.expand(tiny.plain(method__name="vlae", train__steps=2), ["train.learning_rate=1e-3,1e30"])
+    [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    training.train_population(group, 0, GRID, workdir)
+    return workdir, group
+
+
+def test_a_diverged_run_is_scored_at_its_last_good_state_and_its_neighbor_at_the_end(pair, capsys):
+    workdir, group = pair
+    evaluate.evaluate_population(group, 0, GRID, workdir)
+    good, bad = (read_json(workdir.run(run.name) / "scores.json") for run in group)
+    assert good["diverged"] is None and bad["diverged"] == 1
+    assert {"dci/disentanglement", "mig/mig"} <= good["all"].keys() and good["fingerprint"] == GRID.fingerprint
+    with np.load(workdir.run(group[1].name) / "codes.npz") as codes:
+        assert np.isfinite(codes["mean"]).all() and np.isfinite(codes["log_variance"]).all()
+        assert (codes["levels"] == LEVELS).all()
+    before = tiny.tree(workdir.root)
+    capsys.readouterr()
+    evaluate.evaluate_population(group, 0, GRID, workdir)
+    assert tiny.tree(workdir.root) == before and capsys.readouterr().err == ""
+
+
+def test_other_data_are_refused(pair):
+    workdir, group = pair
+    other = [run._replace(config=with_evaluate(run.config, seed=7)) for run in group]
+    with pytest.raises(UserError, match="trained on other images or factors.* fingerprint was"):
+        evaluate.evaluate_population(other, 0, tiny.changed(GRID), workdir)
+
+
+def test_a_population_without_a_checkpoint_is_said_and_left_out(pair, capsys):
+    workdir, group = pair
+    for index, step, message in [(0, 4, "there is no checkpoint of step 4, only of [2]"), (1, None, "no checkpoint")]:
+        evaluate.evaluate_population(group, index, GRID, workdir, step=step)
+        assert message in capsys.readouterr().err
+
+
+def test_images_without_factors_train_and_are_drawn_and_no_metric_applies(tmp_path, capsys, monkeypatch):
     workdir = Workdir(tmp_path)
-    members = sweep.expand(tiny.plain(train__steps=2), [])
-    workdir.claim({"config": tiny.plain(train__steps=2), "sweep": [], "command": "test"})
-    train.train(members, 0, NAMELESS, workdir, never)
-    evaluate.evaluate(members, 0, NAMELESS, workdir, never)
-    assert "no factors, so that no metric applies" in capsys.readouterr().err
+    runs = sweep.expand(tiny.plain(train__steps=2, method__name="vlae"), [])
+    groups = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    training.train_population(groups[0], 0, NAMELESS, workdir)
+    for _ in range(2):
+        evaluate.evaluate_population(groups[0], 0, NAMELESS, workdir)
+    assert capsys.readouterr().err.count("no factors, so that no metric applies") == 1
     scores = read_json(workdir.run("run") / "scores.json")
     assert scores["all"] == {} and len(scores["unit_kl_nats"]) == 3
-    report.write([members], NAMELESS, workdir)
+    monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: NAMELESS)
+    report.write(groups, workdir)
     assert (workdir.report / "traversals.png").exists()
+
+
+def test_the_door_scores_codes_of_any_model():
+    codes = FACTORS.astype(float)
+    assert evaluate.score(codes, FACTORS, "mig")["mig/mig"] > 0.99
+    found = evaluate.score(codes, FACTORS, dci={"backend": "sklearn"})
+    assert found["dci/backend"] == "sklearn" and found["dci/disentanglement"] > 0.9
+    with pytest.raises(UserError, match="mog"):
+        evaluate.score(codes, FACTORS, ["mog"])

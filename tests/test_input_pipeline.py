@@ -1,14 +1,19 @@
-"""Images from the device and from the host are the same, and so are the runs that they train."""
+"""Which images a run sees and how often; and that images from the device and from the host train the same runs."""
 
 import dataclasses
 
 import jax
 import numpy as np
+import pytest
 
-from scaledis import population
-from scaledis.methods import Method
-from tests import tiny
+from scaledis import input_pipeline
+from scaledis.config import Data
+from scaledis.errors import UserError
+from scaledis.types import Method
+from tests import assert_same, tiny
 
+GRID = tiny.dataset()  # ground 4, place 8, color 3
+TABLE = dataclasses.replace(GRID, table=GRID.factors(np.arange(96))[:60], held_out=np.arange(50, 60, dtype=np.int32))
 ON_DISK = dataclasses.replace(tiny.dataset(), source=np.asarray(tiny.dataset().source))
 
 
@@ -16,10 +21,10 @@ def trained(memory, steps):
     configs = [
         tiny.config(seed=seed, data__memory=memory, data__correlation=(("ground", "place", 0.3),)) for seed in (0, 1)
     ]
-    program = population.program(configs, ON_DISK, population.build(configs, ON_DISK))
-    runs = program.init()
+    members = tiny.population(configs, ON_DISK)
+    runs, advance = members.init(), members.make_advance(ON_DISK)
     for count in steps:
-        runs, terms = program.advance(runs, count)
+        runs, terms = advance(runs, count)
     return jax.device_get((runs, terms))
 
 
@@ -33,9 +38,7 @@ def test_a_run_fed_from_the_host_is_the_run_fed_from_the_device():
 
 
 def test_where_a_run_fed_from_the_host_is_interrupted_changes_nothing():
-    whole, parts = trained("host", [7])[0], trained("host", [1, 4, 2])[0]
-    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
-        np.testing.assert_array_equal(a, b)
+    assert_same(trained("host", [7])[0], trained("host", [1, 4, 2])[0])
 
 
 def test_the_same_batches_for_the_same_key_in_both_ways():
@@ -49,9 +52,74 @@ def test_the_same_batches_for_the_same_key_in_both_ways():
     seen = {}
     for memory in ("device", "host"):
         configs = [tiny.config(seed=seed, data__memory=memory, data__held_out=0.2) for seed in (3, 4)]
-        program = population.program(configs, ON_DISK, keep)
-        runs, terms = program.advance(program.init(), 9)
-        seen[memory] = jax.device_get((runs.method, terms["loss_nats"]))
+        members = tiny.population(configs, ON_DISK)
+        members.method = keep
+        runs, terms = members.make_advance(ON_DISK)(members.init(), 9)
+        seen[memory] = jax.device_get((runs.state, terms["loss_nats"]))
     np.testing.assert_array_equal(seen["device"][0], seen["host"][0])
     np.testing.assert_allclose(seen["device"][1], seen["host"][1], rtol=1e-6)
     assert not np.array_equal(seen["host"][0][0], seen["host"][0][1])
+
+
+def drawn(dataset, data, n=20_000):
+    sampler = input_pipeline.make_sampler(dataset, data)
+    return np.asarray(jax.jit(input_pipeline.draw, static_argnums=2)(sampler, jax.random.key(0), n))
+
+
+def test_every_image_is_as_likely_where_nothing_is_correlated():
+    counts = np.bincount(drawn(GRID, Data()), minlength=96)
+    assert len(counts) == 96 and np.abs(counts / counts.mean() - 1).max() < 0.3
+
+
+def test_a_pair_is_correlated_as_its_equation_says_and_the_rest_is_not():
+    factors = GRID.factors(drawn(GRID, Data(correlation=(("ground", "place", 0.2),)), 60_000))
+    found = np.zeros((4, 8))
+    np.add.at(found, (factors[:, 0], factors[:, 1]), 1 / len(factors))
+    expected = np.exp(-((np.arange(4)[:, None] / 3 - np.arange(8) / 7) ** 2) / (2 * 0.2**2))
+    np.testing.assert_allclose(found, expected / expected.sum(), atol=0.005)
+    assert abs(np.corrcoef(factors[:, 0], factors[:, 2])[0, 1]) < 0.02
+    assert np.corrcoef(factors[:, 0], factors[:, 1])[0, 1] > 0.7
+
+
+def test_a_wide_correlation_is_none_and_two_pairs_go_together():
+    factors = GRID.factors(drawn(GRID, Data(correlation=(("ground", "place", 100.0),))))
+    assert abs(np.corrcoef(factors[:, 0], factors[:, 1])[0, 1]) < 0.03
+    both = GRID.factors(drawn(GRID, Data(correlation=(("ground", "place", 0.2), ("place", "colour", 0.2)))))
+    assert np.corrcoef(both.T)[0, 1] > 0.6 and np.corrcoef(both.T)[1, 2] > 0.6
+
+
+def test_splits_are_disjoint_the_same_each_time_and_of_the_given_share():
+    data = Data(held_out=0.25)
+    train, held_out = (input_pipeline.split(GRID, data, name) for name in ("train", "held_out"))
+    assert len(held_out) == 24 and not set(train) & set(held_out)
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out])), input_pipeline.split(GRID, data, "all"))
+    np.testing.assert_array_equal(held_out, input_pipeline.split(GRID, data, "held_out"))
+    assert set(drawn(GRID, data)) == set(train)
+
+
+def test_the_data_sets_own_split_holds_unless_another_is_asked_for():
+    np.testing.assert_array_equal(input_pipeline.split(TABLE, Data(), "held_out"), np.arange(50, 60))
+    assert len(input_pipeline.split(TABLE, Data(held_out=0.5), "held_out")) == 30
+    with pytest.raises(UserError, match="data.held_out: 0.0 leaves no images of tiny in the split 'held_out'"):
+        input_pipeline.split(GRID, Data(), "held_out")
+
+
+def test_correlated_factors_of_a_table_stay_in_its_rows():
+    index = drawn(TABLE, Data(correlation=(("ground", "place", 0.2),)))
+    assert index.max() < 50
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ((("ground", "colr", 0.2),), "data.correlation: 'colr' is unknown. Did you mean 'colour'"),
+        ((("ground", "ground", 0.2),), "must be .factor, other factor, sigma above 0."),
+        ((("ground", "colour"),), "must be"),
+        ((("ground", "colour", 0),), "must be"),
+        (("ground", "colour", 0.2), "'ground' must be"),
+    ],
+)
+def test_what_cannot_be_correlated_is_an_error(pairs, message):
+    with pytest.raises(UserError, match=message):
+        input_pipeline.check(Data(correlation=pairs))
+        input_pipeline.make_sampler(GRID, Data(correlation=pairs))

@@ -1,28 +1,47 @@
 """The command line as a user has it, on the tiny data set."""
 
+import functools
+import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from scaledis.workdir import Workdir, read_json
+from scaledis import datasets, main, methods, runner, version
+from scaledis.methods import beta_vae
+from scaledis.workdir import Workdir, read_json, read_records
+from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
 ROOT = os.path.dirname(os.path.dirname(__file__))
+CONFIG = "--config=tests/tiny_config.py"
+PAIR = (CONFIG, "--sweep=pair")
 
 
-def command(*arguments):
-    line = [sys.executable, "-m", "tests.tiny", *arguments]
-    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+@pytest.fixture(autouse=True)
+def at_root(monkeypatch):
+    monkeypatch.chdir(ROOT)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
+    os.chdir(ROOT)
     workdir = tmp_path_factory.mktemp("a folder") / "demo"
-    done = command("--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={workdir}")
+    done = tiny.command(*PAIR, f"--workdir={workdir}")
     assert done.returncode == 0, done.stderr
     return Workdir(workdir), done
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of the trained work directory, which a test may change."""
+    shutil.copytree(trained[0].root, tmp_path / "copy")
+    return Workdir(tmp_path / "copy")
 
 
 def test_from_a_config_to_a_page(trained):
@@ -35,94 +54,396 @@ def test_from_a_config_to_a_page(trained):
         assert (workdir.report / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_every_result_names_its_data_set_and_backend(trained):
+def test_every_result_names_its_data_set_its_fingerprint_and_its_backend(trained):
     workdir, _ = trained
     for name in ("vlae", "scale_vlae"):
         scores = read_json(workdir.run(name) / "scores.json")
         assert scores["dataset"] == "tiny" and scores["step"] == 6 and scores["run"] == name
+        assert scores["fingerprint"] == tiny.dataset().fingerprint and scores["version"] == version.VERSION
         assert scores["all"]["dci/backend"] == "lightgbm"
         assert scores.keys() >= {"all", "level1", "level2"} and len(scores["unit_kl_nats"]) == 3
+        facts = workdir.dataset_of(name)
+        assert facts["fingerprint"] == tiny.dataset().fingerprint and facts["train_size"] == 96
+        assert (workdir.checkpoints(0) / "6" / "manifest.json").read_text().count(facts["fingerprint"]) == 1
 
 
 def test_the_command_again_does_nothing_anew(trained):
-    workdir, first = trained
-    before = {path: path.stat().st_mtime for path in (workdir.root / "runs").rglob("*.json*")}
-    again = command(
-        "--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={workdir.root}", "--stages=train,evaluate"
-    )
-    assert again.returncode == 0, again.stderr
-    assert before == {path: path.stat().st_mtime for path in (workdir.root / "runs").rglob("*.json*")}
+    workdir, _ = trained
+    before = tiny.tree(workdir.root)
+    again = tiny.command(*PAIR, f"--workdir={workdir.root}", "--stages=train,evaluate")
+    assert again.returncode == 0 and again.stderr == ""
+    after = tiny.tree(workdir.root)
+    assert before.pop("config.json") != after.pop("config.json")  # it has the last command
+    assert before == after
 
 
 def test_report_on_an_existing_workdir_needs_no_config(trained):
     workdir, first = trained
-    again = command(f"--workdir={workdir.root}", "--stages=report")
-    assert again.returncode == 0, again.stderr
-    assert again.stdout == first.stdout
+    before = tiny.tree(workdir.root)
+    again = tiny.command(f"--workdir={workdir.root}", "--stages=report")
+    assert again.returncode == 0 and again.stdout == first.stdout
+    after = tiny.tree(workdir.root)
+    assert {name: after[name] for name in after if not name.startswith("report/")} == {
+        name: before[name] for name in before if not name.startswith("report/")
+    }
 
 
 def test_another_config_is_refused_and_the_difference_named(trained):
-    other = command("--config=tests/tiny_config.py", "--config.train.steps=8", f"--workdir={trained[0].root}")
-    assert other.returncode == 2 and "config.train.steps is 6 there and 8 here" in other.stderr
+    for stages in ("train", "evaluate"):
+        other = tiny.command(*PAIR, "--config.train.batch=9", f"--workdir={trained[0].root}", f"--stages={stages}")
+        assert other.returncode == 2 and "another run vlae: train.batch is 8 there and 9 here" in other.stderr
+
+
+def test_a_finished_run_is_scored_by_another_metric_split_backend_and_step_side_by_side(copy):
+    def scored(*arguments):
+        done = tiny.command(*PAIR, f"--workdir={copy.root}", "--stages=evaluate", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done, read_json(copy.run("vlae") / "scores.json")
+
+    training = {name: of for name, of in tiny.tree(copy.root).items() if name.startswith("checkpoints/")}
+    first = read_json(copy.run("vlae") / "scores.json")
+    _, backend = scored("--config.evaluate.dci_backend=sklearn")
+    assert backend["all"]["dci/backend"] == "sklearn"
+    _, split = scored("--config.evaluate.split=train", "--config.evaluate.metrics=mig")
+    assert split["split"] == "train" and {key.partition("/")[0] for key in split["all"]} == {"mig"}
+    done, both = scored(
+        "--stages=evaluate,report", "--config.evaluate.split=train", "--config.evaluate.metrics=dci,mig"
+    )
+    assert both["all"] == {**both["all"], **split["all"]} and "dci/disentanglement" in both["all"]
+    assert "codes of &#x27;train&#x27;" in (copy.report / "index.html").read_text()
+    _, early = scored("--step=4")
+    assert early["step"] == 4
+    _, again = scored()
+    assert again == first  # what was asked for last stands in scores.json
+    assert sorted(path.name for path in (copy.run("vlae") / "scores").iterdir()) == [
+        "step=4,split=all,codes=60+30,seed=0,dci=lightgbm.json",
+        "step=6,split=all,codes=60+30,seed=0,dci=lightgbm.json",
+        "step=6,split=all,codes=60+30,seed=0,dci=sklearn.json",
+        "step=6,split=train,codes=60+30,seed=0,dci=lightgbm.json",
+    ]
+    after = {name: of for name, of in tiny.tree(copy.root).items() if name.startswith("checkpoints/")}
+    assert after == training
+    none = tiny.command(*PAIR, f"--workdir={copy.root}", "--stages=evaluate", "--step=5")
+    assert none.returncode == 2 and "--step: there is no checkpoint of step 5; there are [2, 4, 6]" in none.stderr
+
+
+def test_evaluating_without_the_sweep_scores_every_run_as_the_config_says(copy):
+    done = tiny.command(CONFIG, "--config.evaluate.seed=3", f"--workdir={copy.root}", "--stages=evaluate")
+    assert done.returncode == 0 and "vlae: scoring\nscale_vlae: scoring" in done.stderr
+    assert (copy.run("vlae") / "scores" / "step=6,split=all,codes=60+30,seed=3,dci=lightgbm.json").exists()
+
+
+def test_what_only_looks_changes_no_checkpoint_and_no_config(copy):
+    """Not even where a checkpoint is damaged: training alone sets it aside."""
+    path = next(path for path in (copy.checkpoints(0) / "6").rglob("*") if path.is_file() and path.stat().st_size > 999)
+    path.write_bytes(path.read_bytes()[:-1])
+    before = tiny.tree(copy.root)
+    for line in ([CONFIG, "--config.evaluate.seed=1", "--stages=evaluate"], ["--stages=report"]):
+        done = tiny.command(*line, f"--workdir={copy.root}")
+        assert done.returncode == 0 and "checkpoint of step 6" in done.stderr
+    assert read_json(copy.run("vlae") / "scores.json")["step"] == 4
+    after = tiny.tree(copy.root)
+    own = [name for name in after if not name.startswith("report/") and not re.search(r"scores|codes", name)]
+    assert len(own) > 30 and {name: after[name] for name in own} == {name: before.get(name) for name in own}
+    done = tiny.command(f"--workdir={copy.root}", "--stages=evaluate", "--step=6")
+    assert done.returncode == 2 and "checkpoint of step 6 of vlae is damaged" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "stage", "message"),
+    [
+        ("config.json", "{", "report", "config.json is damaged"),
+        ("config.json", "[]", "report", "config.json is damaged: it lacks config, sweep, command"),
+        ("plan.json", "null", "evaluate", "plan.json is damaged: it is not a list of lists"),
+        ("plan.json", '[["vlae"]', "report", "plan.json is damaged"),
+        ("plan.json", '[["scale_vlae", "vlae"]]', "train", "plan.json: a checkpoint is of"),
+        ("runs/vlae/config.json", "{}", "report", "runs/vlae/config.json is damaged: it lacks data"),
+        ("runs/vlae/config.json", "nope", "train", "runs/vlae/config.json is damaged"),
+        ("runs/vlae/scores.json", "{}", "report", "runs/vlae/scores.json is damaged: it lacks all"),
+        ("runs/vlae/codes.npz", "PK", "report", "runs/vlae/codes.npz is damaged"),
+    ],
+)
+def test_a_damaged_file_is_one_sentence_that_names_it(copy, file, content, stage, message):
+    (copy.root / file).write_text(content)
+    with_config = PAIR if stage == "train" else ()
+    done = tiny.command(*with_config, f"--workdir={copy.root}", f"--stages={stage}")
+    assert done.returncode == 2 and message in done.stderr
+
+
+def test_what_can_be_made_again_is_made_again(copy, trained):
+    before = tiny.tree(trained[0].root)
+    scores = "runs/vlae/scores/step=6,split=all,codes=60+30,seed=0,dci=lightgbm.json"
+    (copy.root / scores).write_text('{"step": 6}')
+    (copy.root / "runs/scale_vlae/scores.json").write_text("")
+    codes = copy.run("scale_vlae") / "codes.npz"
+    codes.write_bytes(codes.read_bytes()[:-9])
+    (copy.root / "config.json").unlink()
+    (copy.run("vlae") / "config.json").unlink()
+    with open(copy.run("vlae") / "metrics.jsonl", "a") as file:
+        file.write('null\n7\n{"loss_nats": 3}\n{"step": true}\n{"step": 8, "loss_nats": [1]}\n{"step": 1e9')
+    done = tiny.command(*PAIR, f"--workdir={copy.root}")
+    assert done.returncode == 0 and f"{copy.root / scores} is damaged: it lacks all" in done.stderr
+    after = tiny.tree(copy.root)
+    differing = {name for name in before if after.get(name) != before[name]}
+    assert {name for name in differing if "metrics" not in name and "report" not in name} <= {
+        "config.json",  # it has the command
+        "runs/scale_vlae/codes.npz",  # an archive has the time in it
+        "runs/vlae/codes.npz",
+    }
+    assert [record["step"] for record in read_records(copy.run("vlae") / "metrics.jsonl")][:3] == [2, 4, 6]
+
+
+@pytest.fixture(scope="module")
+def two_sets(tmp_path_factory):
+    """Two archives whose images differ, and the load of `arrays`."""
+    folder = tmp_path_factory.mktemp("sets")
+    images = np.asarray(tiny.dataset().source)
+    factors = tiny.dataset().factors(np.arange(96))
+    np.savez(folder / "one.npz", images=images, factors=factors)
+    np.savez(folder / "two.npz", images=images[:, ::-1, :, ::-1] // 2 + 9, factors=factors[:, ::-1])
+    return folder
+
+
+def test_a_sweep_over_data_sets_trains_and_scores_each_run_on_its_own(two_sets, tmp_path):
+    load = functools.cache(datasets.load)
+    arrays = [CONFIG, "--config.data.name=arrays", "--config.method.name=vlae", "--config.train.steps=2"]
+    paths = [str(two_sets / name) for name in ("one.npz", "two.npz")]
+    sweep = f"--sweep=data.path={','.join(paths)}"
+    done = tiny.command(*arrays, sweep, f"--workdir={tmp_path / 'both'}", load=load)
+    assert done.returncode == 0, done.stderr
+    both = Workdir(tmp_path / "both")
+    names = sorted(os.listdir(both.root / "runs"))
+    assert len(names) == 2 and all(os.path.basename(name) == name and "path=" in name for name in names)
+    seen = []
+    for path, name in zip(paths, names, strict=True):
+        alone = Workdir(tmp_path / os.path.basename(path))
+        own = [f"--config.data.path={path}", f"--workdir={alone.root}", "--stages=train,evaluate"]
+        done = tiny.command(*arrays, *own, load=load)
+        assert done.returncode == 0, done.stderr
+        one, other = read_json(both.run(name) / "scores.json"), read_json(alone.run("run") / "scores.json")
+        assert one["dataset"] == other["dataset"] == f"arrays: {os.path.basename(path).removesuffix('.npz')}"
+        assert one["fingerprint"] == other["fingerprint"]
+        assert {key: one[key] for key in one if key != "run"} == {key: other[key] for key in other if key != "run"}
+        seen.append(one)
+    assert seen[0]["fingerprint"] != seen[1]["fingerprint"] and seen[0]["all"] != seen[1]["all"]
+    page = (both.report / "index.html").read_text()
+    assert "arrays: one and arrays: two" in page
+
+
+def test_a_file_that_was_replaced_between_stop_and_resume_is_an_error(two_sets, tmp_path):
+    path = tmp_path / "mine.npz"
+    shutil.copy(two_sets / "one.npz", path)
+    line = [CONFIG, "--config.data.name=arrays", f"--config.data.path={path}", f"--workdir={tmp_path / 'run'}"]
+    line += ["--config.method.name=vlae"]
+    line += ["--config.train.steps=2", "--stages=train"]
+    assert tiny.command(*line, load=datasets.load).returncode == 0
+    shutil.copy(two_sets / "two.npz", path)
+    for more in (["--config.train.steps=4"], ["--stages=evaluate"], ["--stages=report"]):
+        done = tiny.command(*line, *more, load=datasets.load)
+        assert done.returncode == 2 and "data: run was trained on other images or factors" in done.stderr, done.stderr
+        assert "fingerprint was" in done.stderr
+    assert Workdir(tmp_path / "run").checkpoints(0).joinpath("2").exists()
+
+
+def test_a_population_that_was_not_reached_is_trained_by_the_same_command(tmp_path, monkeypatch):
+    line = [CONFIG, "--sweep=seeds:2", "--config.train.parallel=1", "--config.train.steps=2", f"--workdir={tmp_path}"]
+    train_population = runner.train_population
+
+    def killed(runs, index, *args, **kwargs):
+        if index:
+            raise KeyboardInterrupt
+        return train_population(runs, index, *args, **kwargs)
+
+    monkeypatch.setattr(runner, "train_population", killed)
+    with pytest.raises(KeyboardInterrupt):
+        tiny.command(*line, "--stages=train")
+    monkeypatch.undo()
+    monkeypatch.chdir(ROOT)
+    changed = tiny.command(*line, "--config.train.batch=9", "--stages=train")
+    assert changed.returncode == 2 and "train.batch is 8 there and 9 here" in changed.stderr
+    done = tiny.command(*line, "--stages=train,evaluate")
+    assert done.returncode == 0, done.stderr
+    assert all((Workdir(tmp_path).run(f"seed={seed}") / "scores.json").exists() for seed in (0, 1))
+    early = tiny.command(*line, "--stages=evaluate", "--step=2")
+    assert early.returncode == 0
+
+
+def test_a_signal_ends_the_command_with_a_checkpoint(tmp_path, monkeypatch):
+    append = main.training.Records.append
+
+    def warned(records, record):
+        os.kill(os.getpid(), signal.SIGUSR2)
+        append(records, record)
+
+    monkeypatch.setattr(main.training.Records, "append", warned)
+    done = tiny.command(CONFIG, f"--workdir={tmp_path}")
+    assert done.returncode == 130 and "Stopped at step 2 of 6; the same command goes on from there" in done.stderr
+    assert os.listdir(Workdir(tmp_path).checkpoints(0)) == ["2"]
+
+
+def test_a_bug_in_a_method_keeps_its_traceback():
+    """And a UserError from the same place is one sentence."""
+    script = """
+import sys
+from scaledis import main, methods
+from scaledis.errors import UserError
+from tests import tiny
+
+def build(config, images):
+    raise {error}("the method has said no")
+
+methods.register_method("broken", build, equation="R = 0")
+main.datasets.load = lambda *_, **__: tiny.dataset()
+sys.argv[1:] = ["--config=tests/tiny_config.py", "--config.method.name=broken", "--config.model.allocation=(3,)"]
+sys.argv += ["--workdir=/tmp/never"]
+main.run()
+"""
+    bug, sentence = (
+        subprocess.Popen(
+            [sys.executable, "-c", script.format(error=error)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for error in ("ValueError", "UserError")
+    )
+    assert "Traceback" in bug.stderr.read() and bug.wait() == 1
+    assert sentence.stderr.read() == "scaledis: the method has said no\n" and sentence.wait() == 2
+
+
+def test_a_method_of_ones_own_trains_resumes_and_is_reported(tmp_path, monkeypatch):
+    parameters = beta_vae.METHODS["beta_vae"].hyperparameters
+    methods.register_method("mine", beta_vae.build, equation="R = 2 KL", hyperparameters=parameters)
+    monkeypatch.setattr(methods, "_registered", methods._registered.copy())
+    line = [CONFIG, "--config.method.name=mine", "--config.model.allocation=(3,)", f"--workdir={tmp_path}"]
+    assert tiny.command(*line, "--config.train.steps=2", "--stages=train").returncode == 0
+    done = tiny.command(*line)
+    assert done.returncode == 0 and "| mine" in done.stdout or "| run" in done.stdout
+    assert [record["step"] for record in read_records(Workdir(tmp_path).run("run") / "metrics.jsonl")] == [2, 4, 6]
+    assert "mine" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_describe_prints_the_tree_with_counts():
-    done = command("--config=tests/tiny_config.py", "--describe=network")
-    lines = done.stdout.splitlines()
+    lines = tiny.command(CONFIG, "--describe=network").stdout.splitlines()
     counts = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[1:]}
     assert "scale_vlae (2, 1) on tiny" in lines[0] and f"{counts['network']:,} parameters" in lines[0]
     assert counts["encoder"] + counts["decoder"] == counts["network"]
 
 
 def test_list_names_all_there_is_and_describe_a_methods_equation():
-    listed = command("--list", "--config=tests/tiny_config.py").stdout
+    listed = tiny.command("--list", CONFIG).stdout
     for name in ("factor_vae", "rendered", "dci", "memory_bank", "seeds", "pair"):
         assert f"  {name} " in listed
-    described = command("--describe=beta_stcvae").stdout
+    described = tiny.command("--describe=beta_stcvae").stdout
     for text in ("--config.method.block", "KL(q(z | x) || p(z))", "Chen et al. 2025", "free or rewarded"):
         assert text in described
 
 
-def test_prepare_and_describe_a_data_set(tmp_path):
-    prepared = command("--prepare=rendered")
+def test_prepare_and_describe_a_data_set(tmp_path, monkeypatch):
+    prepared = tiny.command("--prepare=rendered")
     assert "tiny: 96 images of 16x16x3" in prepared.stdout and "a full grid" in prepared.stdout
-    drawn = subprocess.run(
-        [sys.executable, "-m", "tests.tiny", "--describe=rendered"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": ROOT},
-        capture_output=True,
-        text=True,
-    )
+    monkeypatch.chdir(tmp_path)
+    drawn = tiny.command("--describe=rendered")
     assert drawn.stdout.strip() == "rendered.png", drawn.stderr
     assert (tmp_path / "rendered.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
-    line = [sys.executable, "-m", "scaledis.main", "--config=configs/celeba.py", f"--config.data.directory={tmp_path}"]
-    done = subprocess.run([*line, f"--workdir={tmp_path}/run"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    line = ["--config=configs/celeba.py", f"--config.data.directory={tmp_path}", f"--workdir={tmp_path}/run"]
+    done = tiny.command(*line, load=datasets.load)
+    assert done.returncode == 2
     assert "img_align_celeba.zip" in done.stderr and "list_attr_celeba.txt" in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--config=tests/tiny_config.py", "--config.train.stepz=3"], 'unknown key .stepz. Did you mean "steps"'),
-        (["--config=tests/tiny_config.py", "--config.trian.steps=3"], 'unknown key .trian. Did you mean "train"'),
-        (["--config=tests/tiny_config.py", "--config.method.name=vale"], "method.name: 'vale' is unknown"),
-        (["--config=tests/tiny_config.py", "--sweep=pears"], "--sweep: 'pears' is unknown. Did you mean 'pair'"),
-        (["--config=tests/tiny_config.py", "--stages=trian"], "--stages: 'trian' is unknown. Did you mean 'train'"),
-        (["--config=tests/tiny_config.py", "--config.train.steps=x"], "train.steps=x"),
+        ([CONFIG, "--config.train.stepz=3"], 'unknown key .stepz. Did you mean "steps"'),
+        ([CONFIG, "--config.trian.steps=3"], 'unknown key .trian. Did you mean "train"'),
+        ([CONFIG, "--config.method.name=vale"], "method.name: 'vale' is unknown"),
+        ([CONFIG, "--sweep=pears"], "--sweep: 'pears' is unknown. Did you mean 'pair'"),
+        ([CONFIG, "--stages=trian"], "--stages: 'trian' is unknown. Did you mean 'train'"),
+        ([CONFIG, "--config.train.steps=x"], "train.steps=x"),
+        ([CONFIG, "--config.train.steps=True"], "train.steps=True"),
+        ([CONFIG, f"--config.train.steps={2**32}"], "train.steps: 4294967296 must be a whole number from 1 to"),
+        ([CONFIG, f"--config.seed={'7' * 60}"], "seed: a number of about 60 digits must be"),
+        ([CONFIG, "--config.objective.sigma=1e39"], r"objective.sigma: 1e\+39 .* that a float32 can hold"),
+        ([CONFIG, f"--config.schedule.capacity=warmup:{'9' * 25}"], "schedule.capacity: 'warmup:9+' .* below 10"),
+        ([CONFIG, "--config.train.batch=10000000"], "train.batch: 10000000 is too large to be allocated"),
+        ([CONFIG, f"--config.objective.bank={2**32}"], "objective.bank: 4294967296 must be"),
+        (
+            [CONFIG, "--config.discriminator.layers=300"],
+            "discriminator.layers: 300 must be a whole number from 1 to 64",
+        ),
+        ([CONFIG, "--config.method.name=vae", "--config.model.latents=10000"], "model.latents: 10000 is too large"),
+        ([CONFIG, "--config.model.parameters=10"], "model.parameters: 10 is too few"),
+        ([CONFIG, "--config.data.correlation=(('a','b',0.2),)"], "data.correlation"),
+        ([CONFIG, "--config.data.held_out=1.0"], "data.held_out: 1.0 must be a share"),
+        ([CONFIG, "--config.data.held_out=0.0", "--config.evaluate.split=held_out"], "leaves no images"),
+        ([CONFIG, "--config.method.name=beta_vae_hfs", "--config.model.allocation=(1,)"], "needs 2 units or more"),
         (["--config=tests/no_such.py"], "no_such.py"),
-        (["--config=tests/tiny_config.py", "train"], "Arguments .'train'. are not understood"),
-        (["--describe=beta_tcva"], "--describe: 'beta_tcva' is unknown. Did you mean 'beta_tcvae'"),
+        ([CONFIG, "train"], "Arguments .'train'. are not understood"),
+        (["--describe=beta_tcva"], "'beta_tcva' is unknown. Did you mean 'beta_tcvae'"),
         (["--prepare=renderd"], "--prepare: 'renderd' is unknown. Did you mean 'rendered'"),
-        (["--config=tests/tiny_config.py", "--config.evaluate.train_codes=90"], "120 codes, but tiny has 96 images"),
         ([], "--config: missing"),
         (["--workdir=/nowhere/at/all"], "holds no experiment"),
+        ([CONFIG, "--workdir=~nosuchuser/run"], "workdir: '~nosuchuser/run' cannot be a directory"),
     ],
 )
-def test_a_wrong_command_is_one_sentence(arguments, message):
-    done = command(*arguments)
-    assert done.returncode != 0 and "Traceback" not in done.stderr
+def test_a_wrong_command_is_one_sentence_and_writes_nothing(arguments, message, tmp_path):
+    workdir = [] if any("workdir" in each for each in arguments) or not arguments else [f"--workdir={tmp_path / 'run'}"]
+    done = tiny.command(*arguments, *workdir)
+    assert done.returncode == 2 and done.stderr.startswith("scaledis: ") and len(done.stderr.splitlines()) <= 2
     assert re.search(message, done.stderr), done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+BODIES = {
+    "return default().to_dict()": None,
+    "c = default(); del c.schedule; return c": None,
+    "return None": "config: NoneType is not a config; get_config must return default",
+    "return [1]": "config: list is not a config",
+    "c = default().to_dict(); c['train'] = 3; return c": "config.train: 3 must be a section with keys",
+    "c = default(); del c.method; return c": "config.method: the section is missing or has no name",
+    "c = default(); c.trian.steps = 3; return c": 'unknown key .trian. Did you mean "train"',
+    "return make_config('vlea')": "scaledis: method: 'vlea' is unknown. Did you mean 'vlae'",
+    "return {}['x']": KeyError,
+    "return None.steps": AttributeError,
+}
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_what_a_config_file_may_return(tmp_path, body):
+    path, expected = tmp_path / "mine.py", BODIES[body]
+    path.write_text(f"from scaledis.experiment import default, make_config\n\ndef get_config():\n    {body}\n")
+    line = [f"--config={path}", "--describe=network", f"--workdir={tmp_path / 'run'}"]
+    if isinstance(expected, type):
+        with pytest.raises(expected):  # a bug in the file keeps its traceback
+            tiny.command(*line)
+        return
+    done = tiny.command(*line)
+    assert done.returncode == (2 if expected else 0), done.stderr
+    assert re.search(expected or "on tiny", done.stderr + done.stdout)
+
+
+def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
+    def console(*arguments):
+        return tiny.command(*arguments, run=main.console)
+
+    assert "  pair " in console("list", CONFIG).stdout
+    assert "--config.method.block" in console("describe", "beta_stcvae").stdout
+    assert "a full grid" in console("prepare", "rendered").stdout
+    assert console("report", f"--workdir={trained[0].root}").stdout == trained[1].stdout
+    assert console("evaluate", f"--workdir={trained[0].root}").returncode == 0
+    done = console("train", CONFIG, "--config.train.steps=2", "--stages=train", f"--workdir={tmp_path}")
+    assert done.returncode == 0 and (Workdir(tmp_path).checkpoints(0) / "2").exists()
+    assert all(f"scaledis {name}" in console("help").stdout for name in [*main.COMMANDS, "score"])
+    unknown = console("evalute")
+    assert unknown.returncode == 2 and "command: 'evalute' is unknown. Did you mean 'evaluate'" in unknown.stderr
+    nameless = console("describe")
+    assert nameless.returncode == 2 and "describe needs a name" in nameless.stderr
+
+
+def test_nothing_is_written_that_is_not_json(trained):
+    found = [path for path in trained[0].root.rglob("*.json") if "state" not in path.parts]
+    assert len(found) > 8
+    for path in found:
+        json.loads(path.read_text(), parse_constant=pytest.fail)  # NaN and Infinity are no JSON

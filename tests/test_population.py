@@ -4,14 +4,14 @@ import pytest
 
 from scaledis import population
 from scaledis.population import NEVER
-from tests import tiny
+from tests import assert_same, tiny
 
 DATASET = tiny.dataset()
 
 
 def trained(*configs, steps=4):
-    program = population.program(configs, DATASET, population.build(configs, DATASET))
-    runs, terms = program.advance(program.init(), steps)
+    members = tiny.population(configs, DATASET)
+    runs, terms = members.make_advance(DATASET)(members.init(), steps)
     return jax.device_get(runs), jax.device_get(terms)
 
 
@@ -63,38 +63,90 @@ def test_what_shares_a_program():
         {"seed": 3},
         {"method__name": "vlae"},
         {"method__gamma": 9.0},
+        {"method__beta": (2.0, 3.0)},
         {"objective__sigma": 0.3},
         {"objective__kl_warmup": 10.0},
         {"train__learning_rate": 1e-4},
         {"model__allocation": (1, 5)},
     ]:
         assert population.shared(tiny.config(**overrides)) == base
-    for overrides in [{"train__batch": 9}, {"model__allocation": (1, 1, 1)}, {"objective__likelihood": "bernoulli"}]:
+    for overrides in [
+        {"train__batch": 9},
+        {"model__allocation": (1, 1, 1)},
+        {"objective__likelihood": "bernoulli"},
+        {"method__name": "pro_vlae"},
+        {"data__held_out": 0.2},
+    ]:
         assert population.shared(tiny.config(**overrides)) != base
 
 
 def test_where_a_run_is_interrupted_changes_nothing():
-    config = [tiny.config()]
-    program = population.program(config, DATASET, population.build(config, DATASET))
-    whole, _ = program.advance(program.init(), 5)
-    parts, _ = program.advance(program.advance(program.init(), 2)[0], 3)
-    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
-        np.testing.assert_array_equal(a, b)
+    members = tiny.population([tiny.config()], DATASET)
+    advance = members.make_advance(DATASET)
+    whole, _ = advance(members.init(), 5)
+    assert_same(whole, advance(advance(members.init(), 2)[0], 3)[0])
 
 
 def test_a_diverged_run_is_frozen_and_its_neighbour_untouched():
     good, bad = tiny.config(seed=1), tiny.config(seed=2, train__learning_rate=1e30)
-    configs = [good, bad]
-    program = population.program(configs, DATASET, population.build(configs, DATASET))
-    runs, _ = program.advance(program.init(), 3)
+    members = tiny.population([good, bad], DATASET)
+    advance = members.make_advance(DATASET)
+    runs, _ = advance(members.init(), 3)
     frozen = jax.device_get(population.select(runs, 1))
-    runs, terms = program.advance(runs, 3)
+    runs, terms = advance(runs, 3)
     runs = jax.device_get(runs)
     assert runs.diverged[0] == NEVER and 0 <= runs.diverged[1] < 3
-    for a, b in zip(jax.tree.leaves(frozen.method), jax.tree.leaves(runs.method), strict=True):
-        np.testing.assert_array_equal(a, b[1])
+    assert_same(frozen.state, population.select(runs, 1).state)
     assert np.isnan(terms["loss_nats"][1]) and np.isfinite(terms["loss_nats"][0])
     assert_close(runs, trained(good, steps=6)[0], 0)
+
+
+def test_the_shapes_are_those_of_the_runs_and_nothing_is_computed_for_them():
+    members = tiny.population([tiny.config(seed=seed) for seed in range(2)], DATASET)
+    runs = members.init()
+    assert jax.tree.structure(members.shapes) == jax.tree.structure(runs)
+    for shape, leaf in zip(jax.tree.leaves(members.shapes), jax.tree.leaves(runs), strict=True):
+        assert isinstance(shape, jax.ShapeDtypeStruct)
+        assert (shape.shape, shape.dtype, shape.sharding) == (leaf.shape, leaf.dtype, leaf.sharding)
+
+
+def test_a_model_has_no_padding_and_is_that_of_the_run_alone():
+    configs = [tiny.config(model__allocation=allocation) for allocation in [(2, 1), (1, 3)]]
+    together, alone = tiny.population(configs, DATASET), tiny.population(configs[:1], DATASET)
+    runs, images = together.make_advance(DATASET)(together.init(), 3)[0], np.asarray(DATASET.images(np.arange(5)))
+    models = [together.model(runs, slot) for slot in range(2)]
+    own = alone.model(alone.make_advance(DATASET)(alone.init(), 3)[0], 0)
+    for model, config, levels in zip(models, configs, [[0, 0, 1], [0, 1, 1, 1]], strict=True):
+        codes = model.encode(images)
+        assert model.config == config and model.step == 3
+        assert codes.mean.shape == codes.log_variance.shape == (5, len(levels))
+        np.testing.assert_array_equal(codes.levels, levels)
+        assert model.decode(codes.mean).shape == images.shape
+    for found, expected in zip(models[0].encode(images), own.encode(images), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5)
+    codes = own.encode(images).mean
+    np.testing.assert_allclose(models[0].decode(codes), own.decode(codes), rtol=2e-4, atol=2e-5)
+
+
+def test_a_model_refuses_images_and_codes_of_another_shape():
+    members = tiny.population([tiny.config()], DATASET)
+    model = members.model(members.init(), 0)
+    for images in (
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.zeros((2, 16, 16, 3), np.float32),
+        np.zeros((16, 16, 3), np.uint8),
+    ):
+        with pytest.raises(ValueError, match=r"this model encodes uint8 \[B, 16, 16, 3\]"):
+            model.encode(images)
+    for codes in (np.zeros((2, 4)), np.zeros(3)):
+        with pytest.raises(ValueError, match=r"this model decodes \[B, 3\]"):
+            model.decode(codes)
+
+
+def test_a_model_of_a_diverged_run_has_the_step_of_its_state():
+    members = tiny.population([tiny.config(train__learning_rate=1e30)], DATASET)
+    runs, _ = members.make_advance(DATASET)(members.init(), 6)
+    assert members.model(runs, 0).step == int(runs.diverged[0]) < 6
 
 
 def test_images_and_noise_are_functions_of_key_and_step():

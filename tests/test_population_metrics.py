@@ -5,7 +5,7 @@ import pytest
 
 from scaledis import metrics, population_metrics
 from scaledis.errors import UserError
-from scaledis.metrics import _aggregate
+from scaledis.metrics.shared import aggregate
 
 RUNS, ROWS, LEVELS = 3, 500, np.array([0, 0, 1, 1])
 
@@ -46,7 +46,7 @@ def test_total_correlations_equal_numpy(rng):
     within, between = population_metrics.total_correlations(*arrays, LEVELS)
     groups = np.concatenate([np.ones((1, 4)), LEVELS == np.array([[0], [1]]), np.eye(4)])
     for run in range(2):
-        table = _aggregate.log_densities(codes[run], mean[run], log_variance[run], groups).mean(axis=0)
+        table = aggregate.log_densities(codes[run], mean[run], log_variance[run], groups).mean(axis=0)
         expected = [table[1] - table[3:5].sum(), table[2] - table[5:].sum()]
         np.testing.assert_allclose(within[run], expected, atol=1e-5)
         assert float(between[run]) == pytest.approx(table[0] - table[1:3].sum(), abs=1e-5)

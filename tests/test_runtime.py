@@ -1,11 +1,15 @@
-"""`prepare` in a process of its own, since its settings last."""
+"""`prepare` in a process of its own, since its settings last; the cores that a container grants."""
 
 import os
 import subprocess
 import sys
 
+import jaxlib
 import pytest
 
+from scaledis import runtime
+
+DEVICES, DETERMINISTIC = "--xla_force_host_platform_device_count", "--xla_gpu_deterministic_ops=true"
 SCRIPT = """
 import os
 from scaledis.runtime import cores, prepare
@@ -26,18 +30,54 @@ def prepared(home, **variables):
     return flags.split(), int(cores), int(devices), cache
 
 
-def test_one_device_per_core_and_a_cache(tmp_path):
+def test_one_device_per_core_deterministic_programs_and_a_cache_of_this_machine(tmp_path):
     flags, cores, devices, cache = prepared(tmp_path)
-    assert flags == [f"--xla_force_host_platform_device_count={cores}"]
+    assert flags == [DETERMINISTIC, f"{DEVICES}={cores}"]
     assert devices == cores
-    assert cache == str(tmp_path / ".cache" / "scaledis" / "xla")
+    assert os.path.dirname(cache) == str(tmp_path / ".cache" / "scaledis" / "xla")
+    assert f"jaxlib-{jaxlib.__version__}-" in os.path.basename(cache)
 
 
 @pytest.mark.parametrize("own, expected", [("3", 3), (None, None)])
 def test_what_the_user_has_set_is_kept(tmp_path, own, expected):
-    flag = "--xla_force_host_platform_device_count"
-    given = ["--xla_cpu_enable_fast_math=false"] + ([f"{flag}={own}"] if own else [])
+    given = ["--xla_cpu_enable_fast_math=false", "--xla_gpu_deterministic_ops=false"]
+    given += [f"{DEVICES}={own}"] if own else []
     flags, cores, devices, cache = prepared(tmp_path, XLA_FLAGS=" ".join(given), JAX_COMPILATION_CACHE_DIR="/elsewhere")
-    assert flags == given + ([] if own else [f"{flag}={cores}"])
+    assert flags == given + ([] if own else [f"{DEVICES}={cores}"])
     assert devices == (expected or cores)
     assert cache == "/elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "200000 100000\n"}, 2),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, 64),
+        ({"cpu/cpu.cfs_quota_us": "300000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 3),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 64),
+        ({"cpu.max": "nonsense"}, 64),
+        ({}, 64),
+    ],
+)
+def test_a_containers_quota_limits_the_cores(tmp_path, monkeypatch, files, expected):
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
+    monkeypatch.setattr(runtime, "CGROUP", tmp_path)
+    assert runtime.cores() == expected
+
+
+def test_a_cache_is_of_one_cpu_and_one_jaxlib(monkeypatch, tmp_path):
+    def target(cpu, version):
+        (tmp_path / "cpuinfo").write_text(
+            f"processor : 0\nmodel name : {cpu}\nflags : avx\ncpu MHz : {os.urandom(2)}\n"
+        )
+        monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "cpuinfo")
+        monkeypatch.setattr(jaxlib, "__version__", version)
+        return runtime._target()
+
+    assert target("A", "1") == target("A", "1")
+    assert len({target("A", "1"), target("B", "1"), target("A", "2")}) == 3

@@ -21,6 +21,8 @@ from scaledis.runtime import Stopped
 from scaledis.workdir import Workdir, read_records
 from tests import tiny
 
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
 DATASET = tiny.dataset()
 ROOT = os.path.dirname(os.path.dirname(__file__))
 DIVERGING = {"train__learning_rate": 1e30}
@@ -208,8 +210,9 @@ def test_more_steps_go_on_from_the_last_checkpoint_and_end_as_if_asked_for_at_on
 
 def test_more_steps_under_a_schedule_ask_for_extend(tmp_path):
     workdir = Workdir(tmp_path)
-    train(workdir, runs_of(train__steps=4, schedule__learning_rate="cosine"))
-    longer = runs_of(train__steps=6, schedule__learning_rate="cosine")
+    settings = {"method__name": "vlae", "schedule__learning_rate": "cosine"}
+    train(workdir, runs_of(train__steps=4, **settings))
+    longer = runs_of(**settings)
     with pytest.raises(UserError, match="train.steps: from 4 to 6, schedule.learning_rate of run run .* give --extend"):
         train(workdir, longer)
     assert steps_of(workdir) == [2, 4]

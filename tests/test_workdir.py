@@ -1,50 +1,165 @@
+"""A work directory: one experiment, one writer, and files that are whole or said to be damaged."""
+
+import errno
+import fcntl
 import json
 import subprocess
 import sys
 
 import pytest
 
+from scaledis import input_pipeline, sweep
+from scaledis.errors import UserError
 from scaledis.workdir import Records, Workdir, read_json, read_records, write_json
 from tests import tiny
 
+BASE = {"config": {}, "sweep": ["seeds"], "command": "python -m scaledis.main"}
 
-def experiment(sweep=("seeds",), **overrides):
-    return {"config": tiny.plain(**overrides), "sweep": list(sweep), "command": "python -m scaledis.main"}
+
+def runs_of(*sweeps, **overrides):
+    return sweep.expand(tiny.plain(**overrides), sweeps)
+
+
+def names(groups):
+    return [[run.name for run in group] for group in groups]
 
 
 def test_a_workdir_holds_one_experiment_and_says_what_differs(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim(experiment())
-    workdir.claim(experiment())
-    with pytest.raises(ValueError, match="config.train.steps is 6 there and 7 here"):
-        workdir.claim(experiment(train__steps=7))
-    with pytest.raises(ValueError, match=r"sweep is \('seeds',\) there and \(\) here"):
-        workdir.claim(experiment(sweep=()))
-    assert workdir.claimed()["sweep"] == ["seeds"]
+    workdir.claim(BASE, runs_of())
+    workdir.claim(BASE, runs_of())
+    with pytest.raises(UserError, match="holds another run run: train.batch is 8 there and 9 here"):
+        workdir.claim(BASE, runs_of(train__batch=9))
+    with pytest.raises(
+        UserError, match="method.beta is 8.0 there and 2.0 here; method.name is scale|method.beta is 8.0"
+    ):
+        workdir.claim(BASE, runs_of(method__beta=2.0))
+    with pytest.raises(UserError, match="train.steps is 6 there and 4 here"):
+        workdir.claim(BASE, runs_of(train__steps=4))
 
 
-def test_an_empty_workdir_holds_nothing(tmp_path):
-    with pytest.raises(ValueError, match="holds no experiment"):
-        Workdir(tmp_path).claimed()
+def test_how_a_run_is_watched_scored_and_stored_may_change(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.claim(BASE, runs_of())
+    free = {
+        "evaluate__split": "train",
+        "evaluate__metrics": ("mig",),
+        "evaluate__train_codes": 30,
+        "evaluate__dci_backend": "sklearn",
+        "train__log_every": 3,
+        "train__checkpoint_every": 3,
+        "train__evaluate_every": 3,
+        "train__keep": 1,
+        "train__parallel": 3,
+        "data__directory": "elsewhere",
+        "data__memory": "host",
+        "train__steps": 8,
+    }
+    for key, value in free.items():
+        assert names(workdir.claim(BASE, runs_of(**{key: value}))) == [["run"]]
 
 
-def test_a_second_process_is_refused(tmp_path):
+def test_the_plan_stays_as_it_was_and_new_runs_join_in_populations_of_their_own(tmp_path):
+    workdir = Workdir(tmp_path)
+    assert names(workdir.claim(BASE, runs_of("seeds:2", train__parallel=1))) == [["seed=0"], ["seed=1"]]
+    groups = workdir.claim(BASE, runs_of("seeds:4", train__parallel=4))
+    assert names(groups) == [["seed=0"], ["seed=1"], ["seed=2", "seed=3"]]
+    assert workdir.groups() == names(groups)
+    assert [run.name for run in workdir.runs()] == [name for group in names(groups) for name in group]
+    with pytest.raises(UserError, match="lacks: seed=0; keep their values in the sweep, or take another workdir"):
+        workdir.claim(BASE, runs_of("seed=1,2,3"))
+    assert workdir.groups() == names(groups)
+
+
+def test_more_steps_ask_for_extend_where_they_change_the_course(tmp_path):
+    workdir = Workdir(tmp_path)
+    settings = {"method__name": "pro_vlae"}
+    workdir.claim(BASE, runs_of(**settings))
+    with pytest.raises(UserError, match="train.steps: from 6 to 8, method.name of run run would change its course"):
+        workdir.claim(BASE, runs_of(**settings, train__steps=8))
+    assert names(workdir.claim(BASE, runs_of(**settings, train__steps=8), extend=True)) == [["run"]]
+
+
+def test_what_a_workdir_holds_comes_back(tmp_path):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(UserError, match="holds no experiment"):
+        workdir.claimed()
+    assert workdir.groups() == [] and workdir.runs() == []
+    [[run]] = workdir.claim(BASE, runs_of(method__beta=(2.0, 3.0)))
+    assert {key: workdir.claimed()[key] for key in BASE} == BASE
+    assert workdir.runs() == [run] and workdir.dataset_of("run") == {}
+    facts = input_pipeline.facts(tiny.dataset(), run.config.data)
+    workdir.write_config(run, facts)
+    assert workdir.runs() == [run] and workdir.dataset_of("run") == json.loads(json.dumps(facts))
+
+
+def test_a_second_writer_is_refused(tmp_path):
     code = "import sys; from scaledis.workdir import Workdir\nwith Workdir(sys.argv[1]).locked(): pass"
     with Workdir(tmp_path).locked():
         second = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert second.returncode and "is in use by process" in second.stderr
 
 
+def test_a_file_system_without_locks_is_one_clear_error(tmp_path, monkeypatch):
+    def none(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    with pytest.raises(UserError, match="file system without locks .*No locks available.*; put it on another"):
+        with Workdir(tmp_path).locked():
+            pass
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/runs", "a\0b", "x" * 300])
+def test_a_workdir_that_cannot_be_is_one_clear_error(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="workdir: "), Workdir(name).locked():
+        pass
+
+
 def test_a_workdir_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="workdir: .*file.* cannot be written"), Workdir(tmp_path / "file").locked():
+    with pytest.raises(UserError, match="workdir: .*file.* cannot be written"), Workdir(tmp_path / "file").locked():
         pass
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is damaged or cannot be read"),
+        ('{"method": {}}', "is damaged: it lacks data"),
+        ("[]", "is damaged: it lacks data"),
+        ("\udcff\udcfe", "is damaged or cannot be read"),
+    ],
+)
+def test_a_damaged_config_of_a_run_is_named(tmp_path, content, message):
+    workdir = Workdir(tmp_path)
+    workdir.claim(BASE, runs_of())
+    path = workdir.run("run") / "config.json"
+    path.write_bytes(content.encode(errors="surrogateescape"))
+    for read in (workdir.runs, lambda: workdir.claim(BASE, runs_of())):
+        with pytest.raises(UserError, match=f"runs/run/config.json {message}"):
+            read()
+    path.unlink()  # without it the same command makes it anew
+    assert names(workdir.claim(BASE, runs_of())) == [["run"]] and len(workdir.runs()) == 1
+
+
+def test_a_config_with_a_value_that_cannot_be_names_the_file_and_the_key(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.claim(BASE, runs_of())
+    path = workdir.run("run") / "config.json"
+    write_json(path, read_json(path) | {"seed": -1})
+    with pytest.raises(UserError, match="runs/run/config.json: seed: -1 must be"):
+        workdir.runs()
 
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "scores.json").write_text('{"step": 1')
-    with pytest.raises(ValueError, match="scores.json is damaged"):
+    with pytest.raises(UserError, match="scores.json is damaged"):
         read_json(tmp_path / "scores.json")
+    (tmp_path / "scores.json").write_text('{"step": 1}')
+    with pytest.raises(UserError, match="scores.json is damaged: it lacks all, kl"):
+        read_json(tmp_path / "scores.json", "step", "all", "kl")
 
 
 def test_writing_leaves_nothing_half_done(tmp_path):
@@ -52,6 +167,8 @@ def test_writing_leaves_nothing_half_done(tmp_path):
     write_json(path, {"a": 1})
     with pytest.raises(TypeError):
         write_json(path, {"a": object()})
+    with pytest.raises(ValueError):
+        write_json(path, {"a": float("nan")})
     assert read_json(path) == {"a": 1} and [file.name for file in path.parent.iterdir()] == ["scores.json"]
 
 
@@ -65,3 +182,18 @@ def test_records_forget_what_was_logged_after_the_checkpoint(tmp_path):
     assert [record["step"] for record in read_records(path)] == [10, 20, 30]
     Records(path, 20).append({"step": 25})
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20, 25]
+
+
+def test_a_damaged_line_of_the_log_is_left_out_and_the_others_stand(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    strange = ["null", "7", "[1]", '"text"', "{}", '{"step": null}', '{"step": true}', '{"step": 2.5}', '{"step": -1}']
+    strange += [
+        '{"step": 1e400}',
+        '{"step": ' + "9" * 400 + "}",
+        '{"step": ' + "9" * 5000 + "}",
+        '{"step": "4"}',
+        "\0\0",
+    ]
+    lines = ['{"step": 2, "loss_nats": 3.5, "bad": [1], "worse": NaN, "long": ' + "9" * 400 + "}", *strange]
+    path.write_bytes("\n".join([*lines, '{"step": 6, "loss_nats": null}']).encode() + b"\n\xff\xfe\n")
+    assert read_records(path) == [{"step": 2, "loss_nats": 3.5}, {"step": 6, "loss_nats": None}]

@@ -6,13 +6,22 @@ python -m tests.tiny --config=tests/tiny_config.py --workdir=...
 import dataclasses
 import functools
 import hashlib
+import io
+import sys
+import warnings
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
 
-from scaledis import datasets, experiment, input_pipeline, main, methods
+from scaledis import datasets, experiment, input_pipeline, main, methods, runtime
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.population import Population
@@ -92,6 +101,36 @@ def config(**overrides) -> Config:
 
 def population(configs, images: Dataset) -> Population:
     return Population(configs, ImageSpec(images.image_shape, images.size))
+
+
+class Done(NamedTuple):
+    """What a command left behind."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def command(
+    *arguments: str, load: Callable[..., Dataset] = lambda *_, **__: dataset(), run: Callable[[], None] = main.run
+) -> Done:
+    """The command line in this process, on the data set that `load` gives; a bug is an exception here."""
+    out, err, saved = io.StringIO(), io.StringIO(), flagsaver.save_flag_values(flags.FLAGS)
+    input_pipeline.load_dataset.cache_clear()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"the load_module\(\) method", DeprecationWarning)  # of ml_collections
+        patch.setattr(datasets, "load", load)
+        patch.setattr(runtime, "prepare", lambda: None)  # its settings last
+        patch.setattr(sys, "argv", ["scaledis", *arguments])
+        try:
+            code = run()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            flagsaver.restore_flag_values(saved, flags.FLAGS)
+    input_pipeline.load_dataset.cache_clear()
+    assert code is None or isinstance(code, int), code  # a sentence would be printed, and end in 1
+    return Done(code or 0, out.getvalue(), err.getvalue())
 
 
 if __name__ == "__main__":

@@ -134,7 +134,12 @@ class Dataset:
         """
         if self.table is not None:
             raise UserError(f"{self.name} is not a full grid of its factors; draw images with `matching` instead.")
-        return np.asarray(np.ravel_multi_index(np.moveaxis(np.asarray(factors), -1, 0), self.factor_sizes), np.int32)
+        columns = tuple(np.moveaxis(np.asarray(factors), -1, 0))
+        try:
+            return np.asarray(np.ravel_multi_index(columns, self.factor_sizes), np.int32)
+        except ValueError as error:
+            sizes = f"{self.name}, which has {self.factor_sizes} values"
+            raise UserError(f"factors: a row is outside of the grid of {sizes}: {error}.") from error
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
@@ -218,6 +223,10 @@ def load(
       UserError: a path is missing or cannot exist, or the images cannot have the resolution.
       UserError: the images are nearly black, because their pixels are 0 and 1.
       UserError: a published file is missing, see `_builders.prepare.load`.
+
+    >>> dataset = load("rendered_dsprites")
+    >>> dataset.images(np.arange(3)).shape
+    (3, 64, 64, 1)
     """
     module = registry.module("data.name", sys.modules[__name__], name)
     for key in options:

@@ -14,6 +14,7 @@ from scaledis.config import Config, is_float32
 from scaledis.errors import UserError
 from scaledis.types import ImageSpec, Method
 
+LADDER_WARMUP = 1500.0  # steps
 RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate")  # what every run carries beside them
 
 
@@ -111,6 +112,11 @@ class MethodSpec:
             if name in RESERVED:
                 raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
         return found | own
+
+    @property
+    def kl_warmup(self) -> float:
+        """Default of `objective.kl_warmup`: a ladder's top level, the deepest path, must live while it learns."""
+        return 0.0 if self.flat else LADDER_WARMUP
 
     def settings_for(self, dataset: str) -> dict[str, Any]:
         """Overrides by dotted key for a data set."""

@@ -23,11 +23,11 @@ from tqdm import tqdm
 
 from scaledis import registry
 from scaledis.errors import UserError
-from scaledis.metrics import _encoding, _scoring
-from scaledis.metrics._information import entropy, information
-from scaledis.metrics._protocols import PROTOCOLS, ROWS
-from scaledis.metrics._rows import checked
-from scaledis.metrics._scoring import Settings
+from scaledis.metrics.shared import encoding, scoring
+from scaledis.metrics.shared.information import entropy, information
+from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
+from scaledis.metrics.shared.rows import checked
+from scaledis.metrics.shared.scoring import Settings
 
 __all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names"]
 
@@ -66,8 +66,8 @@ def compute(
         shuffle: bring the rows into random order, by `seed`, before a metric splits them.
         rows: see at most so many rows, but for metrics that see all under `protocol`; None: all rows.
         n_bootstrap: B > 0 adds `<key>_interval`, the 2.5th and 97.5th percentile of a score over B choices of N rows
-            with replacement. A fit is not repeated: its test rows are drawn anew, and what comes from its importances
-            has no interval.
+            with replacement. A fit is not repeated: its test rows are drawn anew. What comes from the importances of a
+            fit, or from nearest neighbors (a row drawn twice would be its own), has no interval.
         groups: columns of codes that are one unit together (slots, levels): their first principal component counts,
             or for DCI the sum of their importances.
         levels: the level of each unit, int [K].
@@ -85,21 +85,21 @@ def compute(
     package = sys.modules[__name__]
     metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*names, *options])}
     for name, given in options.items():
-        _scoring.check_options(name, metrics[name], given)
+        scoring.check_options(name, metrics[name], given)
     common = Settings(protocol, shuffle, rows, n_bootstrap, groups, levels, log_variances)
-    samples = _scoring.Samples(codes, factors, seed)
+    samples = scoring.Samples(codes, factors, seed)
     scores: dict[str, Any] = {}
     for name in tqdm(names, "metrics", delay=BAR_AFTER, leave=False):
         given = dict(options.get(name, {}))
-        settings = replace(common, **{key: given.pop(key) for key in _scoring.COMMON if key in given})
-        own = _scoring.own_scores(name, metrics[name], samples, seed, settings, given)
+        settings = replace(common, **{key: given.pop(key) for key in scoring.COMMON if key in given})
+        own = scoring.own_scores(name, metrics[name], samples, seed, settings, given)
         scores |= {f"{name}/{key}": value for key, value in own.items()}
     return scores
 
 
 def evaluate(
     encode: Callable[[np.ndarray], Any],
-    dataset: _encoding.Images,
+    dataset: encoding.Images,
     names: str | Sequence[str],
     key: Any,
     levels: Sequence[int] | np.ndarray | None = None,
@@ -129,16 +129,16 @@ def evaluate(
         UserError: what `compute` raises; codes of an unknown kind; sampled codes without log variances.
     """
     registry.check("codes", codes, ("mean", "sampled"))
-    seed = _encoding.seed_of(key)
+    seed = encoding.seed_of(key)
     rng = np.random.default_rng(seed)
     wanted = [names] if isinstance(names, str) else list(names)
     whole = protocol in PROTOCOLS and not PROTOCOLS[protocol].whole.isdisjoint(wanted)
     index = rng.permutation(dataset.size)[: None if whole else ROWS].astype(np.int32)
-    means, log_variances = _encoding.encoded(encode, dataset, index)
+    means, log_variances = encoding.encoded(encode, dataset, index)
     if codes == "sampled":
         if log_variances is None:
             raise UserError("codes: 'sampled' needs an encoder that returns (mean, log_variance)")
-        means, log_variances = _encoding.sampled(means, log_variances, rng), None
+        means, log_variances = encoding.sampled(means, log_variances, rng), None
     given = {"protocol": protocol, "rows": ROWS, "levels": levels, "log_variances": log_variances, "shuffle": False}
     factors = dataset.factors(index)
     known = factors if factors.shape[1] else None

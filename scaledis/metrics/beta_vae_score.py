@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics import _linear
-from scaledis.metrics._draws import PAIRS, TEST_VOTES, TRAIN_VOTES, SharedValues
-from scaledis.metrics._rows import FittedScores, checked, standardized
+from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.draws import PAIRS, TEST_VOTES, TRAIN_VOTES, SharedValues
+from scaledis.metrics.shared.rows import FittedScores, checked, standardized
 
 SCORES = ("accuracy", "accuracy_train")
 CHUNK = 500  # points at once
@@ -39,7 +39,7 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, protocol: 
     fixed, distances = _points(codes, factors, np.random.default_rng(seed))
     predicted = np.zeros_like(fixed)
     if factors.shape[1] > 1:
-        model = _linear.logistic_regression(distances[:TRAIN_VOTES], fixed[:TRAIN_VOTES])
+        model = linear.logistic_regression(distances[:TRAIN_VOTES], fixed[:TRAIN_VOTES])
         predicted = model.predict(distances)
     correct = predicted == fixed
     return FittedScores(

@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import entr
 
 from scaledis import registry
-from scaledis.metrics import _boosting
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
+from scaledis.metrics.shared import boosting
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("disentanglement", "completeness", "informativeness")
 
@@ -21,9 +21,9 @@ def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> t
 
     def classifier(factor):
         model = GradientBoostingClassifier(
-            n_estimators=_boosting.ROUNDS,
-            max_depth=_boosting.DEPTH,
-            learning_rate=_boosting.RATE,
+            n_estimators=boosting.ROUNDS,
+            max_depth=boosting.DEPTH,
+            learning_rate=boosting.RATE,
             random_state=seed,
         )
         model.fit(ranks[:split], factor[:split])
@@ -35,7 +35,7 @@ def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> t
     return np.stack(importances, axis=1), np.stack(predicted, axis=1)
 
 
-BACKENDS = {"lightgbm": _boosting.fit, "sklearn": _sklearn}
+BACKENDS = {"lightgbm": boosting.fit, "sklearn": _sklearn}
 
 
 def compute(

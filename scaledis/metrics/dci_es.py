@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import registry
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
 SCORES = ("explicitness",)
 CAPACITIES = range(1, 11)

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, binned, entropy, joint_entropies
-from scaledis.metrics._rows import checked_codes, standardized
+from scaledis.metrics.shared.information import BINS, binned, entropy, joint_entropies
+from scaledis.metrics.shared.rows import checked_codes, standardized
 
 ACTIVE = 0.01  # variance of the means
 SINGULAR = 1e-12  # of the correlations: the smallest eigenvalue of copies

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._draws import PAIRS, TEST_VOTES, TRAIN_VOTES, SharedValues
-from scaledis.metrics._rows import FittedScores, checked
+from scaledis.metrics.shared.draws import PAIRS, TEST_VOTES, TRAIN_VOTES, SharedValues
+from scaledis.metrics.shared.rows import FittedScores, checked
 
 SCORES = ("accuracy", "accuracy_train")
 ALIVE = 0.05  # of the standard deviation

@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 from scipy.special import logsumexp
 
-from scaledis.metrics import _linear
-from scaledis.metrics._information import Information, entropy, share
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
+from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.information import Information, entropy, share
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
 SCORES = ("modularity", "explicitness", "compactness")
 NEIGHBOURS = 10
 DISCRETE = 20  # values
+DIGITS = 9
 LIBRARY_ACTIVE = 1 / 20
 
 
@@ -103,10 +104,12 @@ def _unit_information(unit: np.ndarray, factors: np.ndarray, neighbours: int, se
         return Information(classes[:, None], factors).table(bins=len(values)).nats[0]
     from sklearn.feature_selection import mutual_info_classif
 
+    # Rounded, since on equal distances the estimate turns on the last digit, which depends on the scale of the unit.
+    scaled = np.round(standardized(unit[:, None]), DIGITS)
     found = np.zeros(factors.shape[1])
     for number, factor in enumerate(factors.T):
         if np.unique(factor, return_counts=True)[1].max() > 1:  # classes of one row have no neighbours
-            found[number] = mutual_info_classif(unit[:, None], factor, n_neighbors=neighbours, random_state=seed)[0]
+            found[number] = mutual_info_classif(scaled, factor, n_neighbors=neighbours, random_state=seed)[0]
     return found
 
 
@@ -132,7 +135,7 @@ def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -
         return np.stack([blind, blind])
     weights = "balanced" if balanced else None
     inputs = standardized(codes)
-    model = _linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
+    model = linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
     odds = model.decision_function(inputs)
     odds = np.stack([np.zeros_like(odds), odds], axis=1) if odds.ndim == 1 else odds
     seeing = logsumexp(odds, axis=1) - odds[np.arange(len(factor)), column]

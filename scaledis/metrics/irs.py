@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, binned
-from scaledis.metrics._rows import checked, standardized
+from scaledis.metrics.shared.information import BINS, binned
+from scaledis.metrics.shared.rows import checked, standardized
 
 SCORES = ("irs",)
 QUANTILE = 0.99

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, Information, Table, best_and_second
+from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second
 
 SCORES = ("jemmig",)
 

@@ -1,13 +1,15 @@
 """Which level of a hierarchy knows of which factor, and how the levels depend on each other."""
 
+import functools
 from typing import Any
 
 import numpy as np
 from scipy.special import entr
 
-from scaledis.metrics import _aggregate, dci
-from scaledis.metrics._information import BINS, Information, Table, best_and_second, share
-from scaledis.metrics._rows import TRAIN_FRACTION, checked, split_at
+from scaledis.metrics import dci
+from scaledis.metrics.shared import aggregate
+from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, split_at
 
 SCORES = ("concentration", "redundancy", "gap")
 KNOWN = 0.05  # of a factor's entropy, from which on a level knows it
@@ -67,16 +69,13 @@ def compute(
     warnings = [] if levels is not None else ["levels: none are given; all units are one level"]
     found = {**of_table(table, given), "informativeness": None, "warnings": warnings + table.warnings}
     if levels is not None:
-        fits = [
-            dci.compute(codes[:, units], factors, seed, train_fraction=train_fraction, backend=backend)
-            for units in members
-        ]
-        accuracy = [fit["informativeness_per_factor"] for fit in fits]
+        fit = functools.partial(dci.compute, seed=seed, train_fraction=train_fraction, backend=backend)
+        accuracy = [fit(codes[:, units], factors)["informativeness_per_factor"] for units in members]
         found["backend"] = backend
         found["informativeness"] = _above_chance(np.stack(accuracy), factors, split_at(factors, train_fraction))
     if log_variances is None:
         return found
-    tc = _aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
+    tc = aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
     return found | {
         "tc_within": tc.within.tolist(),
         "tc_within_error": tc.within_error.tolist(),

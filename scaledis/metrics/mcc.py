@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
-from scaledis.metrics._rows import checked, standardized
+from scaledis.metrics.shared.rows import checked, standardized
 
 SCORES = ("pearson", "spearman")
 

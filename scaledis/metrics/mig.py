@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._encoding import sampled
-from scaledis.metrics._information import BINS, Information, Table, best_and_second, entropy
-from scaledis.metrics._information import information as mutual_information
+from scaledis.metrics.shared.encoding import sampled
+from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, entropy
+from scaledis.metrics.shared.information import information as mutual_information
 
 __all__ = ["compute", "entropy", "mutual_information"]
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics import _linear
-from scaledis.metrics._information import BINS, Information, Table
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
+from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.information import BINS, Information, Table
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("modularity", "modularity_corrected", "explicitness")
 
@@ -54,25 +54,28 @@ def compute(
     codes, factors = checked(codes, factors)
     table = (information or Information(codes, factors)).table(bins, binning)
     split = split_at(factors, train_fraction)
-    probabilities = [_linear.one_versus_rest(codes, factor, split) for factor in factors.T]
+    probabilities = [linear.one_versus_rest(codes, factor, split) for factor in factors.T]
 
     def explicitness(rows: np.ndarray) -> dict[str, Any]:
         areas = np.array(
             [
-                _linear.mean_area(scores[split:][rows], factor[split:][rows], classes)
+                linear.mean_area(scores[split:][rows], factor[split:][rows], classes)
                 for (classes, scores), factor in zip(probabilities, factors.T, strict=True)
             ]
         )
         return {"explicitness": float(areas.mean()), "explicitness_per_factor": areas}
 
-    every_unit = np.ones(codes.shape[1], bool)
+    def scores(table: Table) -> dict[str, Any]:
+        return of_table(table, np.ones(codes.shape[1], bool) if protocol == "library" else table.informative)
+
     return FittedScores(
         explicitness,
         len(codes) - split,
         {
-            **of_table(table, every_unit if protocol == "library" else table.informative),
+            **scores(table),
             "warnings": table.warnings + rare_classes(factors, split),
         },
+        (lambda codes, factors: scores(Information(codes, factors).table(bins, binning)), codes, factors),
     )
 
 

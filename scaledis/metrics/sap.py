@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from scaledis import registry
-from scaledis.metrics._information import best_and_second
-from scaledis.metrics._rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 from scaledis.metrics.mcc import correlations
+from scaledis.metrics.shared.information import best_and_second
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("sap", "r2")
 
@@ -99,9 +99,15 @@ def compute(
         best, second = best_and_second(np.stack(scores, axis=1))
         return {"sap": float((best - second).mean()), "per_factor": best - second}
 
-    best, second = best_and_second(correlations(codes, factors) ** 2)
-    fixed = {"r2": float((best - second).mean()), "r2_per_factor": best - second}
-    return FittedScores(gaps, len(codes) - split, fixed | {"warnings": rare_classes(factors, split)})
+    fixed = of_correlations(correlations(codes, factors)) | {"warnings": rare_classes(factors, split)}
+    closed = (lambda codes, factors: of_correlations(correlations(codes, factors)), codes, factors)
+    return FittedScores(gaps, len(codes) - split, fixed, closed)
+
+
+def of_correlations(found: np.ndarray) -> dict[str, Any]:
+    """`r2` and `r2_per_factor` [F] of the absolute correlations of units and factors, [K, F]."""
+    best, second = best_and_second(found**2)
+    return {"r2": float((best - second).mean()), "r2_per_factor": best - second}
 
 
 def _predicted(predictor: Predictor, codes: np.ndarray, factors: np.ndarray, split: int, seed: int) -> np.ndarray:

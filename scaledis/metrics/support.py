@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics._rows import checked_codes, standardized
+from scaledis.metrics.shared.rows import checked_codes, standardized
 
 BATCH, BATCHES = 64, 16
 

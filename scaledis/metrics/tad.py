@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from scaledis.metrics._information import Information, best_and_second, share
-from scaledis.metrics._rows import checked
+from scaledis.metrics.shared.information import Information, best_and_second, share
+from scaledis.metrics.shared.rows import checked
 
 CAPTURED = 0.75
 

@@ -1,0 +1,52 @@
+"""What the tests of the estimators share: Gaussian codes whose dependences are known in closed form."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from scaledis import estimators
+from scaledis.estimators.setting import Setting
+from scaledis.objectives import partition
+
+COUNT, NOISE, STEPS = 480_000, 0.2, 60
+ALLOCATION = (2, 1)
+PARTS = partition.levels(ALLOCATION)
+MEANS = 0.8 * np.array([[1.0, 0.8, 0.3], [0.8, 1.0, 0.5], [0.3, 0.5, 1.0]])  # covariance of the posterior means
+
+
+def total_correlation(covariance: np.ndarray) -> float:
+    scale = np.sqrt(np.diag(covariance))
+    return -0.5 * np.linalg.slogdet(covariance / np.outer(scale, scale))[1]
+
+
+CODES = MEANS + NOISE * np.eye(3)
+WITHIN = total_correlation(CODES[:2, :2])
+ACROSS = total_correlation(CODES) - WITHIN
+
+
+@functools.cache
+def estimate(name: str, batch: int, bank: int = 1) -> np.ndarray:
+    """Mean dependence within the upper level and across the levels, over batches seen once the bank is full."""
+    estimator = estimators.make(name, Setting(batch, COUNT, ALLOCATION, bank=bank))
+    rows, root = partition.contrasts(PARTS), np.linalg.cholesky(MEANS).astype(np.float32)
+
+    def step(extra, key):
+        of_mean, of_noise = jax.random.split(key)
+        mean = jax.random.normal(of_mean, (batch, 3)) @ root.T
+        codes = mean + np.sqrt(NOISE) * jax.random.normal(of_noise, (batch, 3))
+        posteriors = codes, mean, jnp.full((batch, 3), np.log(NOISE))
+        table = estimator.log_density(extra, *posteriors, PARTS)
+        extra, _ = estimator.update(extra, *posteriors, PARTS, key)
+        return extra, (partition.combine(table, rows.intra).mean(0)[0], partition.combine(table, rows.inter).mean())
+
+    filling = -(-bank // batch)
+    keys = jax.random.split(jax.random.key(1), STEPS + filling)
+    values = jax.jit(lambda: jax.lax.scan(step, estimator.init(jax.random.key(0), PARTS), keys)[1])()
+    return np.asarray([value[filling:].mean() for value in values])
+
+
+def error(name: str, batch: int, bank: int = 1) -> float:
+    """How far the two dependences are from the closed form."""
+    return float(np.abs(estimate(name, batch, bank) - [WITHIN, ACROSS]).sum())

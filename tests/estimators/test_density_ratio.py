@@ -5,7 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scaledis import estimators, population
+from scaledis.errors import UserError
 from scaledis.estimators import density_ratio
+from scaledis.estimators.setting import Setting
+from scaledis.networks import discriminator
 from scaledis.objectives import partition
 from tests import tiny
 
@@ -23,15 +27,13 @@ def truths():
 
 @pytest.fixture(scope="module")
 def estimator():
-    config = tiny.config(
-        train__batch=BATCH, discriminator__features=64, discriminator__layers=2, discriminator__learning_rate=1e-3
-    )
-    return density_ratio.estimator(config, 1000)
+    setting = Setting(BATCH, 1000, ALLOCATION, features=64, layers=2, learning_rate=1e-3)
+    return density_ratio.make_density_ratio(setting)
 
 
 @pytest.fixture(scope="module")
 def learned(estimator):
-    """The memory after training on fresh codes, and the mean contrasts of the table on codes that it never saw."""
+    """What it carries after training on fresh codes, and the mean contrasts of the table on codes that it never saw."""
     root = np.linalg.cholesky(COVARIANCE).astype(np.float32)
 
     def codes(key, count=BATCH):
@@ -39,23 +41,23 @@ def learned(estimator):
 
     @jax.jit
     def train(key):
-        memory = estimator.init(key, PARTS)
+        extra = estimator.init(key, PARTS)
 
         def step(n, carry):
-            memory, _ = carry
+            extra, _ = carry
             key_codes, key_shuffle = jax.random.split(jax.random.fold_in(key, n))
-            return estimator.remember(memory, codes(key_codes), None, None, PARTS, key_shuffle)
+            return estimator.update(extra, codes(key_codes), None, None, PARTS, key_shuffle)
 
-        first = estimator.remember(memory, codes(key), None, None, PARTS, key)
+        first = estimator.update(extra, codes(key), None, None, PARTS, key)
         return jax.lax.fori_loop(0, STEPS, step, first)
 
-    memory, terms = train(jax.random.key(0))
+    extra, terms = train(jax.random.key(0))
     rows = partition.contrasts(PARTS)
     unseen = codes(jax.random.key(1), 64 * BATCH).reshape(64, BATCH, 3)
     posterior = jnp.full((BATCH, 3), -2.0)
-    tables = jax.jit(jax.vmap(lambda codes: estimator.log_density(memory, codes, codes, posterior, PARTS)))(unseen)
+    tables = jax.jit(jax.vmap(lambda codes: estimator.log_density(extra, codes, codes, posterior, PARTS)))(unseen)
     intra, inter = partition.combine(tables, rows.intra), partition.combine(tables, rows.inter)
-    return memory, terms, intra.mean((0, 1)), inter.mean()
+    return extra, terms, intra.mean((0, 1)), inter.mean()
 
 
 def test_the_logits_are_the_closed_forms(learned):
@@ -67,21 +69,44 @@ def test_the_logits_are_the_closed_forms(learned):
     assert 0.5 < terms["discriminator_accuracy"] < 0.9
 
 
-def test_the_penalty_moves_the_codes_and_no_discriminator(estimator, learned):
+def test_the_logit_within_a_part_pulls_its_own_codes_and_no_others(estimator, learned):
     codes = jax.random.normal(jax.random.key(2), (BATCH, 3))
     posterior = jnp.full((BATCH, 3), -2.0)
     rows = partition.contrasts(PARTS)
 
-    def penalty(memory, codes):
-        table = estimator.log_density(memory, codes, codes, posterior, PARTS)
+    def penalty(codes):
+        table = estimator.log_density(learned[0], codes, codes, posterior, PARTS)
         return partition.combine(table, rows.intra)[:, 0].mean()
 
-    assert np.abs(jax.grad(penalty, argnums=1)(learned[0], codes)[:, :2]).max() > 1e-6
+    gradient = np.abs(jax.grad(penalty)(codes)).max(0)
+    assert (gradient[:2] > 1e-6).all() and gradient[2] < 1e-8
 
-    def remembered(codes):
-        return estimator.remember(learned[0], codes, None, None, PARTS, jax.random.key(3))[1]["discriminator_nats"]
 
-    assert np.isfinite(remembered(codes))
+def test_a_discriminator_takes_one_step_of_adam_down_its_cross_entropy(estimator, learned):
+    """Codes of the first half of the batch against the shuffled ones of the second half: with half as many, as good."""
+    codes = jax.random.normal(jax.random.key(2), (BATCH, 3))
+    extra, key = learned[0], jax.random.key(3)
+    after, terms = estimator.update(extra, codes, None, None, PARTS, key)
+    by_unit, by_part = density_ratio.shuffled(codes[BATCH // 2 :], PARTS, key)
+    network = discriminator.OfCodes(64, 2, tuple(partition.unit_keys(ALLOCATION).tolist()))
+    # The tasks: within the upper level, within the lower one (a single unit, nothing to tell), across the levels.
+    expected, right = 0.0, []
+    for task, mask, shuffled in [(0, [1, 1, 0], by_unit), (2, [1, 1, 1], by_part)]:
+        params = jax.tree.map(lambda leaf, task=task: leaf[task], extra.params)
+        real, fake = (network.apply(params, (each * jnp.asarray(mask)).T) for each in (codes[: BATCH // 2], shuffled))
+        real, fake = jax.nn.sigmoid(real), jax.nn.sigmoid(fake)
+        expected -= 0.5 * (np.log(real).mean() + np.log(1 - fake).mean())
+        right += [(real > 0.5).mean(), (fake < 0.5).mean()]
+    assert float(terms["discriminator_nats"]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(terms["discriminator_accuracy"]) == pytest.approx(np.mean(right), abs=1e-6)
+    moved = [
+        np.abs(a - b).max((1, *range(2, a.ndim))) if a.ndim > 1 else 0 for a, b in leaves(extra.params, after.params)
+    ]
+    assert all(size[0] > 0 and size[2] > 0 and size[1] == 0 for size in moved)
+
+
+def leaves(one, other):
+    return zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
 
 
 def test_shuffling_keeps_every_unit_or_part_and_breaks_what_holds_them_together():
@@ -93,19 +118,22 @@ def test_shuffling_keeps_every_unit_or_part_and_breaks_what_holds_them_together(
     assert not np.array_equal(by_unit[:, 1] - by_unit[:, 0], np.ones(4))
 
 
-def test_a_discriminator_that_has_won_outright_is_no_number():
-    adversary = density_ratio.adversary({"bias": jnp.zeros(())})
+def test_allocations_share_a_program_with_a_discriminator_too():
+    configs = [
+        tiny.config(objective__estimator="density_ratio", model__allocation=allocation)
+        for allocation in [(2, 1), (1, 3)]
+    ]
+    assert population.shared(configs[0]) == population.shared(configs[1])
+    terms = [
+        members.make_advance(tiny.dataset())(members.init(), 3)[1]
+        for members in (tiny.population(configs, tiny.dataset()), tiny.population(configs[1:], tiny.dataset()))
+    ]
+    for name in ("loss_nats", "inter_nats", "total_correlation_level1_nats"):
+        np.testing.assert_allclose(terms[0][name][1], terms[1][name][0], rtol=1e-3, atol=1e-3)
 
-    def follow(adversary, accuracy, steps):
-        for _ in range(steps):
-            adversary, terms = density_ratio.follow(
-                adversary, lambda params: (params["bias"] ** 2, jnp.float32(accuracy)), 1e-3, "discriminator"
-            )
-        return adversary, terms
 
-    winning, terms = follow(adversary, 1.0, 20)
-    assert np.isfinite(terms["discriminator_nats"])
-    _, terms = follow(winning._replace(accuracy=jnp.float32(0.99995)), 1.0, 1)
-    assert np.isnan(terms["discriminator_nats"])
-    _, terms = follow(winning._replace(accuracy=jnp.float32(0.9998)), 0.98, 1)
-    assert np.isfinite(terms["discriminator_nats"])
+def test_a_batch_too_small_for_two_halves_is_an_error():
+    with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
+        estimators.make("density_ratio", Setting(3, 1000, ALLOCATION))
+    with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
+        tiny.config(objective__estimator="density_ratio", train__batch=3)

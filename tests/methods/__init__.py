@@ -1,53 +1,77 @@
-"""What the tests of the methods share: a batch of codes as a regulariser sees it, without any network."""
+"""What the tests of the methods share: a batch of codes as a penalty sees it, and one step of a run."""
+
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from scaledis import methods, population
-from scaledis.methods.penalty import by_level, weighted_decomposition
+from scaledis.config import Config
+from scaledis.datasets import Dataset
+from scaledis.methods.elbo import mean_kl
+from scaledis.methods.penalty import PartsOf, WeightsOf, by_level, weighted_decomposition
 from scaledis.objectives import partition
-from scaledis.types import Posterior
+from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, State, Terms
 from tests import tiny
-from tests.objectives.test_aggregate_posterior import posteriors
+from tests.objectives import ALLOCATION, posteriors
 
-SIZE = 1000  # of the data set
+COUNT = 1000  # images of the data set
 KEY = jax.random.key(0)
 
 
-def inference(allocation=(3, 2, 1), batch=16, present=None, seed=0):
+def make_posterior(allocation=ALLOCATION, batch: int = 16, present=None, seed: int = 0) -> Posterior:
     codes, mean, log_variance = posteriors(batch, sum(allocation), seed)
     presence = jnp.ones(len(allocation)) if present is None else jnp.asarray(present, jnp.float32)
-    return Inference(codes, mean, log_variance, jnp.asarray(partition.levels(allocation)), presence)
+    return Posterior(codes, mean, log_variance, jnp.asarray(partition.levels(allocation)), presence)
 
 
-def config(name, allocation=(3, 2, 1), **overrides):
+def flat(posterior: Posterior) -> Posterior:
+    """The same codes in one level."""
+    return posterior._replace(levels=jnp.ones((1, posterior.codes.shape[1])), presence=jnp.ones(1))
+
+
+def kl_of(posterior: Posterior) -> float:
+    return float(mean_kl(posterior))
+
+
+def make_config(name: str, allocation=ALLOCATION, **overrides) -> Config:
+    """The tiny config of a method with the units of `allocation`, in one level if it is flat; batches of 16."""
     flat = methods.specs()[name].flat
     sized = {"model__latents": sum(allocation)} if flat else {"model__allocation": allocation}
     return tiny.config(method__name=name, train__batch=16, **sized, **overrides)
 
 
-def arrays(config):
-    return {
-        key: jnp.asarray(value) for key, value in population.hyperparameters(config, config.model.allocation).items()
-    }
+def arrays(config: Config) -> Hyperparameters:
+    """What a run of `config` carries as arrays."""
+    found = population.hyperparameters(config, config.model.allocation)
+    return {key: jnp.asarray(value) for key, value in found.items()}
 
 
-def of_weights(config, weights, seen, parts_of=by_level, **hyperparameters):
+def penalty(
+    config: Config, weights: WeightsOf, posterior: Posterior, parts_of: PartsOf = by_level
+) -> tuple[float, dict[str, float]]:
     """R and its terms by a row of weights."""
-    regulariser = decomposed(config, SIZE, weights, parts_of)
-    return regulariser.nats({**arrays(config), **hyperparameters}, (), seen, KEY)
+    row = weighted_decomposition(config, COUNT, weights, parts_of)
+    total, terms = row.value(arrays(config), (), posterior, KEY)
+    return float(total), {name: float(term) for name, term in terms.items()}
 
 
-def flat(seen):
-    """The same codes in one level."""
-    units = seen.codes.shape[1]
-    return seen._replace(levels=jnp.ones((1, units)), presence=jnp.ones(1))
+def make_method(config: Config, dataset: Dataset) -> Method:
+    return methods.build(config, ImageSpec(dataset.image_shape, dataset.size))
 
 
-def one_update(config, dataset, step=1, prepare=lambda state: state):
+def one_update(
+    config: Config,
+    dataset: Dataset,
+    step: int = 1,
+    prepare: Callable[[State], Any] = lambda state: state,
+    method: Method | None = None,
+) -> tuple[State, Terms]:
     """The state after one update from the start of the run, prepared and taken for step `step`, and its terms."""
-    method = population.build([config], dataset)
-    state = prepare(jax.jit(method.init)(KEY, population.hyperparameters(config, config.model.allocation)))
-    images = dataset.images(np.arange(config.train.batch))
+    method = method or make_method(config, dataset)
+    state = prepare(jax.jit(method.init)(KEY, arrays(config)))
+    images: Array = dataset.images(np.arange(config.train.batch))
     return jax.jit(method.update)(state._replace(step=jnp.int32(step)), images, jax.random.key(1))

@@ -1,14 +1,17 @@
 """What holds for every method: it learns, its run goes on bit for bit after a stop, and is the run that it is alone."""
 
 import functools
+from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
 
-from scaledis import methods, population
+from scaledis import methods
 from scaledis.checkpoint import Checkpoints
-from tests import tiny
+from scaledis.input_pipeline import Advance
+from scaledis.population import Population
+from tests import assert_same, tiny
 
 DATASET = tiny.rendered()
 QUICK = {"dava": {"method__capacity_step": 0.003}}  # 300 steps must do for its capacity
@@ -19,53 +22,58 @@ def configs(name, **overrides):
     return [tiny.config(method__name=name, seed=seed, **settings) for seed in (0, 1)]
 
 
-def program(configs):
-    return population.program(configs, DATASET, population.build(configs, DATASET))
+class Trained(NamedTuple):
+    """A population and its compiled steps."""
+
+    population: Population
+    advance: Advance
+
+
+def make(configs):
+    members = tiny.population(configs, DATASET)
+    return Trained(members, members.make_advance(DATASET))
 
 
 @functools.cache
 def pair(name):
     """Two seeds of a method, traced once for all tests."""
-    return program(configs(name))
+    return make(configs(name))
 
 
-def check_codes_and_images(configs, runs):
+def check_codes_and_images(members, runs):
     """Codes are as long as the allocation and in its order, and decoded images are images."""
-    method = population.build(configs, DATASET)
-    images = DATASET.images(np.arange(8))
-    codes = method.encode(population.select(runs, 0).method, images)
-    decoded = method.decode(population.select(runs, 0).method, codes.mean)
+    model, images = members.model(runs, 0), np.asarray(DATASET.images(np.arange(8)))
+    codes = model.encode(images)
+    decoded = model.decode(codes.mean)
     assert codes.mean.shape == codes.log_variance.shape == (8, 3)
-    np.testing.assert_array_equal(
-        codes.levels, np.repeat(range(len(configs[0].model.allocation)), configs[0].model.allocation)
-    )
+    allocation = model.config.model.allocation
+    np.testing.assert_array_equal(codes.levels, np.repeat(range(len(allocation)), allocation))
     assert decoded.shape == images.shape and decoded.min() >= 0 and decoded.max() <= 1
 
 
 @pytest.mark.parametrize("name", methods.specs())
 def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(name, tmp_path):
     both = pair(name)
-    runs, first = both.advance(both.init(), 10)
+    runs, first = both.advance(both.population.init(), 10)
     runs, _ = both.advance(runs, 130)
-    Checkpoints(tmp_path, 1).save(140, runs)
+    Checkpoints(tmp_path, 1).save(140, runs, {})
     runs, _ = both.advance(runs, 110)
     whole, last = both.advance(runs, 50)
     assert all(np.isfinite(value).all() for value in last.values())
     assert (last["loss_nats"] < first["loss_nats"] - 10).all()
     assert (last["reconstruction_nats"] < first["reconstruction_nats"] - 10).all()
 
-    step, runs = Checkpoints(tmp_path, 1).restore(both.shapes)
+    step, runs = Checkpoints(tmp_path, 1).restore_newest(both.population.shapes)
     resumed, _ = both.advance(runs, 300 - step)
-    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
-        np.testing.assert_array_equal(a, b)
-    check_codes_and_images(configs(name), resumed)
+    assert_same(whole, resumed)
+    check_codes_and_images(both.population, resumed)
 
 
 @pytest.mark.parametrize("name", methods.specs())
 def test_a_member_of_a_pair_is_the_run_that_it_is_alone(name):
-    together, alone = pair(name), program(configs(name)[1:])
-    start = together.init()
-    own = jax.tree.map(lambda leaf, like: jax.device_put(leaf[1:], like.sharding), start, alone.shapes)
+    together, alone = pair(name), make(configs(name)[1:])
+    start = together.population.init()
+    own = jax.tree.map(lambda leaf, like: jax.device_put(leaf[1:], like.sharding), start, alone.population.shapes)
     own, own_terms = alone.advance(own, 3)
     runs, terms = together.advance(start, 3)
     for key in terms:
@@ -76,8 +84,8 @@ def test_a_member_of_a_pair_is_the_run_that_it_is_alone(name):
 
 @pytest.mark.parametrize(("name", "likelihood"), [("beta_vae", "bernoulli"), ("nvae", "gaussian_learned")])
 def test_every_likelihood_goes_with_every_kind_of_method(name, likelihood):
-    alone = program(configs(name, objective__likelihood=likelihood)[:1])
-    runs, first = alone.advance(alone.init(), 5)
+    alone = make(configs(name, objective__likelihood=likelihood)[:1])
+    runs, first = alone.advance(alone.population.init(), 5)
     _, last = alone.advance(runs, 60)
     assert last["reconstruction_nats"][0] < first["reconstruction_nats"][0] - 5
     assert (last["sigma"][0] != 0.5) == (likelihood == "gaussian_learned")

@@ -5,8 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis.methods.hfs import drawn_pairs, factorized_support
-from tests.methods import KEY
+from scaledis.errors import UserError
+from scaledis.methods.elbo import stateless
+from scaledis.methods.hfs import drawn_pairs, factorized_support, weighted_kl, with_support
+from tests import tiny
+from tests.methods import KEY, arrays, flat, kl_of, make_config, make_posterior
 
 PAIRS = np.asarray(list(itertools.combinations(range(3), 2)))
 
@@ -54,3 +57,22 @@ def test_pairs_are_different_and_of_active_units():
     pairs = np.asarray(drawn_pairs(KEY, active, 6))
     assert len({tuple(pair) for pair in pairs}) == 6 and set(pairs.ravel()) == {0, 1, 3, 4}
     assert not np.array_equal(pairs, drawn_pairs(jax.random.key(1), active, 6))
+
+
+def test_the_penalty_is_the_kl_and_gamma_times_the_support_of_the_means_of_active_units():
+    run = make_config("beta_vae_hfs", method__beta=2.0, method__gamma=5.0)
+    posterior = flat(make_posterior())
+    posterior = posterior._replace(levels=posterior.levels.at[0, 5].set(0))
+    total, terms = with_support(stateless(weighted_kl)).value(arrays(run), (), posterior, KEY)
+    pairs = list(itertools.combinations(range(5), 2))  # 10 of the 15 pairs of 6 units, of which all 15 are drawn
+    pairs += [(unit, 5) for unit in range(5)]
+    expected = triple_loop(np.asarray(posterior.mean), pairs)
+    assert float(terms["factorized_support"]) == pytest.approx(expected, rel=1e-5)
+    assert float(total) == pytest.approx(2 * kl_of(posterior) + 5 * expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["beta_vae_hfs", "beta_tcvae_hfs"])
+def test_one_latent_has_no_pair_and_is_an_error_before_anything_compiles(name):
+    with pytest.raises(UserError, match=f"model.latents: 1; {name} needs 2 units or more"):
+        tiny.config(method__name=name, model__latents=1)
+    assert tiny.config(method__name=name, model__latents=2).model.allocation == (2,)

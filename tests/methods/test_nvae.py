@@ -3,13 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import population
-from scaledis.config import Model
 from scaledis.methods.nvae import balance
 from scaledis.networks import sizing
+from scaledis.networks.top_down import soft_clamp
 from scaledis.objectives import gaussian
 from tests import tiny
-from tests.methods import one_update
+from tests.methods import arrays, make_method, one_update
 
 DATASET = tiny.dataset()
 IMAGES = DATASET.images(np.arange(8))
@@ -18,21 +17,22 @@ CONFIG = tiny.config(method__name="nvae", model__allocation=(2, 1), objective__k
 
 @pytest.fixture(scope="module")
 def method():
-    return population.build([CONFIG], DATASET)
+    return make_method(CONFIG, DATASET)
 
 
 @pytest.fixture(scope="module")
 def state(method):
-    return jax.jit(method.init)(jax.random.key(0), population.hyperparameters(CONFIG, (2, 1)))
+    return jax.jit(method.init)(jax.random.key(0), arrays(CONFIG))
 
 
-def without_posterior(state):
-    """The state whose posterior heads are zero: every residual is that of the prior."""
+NETWORK = sizing.make_top_down(CONFIG.model, DATASET.image_shape)
+
+
+def scaled(state, factor, *names):
+    """The state whose layers that begin with these names are multiplied by `factor`."""
     path = state.params["network"]["top_down"]
     heads = {
-        name: jax.tree.map(jnp.zeros_like, layer)
-        for name, layer in path.items()
-        if name.startswith(("mean", "log_dev"))
+        name: jax.tree.map(lambda leaf: factor * leaf, layer) for name, layer in path.items() if name.startswith(names)
     }
     network = {**state.params["network"], "top_down": {**path, **heads}}
     return state._replace(params={**state.params, "network": network})
@@ -40,7 +40,7 @@ def without_posterior(state):
 
 def test_the_kl_of_a_posterior_equal_to_its_prior_is_zero(method, state):
     update = jax.jit(method.update)
-    _, terms = update(without_posterior(state), IMAGES, jax.random.key(1))
+    _, terms = update(scaled(state, 0, "mean", "log_deviation"), IMAGES, jax.random.key(1))
     assert terms["kl_nats"] == terms["kl_level1_nats"] == terms["kl_level2_nats"] == 0
     assert update(state, IMAGES, jax.random.key(1))[1]["kl_nats"] > 0
 
@@ -64,16 +64,42 @@ def test_codes_of_all_levels_are_reported_in_order(method, state):
     np.testing.assert_allclose(terms["kl_level2_nats"], kl[:2].sum(), rtol=1e-4)  # the top has no level above it
 
 
-def test_the_prior_of_a_level_depends_on_by_level_above(method, state):
-    """At the same residual below, another top code is another z below: more moves than the top level alone explains."""
-    network = state.params["network"]["top_down"]
-    assert {"prior_mean2", "prior_log_deviation2"} <= network.keys() and "prior_mean4" not in network
+def prior_below(state, codes):
+    """Mean and deviation of the lower level's prior while `codes` are decoded, [B, 1] each."""
+    params = {"params": state.params["network"]}
+    found = NETWORK.apply(params, jnp.asarray(codes).T, jnp.ones(3), method="decode", capture_intermediates=True)[1]
+    layers = found["intermediates"]["top_down"]
+    mean, log_deviation = (layers[f"prior_{name}2"]["__call__"][0].T for name in ("mean", "log_deviation"))
+    return soft_clamp(mean), jnp.exp(soft_clamp(log_deviation))
+
+
+def test_the_prior_of_a_level_depends_on_the_levels_above_and_on_nothing_else(state):
+    codes = np.asarray([[0, 0, 0], [2, -1, 0], [2, -1, 1.5]], np.float32)
+    for values in prior_below(state, codes):
+        assert abs(values[0] - values[1]) > 1e-3 and values[1] == values[2]
+
+
+def test_a_code_is_the_residual_to_the_prior_of_its_level(method, state):
+    """z = prior mean + prior deviation e: with a prior of N(0, 1), the same images come from the codes z."""
+    codes = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    state = scaled(state, 1000, "prior_mean", "prior_log_deviation")
+    mean, deviation = prior_below(state, codes)
+    z = np.concatenate([codes[:, :2], mean + deviation * codes[:, 2:]], axis=1)
+    assert np.abs(z - codes).max() > 0.5
+    plain = scaled(state, 0, "prior_mean", "prior_log_deviation")
+    np.testing.assert_allclose(method.decode(state, codes), method.decode(plain, z), rtol=1e-4, atol=1e-5)
+    assert np.abs(np.asarray(method.decode(plain, codes) - method.decode(plain, z))).max() > 1e-4
 
 
 def test_decoding_the_mean_residuals_is_the_reconstruction_without_noise(method, state):
     codes = method.encode(state, IMAGES)
+    pixels = jnp.asarray(IMAGES).transpose(3, 1, 2, 0) / 255
+    params = {"params": state.params["network"]}
+    _, _, output = NETWORK.apply(params, pixels, jnp.zeros((3, len(IMAGES))), jnp.ones(3), method="infer")
+    decoded = method.decode(state, codes.mean)
+    np.testing.assert_allclose(decoded, np.clip(output, 0, 1).transpose(3, 1, 2, 0), atol=1e-5)
     moved = method.decode(state, codes.mean + jnp.asarray([0, 0, 2.0]))
-    assert np.abs(np.asarray(moved - method.decode(state, codes.mean))).max() > 1e-5
+    assert np.abs(np.asarray(moved - decoded)).max() > 1e-5
 
 
 def test_balancing_is_proportional_at_the_start_and_gone_at_the_end():
@@ -88,8 +114,3 @@ def test_the_terms_add_up():
     _, terms = one_update(tiny.config(method__name="nvae", method__balance=0.0, objective__kl_warmup=10.0), DATASET, 5)
     whole = terms["reconstruction_nats"] + terms["kl_weight"] * terms["kl_nats"]
     assert float(terms["loss_nats"]) == pytest.approx(float(whole), rel=1e-6)
-
-
-def test_it_has_the_ladders_budget():
-    network = sizing.make_top_down(Model((4, 2, 2, 2)), (64, 64, 3))
-    assert sizing.parameter_count(network) == pytest.approx(1_200_000, rel=0.01)

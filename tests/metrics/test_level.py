@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from scaledis import metrics
-from scaledis.metrics import _aggregate
+from scaledis.metrics.shared import aggregate
 from tests.metrics import crafted
 
 FACTORS = crafted.grid(*crafted.SIZES)
@@ -73,7 +73,7 @@ def test_the_chain_rule_is_exact(rng):
 
 def test_log_densities_equal_the_plain_mixture(rng):
     codes, means, log_variances = rng.standard_normal((3, 2)), rng.standard_normal((40, 2)), rng.normal(size=(40, 2))
-    table = _aggregate.log_densities(codes, means, log_variances, np.array([[1, 1], [1, 0], [0, 1]]))
+    table = aggregate.log_densities(codes, means, log_variances, np.array([[1, 1], [1, 0], [0, 1]]))
     each = norm.pdf(codes[:, None], means, np.exp(0.5 * log_variances))
     expected = [each.prod(axis=2), each[..., 0], each[..., 1]]
     np.testing.assert_allclose(table, np.log(np.mean(expected, axis=2)).T, atol=1e-12)
@@ -83,7 +83,7 @@ def test_the_dependence_of_a_correlated_gaussian(rng):
     correlation = 0.9
     means = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], 4000)
     noise = 0.05
-    found = _aggregate.dependence(means, np.full((4000, 2), math.log(noise)), np.array([0, 1]), rng, 2000)
+    found = aggregate.dependence(means, np.full((4000, 2), math.log(noise)), np.array([0, 1]), rng, 2000)
     expected = -0.5 * math.log(1 - (correlation / (1 + noise)) ** 2)
     assert found.between == pytest.approx(expected, abs=4 * found.between_error + 0.03)
     assert found.within == pytest.approx([0, 0], abs=1e-12)

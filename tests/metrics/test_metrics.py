@@ -61,11 +61,11 @@ def test_lists_of_factors_keep_the_places_of_those_left_out():
 
 
 def test_codes_are_binned_once(monkeypatch):
-    from scaledis.metrics import _information
+    from scaledis.metrics.shared import information
 
     calls = []
-    table = _information._table
-    monkeypatch.setattr(_information, "_table", lambda *arguments: calls.append(1) or table(*arguments))
+    table = information._table
+    monkeypatch.setattr(information, "_table", lambda *arguments: calls.append(1) or table(*arguments))
     metrics.compute(["mig", "mig_sup", "dcimig", "jemmig", "modularity", "level"], CODES, FACTORS)
     assert len(calls) == 1
 
@@ -73,8 +73,9 @@ def test_codes_are_binned_once(monkeypatch):
 def test_the_bootstrap_gives_intervals(rng):
     factors = FACTORS[:600]
     codes = factors + 0.5 * rng.standard_normal(factors.shape)
-    scores = metrics.compute(["mig", "dci", "sap"], codes, factors, n_bootstrap=50)
-    for key in ("mig/mig", "dci/informativeness", "sap/sap"):
+    names = ["mig", "dci", "sap", "modularity"]
+    scores = metrics.compute(names, codes, factors, n_bootstrap=50)
+    for key in ("mig/mig", "dci/informativeness", "sap/sap", "sap/r2", "modularity/modularity"):
         low, high = scores[f"{key}_interval"]
         assert 0 <= low < high <= 1 and high - low < 0.3
     assert (
@@ -83,7 +84,7 @@ def test_the_bootstrap_gives_intervals(rng):
         < scores["dci/informativeness_interval"][1]
     )
     assert "dci/disentanglement_interval" not in scores  # importances are not fitted anew
-    again = metrics.compute(["mig", "dci", "sap"], codes, factors, n_bootstrap=50)
+    again = metrics.compute(names, codes, factors, n_bootstrap=50)
     assert scores == again
 
 
@@ -105,6 +106,7 @@ def test_rows_are_limited_but_for_what_the_protocol_gives_all():
     [
         (np.array([[0.0], [np.nan]]), np.array([[0], [1]]), "codes: 1 of 2 entries are NaN or infinite"),
         (np.zeros((2, 1)), np.array([[0.0], [1.0]]), "factors: dtype float64; class numbers .integers or bool."),
+        (np.array([[0.0], [1e160]]), np.array([[0], [1]]), r"codes: an entry of 1e\+160; at most 1e\+100"),
         (np.zeros(2), np.array([[0], [1]]), r"codes: shape \(2,\)"),
         (np.zeros((2, 0)), np.array([[0], [1]]), r"codes: shape \(2, 0\)"),
         (np.zeros((3, 1)), np.array([[0], [1]]), "3 and 2 rows"),
@@ -143,6 +145,14 @@ def test_options_of_one_metric_leave_the_others_alone():
     assert scores["modularity/modularity"] == pytest.approx(3 / 5)
     assert scores["mig/mig"] < 0.7
     assert scores["mig_sup/mig_sup"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scale", [1e39, 1e-39, 1e-160])
+def test_no_scale_breaks_a_metric(rng, scale):
+    codes = CODES[:120] + 0.2 * rng.standard_normal((120, 3))
+    scores = metrics.compute(metrics.names(), codes * scale, FACTORS[:120], levels=[0, 0, 1])
+    json.dumps(scores, allow_nan=False)
+    assert scores["mig/dropped"]["units"] == ([0, 1, 2] if scale < 1e-100 else [])
 
 
 def test_metrics_without_factors():

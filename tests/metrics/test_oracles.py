@@ -12,7 +12,8 @@ import scipy.linalg
 from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from scaledis import metrics
-from scaledis.metrics import _linear, dci, dci_es, irs, modularity, sap, support, tad
+from scaledis.metrics import dci, dci_es, irs, modularity, sap, support, tad
+from scaledis.metrics.shared import linear
 from tests.metrics import crafted
 
 BINS = 20
@@ -186,9 +187,9 @@ def test_areas_equal_scikit_learn(data):
     outlying = codes.copy()
     outlying[codes[:, 0].argmax(), 0] = 1e9
     assert metrics.compute("tad", outlying, factors)["tad/tad"] == scores["tad/tad"]  # ranks do not see it
-    classes, odds = _linear.one_versus_rest(codes, factors[:, 1], 600)
+    classes, odds = linear.one_versus_rest(codes, factors[:, 1], 600)
     expected = np.mean([roc_auc_score(factors[600:, 1] == c, odds[600:, n]) for n, c in enumerate(classes)])
-    assert _linear.mean_area(odds[600:], factors[600:, 1], classes) == pytest.approx(expected, abs=1e-12)
+    assert linear.mean_area(odds[600:], factors[600:, 1], classes) == pytest.approx(expected, abs=1e-12)
 
 
 def test_redundant_attributes_are_dropped_if_asked_for(rng):

@@ -16,7 +16,7 @@ SCALE_FREE = (*EXACT, "dependence", "support")
 QUICK = settings(
     max_examples=50, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
 )
-FEW = settings(QUICK, max_examples=4)
+FEW = settings(QUICK, max_examples=3)
 
 
 @st.composite
@@ -125,7 +125,7 @@ def test_every_score_lies_between_0_and_1(sample, protocol):
     check_bounds(EXACT, *sample, protocol)
 
 
-@settings(QUICK, max_examples=10)
+@settings(QUICK, max_examples=6)
 @given(data(rows=(2, 40)), st.sampled_from(sorted(metrics.PROTOCOLS)))
 def test_every_fitted_score_lies_between_0_and_1(sample, protocol):
     check_bounds([name for name in metrics.names() if name not in EXACT], *sample, protocol)

@@ -5,17 +5,8 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import norm, qmc
 
-from scaledis.objectives import aggregate_posterior, partition
-
-ALLOCATION = (3, 2, 1)
-WEIGHTS = {"weighted": aggregate_posterior.minibatch_weighted, "stratified": aggregate_posterior.minibatch_stratified}
-
-
-def posteriors(batch: int, units: int, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    mean, log_variance = rng.normal(size=(batch, units)), rng.normal(-1.5, 0.7, (batch, units))
-    codes = mean + np.exp(0.5 * log_variance) * rng.normal(size=mean.shape)
-    return tuple(array.astype(np.float32) for array in (codes, mean, log_variance))
+from scaledis.objectives import aggregate_posterior, gaussian, partition
+from tests.objectives import ALLOCATION, WEIGHTS, posteriors
 
 
 def oracle(codes, mean, log_variance, log_weights, membership):
@@ -41,7 +32,8 @@ def test_log_density_is_the_weighted_mixture_of_posteriors(block, estimator):
     np.testing.assert_allclose(found, oracle(*batch, log_weights, membership), rtol=1e-4)
 
 
-def test_gradients_do_not_depend_on_the_block():
+@pytest.mark.parametrize("block", [1, 3, 5, 64])
+def test_gradients_in_one_block_and_in_several_are_the_same(block):
     batch, membership = posteriors(10, 6), partition.membership(partition.levels(ALLOCATION))
     weights = np.random.default_rng(1).normal(size=(10, len(membership)))
 
@@ -49,8 +41,9 @@ def test_gradients_do_not_depend_on_the_block():
         log_weights = aggregate_posterior.minibatch_weighted(10, 1000)
         return jnp.sum(weights * aggregate_posterior.log_density(*batch, log_weights, membership, block=block))
 
-    whole, blocked = jax.grad(loss)(batch, 10), jax.grad(loss)(batch, 3)
+    whole, blocked = jax.grad(loss)(batch, 10), jax.grad(loss)(batch, block)
     for a, b in zip(whole, blocked, strict=True):
+        assert np.abs(a).max() > 0.1
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
@@ -133,3 +126,55 @@ def test_exact_estimator_on_linear_gaussian_codes_meets_the_closed_form(correlat
     assert float(intra[0]) == pytest.approx(truth, abs=0.03)
     assert float(intra[1]) == pytest.approx(0, abs=1e-5)
     assert float(inter) == pytest.approx(0, abs=0.03)
+
+
+def independent_units(units, deviation, batch, batches=400, seed=0):
+    """Batches of codes [batches, batch, units] whose units are N(0, 1) and independent: perfectly disentangled."""
+    rng = np.random.default_rng(seed)
+    mean = np.sqrt(1 - deviation**2) * rng.normal(size=(batches, batch, units))
+    codes = mean + deviation * rng.normal(size=mean.shape)
+    return tuple(np.asarray(array, np.float32) for array in (codes, mean, np.full_like(mean, 2 * np.log(deviation))))
+
+
+def estimates(allocation, deviation, batch=64):
+    """By weighted sampling: information of all units, of each unit; TC within the levels, dependence across them."""
+    parts = partition.levels(allocation)
+    log_weights = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(batch, 480_000))
+
+    @jax.jit
+    @jax.vmap
+    def of_batch(codes, mean, log_variance):
+        log_q = aggregate_posterior.log_density(codes, mean, log_variance, log_weights, partition.membership(parts))
+        rows, own = partition.contrasts(parts), gaussian.log_density(codes, mean, log_variance)
+        whole, units = own.sum(1) - log_q[:, 0], own - log_q[:, 1 + len(allocation) :]
+        within, across = partition.combine(log_q, rows.intra).sum(1), partition.combine(log_q, rows.inter)
+        return whole.mean(), units.mean(0), within.mean(), across.mean()
+
+    return [np.asarray(each).mean(0) for each in of_batch(*independent_units(sum(allocation), deviation, batch))]
+
+
+def test_weighted_sampling_overestimates_the_total_correlation_of_a_disentangled_code():
+    """Five independent units of posterior deviation .1: the truth is 0, and -5 log .1 - log 64 = 7.35 is the most.
+
+    The information of all five is at its ceiling, log 64; that of a single unit, -log .1 = 2.30, is nearly right.
+    """
+    whole, units, found, across = estimates((5,), 0.1)
+    assert whole == pytest.approx(np.log(64), abs=0.01)
+    np.testing.assert_allclose(units, -np.log(0.1), atol=0.15)
+    assert found == pytest.approx(units.sum() - np.log(64), abs=0.01)  # sum_j I_j - log B
+    assert 6.6 < found < -5 * np.log(0.1) - np.log(64) < 7.4
+    assert across == pytest.approx(0, abs=1e-4)  # one level
+    codes, mean, log_variance = (array[0] for array in independent_units(5, 0.1, 64))
+    log_q = norm.logpdf(codes[:, None], mean[None], np.exp(0.5 * log_variance)).sum(2)
+    own_share = np.exp(np.diag(log_q) - logsumexp(log_q, axis=1))
+    assert own_share.mean() > 0.99  # which is why the information is at its ceiling
+
+
+@pytest.mark.parametrize("deviation", [0.3, 0.1, 0.01, 1e-3])
+def test_the_overestimate_has_the_ceilings_of_the_docstring(deviation):
+    """(K - 1) log B within a group of K units, (L - 1) log B across L levels; both are met by very sharp posteriors."""
+    within = estimates((4,), deviation)[2]
+    across = estimates((1, 1, 1), deviation)[3]
+    for found, ceiling in [(within, 3 * np.log(64)), (across, 2 * np.log(64))]:
+        assert -0.05 < found <= ceiling + 1e-3
+        assert (found > 0.9 * ceiling) == (deviation < 5e-3)

@@ -2,47 +2,32 @@ import numpy as np
 import pytest
 from scipy.stats import bernoulli, norm
 
-from scaledis.objectives import aggregate_posterior, decomposition, gaussian, likelihood, partition
-from tests.objectives.test_aggregate_posterior import posteriors
+from scaledis.objectives.likelihood import LIKELIHOODS
 
 
-def test_gaussian_likelihood_in_nats_per_image():
+@pytest.mark.parametrize("name", ["gaussian", "gaussian_learned"])
+def test_gaussian_likelihood_in_nats_per_image(name):
     rng = np.random.default_rng(0)
     output, images = rng.normal(size=(2, 3, 4, 4, 5)).astype(np.float32)
     truth = -norm.logpdf(images, output, 0.7).sum((0, 1, 2))
-    np.testing.assert_allclose(likelihood.LIKELIHOODS["gaussian"].nats(output, images, 0.7), truth, rtol=1e-5)
+    np.testing.assert_allclose(LIKELIHOODS[name].negative_log_likelihood(output, images, 0.7), truth, rtol=1e-5)
+    np.testing.assert_array_equal(LIKELIHOODS[name].mean(np.asarray([-1.0, 0.25, 2.0])), [0, 0.25, 1])
+    assert LIKELIHOODS[name].learns_sigma == (name == "gaussian_learned")
 
 
 def test_bernoulli_likelihood_in_nats_per_image():
     rng = np.random.default_rng(0)
     output, images = rng.normal(size=(3, 4, 4, 5)).astype(np.float32), rng.integers(0, 2, (3, 4, 4, 5))
-    likelihood = likelihood.LIKELIHOODS["bernoulli"]
+    likelihood = LIKELIHOODS["bernoulli"]
     truth = -bernoulli.logpmf(images, likelihood.mean(output)).sum((0, 1, 2))
-    np.testing.assert_allclose(likelihood.nats(output, images, 1.0), truth, rtol=1e-5)
+    np.testing.assert_allclose(likelihood.negative_log_likelihood(output, images, 1.0), truth, rtol=1e-5)
+    assert not likelihood.learns_sigma
 
 
-def test_kl_to_the_standard_normal_by_quadrature():
-    z = np.linspace(-12, 12, 20001)
-    for mean, log_variance in [(0.0, 0.0), (1.5, -2.0), (-0.3, 1.0)]:
-        q = norm.pdf(z, mean, np.exp(0.5 * log_variance))
-        integrand = q * (norm.logpdf(z, mean, np.exp(0.5 * log_variance)) - norm.logpdf(z))
-        truth = np.trapezoid(integrand, z)
-        assert float(gaussian.kl_to_standard(mean, log_variance)) == pytest.approx(truth, abs=1e-5)
-
-
-WEIGHTS = {"weighted": aggregate_posterior.minibatch_weighted, "stratified": aggregate_posterior.minibatch_stratified}
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_mutual_information_total_correlation_and_dimension_wise_kl_make_up_the_kl_of_every_sample(weights):
-    codes, mean, log_variance = posteriors(9, 6)
-    parts = partition.levels((3, 2, 1))
-    log_q = aggregate_posterior.log_density(
-        codes, mean, log_variance, WEIGHTS[weights](9, 1000), partition.membership(parts)
-    )
-    split = decomposition.decompose(codes, mean, log_variance, log_q, parts)
-    log_ratio = norm.logpdf(codes, mean, np.exp(0.5 * log_variance)) - norm.logpdf(codes)
-    whole = split.mutual_information + split.total_correlation + split.dimension_wise
-    np.testing.assert_allclose(whole, log_ratio @ parts.T, atol=2e-4)
-    total = log_q[:, 0] - log_q[:, 4:].sum(1)
-    np.testing.assert_allclose(split.total_correlation.sum(1) + split.inter, total, atol=2e-4)
+def test_bernoulli_likelihood_of_grey_pixels_is_the_cross_entropy():
+    rng = np.random.default_rng(0)
+    output, images = rng.normal(size=(1, 2, 2, 3)).astype(np.float32), rng.random((1, 2, 2, 3)).astype(np.float32)
+    likelihood = LIKELIHOODS["bernoulli"]
+    p = np.asarray(likelihood.mean(output))
+    truth = -(images * np.log(p) + (1 - images) * np.log(1 - p)).sum((0, 1, 2))
+    np.testing.assert_allclose(likelihood.negative_log_likelihood(output, images, 1.0), truth, rtol=1e-5)

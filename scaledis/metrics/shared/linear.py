@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 from threadpoolctl import ThreadpoolController
 
-from scaledis.metrics._rows import standardized
+from scaledis.metrics.shared.rows import standardized
 
 ITERATIONS, FREE_ITERATIONS = 1000, 100
 

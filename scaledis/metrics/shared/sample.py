@@ -7,9 +7,9 @@ from functools import cached_property
 import numpy as np
 
 from scaledis.errors import UserError
-from scaledis.metrics import _protocols
-from scaledis.metrics._information import Information
-from scaledis.metrics._rows import checked, checked_codes
+from scaledis.metrics.shared import protocols
+from scaledis.metrics.shared.information import Information
+from scaledis.metrics.shared.rows import checked, checked_codes
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Sample:
         """The sample as `metric` sees it under `protocol`."""
         if self.factors is None:
             return self
-        codes, factors = _protocols.seen(protocol, metric, self.codes, self.factors)
+        codes, factors = protocols.seen(protocol, metric, self.codes, self.factors)
         return replace(self, codes=codes, factors=factors)
 
     def grouped(self, groups: Sequence[Sequence[int]]) -> "Sample":

@@ -9,6 +9,7 @@ from scaledis.errors import UserError
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
 LEAST_ROWS = 2
+LARGEST, SMALLEST = 1e100, 1e-100  # codes whose squares float64 still holds
 NOT_BY_CHANCE = 10  # rows that are in order
 RARE = 50  # training rows of a class below which a classifier of it means little
 
@@ -18,7 +19,7 @@ def checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndar
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
-            that are not finite, factors that are neither integers nor bool.
+            that are not finite or above 1e100, factors that are neither integers nor bool.
     """
     codes, factors = checked_codes(codes), np.asarray(factors)
     if factors.ndim != 2 or 0 in factors.shape:
@@ -44,7 +45,9 @@ def checked_codes(codes: np.ndarray) -> np.ndarray:
         raise UserError(f"codes: {len(codes)} row; at least {LEAST_ROWS} are needed")
     if not np.isfinite(codes).all():
         raise UserError(f"codes: {np.sum(~np.isfinite(codes))} of {codes.size} entries are NaN or infinite")
-    return codes
+    if np.abs(codes).max() > LARGEST:
+        raise UserError(f"codes: an entry of {np.abs(codes).max():.3g}; at most {LARGEST:g} can be squared and summed")
+    return np.where(np.abs(codes) < SMALLEST, 0, codes)
 
 
 def standardized(codes: np.ndarray) -> np.ndarray:
@@ -104,12 +107,25 @@ class FittedScores(dict[str, Any]):
         score: (rows int [m]) -> {score: value}, from rows that the fit did not see; numbers below `rows`.
         rows: how many such rows there are.
         fixed: what does not depend on these rows, such as importances and what comes from them.
+        closed: (codes [N, K], factors [N, F]) -> {score: value}, those of `fixed` that need no fit, with the codes and
+            factors that it takes.
     """
 
-    def __init__(self, score: Callable[[np.ndarray], dict[str, Any]], rows: int, fixed: dict[str, Any]):
+    def __init__(
+        self,
+        score: Callable[[np.ndarray], dict[str, Any]],
+        rows: int,
+        fixed: dict[str, Any],
+        closed: tuple[Callable[[np.ndarray, np.ndarray], dict[str, Any]], np.ndarray, np.ndarray] | None = None,
+    ):
         super().__init__({**fixed, **score(np.arange(rows))})
-        self._score, self._rows = score, rows
+        self._score, self._rows, self._closed = score, rows, closed
 
     def resampled(self, rng: np.random.Generator) -> dict[str, Any]:
         """The scores that depend on rows, from as many rows drawn with replacement."""
-        return self._score(rng.integers(self._rows, size=self._rows))
+        drawn = self._score(rng.integers(self._rows, size=self._rows))
+        if self._closed is None:
+            return drawn
+        compute, codes, factors = self._closed
+        rows = rng.integers(len(codes), size=len(codes))
+        return drawn | compute(codes[rows], factors[rows])

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scaledis.metrics._information import BINS, binned
+from scaledis.metrics.shared.information import BINS, binned
 
 ROWS = 15_000  # 10,000 train, 5,000 test
 

@@ -7,7 +7,7 @@ from scipy.special import entr
 
 from scaledis import registry
 from scaledis.errors import UserError
-from scaledis.metrics._rows import checked
+from scaledis.metrics.shared.rows import checked
 
 BINS = 20
 ROUNDING = 1e-14  # nats: a sum of entropies that is 0 comes out as 1e-16 on either side of it

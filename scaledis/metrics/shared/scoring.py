@@ -10,9 +10,9 @@ import numpy as np
 
 from scaledis import registry
 from scaledis.errors import UserError
-from scaledis.metrics._protocols import PROTOCOLS
-from scaledis.metrics._rows import FittedScores
-from scaledis.metrics._sample import Sample, check_groups, make_sample
+from scaledis.metrics.shared.protocols import PROTOCOLS
+from scaledis.metrics.shared.rows import FittedScores
+from scaledis.metrics.shared.sample import Sample, check_groups, make_sample
 
 INTERVAL = (2.5, 97.5)  # percentiles
 GIVEN = ("codes", "factors", "seed", "information")  # arguments of a metric that are no options of its user

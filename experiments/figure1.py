@@ -1,0 +1,107 @@
+"""Beyond Flat Latent, Figure 1: four objectives (none, intra only, inter only, both) on three levels of three units.
+
+    python experiments/figure1.py --tier=small
+
+The penalties have the weights that Table 1 chose. What the paper shows in pictures is measured: the exact total
+correlation within and between levels, the redundancy of levels, DCI-D. Writes experiments/results/figure1/<tier>.json,
+.md and .png. The claim: intra cleans rows, inter removes copies between levels, both together are best.
+"""
+
+from protocol import ROOT, SEEDS, arguments, chosen, claim, low_priority, paired, place, runs_of, shown, verdict
+
+from scaledis import input_pipeline, report, results, runtime
+from scaledis.report import figures, traversals
+from scaledis.sweep import Run
+from scaledis.workdir import write_bytes
+
+OBJECTIVES = {"none": (0, 0), "intra": (1, 0), "inter": (0, 1), "both": (1, 1)}  # whether intra, inter weigh
+COLUMNS = {
+    "DCI-D": "DCI-D",
+    "within, nats": "within",
+    "between, nats": "level/tc_between",
+    "redundancy": "level/redundancy",
+}
+
+
+def overrides_of(tier):
+    """Objective -> overrides, without the seed."""
+    setting = chosen(tier, "scale_vlae")
+    beta, gamma = setting.get("method.beta", 8.0), setting.get("method.gamma", 3.0)
+    common = {**setting, "model.allocation": (3, 3, 3), "evaluate.metrics": ("dci", "mig", "level")}
+    return {
+        name: {**common, "method.beta": beta if intra else 1.0, "method.gamma": gamma if inter else 0.0}
+        for name, (intra, inter) in OBJECTIVES.items()
+    }
+
+
+def main():
+    given = arguments(__doc__)
+    runtime.prepare()
+    low_priority()
+    settings = overrides_of(given.tier)
+    overrides = [{**setting, "seed": seed} for setting in settings.values() for seed in SEEDS]
+    rows = runs_of("figure1", given.tier, "seeds", overrides)
+    for row in rows:
+        row["within"] = sum(row["level/tc_within"])
+    of = {name: rows[n * len(SEEDS) : (n + 1) * len(SEEDS)] for n, name in enumerate(settings)}
+    write(given.tier, of)
+    draw(given.tier, settings)
+    for key, words, one, other, score in [
+        ("intra", "intra lowers the dependence within levels", "none", "intra", "within"),
+        ("inter", "inter removes copies between levels", "none", "inter", "level/redundancy"),
+    ]:
+        lowered = paired(of[one], of[other], score)
+        claim(
+            f"figure1, {key}",
+            words,
+            "Figure 1",
+            f"{score}, {one} - {other}: {shown(lowered)}",
+            verdict(lowered),
+            given.tier,
+        )
+    best = [value for other in ("none", "intra", "inter") for value in paired(of["both"], of[other], "DCI-D")]
+    claim(
+        "figure1, both",
+        "both together are best",
+        "Figure 1",
+        f"DCI-D, both - others: {shown(best)}",
+        verdict(best),
+        given.tier,
+    )
+
+
+def write(tier, of):
+    """The table: a line an objective."""
+    lines = ["| objective | " + " | ".join(COLUMNS) + " |", "| --- " * (1 + len(COLUMNS)) + "|"]
+    for name, rows in of.items():
+        lines.append(f"| {name} | " + " | ".join(shown([row[key] for row in rows]) for key in COLUMNS.values()) + " |")
+    text = (
+        f"# Beyond Flat Latent, Figure 1, tier {tier}\n\n`python experiments/figure1.py --tier={tier}`\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+    write_bytes(ROOT / f"experiments/results/figure1/{tier}.md", text.encode())
+    print(text)
+
+
+def draw(tier, settings):
+    """The first seed of each objective, in the paper's arrangement: -3 to 3 in seven steps."""
+    workdir, sheets = place("figure1", tier, "figure1", "seeds"), []
+    names = [name for group in workdir.groups() for name in group]
+    for name, setting in settings.items():
+        model = next(
+            model
+            for model in (results.load_run(workdir.root, each) for each in names)
+            if model.config.seed == SEEDS[0]
+            and model.config.method.hyperparameters["beta"] == setting["method.beta"]
+            and model.config.method.hyperparameters["gamma"] == setting["method.gamma"]
+        )
+        dataset = input_pipeline.load_dataset(model.config.data)
+        summary = report.summary_of(Run(name, model.config), name, dataset, workdir)
+        sheets.append(report.draw(summary, model, dataset, model.config))
+    figure = traversals.sheet(sheets, f"{dataset.name}, {model.step:,} steps, seed {SEEDS[0]}")
+    write_bytes(ROOT / f"experiments/results/figure1/{tier}.png", figures.png(figure))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What several metrics share: rows and samples, tables of information, classifiers, protocols, scoring."""

@@ -1,0 +1,43 @@
+"""What holds for every estimator: it is found by name, says what it is, and keeps its contract."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from scaledis import estimators
+from scaledis.errors import UserError
+from scaledis.estimators.setting import Setting
+from tests import tiny
+from tests.estimators import ALLOCATION, PARTS
+
+SETTING = Setting(8, 1000, ALLOCATION, bank=12, features=4, layers=2)
+
+
+def test_they_are_found_by_name():
+    names = {"minibatch_weighted", "minibatch_stratified", "memory_bank", "density_ratio"}
+    assert estimators.makers().keys() == names
+    with pytest.raises(UserError, match="objective.estimator: 'memory_bnk' is unknown. Did you mean 'memory_bank'"):
+        estimators.make("memory_bnk", SETTING)
+    with pytest.raises(UserError, match="objective.estimator: 'minibatch' is unknown"):
+        tiny.config(objective__estimator="minibatch")
+
+
+@pytest.mark.parametrize("name", estimators.makers())
+def test_it_keeps_its_contract(name):
+    make = estimators.makers()[name]
+    assert make.__doc__
+    estimator = make(SETTING)
+    key, batch = jax.random.key(0), jax.ShapeDtypeStruct((8, 3), jnp.float32)
+    extra = jax.eval_shape(estimator.init, key, PARTS)
+    density = jax.eval_shape(
+        lambda extra, *batch: estimator.log_density(extra, *batch, PARTS), extra, batch, batch, batch
+    )
+    assert density.shape == (8, 1 + 2 + 3)  # all units, two levels, three units
+    after, terms = jax.eval_shape(
+        lambda extra, *batch: estimator.update(extra, *batch, PARTS, key), extra, batch, batch, batch
+    )
+    # Weak types too: an extra of another type than the one before it would be compiled for again.
+    before, after = (
+        jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), each) for each in (extra, after)
+    )
+    assert before == after and all(term.shape == () for term in terms.values())

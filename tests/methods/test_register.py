@@ -1,0 +1,93 @@
+"""A method that is not in the package: it trains, goes on from a checkpoint and loads, as the package's own do."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scaledis
+from scaledis import methods, training
+from scaledis.errors import UserError
+from scaledis.methods.autoencoder import make_autoencoder
+from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
+from scaledis.methods.spec import Hyperparameter
+from scaledis.runtime import Stopped
+from scaledis.sweep import Run
+from scaledis.workdir import Workdir
+from tests import assert_same, tiny
+from tests.methods import one_update
+
+DATASET = tiny.dataset()
+README = Path(__file__).parents[2] / "README.md"
+
+
+def squared_means(hyperparameters, posterior, key):
+    size = (posterior.mean**2).sum(1).mean()
+    return mean_kl(posterior) + hyperparameters["weight"] * size, {"size": size}
+
+
+def build(config, images):
+    """L = L_rec + w [ KL + weight sum m^2 ]."""
+    return make_penalized_method(config, make_autoencoder(config, images), stateless(squared_means))
+
+
+def example():
+    """The block of code in README's section "Extend"."""
+    extend = README.read_text().partition("\n## Extend")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", extend, re.DOTALL)
+    return code
+
+
+@pytest.fixture(params=["of this test", "of the README"])
+def method(request, registered):
+    """The name of a registered method."""
+    if request.param == "of the README":
+        exec(compile(example(), README.name, "exec"), {"__name__": "readme"})  # noqa: S102
+        return "sparse_vae"
+    weight = {"weight": Hyperparameter(0.5, "weight of the means")}
+    registered("mine", build, equation="R = KL + weight sum m^2, by us", hyperparameters=weight)
+    return "mine"
+
+
+def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
+    run = Run("run", tiny.config(method__name=method, train__steps=6, objective__kl_warmup=0.0))
+    whole = training.train_population([run], 0, DATASET, Workdir(tmp_path / "whole"))[1]
+
+    [model] = scaledis.train(run.config, DATASET, workdir=tmp_path / "door", callback=lambda step, terms: None)
+    stopped = Workdir(tmp_path / "stopped")
+    with pytest.raises(Stopped):
+        training.train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "2").exists())
+    resumed = training.train_population([run], 0, DATASET, stopped)[1]
+    assert_same(resumed, whole)
+
+    loaded = scaledis.load_run(tmp_path / "door")
+    assert loaded.config == run.config and loaded.step == 6
+    assert_same(loaded.state, model.state)
+    images = np.asarray(DATASET.images(np.arange(4)))
+    np.testing.assert_array_equal(loaded.encode(images).mean, model.encode(images).mean)
+
+
+def test_the_example_of_the_readme_is_its_equation(registered):
+    exec(compile(example(), README.name, "exec"), {"__name__": "readme"})  # noqa: S102
+    spec = methods.choose("sparse_vae")
+    assert spec.hyperparameters.keys() == {"strength"} and re.search(r"^    +R = ", spec.equation, re.MULTILINE)
+    run = tiny.config(method__name="sparse_vae", method__strength=3.0, objective__kl_warmup=0.0)
+    _, terms = one_update(run, DATASET)
+    penalty = float(terms["kl_nats"] + 3 * terms["size"])
+    assert float(terms["regularization_nats"]) == pytest.approx(penalty, rel=1e-6) and terms["size"] > 0
+    plain, _ = one_update(tiny.config(method__name="vae", objective__kl_warmup=0.0), DATASET)
+    still, _ = one_update(
+        tiny.config(method__name="sparse_vae", method__strength=0.0, objective__kl_warmup=0.0), DATASET
+    )
+    assert_same(plain.params, still.params)
+
+
+def test_it_is_a_choice_as_long_as_it_is_registered_and_can_be_registered_again(registered):
+    with pytest.raises(UserError, match="method: 'mine' is unknown"):
+        scaledis.make_config("mine")
+    for value in (0.5, 0.7):  # as a notebook's cell that is run twice
+        registered("mine", build, equation="R = x", hyperparameters={"weight": Hyperparameter(value, "a weight")})
+        assert scaledis.make_config("mine").method.hyperparameters == {"weight": value}
+    with pytest.raises(UserError, match=r"method \(mine\): 'beta' is unknown"):
+        scaledis.make_config("mine", {"method.beta": 2.0})

@@ -1,0 +1,227 @@
+"""The doors: each one's example runs as it stands, on tiny sizes; importing them is cheap; a method of one's own."""
+
+import ast
+import doctest
+import functools
+import importlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import scaledis
+from scaledis import datasets, evaluate, experiment, input_pipeline, methods, training
+from scaledis.errors import UserError
+from scaledis.methods import Hyperparameter, beta_vae
+from tests import tiny
+
+pytestmark = pytest.mark.usefixtures("shared_programs")
+MAKERS = [name for name in scaledis.DOORS if name.islower()]
+DOORS = {name: getattr(scaledis, name) for name in MAKERS}
+TINY = {
+    "model.allocation": (2, 1),
+    "model.parameters": 6000,
+    "model.channels": (4, 4, 4, 4),
+    "train.steps": 2,
+    "train.batch": 8,
+    "evaluate.train_codes": 60,
+    "evaluate.test_codes": 30,
+}
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Every config small, and every data set the tiny one."""
+    make_config = experiment.make_config
+    monkeypatch.setattr(
+        experiment, "make_config", lambda method, overrides=None: make_config(method, {**(overrides or {}), **TINY})
+    )
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: tiny.dataset())
+    monkeypatch.setattr(methods, "_registered", {})
+    input_pipeline.load_dataset.cache_clear()
+    yield
+    input_pipeline.load_dataset.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder that the examples share, as a reader's would: what one trains another loads."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_the_example_of_a_door_runs(name, small, home, monkeypatch):
+    monkeypatch.chdir(home)
+    names = {each: getattr(scaledis, each) for each in MAKERS} | {"np": np, "dataset": tiny.dataset()}
+    names |= {DOORS[name].__name__: DOORS[name]}
+    if name == "train":
+        names |= {"make_config": experiment.make_config}
+    test = doctest.DocTestParser().get_doctest(DOORS[name].__doc__, names, name, None, 0)
+    assert test.examples
+    assert not any(example.options for example in test.examples), "an example that is left out cannot be trusted"
+    said = []
+    assert not doctest.DocTestRunner(verbose=False).run(test, out=said.append).failed, "".join(said)
+
+
+def test_the_example_of_the_package_runs(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"\n\n((?:    .*\n|\n)+)\n", scaledis.__doc__)[1]
+    code = textwrap.dedent(code).replace("range(1000)", "range(96)")
+    found = {}
+    exec(code, found)
+    assert found["model"].step == 2 and found["codes"].mean.shape == (96, 3) and found["scores"]["mig/mig"] >= 0
+    assert all(f"scaledis.{name}(" in code for name in ("load_dataset", "make_config", "train", "score"))
+
+
+def test_the_doors_are_what_the_stub_says():
+    stub = ast.parse(Path(scaledis.__file__).with_suffix(".pyi").read_text())
+    found = {
+        alias.asname: f"{node.module}.{alias.name}"
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if alias.asname == alias.name  # what else a stub imports is its own
+    }
+    found |= {
+        node.targets[0].id: f"scaledis.{ast.unparse(node.value)}" for node in stub.body if isinstance(node, ast.Assign)
+    }
+    assert found == {**scaledis.DOORS, "UserError": "scaledis.errors.UserError"}
+    assert set(dir(scaledis)) == {*scaledis.DOORS, "UserError", "__version__"}
+    for name, place in scaledis.DOORS.items():
+        module, _, attribute = place.rpartition(".")
+        assert getattr(scaledis, name) is getattr(importlib.import_module(module), attribute)
+        assert getattr(scaledis, name).__doc__
+    with pytest.raises(AttributeError, match="has no attribute 'trian'"):
+        scaledis.trian  # noqa: B018
+
+
+def test_the_metrics_need_no_jax_and_the_package_opens_no_door_by_itself():
+    code = "import sys, {0}; sys.exit('jax' in sys.modules or 'matplotlib' in sys.modules)"
+    running = [subprocess.Popen([sys.executable, "-c", code.format(name)]) for name in ("scaledis", "scaledis.metrics")]
+    assert [process.wait() for process in running] == [0, 0]
+
+
+def small_configs(**overrides):
+    return [tiny.config(method__name="vlae", train__steps=2, seed=seed, **overrides) for seed in (0, 1)]
+
+
+def test_training_several_runs_in_a_notebook(tmp_path, capsys):
+    logged = []
+    configs = small_configs()
+    models = scaledis.train(
+        configs, tiny.dataset(), workdir=tmp_path / "both", callback=lambda step, terms: logged.append((step, terms))
+    )
+    assert [model.config for model in models] == configs and [model.step for model in models] == [2, 2]
+    assert [step for step, _ in logged] == [2] and logged[0][1]["loss_nats"].shape == (2,)
+    assert capsys.readouterr().err == ""  # the callback is in place of a line of progress
+    images = tiny.dataset().images(np.arange(8))
+    for model, seed in zip(models, (0, 1), strict=True):
+        loaded = scaledis.load_run(tmp_path / "both", f"seed={seed}")
+        np.testing.assert_array_equal(loaded.encode(images).mean, model.encode(images).mean)
+    again = scaledis.train(configs, tiny.dataset(), workdir=tmp_path / "both")
+    np.testing.assert_array_equal(again[1].encode(images).mean, models[1].encode(images).mean)
+    one = scaledis.train(configs[0], tiny.dataset())  # without a directory nothing stays
+    np.testing.assert_allclose(one[0].encode(images).mean, models[0].encode(images).mean, rtol=1e-3, atol=1e-5)
+
+
+def test_what_training_refuses(tmp_path):
+    config = small_configs()[0]
+    with pytest.raises(UserError, match="configs: there are none"):
+        scaledis.train([])
+    with pytest.raises(UserError, match="configs: two are the same"):
+        scaledis.train([config, config], tiny.dataset(), workdir=tmp_path)
+    with pytest.raises(UserError, match="data.correlation: 'hue' is unknown"):
+        correlated = tiny.config(data__correlation=(("hue", "place", 0.2),))
+        scaledis.train(correlated, tiny.dataset(), workdir=tmp_path)
+    assert not list(tmp_path.iterdir())  # refused before anything is written
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path):
+    """A notebook saves its images again under the same name, and trains on them."""
+    path = tmp_path / "mine.npz"
+    config = tiny.config(method__name="vlae", train__steps=1, data__name="arrays", data__path=str(path))
+    shown = []
+    for shift in (0, 1):
+        np.savez(path, images=np.roll(np.asarray(tiny.dataset().source), shift, axis=2))
+        scaledis.train(config, workdir=tmp_path / str(shift), callback=lambda step, terms: None)
+        shown.append(scaledis.load_results(tmp_path / str(shift)).loc[0, "fingerprint"])
+    assert shown[0] != shown[1]
+
+
+def test_a_model_says_what_it_takes(tmp_path):
+    [model] = scaledis.train(small_configs()[:1], tiny.dataset())
+    with pytest.raises(UserError, match=r"images: float64 \[2, 16, 16, 3\]; this model encodes uint8 \[B, 16, 16, 3\]"):
+        model.encode(np.zeros((2, 16, 16, 3)))
+    with pytest.raises(UserError, match=r"codes: \[2, 4\]; this model decodes \[B, 3\]"):
+        model.decode(np.zeros((2, 4)))
+    decoded = model.decode(np.zeros((2, 3)))
+    assert decoded.shape == (2, 16, 16, 3) and decoded.min() >= 0 and decoded.max() <= 1
+
+
+def test_padding_of_a_population_is_not_seen(tmp_path):
+    configs = [tiny.config(train__steps=2, model__allocation=allocation) for allocation in ((2, 1), (1, 3))]
+    for model, config in zip(scaledis.train(configs, tiny.dataset()), configs, strict=True):
+        codes = model.encode(tiny.dataset().images(np.arange(4)))
+        units = sum(config.model.allocation)
+        assert codes.mean.shape == codes.log_variance.shape == (4, units)
+        assert np.bincount(codes.levels).tolist() == list(config.model.allocation)
+        assert model.decode(codes.mean).shape == (4, 16, 16, 3)
+
+
+@pytest.mark.parametrize("name", ["sigma", "learning_rate", "kl_warmup", "active", "kl_weight", "name", "Beta", "a b"])
+def test_a_hyperparameter_may_not_have_the_name_of_what_every_run_carries(name):
+    with pytest.raises(UserError, match=f"hyperparameter: '{name}' cannot be the name of a method's own"):
+        scaledis.register_method("mine", beta_vae.build, equation="R", hyperparameters={name: Hyperparameter(1.0, "x")})
+    assert "mine" not in methods.specs()
+
+
+def test_an_array_may_not_have_such_a_name_either(monkeypatch):
+    monkeypatch.setattr(methods, "_registered", {})
+    scaledis.register_method("mine", beta_vae.build, equation="R", arrays=lambda config: {"sigma": np.ones(())})
+    with pytest.raises(UserError, match="arrays: 'sigma' of mine is the name of what every run carries"):
+        experiment.make_config("mine")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("vlae", "name: 'vlae' is a method of scaledis or of an installed package"),
+        ("My Method", "must be a lower-case word"),
+        ("a/b", "must be a lower-case word"),
+    ],
+)
+def test_a_method_of_ones_own_needs_a_name_of_its_own(name, message):
+    with pytest.raises(UserError, match=message):
+        scaledis.register_method(name, beta_vae.build, equation="R")
+
+
+def test_a_method_comes_in_by_an_entry_point(monkeypatch):
+    class Entry:
+        value = "package.methods:METHODS"
+
+        def __init__(self, name):
+            self.name = name
+
+        def load(self):
+            return {self.name: beta_vae.METHODS["beta_vae"]}
+
+    def install(name):
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry(name)] * (group == methods.GROUP))
+        monkeypatch.setattr(methods, "_installed", functools.cache(methods._installed.__wrapped__))
+
+    install("theirs")
+    assert experiment.make_config("theirs").method.name == "theirs"
+    install("vlae")
+    with pytest.raises(UserError, match="method.name: 'vlae' of the entry point package.methods:METHODS is taken"):
+        methods.specs()
+
+
+def test_scores_and_models_are_told_what_is_wrong_in_one_error():
+    with pytest.raises(UserError):
+        evaluate.score(np.zeros((3, 2)), np.zeros((4, 2), int))
+    assert issubclass(UserError, ValueError) and training.UserError is scaledis.UserError

@@ -1,0 +1,183 @@
+"""Configs: what can run, and one clear error for everything else, before anything compiles."""
+
+import json
+import math
+import random
+
+import pytest
+
+from scaledis import config as config_schema
+from scaledis import experiment, methods
+from scaledis.config import Config
+from scaledis.errors import UserError
+from tests import tiny
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"model__allocation": (4, 0)}, r"model.allocation: \(4, 0\)"),
+        ({"model__allocation": (4, -1)}, r"model.allocation: \(4, -1\)"),
+        ({"method__name": "beta_vae", "model__allocation": (4, 2)}, r"\(4, 2\) is for a ladder, and beta_vae is flat"),
+        ({"method__name": "beta_vae", "model__allocation": (4,)}, r"has 4 units, but model.latents is 3"),
+        ({"method__name": "factor_vae", "train__batch": 3}, "train.batch: 3 is too small for a discriminator"),
+        ({"method__name": "dava", "train__batch": 2}, "train.batch: 2 is too small for a discriminator"),
+        ({"objective__estimator": "density_ratio", "train__batch": 2}, "train.batch: 2 is too small"),
+        ({"objective__bank": 0}, "objective.bank: 0"),
+        ({"discriminator__layers": 0}, "discriminator.layers: 0"),
+        ({"model__allocation": (2, 2, 2, 2, 2)}, "1 to 4 levels"),
+        ({"model__latents": 10}, r"model.allocation: \(2, 1\) has 3 units, but model.latents is 10"),
+        ({"model__channels": (4, 4)}, "model.channels"),
+        (
+            {"model__injection": "maps"},
+            "model.injection: 'maps' is unknown. Did you mean 'map'\\? Choices: map, vector",
+        ),
+        ({"method__name": "scale_vla"}, "method.name: 'scale_vla' is unknown. Did you mean 'scale_vlae'"),
+        ({"method__name": "vlae", "method__beta": 4.0}, "method .vlae.: 'beta' is unknown"),
+        ({"data__name": "render"}, "data.name: 'render' is unknown. Did you mean 'rendered'"),
+        ({"objective__likelihood": "gausian"}, "objective.likelihood: 'gausian' .* Did you mean 'gaussian'"),
+        ({"objective__estimator": "mws"}, "objective.estimator: 'mws' is unknown"),
+        ({"objective__sigma": 0.0}, "objective.sigma: 0.0"),
+        ({"objective__kl_warmup": -1.0}, "objective.kl_warmup: -1.0"),
+        ({"evaluate__metrics": ("dci", "migg")}, "evaluate.metrics: 'migg' .* Did you mean 'mig'"),
+        ({"evaluate__dci_backend": "lightgb"}, "evaluate.dci_backend: 'lightgb' .* Did you mean 'lightgbm'"),
+        ({"schedule__beta": "cosin"}, "schedule.beta: 'cosin' is unknown. Did you mean 'cosine'"),
+        ({"method__name": "vlae", "schedule__beta": "linear"}, "schedule.beta: 'linear' .*; vlae has no beta"),
+        ({"method__name": "vae", "schedule__beta": "linear"}, "schedule.beta: 'linear' .*; vae has no beta"),
+        (
+            {"schedule__capacity": "cosine"},
+            "schedule.capacity: 'cosine' has nothing to drive; scale_vlae has no capacity",
+        ),
+        ({"schedule__gamma": "warmup:-3"}, "schedule.gamma: 'warmup:-3' must be"),
+        ({"train__steps": -1}, "train.steps: -1"),
+        ({"train__batch": 0}, "train.batch: 0"),
+        ({"seed": -1}, "seed: -1"),
+        ({"method__beta": "x"}, "method.beta: 'x' must be a finite number of at least 0"),
+        ({"train__learning_rate": -1.0}, "train.learning_rate: -1.0"),
+        ({"train__learning_rate": float("nan")}, "train.learning_rate: nan"),
+        ({"train__learning_rate": "high"}, "train.learning_rate: 'high' must be a finite number above 0"),
+        ({"train__steps": 10.5}, "train.steps: 10.5 must be a whole number from 1 to 2147483647"),
+        ({"evaluate__split": "test"}, "evaluate.split: 'test' is unknown"),
+        ({"train__steps": True}, "train.steps: True must be a whole number"),
+        ({"train__steps": 2**32}, "train.steps: 4294967296 must be a whole number from 1 to 2147483647"),
+        ({"seed": 10**59}, "seed: a number of about (59|60) digits must be"),
+        ({"seed": 10**5000}, "seed: a number of about 5000 digits must be"),
+        ({"method__beta": 10**5000}, "method.beta: a number of about 5000 digits must be"),
+        ({"method__beta": (10**5000, 1.0)}, "method.beta: a tuple must be a finite number"),
+        ({"objective__sigma": 1e39}, r"objective.sigma: 1e\+39 must be .* that a float32 can hold"),
+        ({"objective__sigma": 1e-39}, "objective.sigma: 1e-39 must be .* that a float32 can hold"),
+        ({"method__beta": 1e39}, r"method.beta: 1e\+39 must be .* that a float32 can hold"),
+        ({"method__name": "beta_vae", "method__block": 3}, "'block' is unknown"),
+        ({"schedule__capacity": "warmup:" + "9" * 25}, "schedule.capacity: 'warmup:9+' must be"),
+        ({"train__batch": 10**7}, "train.batch: 10000000 is too large to be allocated"),
+        ({"discriminator__layers": 300}, "discriminator.layers: 300 must be a whole number from 1 to 64"),
+        ({"method__name": "vae", "model__latents": 10**4}, "model.latents: 10000 is too large"),
+        ({"method__name": "beta_vae_hfs", "model__latents": 1}, "model.latents: 1; beta_vae_hfs needs 2 units or more"),
+    ],
+)
+def test_what_cannot_run_is_one_clear_error(overrides, message):
+    with pytest.raises(UserError, match=message):
+        tiny.config(**overrides)
+
+
+def test_an_unknown_key_names_the_nearest():
+    plain = tiny.plain()
+    plain["train"]["stepz"] = 3
+    with pytest.raises(ValueError, match="config.train: 'stepz' is unknown. Did you mean 'steps'"):
+        experiment.freeze(plain)
+
+
+def test_a_config_survives_json():
+    config = tiny.config(method__beta=(2.0, 3.0))
+    assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
+
+
+def test_a_method_takes_its_own_defaults():
+    assert tiny.config().method.hyperparameters == {"beta": 8.0, "gamma": 3.0, "alpha": 0.0}
+    assert tiny.config(method__name="vlae").method.hyperparameters == {}
+
+
+@pytest.mark.parametrize("name", methods.specs())
+def test_every_method_runs_from_its_name_alone(name):
+    plain = experiment.default().to_dict()
+    plain["method"]["name"] = name
+    config = experiment.freeze(plain)
+    assert sum(config.model.allocation) == 10
+    assert len(config.model.allocation) == (1 if methods.specs()[name].flat else 4)
+    assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
+
+
+def test_a_flag_of_names_may_be_one_string_with_commas():
+    for given in ("dci,mig", ("dci,mig",), ["dci", "mig"], "dci, mig"):
+        assert tiny.config(evaluate__metrics=given).evaluate.metrics == ("dci", "mig")
+
+
+def test_make_config_checks_its_keys_by_their_dotted_names():
+    config = experiment.make_config("vlae", {"train.steps": 7, "model.allocation": (3, 3, 4)})
+    assert (config.method.name, config.train.steps, config.model.allocation) == ("vlae", 7, (3, 3, 4))
+    with pytest.raises(UserError, match="key: 'train.step' is unknown. Did you mean 'train.steps'"):
+        experiment.make_config("vlae", {"train.step": 7})
+    with pytest.raises(UserError, match="method: 'vlea' is unknown. Did you mean 'vlae'"):
+        experiment.make_config("vlea")
+    with pytest.raises(UserError, match="key: 'train' is unknown"):
+        experiment.make_config("vlae", {"train": {"steps": 7}})
+
+
+def test_what_changes_with_the_number_of_steps_is_known():
+    assert experiment.length_dependent(tiny.config()) == []
+    assert experiment.length_dependent(tiny.config(schedule__beta="warmup:100")) == []
+    assert experiment.length_dependent(tiny.config(schedule__learning_rate="cosine")) == ["schedule.learning_rate"]
+    assert experiment.length_dependent(tiny.config(method__name="pro_vlae")) == ["method.name"]
+
+
+STRANGE = [
+    *(None, True, False, 0, 1, -1, 2, 3, 64, 4097, 10**7, 2**31 - 1, 2**31, 2**32, -(2**63), 10**59, 10**5000),
+    *(0.0, -0.0, 0.5, 1.0, 1.5, -1.0, 1e-39, 1e39, 1e308, math.inf, -math.inf, math.nan),
+    *("", " ", "x", "1", "None", "dci,mig", "auto", "~nosuchuser", "/", "\0", "constant", "cosine", "warmup:0"),
+    *("warmup:" + "9" * 25, "warmup:\u0663", "gaussian", "vlae", "x" * 10**4, "\ud800", b"bytes", 1j),
+    *((), (1,), (2, 1), (4, 2, 2, 2), (0,), (True,), (1.0, 2.0), ("a", "b", 0.2), (("a", "b", 0.2),), ((), ())),
+    *([], [1, 2], [[1], [2]], {}, {"a": 1}, {1, 2}, object(), int, (10**5000,), ("mig", 3), ((("a",),),)),
+]
+
+
+def test_no_setting_of_any_key_gives_anything_but_a_config_or_one_clear_error():
+    """Every key of the schema, and every hyperparameter, with values that a hand or a script may come up with."""
+    rng, methods_of = random.Random(0), sorted(methods.specs())
+    keys = list(config_schema.flatten(experiment.default().to_dict()))
+    assert len(keys) > 55
+    settings = [({key: rng.choice(STRANGE)}, rng.choice(methods_of)) for key in keys for _ in range(5)]
+    settings += [
+        ({key: rng.choice(STRANGE) for key in rng.sample(keys, 3)}, rng.choice(methods_of)) for _ in range(150)
+    ]
+    assert len(settings) > 400
+    found = {Config: 0, UserError: 0}
+    for changes, method in settings:
+        try:
+            config = experiment.freeze(
+                experiment.override(experiment.default().to_dict(), {"method.name": method} | changes)
+            )
+            assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
+            found[type(config)] += 1
+        except UserError as error:
+            sentence = str(error)
+            assert len(sentence) < 1000 and "\n" not in sentence, changes
+            assert any(key.rpartition(".")[2] in sentence for key in changes), (changes, sentence)
+            found[UserError] += 1
+    assert min(found.values()) > 20, found
+
+
+@pytest.mark.parametrize("wrong", [None, [], "x", 3, {"train": {}}, {"method": {"name": "vlae"}, "trian": {}}, {3: 4}])
+def test_what_is_no_config_is_one_clear_error(wrong):
+    with pytest.raises(UserError, match="config"):
+        experiment.freeze(wrong)
+
+
+def test_a_name_that_is_a_list_is_one_clear_error():
+    with pytest.raises(UserError, match=r"method.name: \['vlae'\] is unknown"):
+        experiment.freeze(tiny.plain() | {"method": {"name": ["vlae"]}})
+
+
+def test_a_section_that_is_missing_has_its_defaults():
+    plain = tiny.plain()
+    del plain["evaluate"]
+    assert experiment.freeze(plain).evaluate == config_schema.Evaluate()

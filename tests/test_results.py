@@ -1,0 +1,170 @@
+"""Reading a work directory back: this version's, one of 0.1.0, and what is not there."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scaledis import input_pipeline, legacy, sweep, training
+from scaledis.errors import UserError
+from scaledis.results import load_results, load_run
+from scaledis.workdir import Workdir, read_json, read_records
+from tests import tiny
+
+pytestmark = pytest.mark.usefixtures("shared_programs")
+DATASET = tiny.dataset()
+OLD = Path(__file__).with_name("workdir_0.1.0.zip")
+PAIR = ("vlae", "scale_vlae")
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("old")
+    with zipfile.ZipFile(OLD) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+@pytest.fixture
+def copy(old, tmp_path):
+    return Path(shutil.copytree(old, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="module")
+def new(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("new")
+    configs = [tiny.config(method__name="vlae", train__steps=4, seed=seed) for seed in (0, 1)]
+    training.train(configs, DATASET, workdir=folder)
+    return folder
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_a_run_of_0_1_0_encodes_as_it_did(old, name):
+    before = tiny.tree(old)
+    model = load_run(old, name)
+    assert model.step == 6 and model.config.method.name == name
+    with np.load(old / "runs" / name / "codes.npz") as codes:
+        found = model.encode(DATASET.images(codes["index"]))
+        np.testing.assert_allclose(found.mean, codes["mean"], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(found.log_variance, codes["log_variance"], rtol=1e-4, atol=1e-6)
+    assert found.levels.tolist() == [0, 0, 1] and model.decode(found.mean).shape == (90, 16, 16, 3)
+    assert tiny.tree(old) == before
+
+
+def test_results_of_0_1_0_are_read(old):
+    table = load_results(old)
+    assert table["run"].tolist() == list(PAIR) and (table["step"] == 6).all() and (table["dataset"] == "tiny").all()
+    for row, name in enumerate(PAIR):
+        scores = read_json(old / "runs" / name / "scores.json")
+        assert table.loc[row, "mig/mig"] == scores["all"]["mig/mig"]
+        assert table.loc[row, "level2/dci/completeness"] == scores["level2"]["dci/completeness"]
+
+
+def test_a_workdir_of_0_1_0_is_resumed_scored_and_reported_and_what_it_wrote_stays(copy):
+    before = tiny.tree(copy)
+    line = ["--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={copy}"]
+    done = tiny.command(*line)
+    assert done.returncode == 0, done.stderr
+    assert "step" not in done.stderr  # it was trained already
+    after = tiny.tree(copy)
+    kept = [name for name in before if name.startswith("checkpoints/") or name.endswith("metrics.jsonl")]
+    assert len(kept) > 10 and {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert Workdir(copy).dataset_of("vlae")["fingerprint"] == DATASET.fingerprint
+    scores = read_json(copy / "runs" / "vlae" / "scores.json")
+    assert scores["step"] == 6 and scores["fingerprint"] == DATASET.fingerprint
+    assert "| vlae" in done.stdout
+
+    done = tiny.command(*line, "--config.train.steps=8", "--stages=train")
+    assert done.returncode == 0, done.stderr
+    workdir = Workdir(copy)
+    assert sorted(path.name for path in workdir.checkpoints(0).iterdir()) == ["6", "8"]
+    after = tiny.tree(copy)
+    assert all(after[name] == before[name] for name in before if name.startswith("checkpoints/"))
+    for name in PAIR:
+        assert [record["step"] for record in read_records(workdir.run(name) / "metrics.jsonl")] == [2, 4, 6, 8]
+        assert load_run(copy, name).step == 8 and load_run(copy, name, step=6).step == 6
+    assert [run.config.train.steps for run in workdir.runs()] == [8, 8]
+
+
+def test_a_damaged_checkpoint_of_0_1_0_is_one_clear_error(copy):
+    for path in (copy / "checkpoints/0/6/default").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UserError, match="6"):
+        load_run(copy, "vlae")
+    assert (copy / "checkpoints/0/6").is_dir()
+
+
+def test_the_shape_of_images_that_0_1_0_did_not_write_down(old):
+    assert legacy.image_shape(old / "checkpoints/0/6", (4, 4, 4, 4)) == (16, 16, 3)
+
+
+def test_loading_changes_nothing_and_takes_any_step(new):
+    before = tiny.tree(new)
+    newest, early = load_run(new, "seed=1"), load_run(new, "seed=1", step=2)
+    assert (newest.step, early.step) == (4, 2) and newest.config.seed == 1
+    images = DATASET.images(np.arange(4))
+    assert not np.array_equal(newest.encode(images).mean, early.encode(images).mean)
+    table = load_results(new)
+    assert table["run"].tolist() == ["seed=0", "seed=1"] and table["seed"].tolist() == [0, 1]
+    assert (table["fingerprint"] == DATASET.fingerprint).all() and table["final/loss_nats"].notna().all()
+    assert not [name for name in table if name.startswith("train.")]  # only what varies
+    assert tiny.tree(new) == before
+
+
+def test_tables_of_several_directories_are_one(new, old):
+    table = load_results([new, old])
+    assert table["workdir"].tolist() == [str(new)] * 2 + [str(old)] * 2
+    assert "method.name" in table and "train.steps" in table
+    # A key that 0.1.0 did not have yet has its default, so that it does not vary.
+    assert "data.scale" not in table and "train.evaluate_every" not in table
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "name: .* holds 2 runs; name one of seed=0, seed=1"),
+        ({"name": "seed=2"}, "name: 'seed=2' is unknown. Did you mean 'seed="),
+        ({"name": "seed=1", "step": 3}, r"step: there is no checkpoint of step 3; there are \[2, 4\]"),
+    ],
+)
+def test_what_is_not_there_is_one_clear_error(new, options, message):
+    with pytest.raises(UserError, match=message):
+        load_run(new, **options)
+
+
+def test_a_directory_without_an_experiment_or_a_checkpoint_is_one_clear_error(tmp_path):
+    for load in (load_run, load_results):
+        with pytest.raises(UserError, match="holds no experiment"):
+            load(tmp_path / "none")
+    assert not list(tmp_path.iterdir())
+    Workdir(tmp_path).claim({"config": {}, "sweep": [], "command": "test"}, sweep.expand(tiny.plain(), []))
+    with pytest.raises(UserError, match="has no checkpoint of run"):
+        load_run(tmp_path)
+    table = load_results(tmp_path)
+    assert table["run"].tolist() == ["run"] and table["fingerprint"].isna().all()
+
+
+def test_damage_is_one_clear_error_that_names_it(new, tmp_path):
+    copy = Path(shutil.copytree(new, tmp_path / "copy"))
+    for step in (2, 4):
+        (copy / f"checkpoints/0/{step}/manifest.json").write_text("{}")
+    with pytest.raises(UserError, match="every checkpoint of seed=0 .* is damaged"):
+        load_run(copy, "seed=0")
+    with pytest.raises(UserError, match="step: the checkpoint of step 4 is damaged"):
+        load_run(copy, "seed=0", step=4)
+    config = copy / "runs/seed=0/config.json"
+    held = read_json(config)
+    for dataset in ([1], {"name": "tiny"}):
+        config.write_text(json.dumps(held | {"dataset": dataset}))
+        for load in (lambda: load_run(copy, "seed=0"), lambda: load_results(copy)):
+            with pytest.raises(UserError, match="seed=0/config.json is damaged: "):
+                load()
+
+
+def test_facts_are_enough_to_load_a_run_without_its_data_set(new, monkeypatch):
+    monkeypatch.setattr(input_pipeline, "load_dataset", None)
+    assert load_run(new, "seed=0").step == 4
