@@ -1,6 +1,6 @@
 """A method against another over the same seeds: means, deviations, and paired differences with their intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,11 +46,14 @@ def compared(
 def _comparison(own: Mapping[int, float], other: Mapping[int, float], confidence: float) -> Comparison:
     values = np.array(list(own.values()), float)
     differences = np.array([own[seed] - other[seed] for seed in own if seed in other])
-    difference = interval = None
-    if len(differences):
-        difference = float(differences.mean())
-    if len(differences) > 1:
-        half = stats.t.ppf((1 + confidence) / 2, len(differences) - 1) * stats.sem(differences)
-        interval = (float(differences.mean() - half), float(differences.mean() + half))
+    difference = float(differences.mean()) if len(differences) else None
     deviation = float(values.std(ddof=1)) if len(values) > 1 else None
-    return Comparison(len(values), float(values.mean()), deviation, difference, interval)
+    return Comparison(len(values), float(values.mean()), deviation, difference, interval(differences, confidence))
+
+
+def interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> tuple[float, float] | None:
+    """The interval of a mean by Student's t, mean +- t_{n - 1} s / sqrt(n); None of fewer than two values."""
+    if len(values) < 2:
+        return None
+    mean, half = np.mean(values), stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values)
+    return float(mean - half), float(mean + half)

@@ -7,6 +7,7 @@ scaledis list                                methods, data sets, metrics, estima
 scaledis describe NAME                       an equation with its keys, a contact sheet, `network`
 scaledis prepare DATASET                     fetch, verify and write a published data set
 scaledis score CODES.npz                     every metric of codes from any framework
+scaledis explore DIR                         a page on this machine: move units, swap levels between two images
 """
 
 import contextlib
@@ -273,10 +274,16 @@ def console() -> None:
 
         of_codes.main(rest)
         return
+    if command == "explore":
+        from scaledis import explore
+
+        with _sentences():
+            explore.main(rest)
+        return
     if command not in COMMANDS:
         usage = (__doc__ or "").split("\n\n")[1]
         if command not in ("help", "--help", "-h"):
-            _end(f"{registry.unknown('command', command, [*COMMANDS, 'score'])}\n\n{usage}")
+            _end(f"{registry.unknown('command', command, [*COMMANDS, 'score', 'explore'])}\n\n{usage}")
         print(usage)
         return
     given = COMMANDS[command]

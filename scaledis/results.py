@@ -12,7 +12,7 @@ from scaledis import legacy
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config
 from scaledis.errors import UserError
-from scaledis.population import Model, Population
+from scaledis.population import Model, Population, RunState
 from scaledis.registry import choose
 from scaledis.types import ImageSpec
 from scaledis.workdir import Workdir, read_json, read_records
@@ -45,25 +45,34 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
         raise UserError(f"name: {directory.root} holds {len(names)} runs; name one of {', '.join(names[:20])}.")
     wanted = choose("name", names[0] if name is None else name, {each: each for each in names})
     index = next(number for number, group in enumerate(groups) if wanted in group)
-    checkpoints = Checkpoints(directory.checkpoints(index))
+    population, states = load_population(directory, index, step)
+    return population.model(states, groups[index].index(wanted))
+
+
+def load_population(directory: Workdir, index: int, step: int | None = None) -> tuple[Population, RunState]:
+    """Population `index` of the plan, from its newest checkpoint that is not damaged or that of `step`.
+
+    Its models share their compiled functions. Raises UserError for a step that is not there, for a population that was
+    never trained, and for a checkpoint of another structure.
+    """
+    names, checkpoints = directory.groups()[index], Checkpoints(directory.checkpoints(index))
+    of = ", ".join(names)
     if not checkpoints.steps:
-        raise UserError(f"workdir: {directory.root} has no checkpoint of {wanted}.")
+        raise UserError(f"workdir: {directory.root} has no checkpoint of {of}.")
     if step is not None and step not in checkpoints.steps:
         raise UserError(f"step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
-    configs = [directory.read_config(each) for each in groups[index]]
-    images = _image_spec(directory, wanted, configs[0], directory.checkpoints(index) / str(checkpoints.newest))
+    configs = [directory.read_config(each) for each in names]
+    images = _image_spec(directory, names[0], configs[0], directory.checkpoints(index) / str(checkpoints.newest))
     population = Population(configs, images)
     if step is None:
         found = checkpoints.restore_newest(population.shapes)
         if found is None:
-            raise UserError(f"workdir: every checkpoint of {wanted} in {directory.root} is damaged.")
-        states = found[1]
-    else:
-        try:
-            states = checkpoints.restore(population.shapes, step)
-        except Damaged as damage:
-            raise UserError(f"step: the checkpoint of step {step} is damaged: {damage}.") from damage
-    return population.model(states, groups[index].index(wanted))
+            raise UserError(f"workdir: every checkpoint of {of} in {directory.root} is damaged.")
+        return population, found[1]
+    try:
+        return population, checkpoints.restore(population.shapes, step)
+    except Damaged as damage:
+        raise UserError(f"step: the checkpoint of step {step} is damaged: {damage}.") from damage
 
 
 def _image_spec(directory: Workdir, name: str, config: Config, checkpoint: Path) -> ImageSpec:

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scaledis.datasets import Dataset
-from scaledis.report import figures, traversals
+from scaledis.report import canvas, traversals
 from scaledis.workdir import write_bytes
 
 ACROSS, ROWS = 12, 4  # images in a row, rows of random images
@@ -16,7 +16,7 @@ MOST = 12  # factors drawn
 
 def write(dataset: Dataset, path: Path) -> str:
     """Writes the sheet and says where."""
-    write_bytes(path.absolute(), figures.png(sheet(dataset)))
+    write_bytes(path.absolute(), canvas.png(sheet(dataset)))
     return str(path)
 
 
@@ -37,14 +37,14 @@ def sheet(dataset: Dataset) -> Figure:
     width, height = picture.shape[1] / inch, picture.shape[0] / inch
     shape = "x".join(map(str, dataset.image_shape))
     more = f", the first {MOST} of {len(dataset.factor_names)} factors" if len(dataset.factor_names) > MOST else ""
-    figure = figures.canvas(LEFT + width, height, dataset.name, f"{dataset.size:,} images of {shape}{more}")
-    axes = figures.panel(figure, LEFT, 0.1, width, height)
+    figure = canvas.canvas(LEFT + width, height, dataset.name, f"{dataset.size:,} images of {shape}{more}")
+    axes = canvas.panel(figure, LEFT, 0.1, width, height)
     axes.imshow(picture, aspect="auto", extent=(0, width, height, 0))
     axes.set(xticks=[], yticks=[])
-    axes.text(-0.1, (tops[0] / inch) + CELL / 2, "random", size=9, color=figures.INK, ha="right", va="center")
+    axes.text(-0.1, (tops[0] / inch) + CELL / 2, "random", size=9, color=canvas.INK, ha="right", va="center")
     for name, size, top in zip(names, dataset.factor_sizes, tops[ROWS:], strict=False):
-        axes.text(-0.1, top / inch + CELL / 2, name, size=9, color=figures.INK, ha="right", va="bottom")
-        axes.text(-0.1, top / inch + CELL / 2, f"{size} values", size=7.5, color=figures.MUTED, ha="right", va="top")
+        axes.text(-0.1, top / inch + CELL / 2, name, size=9, color=canvas.INK, ha="right", va="bottom")
+        axes.text(-0.1, top / inch + CELL / 2, f"{size} values", size=7.5, color=canvas.MUTED, ha="right", va="top")
     return figure
 
 

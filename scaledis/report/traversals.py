@@ -7,8 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scaledis.report.figures import FAINT, INK, MUTED, RULE, Summary, canvas, check_units, empty, fit, panel, unit_names
+from scaledis.report.canvas import FAINT, INK, MUTED, RULE, canvas, empty, fit, panel
+from scaledis.report.figures import unit_names
 from scaledis.report.fonts import MATH
+from scaledis.report.summary import Summary, best_factor, check_units, source
 
 DEAD = 0.1  # nats: a unit with less KL says nothing about the image
 LEFT, RIGHT, ABOVE, BELOW = 0.46, 1.15, 0.78, 0.4  # inches around the images of a run
@@ -63,27 +65,27 @@ class Table(NamedTuple):
     row: float  # height of an image
 
 
-def sheet(runs: Sequence[Summary], dataset: str, low: float = -3.0, high: float = 3.0) -> Figure:
+def sheet(runs: Sequence[Summary], low: float = -3.0, high: float = 3.0) -> Figure:
     """Traversals of every unit, runs side by side: a row a unit, grouped by level from the top, a column a value.
 
     At the right of a row: the factor that the unit knows best, and the unit's KL. Units of less than 0.1 nat are dim.
 
     Args:
       runs: those with `traversals` are drawn; `kl`, `shares` and `scores` are shown where known.
-      dataset: name of the data set.
       low, high: the values at the first and the last step.
 
     Raises:
       UserError: the units of a run do not fit its allocation.
     """
-    title, runs = "Latent traversals", [run for run in runs if run.traversals is not None]
+    title, given = "Latent traversals", runs
+    runs = [_thinned(run) for run in given if run.traversals is not None]
     if not runs:
-        return empty(title, dataset, "No run has traversals.")
+        return empty(title, source(given), "No run has traversals.")
     across = min(len(runs), len(CELLS))
     tables = [_table(run, CELLS[across - 1]) for run in runs]
     width = LEFT + RIGHT + max(table.width for table in tables)
     height = ABOVE + BELOW + max(table.height for table in tables)
-    subtitle = f"{dataset} · each row moves one unit from {_number(low)} to {_number(high)}"
+    subtitle = f"{source(runs)} · each row moves one unit from {_number(low)} to {_number(high)}"
     figure = canvas(width * across, height * -(-len(runs) // across), title, subtitle)
     for n, (run, table) in enumerate(zip(runs, tables, strict=True)):
         axes = panel(figure, n % across * width + LEFT, n // across * height + ABOVE, table.width, table.height)
@@ -98,6 +100,12 @@ def sheet(runs: Sequence[Summary], dataset: str, low: float = -3.0, high: float 
         _label_units(axes, run, table)
         _label_levels(axes, run, table)
     return figure
+
+
+def _thinned(run: Summary) -> Summary:
+    """The run with seven of its steps, if it has more that these are among."""
+    steps = run.traversals.shape[1]
+    return run._replace(traversals=run.traversals[:, :: (steps - 1) // 6]) if steps > 7 and steps % 6 == 1 else run
 
 
 def _number(value: float) -> str:
@@ -133,10 +141,8 @@ def _label_units(axes: Axes, run: Summary, table: Table) -> None:
 
 def _best_factor(run: Summary, unit: int) -> str:
     """The factor of which a unit knows the largest share, and the share."""
-    if run.shares is None or not run.factor_names:
-        return ""
-    share, factor = max(zip(np.nan_to_num(run.shares[unit]), run.factor_names, strict=True))
-    return f"{factor} {100 * share:.0f} %"
+    best = best_factor(run, unit)
+    return f"{best[0]} {100 * best[1]:.0f} %" if best else ""
 
 
 def _label_levels(axes: Axes, run: Summary, table: Table) -> None:
@@ -148,16 +154,16 @@ def _label_levels(axes: Axes, run: Summary, table: Table) -> None:
         axes.plot((-LEFT, table.width), (y, y), color=RULE, linewidth=0.7, clip_on=False)
 
 
-def reconstructions(runs: Sequence[Summary], dataset: str) -> Figure:
+def reconstructions(runs: Sequence[Summary]) -> Figure:
     """For each run with `originals` and `reconstructions`, a row of images above what the run makes of them."""
-    runs = [run for run in runs if run.originals is not None and run.reconstructions is not None]
+    given, runs = runs, [run for run in runs if run.originals is not None and run.reconstructions is not None]
     if not runs:
-        return empty("Reconstructions", dataset, "No run has reconstructions.")
+        return empty("Reconstructions", source(given), "No run has reconstructions.")
     pairs = [mosaic(np.stack((pixels(run.originals), pixels(run.reconstructions))), (2,))[0] for run in runs]
     inches = [CELLS[0] / run.originals.shape[2] for run in runs]  # of a pixel
     sizes = [(pair.shape[1] * inch, pair.shape[0] * inch) for pair, inch in zip(pairs, inches, strict=True)]
     (width, height), heading = np.max(sizes, axis=0), 0.42
-    subtitle = f"{dataset} · originals above, reconstructions below"
+    subtitle = f"{source(runs)} · originals above, reconstructions below"
     figure = canvas(max(width, 6), (height + heading) * len(runs), "Reconstructions", subtitle)
     for n, (run, pair, (wide, tall)) in enumerate(zip(runs, pairs, sizes, strict=True)):
         axes = panel(figure, 0, n * (height + heading) + heading - 0.1, wide, tall)

@@ -23,6 +23,7 @@ def summary(name):
     return Summary(
         name=name,
         setting=name,
+        dataset=name,
         factor_names=(name, "plain"),
         allocation=(2, 1),
         scores={"MIG": 0.5},
@@ -39,7 +40,7 @@ def drawn(name):
     """Every figure of a report on a run, a factor and a data set of this name."""
     run = summary(name)
     makers = (traversals.sheet, traversals.reconstructions, figures.mutual_information, figures.losses)
-    return [make([run], name) for make in makers]
+    return [make([run]) for make in makers]
 
 
 def texts(figure):

@@ -1,89 +1,88 @@
+"""The page as a file: well-formed, self-contained, escaped, and small."""
+
 import html.parser
+import json
 import re
 
 import numpy as np
 import pytest
 
-from scaledis.report import figures, page
-from scaledis.report.figures import Summary
+from scaledis.report import page
+from scaledis.report.summary import Summary
+from tests.report import material
 
-RUNS = [
-    Summary("vlae, seed 0", "vlae", scores={"DCI-D": 0.30, "MIG": 0.5}),
-    Summary("vlae, seed 1", "vlae", scores={"DCI-D": 0.40, "MIG": 0.1}),
-    Summary("ours, seed 0", "ours", scores={"DCI-D": 0.60, "MIG": 0.2}),
-    Summary("ours, seed 1", "ours", scores={"DCI-D": 0.80, "MIG": float("nan")}),
-    Summary("ours, seed 2", "ours", diverged_at=1200),
-]
+EVIL = "</script><!--<b onload='x'>&\"\u2028"
 
 
-@pytest.fixture(scope="module")
-def picture():
-    return page.Picture(figures.png(figures.losses([], "rendered")), "Loss & terms.")
-
-
-def cells(text):
-    return {
-        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
-        for line in text.splitlines()
-        if "|" in line
-    }
-
-
-def test_table_holds_mean_and_sample_deviation_with_the_best_in_bold():
-    table = page.table(RUNS, "rendered", backend="LightGBM")
-    rows = cells(table)
-    assert rows["run"] == ["DCI-D", "MIG"]
-    assert rows["vlae (2/2 seeds)"] == ["0.350 ± 0.071", "**0.300 ± 0.283**"]
-    assert rows["ours (2/3 seeds)"] == ["**0.700 ± 0.141**", "0.200"]
-    assert rows["· ours, seed 1"] == ["0.800", "–"] and rows["· ours, seed 2"] == ["–", "–"]
-    assert "Data set: rendered." in table and "DCI by LightGBM." in table and "ours, seed 2 (step 1,200)" in table
-    assert len({len(line) for line in table.splitlines() if line.startswith("|")}) == 1
-
-
-def test_table_marks_the_largest_mean_as_printed_and_every_tie():
-    runs = [Summary(name, name, scores={"MIG": score}) for name, score in (("a", 0.1), ("b", 0.2), ("c", 0.20001))]
-    rows = cells(page.table(runs, "rendered"))
-    assert [rows[name] for name in "abc"] == [["0.100"], ["**0.200**"], ["**0.200**"]]
-
-
-@pytest.mark.parametrize("runs", [[], RUNS[:1], RUNS[4:], [RUNS[0], RUNS[2]]])
-def test_missing_data_gives_a_table_and_a_page(runs):
-    table, text = page.table(runs, "celeba"), page.render("A title", "celeba", runs)
-    assert "±" not in table and "nan" not in table and "celeba" in text
-    assert ("No run has scores." in text) == (not any(run.scores for run in runs))
-
-
-def test_page_is_well_formed_and_needs_nothing_else(picture):
-    text = page.render(
-        "Title", "rendered", RUNS, [picture] * 2, summary="What.", facts={"steps": 5}, command="make demo"
-    )
-    assert not re.search(r"""(?:src|href)\s*=(?!"data:image/png;base64,)|url\(|@import|<script|<link""", text)
-    assert text.count('src="data:image/png;base64,') == 2
+def parsed(text):
+    """The JSON of a page, after a check that every element is closed and only data addresses are named."""
     opened = []
+    void = ("meta", "img", "link", "input", "br")
     parser = html.parser.HTMLParser()
-    parser.handle_starttag = lambda tag, _: opened.append(tag) if tag not in ("meta", "img") else None
+    parser.handle_starttag = lambda tag, _: opened.append(tag) if tag not in void else None
     parser.handle_endtag = lambda tag: opened.remove(tag) if opened[-1] == tag else pytest.fail(f"{tag} in {opened}")
     parser.feed(text)
     assert not opened
+    assert text.count("</script>") == 2 and not re.search(r"""(?:src|href|url)\s*[=(]\s*["']?(?!data:|\$\{)\w""", text)
+    assert "default-src 'none'" in text
+    return json.loads(re.search(r'id="data">(.*?)</script>', text, re.S)[1])
 
 
-def test_page_escapes_whatever_it_is_given(picture):
-    evil = "<b onload='x'>&\""
-    runs = [Summary(evil, evil, scores={evil: 1.0}, diverged_at=1)]
-    pictures = [picture._replace(caption=evil)]
-    options = {"summary": evil, "facts": {evil: evil}, "command": evil, "config": {evil: evil}, "backend": evil}
-    text = page.render(evil, evil, runs, pictures, **options)
-    assert "<b onload" not in text and "&lt;b onload=&#x27;x&#x27;&gt;&amp;&quot;" in text
+def test_the_page_holds_all_runs_and_says_what_came_out():
+    runs = material.sweep()
+    text = page.render("demo", runs, facts={"Steps": "4,000"}, command="scaledis train", config={"seed": 0})
+    found = parsed(text)
+    assert [run["name"] for run in found["runs"]] == [run.name for run in runs]
+    assert "scale_vlae has the highest DCI-D, 0.410, before beta_tcvae with 0.360." in text
+    run = found["runs"][1]
+    assert run["source"] == "rendered, 4,000 steps, seed 1" and run["frames"] == 13 and len(run["traversals"]) == 3
+    assert [unit["dead"] for unit in run["units"]] == [False, True, False]
+    assert all(each.startswith("data:image/webp;base64,") for each in run["traversals"])
+    assert "seed = 0" in text and "<dt>Steps</dt><dd>4,000</dd>" in text
 
 
-def test_page_shows_the_configuration_as_the_command_line_takes_it():
-    config = {"model": {"allocation": (4, 2), "inner": {"name": "ladder"}}, "seed": 0, "none": {}, "odd": np.float32(1)}
-    text = page.render("Title", "rendered", [], config=config)
-    assert "model.allocation = [4, 2]\nmodel.inner.name = &quot;ladder&quot;\nseed = 0\nnone = {}\nodd = " in text
+def test_whatever_it_is_given_is_text():
+    runs = [material.summary(EVIL, factors=(EVIL, "b"), dataset=EVIL, scores={EVIL: 1.0}, diverged_at=1)]
+    text = page.render(EVIL, runs, facts={EVIL: EVIL}, command=EVIL, config={EVIL: EVIL})
+    found = parsed(text)
+    assert "<b onload" not in text and "<!--<" not in text
+    assert found["runs"][0]["setting"] == EVIL and found["runs"][0]["factors"] == [EVIL, "b"]
 
 
-def test_write_replaces_the_file_and_leaves_nothing_behind(tmp_path):
-    for text in ("old", "new ±"):
-        page.write(tmp_path / "index.html", text)
-    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
-    assert (tmp_path / "index.html").read_text(encoding="utf-8") == "new ±"
+def test_curves_are_thinned_to_their_means_and_a_step_counts_once():
+    records = [{"step": n, "loss_nats": float(n)} for n in range(1, 1001)]
+    run = material.summary(records=[*records, {"step": 1000, "loss_nats": 0.0, "kl_nats": None}])
+    curves = page.data([run])["runs"][0]["curves"]
+    assert len(curves["steps"]) == page.POINTS and curves["steps"][-1] == 1000 and "kl_nats" not in curves
+    assert curves["loss_nats"][0] == 4.0 and curves["loss_nats"][-1] == pytest.approx(
+        (995 + 996 + 997 + 998 + 999) / 6, 1e-3
+    )
+
+
+def test_sixteen_runs_of_noise_take_less_than_eight_megabytes():
+    rng = np.random.default_rng(0)
+    noise = rng.random((10, 13, 64, 64, 3), np.float32)
+    runs = [
+        material.summary(
+            f"run{n}", n, 64, (4, 2, 2, 2), traversals=noise, samples=noise[:2, :10].reshape(20, 64, 64, 3)
+        )
+        for n in range(2)
+    ]
+    two = [page._run(run, ["loss_nats"], page.PICTURES // 16) for run in runs]
+    rest = len(page.render("demo", [run._replace(traversals=None) for run in runs]))
+    assert 16 * max(len(json.dumps(run)) for run in two) + rest < 8e6
+    assert two[0]["traversals"]
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        [Summary("a", "vae", "celeba", allocation=(2,))],
+        [Summary("a", "vae", allocation=(1, 1), records=[{"step": 1, "loss_nats": np.nan}], diverged_at=1)],
+        [material.summary(kl=None, shares=None, factors=(), scores={}, levels={}, samples=None)],
+        [material.summary(shares=np.full((3, 3), np.nan))],
+    ],
+)
+def test_what_is_not_known_is_left_out(runs):
+    found = parsed(page.render("demo", runs))
+    assert len(found["runs"]) == 1 and len(found["runs"][0]["units"]) == sum(runs[0].allocation)

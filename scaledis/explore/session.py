@@ -1,0 +1,202 @@
+"""What the explorer can do with a work directory, apart from how it is served: images in, codes out, and back."""
+
+import functools
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from scaledis import input_pipeline, registry
+from scaledis.datasets import Dataset
+from scaledis.errors import UserError
+from scaledis.population import Model
+from scaledis.report import gather
+from scaledis.report.summary import best_factor, source, units
+from scaledis.report.traversals import DEAD, codes, pixels
+from scaledis.results import load_population
+from scaledis.sweep import Run
+from scaledis.workdir import Workdir
+
+LARGEST = 20 << 20  # bytes of a file that is dropped in
+LARGEST_SIDE = 8192  # pixels
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+FRAMES, MILLISECONDS, SIDE = 13, 80, 256  # of an animation: from -3 to 3, a frame, pixels
+
+
+class Session:
+    """A work directory that is explored: its runs, loaded when they are first asked for. Safe to call from threads.
+
+    Raises UserError for a directory without trained runs, and for one whose runs lie outside of it.
+    """
+
+    def __init__(self, workdir: str):
+        self.workdir = Workdir(workdir)
+        self.groups = self.workdir.groups()
+        if not self.groups:
+            raise UserError(f"workdir: {self.workdir.root} holds no experiment (no plan.json).")
+        self.places = {
+            name: (index, slot) for index, names in enumerate(self.groups) for slot, name in enumerate(names)
+        }
+        root = self.workdir.root.resolve()
+        for name, (index, _) in self.places.items():
+            for path in (self.workdir.run(name), self.workdir.checkpoints(index)):
+                if not path.resolve().is_relative_to(root):
+                    raise UserError(f"workdir: {path} of run {registry.short(name)} leads out of {self.workdir.root}.")
+        self.rng = np.random.default_rng()
+        self.lock = threading.RLock()
+        self.population = functools.cache(functools.partial(load_population, self.workdir))
+        self.models: dict[str, Model] = {}
+        self.model(next(iter(self.places)))
+
+    def model(self, run: str) -> Model:
+        """A run by name. Models of a population share one compilation. Raises UserError for an unknown name."""
+        index, slot = registry.choose("run", run, self.places)
+        with self.lock:
+            if run not in self.models:
+                population, states = self.population(index)
+                self.models[run] = population.model(states, slot)
+            return self.models[run]
+
+    def shape(self, run: str) -> tuple[int, int, int]:
+        """(H, W, C) of a run's images. Raises UserError for an unknown name."""
+        index, _ = registry.choose("run", run, self.places)
+        with self.lock:
+            return self.population(index)[0].images.shape
+
+    def dataset(self, run: str) -> Dataset | None:
+        """What a run was trained on; None where its images are not at hand."""
+        try:
+            return input_pipeline.load_dataset(self.model(run).config.data)
+        except (UserError, OSError):
+            return None
+
+    def about(self, run: str) -> dict[str, Any]:
+        """What the page shows of a run: its units, and the factors that a starting image can be chosen by."""
+        model, dataset = self.model(run), self.dataset(run)
+        allocation = model.config.model.allocation
+        places: list[dict[str, Any]] = [{"level": level, "place": place} for level, place in units(allocation)]
+        if dataset is None:
+            words = f"{model.config.data.name} is not at hand, so that images come from the prior or from a file"
+            return {"units": places, "levels": len(allocation), "factors": [], "source": words, "has_images": False}
+        summary = gather.scored(
+            gather.logged(Run(run, model.config), run, dataset, self.workdir), dataset, self.workdir
+        )._replace(step=model.step)
+        for unit, place in enumerate(places):
+            dead = summary.kl is not None and bool(summary.kl[unit] < DEAD)
+            place |= {"best": best_factor(summary, unit), "dead": dead}
+        factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
+        return {
+            "units": places,
+            "levels": len(allocation),
+            "factors": [{"name": name, "size": size} for name, size in factors],
+            "source": source([summary]),
+            "has_images": True,
+        }
+
+    def random(self, run: str) -> tuple[list[float], bytes]:
+        """The posterior mean of a random image of the data set, and the image as PNG."""
+        dataset = self._images_of(run)
+        return self.encode(run, dataset.images(self.rng.integers(0, dataset.size, 1))[0])
+
+    def by_factors(self, run: str, values: Mapping[str, int]) -> tuple[list[float], bytes]:
+        """That of an image with these factors, the others at random.
+
+        Raises UserError for an unknown factor or value, and where no image has them.
+        """
+        dataset = self._images_of(run)
+        if not isinstance(values, Mapping):
+            raise UserError(f"values: {registry.short(values)} must be a dictionary of factors.")
+        for name, value in values.items():
+            registry.check("factor", name, dataset.factor_names)
+            size = dataset.factor_sizes[dataset.factor_names.index(name)]
+            if not isinstance(value, int) or not 0 <= value < size:
+                raise UserError(f"factor {name}: {registry.short(value)} must be a whole number from 0 to {size - 1}.")
+        return self.encode(run, dataset.images(dataset.matching(self.rng, 1, **values))[0])
+
+    def from_prior(self, run: str) -> tuple[list[float], bytes]:
+        """Codes that are drawn from the prior, and their image."""
+        drawn = self.rng.standard_normal(sum(self.model(run).config.model.allocation)).tolist()
+        return drawn, self.decode(run, drawn)
+
+    def from_file(self, run: str, content: bytes) -> tuple[list[float], bytes]:
+        """The posterior mean of the picture in a file, cropped to the middle and reduced to the run's images.
+
+        Raises UserError for a file that is too large or no picture.
+        """
+        height, width, channels = self.shape(run)
+        if len(content) > LARGEST:
+            raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
+        try:
+            picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+            if max(picture.size) > LARGEST_SIDE:
+                raise UserError(
+                    f"The picture has {picture.width} x {picture.height} pixels; {LARGEST_SIDE} a side is most."
+                )
+            picture = ImageOps.exif_transpose(picture).convert("RGB")
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"The file is no picture that can be read; {', '.join(FORMATS)} are.") from error
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+        image = np.asarray(picture.convert("L"))[..., None] if channels == 1 else np.asarray(picture)
+        return self.encode(run, image)
+
+    def encode(self, run: str, image: np.ndarray) -> tuple[list[float], bytes]:
+        """The posterior mean of an image uint8 [H, W, C], and the image as PNG."""
+        with self.lock:
+            mean = self.model(run).encode(image[None]).mean[0]
+        return [round(float(value), 4) for value in mean], png(image)
+
+    def decode(self, run: str, values: Sequence[float]) -> bytes:
+        """The image of codes [K] as PNG. Raises UserError unless they are K finite numbers."""
+        model = self.model(run)
+        return png(self._decode(model, _checked(model, values)))
+
+    def animation(self, run: str, values: Sequence[float], unit: int) -> bytes:
+        """One unit moved from -3 to 3 and back, the others as they are, as an animated GIF."""
+        model = self.model(run)
+        given = _checked(model, values)
+        if not isinstance(unit, int) or not 0 <= unit < len(given):
+            raise UserError(f"unit: {registry.short(unit)} must be a whole number from 0 to {len(given) - 1}.")
+        forth = [pixels(self._decode(model, each)) for each in codes(given, steps=FRAMES)[unit]]
+        palette = Image.fromarray(np.concatenate(forth)).quantize()  # one for all frames, or they would flicker
+        frames = [
+            Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC).quantize(palette=palette)
+            for frame in [*forth, *forth[-2:0:-1]]
+        ]
+        buffer = io.BytesIO()
+        frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=MILLISECONDS, loop=0)
+        return buffer.getvalue()
+
+    def _decode(self, model: Model, values: np.ndarray) -> np.ndarray:
+        """One image [H, W, C]; always of one shape, so that decoding is compiled once."""
+        with self.lock:
+            return model.decode(values[None])[0]
+
+    def _images_of(self, run: str) -> Dataset:
+        dataset = self.dataset(run)
+        if dataset is None:
+            raise UserError(f"data: the images of {self.model(run).config.data.name} are not at hand.")
+        return dataset
+
+
+def _checked(model: Model, values: Sequence[float]) -> np.ndarray:
+    """Codes [K] as float32. Raises UserError unless they are K finite numbers."""
+    count = sum(model.config.model.allocation)
+    try:
+        found = np.asarray(values, np.float32)
+    except (TypeError, ValueError):
+        found = np.zeros(0, np.float32)
+    if found.shape != (count,) or not np.isfinite(found).all():
+        raise UserError(f"codes: {registry.short(values)} must be {count} finite numbers.")
+    return found
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image [H, W, C], uint8 or float in 0 to 1, as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels(image))).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,206 @@
+"""From a work directory to summaries: scores and logs as they were written, pictures from the newest checkpoint."""
+
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaledis import config as config_schema
+from scaledis import evaluate, input_pipeline
+from scaledis.checkpoint import Checkpoints
+from scaledis.config import Config
+from scaledis.datasets import Dataset
+from scaledis.errors import UserError
+from scaledis.metrics import entropy, information
+from scaledis.population import Model, Population, RunState
+from scaledis.report import traversals
+from scaledis.report.scores import PAPERS
+from scaledis.report.summary import Summary
+from scaledis.sweep import Run
+from scaledis.workdir import Workdir, read_json, read_records
+
+DRAWN = 64  # runs that are drawn, first seeds first
+FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
+RECONSTRUCTED, SAMPLED = 10, 20  # images
+CHUNK = 64  # codes decoded at once
+
+
+def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary]:
+    """What is known of every run that was trained, in the order of the plan.
+
+    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. Raises UserError if the data
+    have changed or what was written is damaged.
+    """
+    settings = setting_names([run for group in groups for run in group])
+    drawn = _drawn(settings)
+    return [
+        summary for index, group in enumerate(groups) for summary in _of_group(group, index, settings, drawn, workdir)
+    ]
+
+
+def setting_names(runs: Sequence[Run]) -> dict[str, str]:
+    """What each run is called without its seed: runs of one setting differ in the seed alone."""
+    flat = {run.name: config_schema.flatten(config_schema.thaw(run.config)) for run in runs}
+    keys = dict.fromkeys(key for one in flat.values() for key in one)
+    differing = [key for key in keys if key != "seed" and len({repr(one.get(key)) for one in flat.values()}) > 1]
+    own = {"method.name", *(key for key in differing if not key.startswith("method."))}
+    by_method: dict[str, list[str]] = {}
+    for name, one in flat.items():
+        by_method.setdefault(one["method.name"], []).append(name)
+    found = {}
+    for method, names in by_method.items():
+        varying = [
+            key for key in differing if key not in own and len({repr(flat[name].get(key)) for name in names}) > 1
+        ]
+        for name in names:
+            words = [
+                f"{key.rpartition('.')[2]}={_words(flat[name].get(key))}"
+                for key in (*sorted(own), *varying)
+                if key != "method.name" and len({repr(one.get(key)) for one in flat.values()}) > 1
+            ]
+            found[name] = ", ".join([method, *words])
+    return found
+
+
+def _words(value: object) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _drawn(settings: Mapping[str, str]) -> set[str]:
+    """The names of the runs that are drawn."""
+    seen: Counter[str] = Counter()
+    rank = {}
+    for name, setting in settings.items():
+        rank[name] = seen[setting]
+        seen[setting] += 1
+    return set(sorted(rank, key=rank.__getitem__)[:DRAWN])
+
+
+def _of_group(
+    group: Sequence[Run], index: int, settings: Mapping[str, str], drawn: set[str], workdir: Workdir
+) -> list[Summary]:
+    """The summaries of population `index`; none if it was never trained. It restores a model only to draw it."""
+    checkpoints = Checkpoints(workdir.checkpoints(index))
+    if not checkpoints.steps:
+        return []
+    dataset = input_pipeline.load_dataset(group[0].config.data)
+    known = input_pipeline.facts(dataset, group[0].config.data)
+    for run in group:
+        input_pipeline.check_same(workdir.dataset_of(run.name), known, run.name)
+    population, states = None, None
+    if drawn & {run.name for run in group}:
+        population = Population([run.config for run in group], input_pipeline.spec_of(dataset, group[0].config.data))
+        restored = checkpoints.restore_newest(population.shapes)
+        states = restored[1] if restored else None
+    return [
+        _of_run(run, slot, settings[run.name], population if run.name in drawn else None, states, dataset, workdir)
+        for slot, run in enumerate(group)
+    ]
+
+
+def _of_run(
+    run: Run,
+    slot: int,
+    setting: str,
+    population: Population | None,
+    states: RunState | None,
+    dataset: Dataset,
+    workdir: Workdir,
+) -> Summary:
+    summary = scored(logged(run, setting, dataset, workdir), dataset, workdir)
+    if population is None or states is None:
+        return summary
+    return draw(summary, population.model(states, slot), dataset, run.config)
+
+
+def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir) -> Summary:
+    """What is known of a run without its model and its scores."""
+    records = read_records(workdir.run(run.name) / "metrics.jsonl")
+    return Summary(
+        name=run.name,
+        setting=setting,
+        dataset=dataset.name,
+        images=dataset.size,
+        factor_names=dataset.factor_names,
+        seed=run.config.seed,
+        step=int(records[-1]["step"]) if records else 0,
+        allocation=run.config.model.allocation,
+        records=records,
+    )
+
+
+def draw(summary: Summary, model: Model, dataset: Dataset, config: Config) -> Summary:
+    """The summary with traversals [K, 13, ..], reconstructions and prior samples of its model, at the model's step."""
+    index, _ = evaluate.sample(dataset, config)
+    originals = dataset.images(index[-RECONSTRUCTED:])
+    mean = model.encode(originals).mean
+    swept = traversals.codes(mean[0], steps=FRAMES)
+    prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
+    images = _decode(model, np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
+    moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))
+    return summary._replace(
+        step=model.step,
+        traversals=moved.reshape(*swept.shape[:2], *dataset.image_shape),
+        originals=originals,
+        reconstructions=reconstructions,
+        samples=samples,
+    )
+
+
+def _decode(model: Model, codes: np.ndarray) -> np.ndarray:
+    """Images of codes [n, K], in chunks of one shape, so that all runs of a population share one compilation."""
+    chunks = [codes[start : start + CHUNK] for start in range(0, len(codes), CHUNK)]
+    images = [model.decode(np.resize(chunk, (CHUNK, codes.shape[1])))[: len(chunk)] for chunk in chunks]
+    return np.concatenate(images)
+
+
+def scored(summary: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
+    """The summary with its scores, and its units' KL and mutual information, where it was evaluated."""
+    folder = workdir.run(summary.name)
+    if not (folder / "scores.json").exists():
+        return summary
+    scores = read_json(folder / "scores.json", "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
+    kl = scores["unit_kl_nats"]
+    names = [f"level{level}" for level in range(len(summary.allocation), 0, -1)]
+    summary = summary._replace(
+        scores=headlines(scores["all"]),
+        levels={name: headlines(scores[name]) for name in names if name in scores},
+        diverged_at=scores["diverged"],
+        kl=None if kl is None else np.asarray(kl),
+        split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
+        backend=scores["all"].get("dci/backend", ""),
+    )
+    if "train_codes" in scores:
+        summary = summary._replace(
+            codes=f"{scores['train_codes']:,} train, {scores['test_codes']:,} test, posterior means"
+        )
+    if not dataset.factor_names or kl is None or not (folder / "codes.npz").exists():
+        return summary
+    index, mean = _codes(folder / "codes.npz")
+    factors = dataset.factors(index)
+    return summary._replace(shares=information(mean, factors) / np.maximum(entropy(factors), 1e-12))
+
+
+def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of the images and their codes. Raises UserError, naming the file, if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as codes:
+            return codes["index"], codes["mean"]
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} is damaged: {error}. The stage evaluate makes it again.") from error
+
+
+def headlines(scores: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of the papers' tables under their names there, then the first score of every other metric."""
+    known = {title: scores[key] for key, title in PAPERS.items() if isinstance(scores.get(key), float)}
+    metrics = {key.partition("/")[0] for key in PAPERS}
+    others: dict[str, float] = {}
+    for key, value in scores.items():
+        metric = key.partition("/")[0]
+        if metric not in metrics and isinstance(value, float):
+            others.setdefault(metric, value)
+    return known | others

@@ -1,0 +1,161 @@
+"""The table of scores: means over seeds with their intervals, and what a setting gains over another on equal seeds."""
+
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scaledis import comparison, metrics, registry
+from scaledis.report.summary import Summary, source
+
+PAPERS = {"dci/disentanglement": "DCI-D", "dci/completeness": "DCI-C", "mig/mig": "MIG", "dci/informativeness": "DCI-I"}
+MISSING = "–"
+REFERENCES = 8  # settings that the others are compared with
+
+
+def names(runs: Iterable[Summary], group: str = "all") -> list[str]:
+    """The metrics that any run has, in the order in which they first appear."""
+    return list(dict.fromkeys(metric for run in runs for metric in of_group(run, group)))
+
+
+def of_group(run: Summary, group: str) -> Mapping[str, float]:
+    """A run's scores over all units, or over those of one level."""
+    return run.scores if group == "all" else run.levels.get(group, {})
+
+
+def by_setting(runs: Sequence[Summary]) -> dict[str, list[Summary]]:
+    """The runs of each setting, in the order of the plan."""
+    found: dict[str, list[Summary]] = {}
+    for run in runs:
+        found.setdefault(run.setting, []).append(run)
+    return found
+
+
+def table(runs: Sequence[Summary]) -> str:
+    """The table of scores as aligned Markdown, for a terminal or a README.
+
+    A line a setting: mean ± sample standard deviation over its seeds, then the seeds if there are several. Scores that
+    are missing or not finite are left out of the mean. The best mean of a metric is bold where two settings have one
+    and more is better.
+    """
+    columns = names(runs)
+    lines = [["run", *columns]]
+    best = {name: best_mean(runs, name) for name in columns}
+    for setting, members in by_setting(runs).items():
+        scored = sum(bool(run.scores) for run in members)
+        title = f"{setting} ({scored}/{len(members)} seeds)" if len(members) > 1 else members[0].name
+        lines.append([title, *(_spread(_finite(members, name), best[name]) for name in columns)])
+        for run in members if len(members) > 1 else ():
+            lines.append([f"· {run.name}", *(_spread(_finite([run], name)) for name in columns)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    first, *rest = (
+        "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |" for line in lines
+    )
+    rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
+    return "\n".join([first, rule, *rest, "", legend(runs)])
+
+
+def legend(runs: Sequence[Summary]) -> str:
+    """What stands in the table: where it is from, the statistic, the classifier behind DCI, the runs that diverged."""
+    several = len(runs) > len(by_setting(runs))
+    frozen = [f"{run.name} (step {run.diverged_at:,})" for run in runs if run.diverged_at is not None]
+    backends = list(dict.fromkeys(run.backend for run in runs if run.backend))
+    parts = [f"Data set: {source(runs)}."]
+    parts += ["Mean ± sample standard deviation over seeds."] if several else []
+    parts += [f"DCI by {' and '.join(backends)}."] if backends else []
+    parts += [f"Frozen because the loss was no longer finite: {'; '.join(frozen)}."] if frozen else []
+    return " ".join(parts)
+
+
+def best_mean(runs: Sequence[Summary], metric: str, group: str = "all") -> float:
+    """The largest mean as printed, so that equal numbers are equally good; NaN where no setting can be the best."""
+    means = [_mean(_finite(members, metric, group)) for members in by_setting(runs).values()]
+    known = [mean for mean in means if not math.isnan(mean)]
+    return max(known) if len(known) > 1 and more_is_better(metric) else math.nan
+
+
+def more_is_better(metric: str) -> bool:
+    """Whether a column's scores lie in [0, 1] with 1 the best: those that the metric lists in its `SCORES`."""
+    if metric in PAPERS.values() or metric not in registry.modules(metrics):
+        return True
+    return bool(getattr(registry.module("metric", metrics, metric), "SCORES", ()))
+
+
+def data(runs: Sequence[Summary]) -> dict[str, Any]:
+    """The table for the page: per group of units ("all", "level4", ..) its metrics and a row for each setting.
+
+    A cell has the mean, the sample standard deviation and the 95 % interval of the mean over the seeds; `differences`
+    has, for each of the first settings, the paired differences to it with their intervals (scaledis/comparison.py).
+    """
+    groups = ["all", *dict.fromkeys(level for run in runs for level in run.levels)]
+    return {group: _group(runs, group) for group in groups if names(runs, group)}
+
+
+def _group(runs: Sequence[Summary], group: str) -> dict[str, Any]:
+    columns, settings = names(runs, group), by_setting(runs)
+    seeds = {
+        metric: {
+            setting: {run.seed: values[0] for run in members if (values := _finite([run], metric, group))}
+            for setting, members in settings.items()
+        }
+        for metric in columns
+    }
+    rows = [
+        {
+            "setting": setting,
+            "cells": [_cell(list(seeds[metric][setting].values())) for metric in columns],
+            "runs": [
+                {"name": run.name, "cells": [next(iter(_finite([run], m, group)), None) for m in columns]}
+                for run in members
+            ],
+        }
+        for setting, members in settings.items()
+    ]
+    references = list(settings)[:REFERENCES] if len(settings) > 1 else []
+    return {
+        "metrics": columns,
+        "best": [None if math.isnan(best := best_mean(runs, metric, group)) else best for metric in columns],
+        "rows": rows,
+        "differences": {
+            each: [_differences(seeds[metric], each, settings) for metric in columns] for each in references
+        },
+    }
+
+
+def _cell(values: list[float]) -> dict[str, Any] | None:
+    if not values:
+        return None
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean": _mean(values), "deviation": deviation, "interval": comparison.interval(values), "n": len(values)}
+
+
+def _differences(scores: Mapping[str, Mapping[int, float]], against: str, settings: Iterable[str]) -> list[Any]:
+    """For each setting (difference, low, high), the last two None without an interval; None without a difference."""
+    known = {setting: values for setting, values in scores.items() if values}
+    if against not in known:
+        return [None for _ in settings]
+    compared = comparison.compared(known, against)
+    found: list[Any] = []
+    for setting in settings:
+        each = compared.get(setting)
+        if each is None or each.difference is None or setting == against:
+            found.append(None)
+        else:
+            found.append([each.difference, *(each.interval or (None, None))])
+    return found
+
+
+def _finite(runs: Iterable[Summary], metric: str, group: str = "all") -> list[float]:
+    scores = [of_group(run, group).get(metric) for run in runs]
+    return [float(score) for score in scores if score is not None and math.isfinite(score)]
+
+
+def _mean(scores: list[float]) -> float:
+    return round(statistics.fmean(scores), 3) if scores else math.nan
+
+
+def _spread(scores: list[float], best: float = math.nan) -> str:
+    if not scores:
+        return MISSING
+    text = f"{_mean(scores):.3f}" + (f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else "")
+    return f"**{text}**" if _mean(scores) == best else text

@@ -1,0 +1,73 @@
+"""What a report knows of a run: the vocabulary of its figures and of its page."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+LISTED = 4  # values of a fact that are listed
+
+
+class Summary(NamedTuple):
+    """What is known of one run; everything but its names may be missing."""
+
+    name: str  # short and unique: "scale_vlae, seed 0"
+    setting: str  # runs of one setting differ in the seed alone: they share a color and a mean
+    dataset: str = ""
+    images: int = 0  # of the data set
+    factor_names: tuple[str, ...] = ()
+    seed: int = 0
+    step: int = 0  # of what is scored and drawn
+    codes: str = ""  # how many were scored
+    split: str = ""  # of the images that they were made of
+    backend: str = ""  # the classifier behind DCI
+    allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
+    scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
+    levels: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "level4" -> scores of its units alone
+    diverged_at: int | None = None  # the step at which the run was frozen
+    records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
+    kl: Any = None  # [K] nats per image
+    shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
+    traversals: Any = None  # [K, S, H, W, C] uint8, or float in 0 to 1
+    originals: Any = None  # [N, H, W, C]
+    reconstructions: Any = None  # [N, H, W, C]
+    samples: Any = None  # [N, H, W, C] decoded from the prior
+
+
+def source(runs: Sequence[Summary]) -> str:
+    """What a picture of these runs was made of: "rendered, 4,000 steps, seeds 0, 1"."""
+    steps = listed(f"{run.step:,}" for run in runs if run.step)
+    seeds = list(dict.fromkeys(run.seed for run in runs))
+    parts = [
+        " and ".join(dict.fromkeys(run.dataset for run in runs if run.dataset)),
+        f"{steps} steps" if steps else "",
+        f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}" if seeds else "",
+    ]
+    return ", ".join(filter(None, parts))
+
+
+def listed(values: Any) -> str:
+    """The different values, in order, as text."""
+    different = [str(value) for value in dict.fromkeys(values)]
+    more = f" and {len(different) - LISTED} more" if len(different) > LISTED else ""
+    return ", ".join(different[:LISTED]) + more
+
+
+def best_factor(run: Summary, unit: int) -> tuple[str, float] | None:
+    """The factor of which a unit knows the largest share, and the share; None where no factor is known."""
+    if run.shares is None or not run.factor_names:
+        return None
+    known = [0.0 if share != share else float(share) for share in run.shares[unit]]
+    place = max(range(len(known)), key=known.__getitem__)
+    return run.factor_names[place], known[place]
+
+
+def check_units(run: Summary, array: Any) -> None:
+    """Raises ValueError unless the first axis of `array` has one row for each unit of the run's allocation."""
+    if len(array) != sum(run.allocation):
+        raise ValueError(f"run {run.name!r}: {len(array)} units do not fit the allocation {tuple(run.allocation)}.")
+
+
+def units(allocation: Sequence[int]) -> list[tuple[int, int]]:
+    """(level, place) of the units in the order of the codes: levels count from the bottom, places from 1."""
+    levels = range(len(allocation), 0, -1)
+    return [(level, place) for level, size in zip(levels, allocation, strict=True) for place in range(1, size + 1)]

@@ -1,0 +1,28 @@
+"""Self-contained pages from files: <name>.html filled with its style, its script, and what it shows as JSON."""
+
+import json
+import re
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+ASSETS = resources.files("scaledis.report") / "assets"
+
+
+def fill(assets: Traversable, name: str, **parts: str) -> str:
+    """<name>.html of `assets`, with `parts` in the places {{...}} that are named for them.
+
+    `style` and `script` are <name>.css and <name>.js behind the base that all pages share. A part is not filled again,
+    and is to be escaped by the caller.
+    """
+    parts |= {
+        kind: (ASSETS / f"base.{ending}").read_text("utf-8") + (assets / f"{name}.{ending}").read_text("utf-8")
+        for kind, ending in (("style", "css"), ("script", "js"))
+    }
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], (assets / f"{name}.html").read_text("utf-8"))
+
+
+def as_json(value: Any) -> str:
+    """JSON that may stand in a script element: nothing in it ends the element or begins a comment."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

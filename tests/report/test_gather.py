@@ -1,0 +1,58 @@
+"""What a report reads from a work directory."""
+
+import numpy as np
+import pytest
+
+from scaledis import input_pipeline
+from scaledis.population import Model
+from scaledis.report import gather
+from scaledis.sweep import Run
+from scaledis.types import Codes
+from scaledis.workdir import write_bytes
+from tests import tiny
+from tests.report import material
+
+
+@pytest.fixture
+def trained(tmp_path, monkeypatch):
+    """A work directory with two seeds, whose checkpoint holds no model at all."""
+    monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: tiny.dataset())
+    runs = [Run(f"seed={seed}", tiny.config(seed=seed)) for seed in (0, 1)]
+    directory = material.workdir(tmp_path / "demo", runs, {"none": np.zeros(2)})
+    for run in runs:
+        write_bytes(directory.run(run.name) / "metrics.jsonl", b'{"step": 1, "loss_nats": 9.0}\n')
+    return directory, [runs]
+
+
+def test_a_run_that_is_not_drawn_needs_no_model(trained, monkeypatch):
+    directory, groups = trained
+    monkeypatch.setattr(gather, "DRAWN", 0)
+    found = gather.summaries(groups, directory)
+    assert [(run.name, run.setting, run.seed, run.step) for run in found] == [
+        ("seed=0", "scale_vlae", 0, 1),
+        ("seed=1", "scale_vlae", 1, 1),
+    ]
+    assert all(run.traversals is None and run.records[0]["loss_nats"] == 9.0 for run in found)
+
+
+def test_the_first_seeds_of_all_settings_are_drawn_before_any_second_one(monkeypatch):
+    monkeypatch.setattr(gather, "DRAWN", 3)
+    assert gather._drawn({"a0": "a", "a1": "a", "a2": "a", "b0": "b", "b1": "b"}) == {"a0", "b0", "a1"}
+
+
+def test_drawing_decodes_all_in_chunks_of_one_shape(trained):
+    directory, [[run, _]] = trained
+    shapes = set()
+
+    def decode(codes):
+        shapes.add(codes.shape)
+        return np.broadcast_to(codes[:, :1, None, None], (len(codes), tiny.SIZE, tiny.SIZE, 3))
+
+    codes = np.zeros((gather.RECONSTRUCTED, 3), np.float32)
+    model = Model(run.config, 2, None, lambda images: Codes(codes, codes, np.zeros(3)), decode)
+    summary = gather.draw(gather.logged(run, "a", tiny.dataset(), directory), model, tiny.dataset(), run.config)
+    assert shapes == {(gather.CHUNK, 3)} and summary.step == 2
+    assert summary.traversals.shape == (3, 13, tiny.SIZE, tiny.SIZE, 3)
+    np.testing.assert_allclose(summary.traversals[0, :, 0, 0, 0], np.linspace(-3, 3, 13))
+    assert not summary.traversals[1:].any() and not summary.reconstructions.any()
+    assert summary.samples.shape[0] == gather.SAMPLED and summary.samples.std() > 0.5

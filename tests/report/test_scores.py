@@ -1,0 +1,87 @@
+"""The table of scores, as text and as the page has it."""
+
+import pytest
+from scipy import stats
+
+from scaledis.report import scores
+from scaledis.report.gather import headlines
+from scaledis.report.summary import Summary
+from tests.report import material
+
+RUNS = [
+    Summary("vlae, seed 0", "vlae", scores={"DCI-D": 0.30, "MIG": 0.5}),
+    Summary("vlae, seed 1", "vlae", seed=1, scores={"DCI-D": 0.40, "MIG": 0.1}),
+    Summary("ours, seed 0", "ours", scores={"DCI-D": 0.60, "MIG": 0.2}),
+    Summary("ours, seed 1", "ours", seed=1, scores={"DCI-D": 0.80, "MIG": float("nan")}, backend="lightgbm"),
+    Summary("ours, seed 2", "ours", seed=2, diverged_at=1200, dataset="rendered", step=4000),
+]
+
+
+def cells(text):
+    return {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]]
+        for line in text.splitlines()
+        if "|" in line
+    }
+
+
+def test_the_table_has_mean_and_sample_deviation_with_the_best_in_bold():
+    text = scores.table(RUNS)
+    rows = cells(text)
+    assert rows["run"] == ["DCI-D", "MIG"]
+    assert rows["vlae (2/2 seeds)"] == ["0.350 ± 0.071", "**0.300 ± 0.283**"]
+    assert rows["ours (2/3 seeds)"] == ["**0.700 ± 0.141**", "0.200"]
+    assert rows["· ours, seed 1"] == ["0.800", "–"] and rows["· ours, seed 2"] == ["–", "–"]
+    for words in ("Data set: rendered, 4,000 steps, seeds 0, 1, 2.", "DCI by lightgbm.", "ours, seed 2 (step 1,200)"):
+        assert words in text
+    assert len({len(line) for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_every_tie_as_printed_is_the_best_and_where_less_is_better_none_is():
+    runs = [
+        Summary(name, name, scores={"MIG": score, "dependence": score})
+        for name, score in (("a", 0.1), ("b", 0.2), ("c", 0.20001))
+    ]
+    rows = cells(scores.table(runs))
+    assert [rows[name] for name in "abc"] == [["0.100", "0.100"], ["**0.200**", "0.200"], ["**0.200**", "0.200"]]
+
+
+@pytest.mark.parametrize("runs", [[], RUNS[:1], RUNS[4:], [RUNS[0], RUNS[2]]])
+def test_the_table_takes_any_runs(runs):
+    text = scores.table(runs)
+    assert "seeds)" not in text and len(cells(text)) == len(runs) + 2
+
+
+def test_the_page_has_the_intervals_of_means_and_of_paired_differences():
+    found = scores.data(RUNS)["all"]
+    vlae, ours = (row["cells"][0] for row in found["rows"])
+    assert (vlae["mean"], vlae["n"], ours["mean"]) == (0.35, 2, 0.7) and found["best"] == [0.7, 0.3]
+    expected = stats.ttest_1samp([0.3, 0.4], 0).confidence_interval(0.95)
+    assert vlae["interval"] == pytest.approx((expected.low, expected.high))
+    difference = found["differences"]["vlae"][0]
+    expected = stats.ttest_rel([0.6, 0.8], [0.3, 0.4]).confidence_interval(0.95)
+    assert difference[0] is None and difference[1] == pytest.approx([0.35, expected.low, expected.high])
+    assert found["differences"]["vlae"][1][1] == pytest.approx([-0.3, None, None])  # MIG has one common seed
+
+
+def test_every_level_has_a_table():
+    found = scores.data(material.sweep())
+    assert list(found) == ["all", "level2", "level1"]
+    assert found["level2"]["rows"][1]["cells"][0]["mean"] == pytest.approx((0.4 + 0.42) / 4)
+
+
+def test_every_metric_has_a_column_and_the_papers_scores_come_first():
+    found = headlines(
+        {
+            "irs/irs": 0.4,
+            "irs/n": 900,
+            "dci/disentanglement": 0.5,
+            "dci/backend": "lightgbm",
+            "mig/mig": 0.1,
+            "level/concentration": 0.7,
+            "level/redundancy": 0.2,
+            "mine/score": 0.9,
+            "tad/tad": None,
+        }
+    )
+    assert list(found.items()) == [("DCI-D", 0.5), ("MIG", 0.1), ("irs", 0.4), ("level", 0.7), ("mine", 0.9)]
