@@ -9,9 +9,8 @@ correlation within and between levels, the redundancy of levels, DCI-D. Writes e
 
 from protocol import ROOT, SEEDS, arguments, chosen, claim, low_priority, paired, place, runs_of, shown, verdict
 
-from scaledis import input_pipeline, report, results, runtime
-from scaledis.report import figures, traversals
-from scaledis.sweep import Run
+from scaledis import input_pipeline, results, runtime
+from scaledis.report import canvas, gather, paper
 from scaledis.workdir import write_bytes
 
 OBJECTIVES = {"none": (0, 0), "intra": (1, 0), "inter": (0, 1), "both": (1, 1)}  # whether intra, inter weigh
@@ -85,22 +84,18 @@ def write(tier, of):
 
 
 def draw(tier, settings):
-    """The first seed of each objective, in the paper's arrangement: -3 to 3 in seven steps."""
-    workdir, sheets = place("figure1", tier, "figure1", "seeds"), []
-    names = [name for group in workdir.groups() for name in group]
+    """The first seed of each objective, in the paper's arrangement."""
+    workdir, drawn = place("figure1", tier, "figure1", "seeds"), {}
     for name, setting in settings.items():
-        model = next(
-            model
-            for model in (results.load_run(workdir.root, each) for each in names)
-            if model.config.seed == SEEDS[0]
-            and model.config.method.hyperparameters["beta"] == setting["method.beta"]
-            and model.config.method.hyperparameters["gamma"] == setting["method.gamma"]
-        )
-        dataset = input_pipeline.load_dataset(model.config.data)
-        summary = report.summary_of(Run(name, model.config), name, dataset, workdir)
-        sheets.append(report.draw(summary, model, dataset, model.config))
-    figure = traversals.sheet(sheets, f"{dataset.name}, {model.step:,} steps, seed {SEEDS[0]}")
-    write_bytes(ROOT / f"experiments/results/figure1/{tier}.png", figures.png(figure))
+        run = next(run for run in workdir.runs() if run.config.seed == SEEDS[0] and weighs(run.config, setting))
+        dataset, model = input_pipeline.load_dataset(run.config.data), results.load_run(workdir.root, run.name)
+        drawn[name] = gather.summary(run, name, dataset, workdir, model)
+    write_bytes(ROOT / f"experiments/results/figure1/{tier}.png", canvas.png(paper.objectives(drawn)))
+
+
+def weighs(config, setting):
+    """Whether a run has the weights of a setting."""
+    return all(config.method.hyperparameters[key] == setting[f"method.{key}"] for key in ("beta", "gamma"))
 
 
 if __name__ == "__main__":

@@ -81,18 +81,16 @@ class Session:
         if dataset is None:
             words = f"{model.config.data.name} is not at hand, so that images come from the prior or from a file"
             return {"units": places, "levels": len(allocation), "factors": [], "source": words, "has_images": False}
-        summary = gather.scored(
-            gather.logged(Run(run, model.config), run, dataset, self.workdir), dataset, self.workdir
-        )._replace(step=model.step)
+        known = gather.summary(Run(run, model.config), run, dataset, self.workdir)._replace(step=model.step)
         for unit, place in enumerate(places):
-            dead = summary.kl is not None and bool(summary.kl[unit] < DEAD)
-            place |= {"best": best_factor(summary, unit), "dead": dead}
+            dead = known.kl is not None and bool(known.kl[unit] < DEAD)
+            place |= {"best": best_factor(known, unit), "dead": dead}
         factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
         return {
             "units": places,
             "levels": len(allocation),
             "factors": [{"name": name, "size": size} for name, size in factors],
-            "source": source([summary]),
+            "source": source([known]),
             "has_images": True,
         }
 

@@ -16,7 +16,7 @@ from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.metrics import entropy, information
-from scaledis.population import Model, Population, RunState
+from scaledis.population import Model, Population
 from scaledis.report import traversals
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary
@@ -37,9 +37,7 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary
     """
     settings = setting_names([run for group in groups for run in group])
     drawn = _drawn(settings)
-    return [
-        summary for index, group in enumerate(groups) for summary in _of_group(group, index, settings, drawn, workdir)
-    ]
+    return [each for index, group in enumerate(groups) for each in _of_group(group, index, settings, drawn, workdir)]
 
 
 def setting_names(runs: Sequence[Run]) -> dict[str, str]:
@@ -91,30 +89,21 @@ def _of_group(
     known = input_pipeline.facts(dataset, group[0].config.data)
     for run in group:
         input_pipeline.check_same(workdir.dataset_of(run.name), known, run.name)
-    population, states = None, None
+    models: dict[str, Model] = {}
     if drawn & {run.name for run in group}:
         population = Population([run.config for run in group], input_pipeline.spec_of(dataset, group[0].config.data))
-        restored = checkpoints.restore_newest(population.shapes)
-        states = restored[1] if restored else None
+        if restored := checkpoints.restore_newest(population.shapes):
+            models = {run.name: population.model(restored[1], slot) for slot, run in enumerate(group)}
     return [
-        _of_run(run, slot, settings[run.name], population if run.name in drawn else None, states, dataset, workdir)
-        for slot, run in enumerate(group)
+        summary(run, settings[run.name], dataset, workdir, models.get(run.name) if run.name in drawn else None)
+        for run in group
     ]
 
 
-def _of_run(
-    run: Run,
-    slot: int,
-    setting: str,
-    population: Population | None,
-    states: RunState | None,
-    dataset: Dataset,
-    workdir: Workdir,
-) -> Summary:
-    summary = scored(logged(run, setting, dataset, workdir), dataset, workdir)
-    if population is None or states is None:
-        return summary
-    return draw(summary, population.model(states, slot), dataset, run.config)
+def summary(run: Run, setting: str, dataset: Dataset, workdir: Workdir, model: Model | None = None) -> Summary:
+    """What is known of a run: its log and its scores, and pictures where its model is given."""
+    known = scored(logged(run, setting, dataset, workdir), dataset, workdir)
+    return draw(known, model, dataset, run.config) if model else known
 
 
 def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir) -> Summary:
@@ -133,7 +122,7 @@ def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir) -> Summar
     )
 
 
-def draw(summary: Summary, model: Model, dataset: Dataset, config: Config) -> Summary:
+def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summary:
     """The summary with traversals [K, 13, ..], reconstructions and prior samples of its model, at the model's step."""
     index, _ = evaluate.sample(dataset, config)
     originals = dataset.images(index[-RECONSTRUCTED:])
@@ -142,7 +131,7 @@ def draw(summary: Summary, model: Model, dataset: Dataset, config: Config) -> Su
     prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
     images = _decode(model, np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
     moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))
-    return summary._replace(
+    return known._replace(
         step=model.step,
         traversals=moved.reshape(*swept.shape[:2], *dataset.image_shape),
         originals=originals,
@@ -158,15 +147,15 @@ def _decode(model: Model, codes: np.ndarray) -> np.ndarray:
     return np.concatenate(images)
 
 
-def scored(summary: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
+def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     """The summary with its scores, and its units' KL and mutual information, where it was evaluated."""
-    folder = workdir.run(summary.name)
+    folder = workdir.run(known.name)
     if not (folder / "scores.json").exists():
-        return summary
+        return known
     scores = read_json(folder / "scores.json", "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
     kl = scores["unit_kl_nats"]
-    names = [f"level{level}" for level in range(len(summary.allocation), 0, -1)]
-    summary = summary._replace(
+    names = [f"level{level}" for level in range(len(known.allocation), 0, -1)]
+    known = known._replace(
         scores=headlines(scores["all"]),
         levels={name: headlines(scores[name]) for name in names if name in scores},
         diverged_at=scores["diverged"],
@@ -175,14 +164,12 @@ def scored(summary: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         backend=scores["all"].get("dci/backend", ""),
     )
     if "train_codes" in scores:
-        summary = summary._replace(
-            codes=f"{scores['train_codes']:,} train, {scores['test_codes']:,} test, posterior means"
-        )
+        known = known._replace(codes=f"{scores['train_codes']:,} train, {scores['test_codes']:,} test, posterior means")
     if not dataset.factor_names or kl is None or not (folder / "codes.npz").exists():
-        return summary
+        return known
     index, mean = _codes(folder / "codes.npz")
     factors = dataset.factors(index)
-    return summary._replace(shares=information(mean, factors) / np.maximum(entropy(factors), 1e-12))
+    return known._replace(shares=information(mean, factors) / np.maximum(entropy(factors), 1e-12))
 
 
 def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
