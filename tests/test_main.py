@@ -440,4 +440,4 @@ def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
 def test_nothing_is_written_that_is_not_json(trained):
     for path in trained[0].root.rglob("*.json"):
         if "checkpoints" not in path.parts or path.name == "manifest.json":
-            json.loads(path.read_text(), parse_constant=lambda name: pytest.fail(f"{path} holds {name}"))
+            json.loads(path.read_text(), parse_constant=lambda name, path=path: pytest.fail(f"{path} holds {name}"))
