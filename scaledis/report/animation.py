@@ -42,7 +42,7 @@ def webp(runs: Sequence[Summary]) -> bytes | None:
 
 def _backdrop(runs: Sequence[Summary]) -> tuple[Image.Image, list[list[tuple[int, int]]]]:
     """All that does not move, and the left upper pixel of every unit of every run."""
-    widths = [LEFT + max(run.allocation) * (CELL + GAP) for run in runs]
+    widths = [LEFT + max(run.allocation) * (CELL + GAP) + LABEL for run in runs]
     height = ABOVE + max(len(run.allocation) for run in runs) * (CELL + LABEL)
     title = "Every unit, moved from −3 to 3 and back"
     figure = canvas.canvas(max(sum(widths), 4.2), height, title, source(runs))

@@ -54,15 +54,15 @@ def render(
 
 def sentence(runs: Sequence[Summary]) -> str:
     """What was trained and what came out, in one sentence."""
-    settings = by_setting(runs)
-    several = len(runs) > len(settings)
-    trained = listed(settings) + (f", {len(runs)} runs in all," if several else "")
-    told = f"{trained} trained on {listed(run.dataset for run in runs)} for {listed(f'{r.step:,}' for r in runs)} steps"
-    metric = next(iter(scores.names(runs)), None)
-    if metric is None:
+    settings, steps = by_setting(runs), listed(f"{run.step:,}" for run in runs)
+    trained = " and ".join(settings) if len(settings) < 3 else f"{len(settings)} settings"
+    seeds = f" ({len(runs)} runs)" if len(runs) > len(settings) else ""
+    told = f"{trained}{seeds} trained on {listed(run.dataset for run in runs)} for {steps} steps"
+    rows = scores.data(runs).get("all", {"metrics": [""], "rows": []})
+    metric = rows["metrics"][0]
+    means = sorted(((row["cells"][0]["mean"], row["setting"]) for row in rows["rows"] if row["cells"][0]), reverse=True)
+    if not means:
         return f"{told}; no run has scores."
-    cells = {row["setting"]: row["cells"][0] for row in scores.data(runs)["all"]["rows"]}
-    means = sorted(((cell["mean"], name) for name, cell in cells.items() if cell), reverse=True)
     mean, name = means[0]
     if len(means) == 1:
         return f"{told}; {metric} came out at {mean:.3f}."

@@ -81,6 +81,7 @@ def test_sixteen_runs_of_noise_take_less_than_eight_megabytes():
         [Summary("a", "vae", allocation=(1, 1), records=[{"step": 1, "loss_nats": np.nan}], diverged_at=1)],
         [material.summary(kl=None, shares=None, factors=(), scores={}, levels={}, samples=None)],
         [material.summary(shares=np.full((3, 3), np.nan))],
+        [material.summary(scores={"MIG": np.nan})],
     ],
 )
 def test_what_is_not_known_is_left_out(runs):
