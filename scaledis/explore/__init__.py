@@ -1,8 +1,7 @@
 """The explorer: `scaledis explore runs/quickstart` serves a page on this machine on which the units of a run move.
 
-It is a page of ours behind Python's own http.server. Gradio, which was tried first, brings 367 MB of packages, takes
-longer to be imported than JAX and a model take together, asks the network for fonts, and reports its use unless it is
-told not to.
+It is a page of ours behind Python's own http.server. Gradio 6, which was measured beside it, installs 340 MB of
+packages, adds 4 s to a start of 8 s, takes fonts from a server of Google, and reports its use unless it is told not to.
 """
 
 import argparse

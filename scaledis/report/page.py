@@ -92,7 +92,7 @@ def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
         "name": run.name,
         "setting": run.setting,
         "source": source([run]),
-        "scores": dict(list(run.scores.items())[:3]),
+        "scores": {name: score for name, score in list(run.scores.items())[:3] if math.isfinite(score)},
         "diverged": run.diverged_at,
         "levels": len(run.allocation),
         "factors": run.factor_names,
