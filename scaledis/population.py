@@ -30,7 +30,7 @@ class RunState(NamedTuple):
 
     state: the method's own.
     key: uint32 [2], the data of the run's key.
-    step: int32 [], steps done.
+    step: int32 [], steps done; a frozen run counts no more.
     diverged: int32 [], the step whose terms were not finite, after which the run is frozen; -1 for never.
     """
 
@@ -112,14 +112,6 @@ def make_mesh(runs: int) -> Mesh:
     return Mesh(np.asarray(devices[:count]), ("runs",))
 
 
-def kept_step(diverged: int) -> int:
-    """The step of the state that is kept of a run whose terms were not finite at step `diverged`.
-
-    It is the last state whose own terms were finite: the one before that with which the run was frozen.
-    """
-    return max(diverged - 1, 0)
-
-
 def select(runs: RunState, slot: int) -> RunState:
     """Run `slot` of a population."""
     return jax.tree.map(lambda leaf: leaf[slot], runs)
@@ -198,7 +190,7 @@ class Population:
             healthy = diverged == NEVER
             state = jax.tree.map(lambda new, old: jnp.where(healthy, new, old), state, run.state)
             terms = jax.tree.map(lambda term: jnp.where(healthy, term, jnp.nan), terms)
-            return RunState(state, run.key, run.step + 1, diverged), terms
+            return RunState(state, run.key, run.step + healthy, diverged), terms
 
         sampler = input_pipeline.make_sampler(dataset, data)
         return input_pipeline.make_advance(dataset, data.memory, sampler, draw, update, self.mesh)
@@ -230,5 +222,7 @@ class Population:
             whole[:, units] = codes
             return np.asarray(decode_padded(run.state, whole))
 
-        diverged = int(run.diverged)
-        return Model(config, int(run.step) if diverged == NEVER else kept_step(diverged), run.state, encode, decode)
+        step, diverged = int(run.step), int(run.diverged)
+        if diverged != NEVER:  # version 0.1.0 counted the steps of a frozen run on
+            step = min(step, diverged)
+        return Model(config, step, run.state, encode, decode)

@@ -18,7 +18,7 @@ from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
-from scaledis.population import NEVER, Model, Population, RunState, kept_step
+from scaledis.population import NEVER, Model, Population, RunState
 from scaledis.runtime import Stopped, never
 from scaledis.sweep import Run
 from scaledis.workdir import Records, Workdir, read_records
@@ -218,17 +218,18 @@ def _rewind(
 ) -> RunState:
     """The population with every run that has just diverged at the last state whose terms were finite.
 
-    It is computed again, from the checkpoint before it.
+    That state is the one before the one that the run was frozen with, whose own terms were not finite. It is computed
+    again, from the checkpoint before it.
     """
     for slot in np.flatnonzero(diverged != before).tolist():
-        last = kept_step(int(diverged[slot]))
+        last = max(int(diverged[slot]) - 1, 0)
         step, start = checkpoints.restore_newest(members.shapes, last) or (0, members.init())
         good = advance(start, last - step)[0] if last > step else start
 
         def replace(leaf: jax.Array, kept: jax.Array, slot: int = slot) -> jax.Array:
             return jax.device_put(leaf.at[slot].set(kept[slot]), leaf.sharding)
 
-        states = states._replace(state=jax.tree.map(replace, states.state, good.state))
+        states = jax.tree.map(replace, states, good)._replace(diverged=states.diverged)
     return states
 
 
