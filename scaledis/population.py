@@ -163,12 +163,13 @@ class Population:
             jax.eval_shape(jax.vmap(self._init), *self._arguments),
         )
 
+    @functools.cached_property
+    def _compiled_init(self) -> Callable[..., RunState]:
+        return jax.jit(jax.vmap(self._init), out_shardings=self.by_run, compiler_options=runtime.compiler_options(0))
+
     def init(self) -> RunState:
         """The runs [R] at their start."""
-        compiled = jax.jit(
-            jax.vmap(self._init), out_shardings=self.by_run, compiler_options=runtime.compiler_options(0)
-        )
-        return compiled(*self._arguments)
+        return self._compiled_init(*self._arguments)
 
     def make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
         """(runs [R], steps) -> (runs, terms [R]): any number of steps with one compilation; it donates `runs`.
