@@ -3,7 +3,7 @@
     python -m scaledis.main --config=configs/quickstart.py --sweep=demo              # minutes on two cores
     python -m scaledis.main --config=configs/quickstart.py --sweep=demo_again --workdir=runs/quickstart-again
 
-The page is runs/quickstart/report/index.html. Both models have the settings of configs/tier.py:small but for the steps;
+The page is runs/quickstart/report/index.html. Both models have the settings of configs/tier.py:small;
 demo_again has five other seeds.
 """
 
@@ -13,7 +13,6 @@ from pathlib import Path
 
 def get_config():
     config = runpy.run_path(str(Path(__file__).with_name("tier.py")))["get_config"]("small")
-    config.train.steps = 5000
     config.evaluate.train_codes = 4000
     config.evaluate.test_codes = 2000
     return config

@@ -7,7 +7,8 @@ correlation within and between levels, the redundancy of levels, DCI-D. Writes e
 .md and .png. The claim: intra cleans rows, inter removes copies between levels, both together are best.
 """
 
-from protocol import ROOT, SEEDS, arguments, chosen, claim, low_priority, paired, place, runs_of, shown, verdict
+from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
+from tables import RESULTS, claim, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import input_pipeline, results, runtime
 from scaledis.report import canvas, gather, paper
@@ -38,12 +39,13 @@ def main():
     runtime.prepare()
     low_priority()
     settings = overrides_of(given.tier)
-    overrides = [{**setting, "seed": seed} for setting in settings.values() for seed in SEEDS]
-    rows = runs_of("figure1", given.tier, "seeds", overrides)
-    for row in rows:
+    overrides = {name: [{**setting, "seed": seed} for seed in SEEDS] for name, setting in settings.items()}
+    run_groups("figure1", given.tier, "seeds", overrides)
+    known = results_of("figure1", given.tier)
+    of = {name: found["runs"] for name, found in known.items()}
+    for row in (row for rows in of.values() for row in rows):
         row["within"] = sum(row["level/tc_within"])
-    of = {name: rows[n * len(SEEDS) : (n + 1) * len(SEEDS)] for n, name in enumerate(settings)}
-    write(given.tier, of)
+    write(given.tier, of, [found["machine"] for found in known.values()])
     draw(given.tier, settings)
     for key, words, one, other, score in [
         ("intra", "intra lowers the dependence within levels", "none", "intra", "within"),
@@ -58,29 +60,17 @@ def main():
             verdict(lowered),
             given.tier,
         )
-    best = [value for other in ("none", "intra", "inter") for value in paired(of["both"], of[other], "DCI-D")]
-    claim(
-        "figure1, both",
-        "both together are best",
-        "Figure 1",
-        f"DCI-D, both - others: {shown(best)}",
-        verdict(best),
-        given.tier,
-    )
+    for other in ("none", "intra", "inter"):
+        gaps = paired(of["both"], of[other], "DCI-D")
+        found = f"DCI-D, both - {other}: {shown(gaps)}"
+        claim(f"figure1, both > {other}", "both together are best", "Figure 1", found, verdict(gaps), given.tier)
 
 
-def write(tier, of):
+def write(tier, of, machines):
     """The table: a line an objective."""
-    lines = ["| objective | " + " | ".join(COLUMNS) + " |", "| --- " * (1 + len(COLUMNS)) + "|"]
-    for name, rows in of.items():
-        lines.append(f"| {name} | " + " | ".join(shown([row[key] for row in rows]) for key in COLUMNS.values()) + " |")
-    text = (
-        f"# Beyond Flat Latent, Figure 1, tier {tier}\n\n`python experiments/figure1.py --tier={tier}`\n\n"
-        + "\n".join(lines)
-        + "\n"
-    )
-    write_bytes(ROOT / f"experiments/results/figure1/{tier}.md", text.encode())
-    print(text)
+    rows = [[name, *(shown([row[key] for row in rows]) for key in COLUMNS.values())] for name, rows in of.items()]
+    about = f"Three levels of three units. {made_with((row for rows in of.values() for row in rows), machines)}"
+    write_markdown("figure1", tier, "Beyond Flat Latent, Figure 1", about, ["objective", *COLUMNS], rows)
 
 
 def draw(tier, settings):
@@ -90,7 +80,7 @@ def draw(tier, settings):
         run = next(run for run in workdir.runs() if run.config.seed == SEEDS[0] and weighs(run.config, setting))
         dataset, model = input_pipeline.load_dataset(run.config.data), results.load_run(workdir.root, run.name)
         drawn[name] = gather.summary(run, name, dataset, workdir, model)
-    write_bytes(ROOT / f"experiments/results/figure1/{tier}.png", canvas.png(paper.objectives(drawn)))
+    write_bytes(RESULTS / f"figure1/{tier}.png", canvas.png(paper.objectives(drawn)))
 
 
 def weighs(config, setting):

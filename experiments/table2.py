@@ -7,11 +7,11 @@ and .md. The claims: ours is at least as good as VLAE for each allocation; the b
 (4, 2, 2, 2) is the best.
 """
 
-from protocol import ROOT, SEEDS, arguments, chosen, claim, low_priority, paired, runs_of, select, shown, verdict
+from protocol import SEEDS, arguments, chosen, low_priority, run_groups
+from tables import claim, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 from scaledis.sweep import sweep_allocations
-from scaledis.workdir import write_bytes
 
 METHODS = ("vlae", "scale_vlae")
 TITLES = ("DCI-D", "DCI-C", "MIG")
@@ -24,19 +24,15 @@ def main():
     allocations = [override["model.allocation"] for override in sweep_allocations()]
     settings = {method: chosen(given.tier, method) for method in METHODS}
     settings["vlae"]["model.injection"] = settings["scale_vlae"]["model.injection"]  # they share a program
-    overrides = [
-        {**settings[method], "model.allocation": allocation, "seed": seed}
-        for allocation in allocations
-        for method in METHODS
-        for seed in SEEDS
-    ]
-    rows = runs_of("table2", given.tier, "seeds", overrides)
-    of = {
-        (allocation, method): select(rows, model__allocation=allocation, method__name=method)
+    overrides = {
+        f"{method} {allocation}": [{**settings[method], "model.allocation": allocation, "seed": seed} for seed in SEEDS]
         for allocation in allocations
         for method in METHODS
     }
-    write(given.tier, allocations, of)
+    run_groups("table2", given.tier, "seeds", overrides)
+    known = results_of("table2", given.tier)
+    of = {(each, method): known[f"{method} {each}"]["runs"] for each in allocations for method in METHODS}
+    write(given.tier, allocations, of, [found["machine"] for found in known.values()])
     gaps = {each: paired(of[each, "scale_vlae"], of[each, "vlae"], "DCI-D") for each in allocations}
     says = {each: verdict(gap) for each, gap in gaps.items()}
     words = list(says.values())
@@ -81,20 +77,15 @@ def main():
     )
 
 
-def write(tier, allocations, of):
+def write(tier, allocations, of, machines):
     """The table: a line an allocation, VLAE beside ours."""
-    lines = ["| allocation | " + " | ".join(f"{title} VLAE | {title} ours" for title in TITLES) + " |"]
-    lines += ["| --- " * (1 + 2 * len(TITLES)) + "|"]
-    for allocation in allocations:
-        cells = [shown([row[title] for row in of[allocation, method]]) for title in TITLES for method in METHODS]
-        lines.append(f"| {allocation} | " + " | ".join(cells) + " |")
-    text = (
-        f"# Beyond Flat Latent, Table 2, tier {tier}\n\n`python experiments/table2.py --tier={tier}`\n\n"
-        + "\n".join(lines)
-        + "\n"
-    )
-    write_bytes(ROOT / f"experiments/results/table2/{tier}.md", text.encode())
-    print(text)
+    rows = [
+        [each, *(shown([row[title] for row in of[each, method]]) for title in TITLES for method in METHODS)]
+        for each in allocations
+    ]
+    columns = ["allocation", *(f"{title} {name}" for title in TITLES for name in ("VLAE", "ours"))]
+    about = made_with((row for runs in of.values() for row in runs), machines)
+    write_markdown("table2", tier, "Beyond Flat Latent, Table 2", about, columns, rows)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ with the capacity; a better ELBO goes with a better MIG.
 """
 
 from granularity import BLOCKS, COMMON
-from protocol import ROOT, arguments, claim, low_priority, runs_of, select, shown
+from protocol import arguments, low_priority, run_groups
 from scipy import stats
+from tables import claim, made_with, results_of, shown, write_markdown
 
 from scaledis import runtime
-from scaledis.workdir import write_bytes
 
 SEEDS = (0, 1, 2)
 THIN, USUAL, WIDE = (4, 8, 16, 16), (8, 16, 32, 32), (16, 32, 64, 64)  # channels
@@ -23,37 +23,34 @@ def main():
     given = arguments(__doc__)
     runtime.prepare()
     low_priority()
-    overrides = [
-        {
-            **COMMON,
-            "method.beta": 5.0,
-            "method.block": block,
-            "model.parameters": size,
-            "model.channels": channels,
-            "seed": seed,
-        }
-        for size, channels in CAPACITIES.items()
-        for block in BLOCKS
-        for seed in SEEDS
-    ]
-    rows = runs_of("v_shape", given.tier, "seeds", overrides)
-    lines = [
-        "| parameters | " + " | ".join(f"b = {block}" for block in BLOCKS) + " | best |",
-        "| --- " * (2 + len(BLOCKS)) + "|",
-    ]
-    best = []
-    for size in CAPACITIES:
-        elbo = {
-            block: [row["ELBO"] for row in select(rows, model__parameters=size, method__block=block)]
+    for size, channels in CAPACITIES.items():
+        model = {"method.beta": 5.0, "model.parameters": size, "model.channels": channels}
+        overrides = {
+            name_of(size, block): [{**COMMON, **model, "method.block": block, "seed": seed} for seed in SEEDS]
             for block in BLOCKS
         }
+        run_groups("v_shape", given.tier, f"parameters{size}", overrides)
+    report(given.tier)
+
+
+def name_of(size, block):
+    """The name of a cell of the table."""
+    return f"{size} parameters, b {block}"
+
+
+def report(tier):
+    """The table, and the two claims."""
+    known = results_of("v_shape", tier)
+    runs = [row for found in known.values() for row in found["runs"]]
+    best, lines = [], []
+    for size in CAPACITIES:
+        elbo = {block: [row["ELBO"] for row in known[name_of(size, block)]["runs"]] for block in BLOCKS}
         best.append(max(BLOCKS, key=lambda block, elbo=elbo: sum(elbo[block])))
-        lines.append(f"| {size:,} | " + " | ".join(shown(values) for values in elbo.values()) + f" | {best[-1]} |")
-    rank = stats.spearmanr([row["ELBO"] for row in rows], [row["MIG"] for row in rows])
-    command = f"`python experiments/v_shape.py --tier={given.tier}`"
-    text = f"# ELBO over capacity and granularity, tier {given.tier}\n\n{command}\n\n"
-    write_bytes(ROOT / f"experiments/results/v_shape/{given.tier}.md", (text + "\n".join(lines) + "\n").encode())
-    print("\n".join(lines))
+        lines.append([f"{size:,}", *map(shown, elbo.values()), best[-1]])
+    about = "ELBO in nats per image. " + made_with(runs, [found["machine"] for found in known.values()])
+    columns = ["parameters", *(f"b = {block}" for block in BLOCKS), "best"]
+    write_markdown("v_shape", tier, "ELBO over capacity and granularity", about, columns, lines)
+    rank = stats.spearmanr([row["ELBO"] for row in runs], [row["MIG"] for row in runs])
     lowest = best.index(min(best))
     falls = best[:lowest] == sorted(best[:lowest], reverse=True) and best[0] > min(best)
     rises = best[lowest:] == sorted(best[lowest:]) and best[-1] > min(best)
@@ -63,14 +60,14 @@ def main():
         "V shape",
         f"best b: {best}",
         "holds" if falls and rises else "does not hold",
-        given.tier,
+        tier,
     )
     says = (
         "holds"
         if rank.pvalue < 0.05 and rank.statistic > 0
         else "does not hold"
         if rank.pvalue < 0.05
-        else f"undecided at n = {len(rows)}"
+        else f"undecided at n = {len(runs)}"
     )
     claim(
         "v_shape, ELBO",
@@ -78,7 +75,7 @@ def main():
         "figures",
         f"Spearman {rank.statistic:.2f} with MIG, p = {rank.pvalue:.2g}",
         says,
-        given.tier,
+        tier,
     )
 
 

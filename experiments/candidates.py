@@ -1,0 +1,84 @@
+"""What could make the scale-aware ladder better: one change at a time to the small tier's setting, three seeds each.
+
+    python experiments/candidates.py                 # all, an hour on two cores; it resumes
+    python experiments/candidates.py weights         # one group; the table holds whatever is there
+
+Each row is the paired difference to the setting of the tier on the same seeds, which no table reports elsewhere.
+Writes experiments/results/candidates/small.json and .md.
+"""
+
+from protocol import SCORES, arguments, low_priority, run_groups
+from tables import made_with, paired, results_of, shown, write_markdown
+
+from scaledis import runtime
+
+SEEDS = (100, 101, 102)
+BASE = "as it is"
+GROUPS = {
+    "weights": {
+        BASE: {},
+        "gamma 10": {"method.gamma": 10.0},
+        "beta 4": {"method.beta": 4.0},
+        "beta 16, gamma 10": {"method.beta": 16.0, "method.gamma": 10.0},
+        "beta 2 at the top": {"method.beta": (2.0, 8.0, 8.0, 8.0)},
+        "KL whole from the start": {"objective.kl_warmup": 0.0},
+        "KL warm-up of 400 steps": {"objective.kl_warmup": 400.0},
+        "sigma 0.18": {"objective.sigma": 0.18},
+        "sigma 0.35": {"objective.sigma": 0.35},
+        "learning rate 1e-3": {"train.learning_rate": 1e-3},
+    },
+    "vector": {"one vector injected": {"model.injection": "vector"}},
+    "bank": {
+        "exact bank, beta 8, gamma 3": {"objective.estimator": "memory_bank"},
+        "exact bank, beta 4, gamma 2": {
+            "objective.estimator": "memory_bank",
+            "method.beta": 4.0,
+            "method.gamma": 2.0,
+        },
+    },
+    "batch": {
+        "batch 256, stratified, same images": {
+            "objective.estimator": "minibatch_stratified",
+            "train.batch": 256,
+            "train.steps": 1250,
+            "objective.kl_warmup": 400.0,
+        }
+    },
+    "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
+    "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
+    "long": {"twice the steps": {"train.steps": 10_000}},
+}
+
+
+def main():
+    given = arguments(__doc__)
+    runtime.prepare()
+    low_priority()
+    for group, candidates in GROUPS.items():
+        if not given.table and (not given.methods or group in given.methods):
+            overrides = {
+                name: [{"method.name": "scale_vlae", **change, "seed": seed} for seed in SEEDS]
+                for name, change in candidates.items()
+            }
+            run_groups("candidates", given.tier, group, overrides)
+    write_table(given.tier)
+
+
+def write_table(tier):
+    """experiments/results/candidates: every candidate's scores, and its difference to the setting as it is."""
+    known = results_of("candidates", tier)
+    base = known[BASE]["runs"]
+    rows = []
+    for name, found in sorted(known.items(), key=lambda item: -sum(run["DCI-D"] or 0 for run in item[1]["runs"])):
+        gaps = [paired(found["runs"], base, score) if name != BASE else [] for score in ("DCI-D", "MIG")]
+        rows.append([name, *(shown([run[score] for run in found["runs"]]) for score in SCORES), *map(shown, gaps)])
+    about = (
+        "One change at a time to `scale_vlae` in the setting of `configs/tier.py`; differences are paired. "
+        + made_with((run for found in known.values() for run in found["runs"]), [f["machine"] for f in known.values()])
+    )
+    columns = ["change", *SCORES, "DCI-D, it - as it is", "MIG, it - as it is"]
+    write_markdown("candidates", tier, "Candidates for the scale-aware ladder", about, columns, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""What the experiments' tables are made of: intervals, paired differences, verdicts, and their files."""
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from scaledis import runtime, version
+from scaledis.workdir import read_json, write_bytes, write_json
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "experiments/results"
+
+
+def results_of(comparison: str, tier: str) -> dict[str, Any]:
+    """What is known of a comparison: experiments/results/<comparison>/<tier>.json; nothing where it has not run."""
+    path = RESULTS / comparison / f"{tier}.json"
+    return read_json(path) if path.exists() else {}
+
+
+def write_results(comparison: str, tier: str, known: Mapping[str, Any]) -> None:
+    """Writes what `results_of` reads."""
+    write_json(RESULTS / comparison / f"{tier}.json", known)
+
+
+def write_markdown(
+    comparison: str, tier: str, title: str, about: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> None:
+    """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about."""
+    command = f"`python experiments/{comparison}.py --tier={tier}`"
+    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    text = f"# {title}\n\n{command}. {about}\n\n" + "\n".join(lines) + "\n"
+    write_bytes(RESULTS / comparison / f"{tier}.md", text.encode())
+    print(text)
+
+
+def made_with(runs: Iterable[Mapping[str, Any]], machines: Iterable[str]) -> str:
+    """The facts under a table: data set, steps, commit, machine, as far as they agree."""
+    runs = list(runs)
+    return (
+        f"Data set {each(run['dataset'] for run in runs)}, {each(run['step'] for run in runs)} steps, commit "
+        f"{each(run['commit'] for run in runs)}, {each(machines)}."
+    )
+
+
+def each(values: Iterable[Any]) -> str:
+    """The different values, in their order."""
+    return ", ".join(map(str, dict.fromkeys(values)))
+
+
+def select(rows: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
+    """The rows whose overrides have the values `wanted`, by dotted key with __ for the dot."""
+    asked = {key.replace("__", "."): value for key, value in wanted.items()}
+    return [row for row in rows if all(_same(row["override"].get(key), value) for key, value in asked.items())]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return (list(one) if isinstance(one, tuple) else one) == (list(other) if isinstance(other, tuple) else other)
+
+
+def verdict(differences: Sequence[float]) -> str:
+    """What paired differences that should be above 0 say."""
+    if len(differences) < 2:
+        return f"undecided at n = {len(differences)}"
+    mean, _, half = interval(differences)
+    if mean - half > 0:
+        return "holds"
+    return "does not hold" if mean + half < 0 else f"undecided at n = {len(differences)}"
+
+
+def paired(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> list[float]:
+    """The differences one - other over the seeds that both have."""
+    of_other = {row["override"]["seed"]: row[score] for row in other}
+    pairs = [(row[score], of_other.get(row["override"]["seed"])) for row in one]
+    return [a - b for a, b in pairs if a is not None and b is not None]
+
+
+def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str) -> None:
+    """Writes one row of experiments/results/claims.md, beside those that are there."""
+    path = RESULTS / "claims.json"
+    known = read_json(path) if path.exists() else {}
+    made = {"commit": version.commit(), "machine": runtime.machine()}
+    known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "verdict": says, **made}
+    write_json(path, known)
+    lines = [
+        "# The claims of both papers",
+        "",
+        "Each row is written by the script that checks it; the data set is a look-alike",
+    ]
+    lines += ["unless it is named. Intervals are 95 % t intervals over seeds.", ""]
+    lines += ["| experiment | claim | paper | found | verdict | commit |", "| --- " * 6 + "|"]
+    for name, row in sorted(known.items()):
+        cells = [name, row["claim"], row["paper"], row["found"], f"**{row['verdict']}**", row["commit"]]
+        lines.append("| " + " | ".join(cells) + " |")
+    write_bytes(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean, standard deviation, and half of the 95 % t interval; NaN where one value does not tell."""
+    mean = statistics.fmean(values)
+    if len(values) < 2:
+        return mean, float("nan"), float("nan")
+    deviation = statistics.stdev(values)
+    return mean, deviation, float(stats.t.ppf(0.975, len(values) - 1)) * deviation / len(values) ** 0.5
+
+
+def shown(values: Sequence[float | None]) -> str:
+    """ "0.52 ± 0.03 [0.48, 0.56], n = 5" of the values that are there."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return "–"
+    mean, deviation, half = interval(there)
+    if len(there) == 1:
+        return f"{mean:.3f}, n = 1"
+    return f"{mean:.3f} ± {deviation:.3f} [{mean - half:.3f}, {mean + half:.3f}], n = {len(there)}"
+
+
+def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> str:
+    """The paired difference one - other over the seeds that both have."""
+    return shown(paired(one, other, score))
