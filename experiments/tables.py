@@ -51,16 +51,6 @@ def each(values: Iterable[Any]) -> str:
     return ", ".join(map(str, dict.fromkeys(values)))
 
 
-def select(rows: Sequence[Mapping[str, Any]], **wanted: Any) -> list[Mapping[str, Any]]:
-    """The rows whose overrides have the values `wanted`, by dotted key with __ for the dot."""
-    asked = {key.replace("__", "."): value for key, value in wanted.items()}
-    return [row for row in rows if all(_same(row["override"].get(key), value) for key, value in asked.items())]
-
-
-def _same(one: Any, other: Any) -> bool:
-    return (list(one) if isinstance(one, tuple) else one) == (list(other) if isinstance(other, tuple) else other)
-
-
 def verdict(differences: Sequence[float]) -> str:
     """What paired differences that should be above 0 say."""
     if len(differences) < 2:
