@@ -12,6 +12,7 @@ scaledis explore DIR                         a page on this machine: move units,
 
 import contextlib
 import dataclasses
+import os
 import runpy
 import shlex
 import sys
@@ -205,9 +206,13 @@ def _sentences() -> Iterator[None]:
     """What a user can mend is said in one sentence instead of a traceback."""
     try:
         yield
+        sys.stdout.flush()
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
     except UserError as error:
         _end(error)
 

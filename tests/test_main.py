@@ -447,3 +447,13 @@ def test_nothing_is_written_that_is_not_json(trained):
     assert len(found) > 8
     for path in found:
         json.loads(path.read_text(), parse_constant=pytest.fail)  # NaN and Infinity are no JSON
+
+
+def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
+    """`scaledis list | head -1`."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "scaledis.main", "--list"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert done.returncode == 141 and done.stderr == ""

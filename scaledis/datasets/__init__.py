@@ -141,6 +141,17 @@ class Dataset:
             sizes = f"{self.name}, which has {self.factor_sizes} values"
             raise UserError(f"factors: a row is outside of the grid of {sizes}: {error}.") from error
 
+    def sample(self, number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """(images uint8 [n, H, W, C], factors int32 [n, F]) of `number` different images, drawn at random.
+
+        The first n images of a grid do not do for a score: some factors have one value among them.
+        Raises UserError for more images than there are.
+        """
+        if not 0 < number <= self.size:
+            raise UserError(f"number: {number} must be from 1 to {self.size}, the images of {self.name}.")
+        index = np.random.default_rng(seed).choice(self.size, number, replace=False)
+        return self.images(index), self.factors(index)
+
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
 

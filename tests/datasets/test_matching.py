@@ -24,3 +24,14 @@ def test_images_that_match_on_a_grid_and_in_a_table():
         GRID.matching(rng, 1, grnd=3)
     with pytest.raises(UserError, match="tiny is not a full grid of its factors"):
         TABLE.index([[0, 0, 0]])
+
+
+def test_a_sample_has_different_images_and_every_value_of_a_factor():
+    images, factors = GRID.sample(60, seed=3)
+    index = GRID.index(factors)
+    assert len(set(index.tolist())) == 60 and [len(set(column)) for column in factors.T] == [4, 8, 3]
+    assert np.array_equal(images, GRID.images(index))
+    assert np.array_equal(GRID.sample(60, seed=3)[1], factors) and not np.array_equal(GRID.sample(60)[1], factors)
+    for number in (0, 97):
+        with pytest.raises(UserError, match=f"number: {number} must be from 1 to 96, the images of tiny"):
+            GRID.sample(number)
