@@ -277,7 +277,8 @@ def console() -> None:
     if command == "score":
         from scaledis.metrics import __main__ as of_codes
 
-        of_codes.main(rest)
+        with _sentences():
+            of_codes.main(rest)
         return
     if command == "explore":
         from scaledis import explore

@@ -438,6 +438,16 @@ def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
     assert all(f"scaledis {name}" in console("help").stdout for name in [*main.COMMANDS, "score"])
     unknown = console("evalute")
     assert unknown.returncode == 2 and "command: 'evalute' is unknown. Did you mean 'evaluate'" in unknown.stderr
+    for rest, sentence in [
+        (("score", "nowhere.npz"), "nowhere.npz: there is no such file"),
+        (
+            ("score", str(trained[0].run("vlae") / "codes.npz"), "--metrics=mig", "--out=/nowhere/x"),
+            "--out: /nowhere/x",
+        ),
+        (("explore", "nowhere"), "nowhere holds no experiment"),
+    ]:
+        done = console(*rest)
+        assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
     nameless = console("describe")
     assert nameless.returncode == 2 and "describe needs a name" in nameless.stderr
 

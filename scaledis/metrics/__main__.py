@@ -82,7 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log_variances=arrays.get("log_variance"),
     )
     out = given.out or given.file.with_suffix(".scores.json")
-    out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
+    try:
+        out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise UserError(f"--out: {out} cannot be written: {error.strerror}.") from error
     print(table(scores))
     warnings = {sentence: None for key, said in scores.items() if key.endswith("/warnings") for sentence in said}
     print("\n".join([*warnings, f"wrote {out}"]), file=sys.stderr)
