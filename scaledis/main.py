@@ -33,6 +33,7 @@ from scaledis import (
     report,
     runner,
     runtime,
+    sharding,
     sweep,
     track,
     training,
@@ -43,6 +44,7 @@ from scaledis.errors import UserError
 from scaledis.evaluate import sample
 from scaledis.report import contact
 from scaledis.runtime import Stopped
+from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 
@@ -55,6 +57,9 @@ SWEEP = flags.DEFINE_multi_string(
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
 STEP = flags.DEFINE_integer("step", None, "Evaluate the checkpoint of this step instead of the newest one.")
+SHARD = flags.DEFINE_string(
+    "shard", str(WHOLE), "i/n: this process takes populations i, i + n, ...; n such processes share one workdir."
+)
 EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
 RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no checkpoint can be used any more.")
 TRACK = flags.DEFINE_list("track", [], "Follow the runs in these too: tensorboard, wandb.")
@@ -112,27 +117,35 @@ def run_stages() -> None:
     """Train, evaluate and report."""
     for stage in STAGES.value:
         registry.check("--stages", stage, ["train", "evaluate", "report"])
-    workdir = _workdir()
+    workdir, shard = _workdir(), sharding.parse(SHARD.value)
     base, runs = _experiment(workdir)
     if "train" not in STAGES.value:
-        look(workdir, runs)
+        look(workdir, runs, shard)
         return
     training.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training
-    with workdir.locked(), runtime.stopping() as stop:
+    with workdir.locked(shard), runtime.stopping() as stop:
         trackers = [track.make_tracker(name, workdir) for name in TRACK.value]
         try:
             groups = runner.train_all(
-                workdir, base, runs, stop=stop, extend=EXTEND.value, restart=RESTART.value, trackers=trackers
+                workdir,
+                base,
+                runs,
+                stop=stop,
+                extend=EXTEND.value,
+                restart=RESTART.value,
+                trackers=trackers,
+                shard=shard,
+                evaluate="evaluate" in STAGES.value and STEP.value is None,
             )
         finally:
             for tracker in trackers:
                 tracker.close()
-        _look(workdir, groups, stop)
+        _look(workdir, groups, stop, shard)
 
 
-def look(workdir: Workdir, runs: list[Run]) -> None:
+def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:
     """Evaluates and reports what the directory holds; a trainer may be at work in it."""
     groups = workdir.groups()
     if not groups:
@@ -149,17 +162,19 @@ def look(workdir: Workdir, runs: list[Run]) -> None:
         return Run(name, dataclasses.replace(held, evaluate=asked))
 
     with runtime.stopping() as stop:
-        _look(workdir, [[found(name) for name in names] for names in groups], stop)
+        _look(workdir, [[found(name) for name in names] for names in groups], stop, shard)
 
 
-def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool]) -> None:
+def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool], shard: Shard) -> None:
     if "evaluate" in STAGES.value:
         steps = sorted({step for index in range(len(groups)) for step in Checkpoints(workdir.checkpoints(index)).steps})
         if STEP.value is not None and STEP.value not in steps:
             raise UserError(f"--step: there is no checkpoint of step {STEP.value}; there are {steps}.")
-        runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value)
-    if "report" in STAGES.value:
+        runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value, shard=shard)
+    if "report" in STAGES.value and shard.whole:
         print(report.write(groups, workdir))
+    elif "report" in STAGES.value:
+        print(f"Shard {shard} is done; `scaledis report --workdir={workdir.root}` reports on all that are.")
 
 
 def _data_dir() -> str:

@@ -10,6 +10,7 @@ from scaledis.datasets import Dataset
 from scaledis.evaluate import evaluate_population, score_population
 from scaledis.population import Population, RunState
 from scaledis.report import sheets
+from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.track import Tracker
 from scaledis.training import train_population
@@ -27,27 +28,40 @@ def train_all(
     extend: bool = False,
     restart: bool = False,
     trackers: Sequence[Tracker] = (),
+    shard: Shard = WHOLE,
+    evaluate: bool = False,
 ) -> Groups:
-    """Trains all runs in their populations, each on its own data set, and returns the populations.
+    """Trains the shard's runs in their populations, each on its own data set, and returns all populations.
 
-    The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn.
-    Raises what `Workdir.claim` and `train_population` raise.
+    The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn;
+    with `evaluate` a population is scored as soon as it is trained. Raises what `Workdir.claim`, `train_population` and
+    `evaluate_population` raise.
     """
-    groups = workdir.claim(base, runs, extend)
-    for index, group in enumerate(groups):
+    groups = workdir.claim(base, runs, extend, shard)
+    for index, group in shard.take(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
         watch = _Watch(group, dataset, workdir, trackers, stop)
         train_population(
             group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
         )
+        if evaluate:
+            evaluate_population(group, index, dataset, workdir, stop=stop)
     return groups
 
 
 def evaluate_all(
-    workdir: Workdir, groups: Groups, *, stop: Callable[[], bool] = runtime.never, step: int | None = None
+    workdir: Workdir,
+    groups: Groups,
+    *,
+    stop: Callable[[], bool] = runtime.never,
+    step: int | None = None,
+    shard: Shard = WHOLE,
 ) -> None:
-    """Scores every run of the populations, each on its own data set. Raises what `evaluate_population` raises."""
-    for index, group in enumerate(groups):
+    """Scores every run of the shard's populations, each on its own data set.
+
+    Raises what `evaluate_population` raises.
+    """
+    for index, group in shard.take(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
         evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
 
