@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import input_pipeline, runtime
+from scaledis import hosts, input_pipeline, runtime, table
 from scaledis.datasets import Dataset
+from scaledis.errors import UserError
 from scaledis.evaluate import evaluate_population, score_population
 from scaledis.population import Population, RunState
 from scaledis.report import sheets
@@ -37,7 +38,7 @@ def train_all(
     with `evaluate` a population is scored as soon as it is trained. Raises what `Workdir.claim`, `train_population` and
     `evaluate_population` raise.
     """
-    groups = workdir.claim(base, runs, extend, shard)
+    groups = _claim(workdir, base, runs, extend, shard)
     for index, group in shard.take(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
         watch = _Watch(group, dataset, workdir, trackers, stop)
@@ -45,8 +46,20 @@ def train_all(
             group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
         )
         if evaluate:
-            evaluate_population(group, index, dataset, workdir, stop=stop)
+            _evaluate(group, index, dataset, workdir, stop)
     return groups
+
+
+def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], extend: bool, shard: Shard) -> Groups:
+    """`Workdir.claim` by the first process; the others read what it wrote."""
+    groups = workdir.claim(base, runs, extend, shard) if hosts.first() else []
+    hosts.wait()
+    if hosts.first():
+        return groups
+    known, names = {run.name: run for run in runs}, workdir.groups()
+    if {name for group in names for name in group} != known.keys():
+        raise UserError(f"workdir: {workdir.root} is another directory for the first process; share one file system.")
+    return [[known[name] for name in group] for group in names]
 
 
 def evaluate_all(
@@ -63,7 +76,21 @@ def evaluate_all(
     """
     for index, group in shard.take(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
-        evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
+        _evaluate(group, index, dataset, workdir, stop, step)
+
+
+def _evaluate(
+    group: Sequence[Run],
+    index: int,
+    dataset: Dataset,
+    workdir: Workdir,
+    stop: Callable[[], bool],
+    step: int | None = None,
+) -> None:
+    """Scores a population and writes its rows of the table, unless both are there."""
+    scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
+    if hosts.first() and (scored or not workdir.results(index).exists()):
+        table.write(workdir, index)
 
 
 class _Watch:

@@ -1,4 +1,4 @@
-"""The files of a work directory. Everything is JSON or .npz, written to a temporary name and renamed.
+"""The files of a work directory. Everything is JSON, .npz or Parquet, written to a temporary name and renamed.
 
 config.json, plan.json           what it holds: the base config and sweeps; which runs train together
 checkpoints/<population>/<step>  states
@@ -6,6 +6,7 @@ runs/<run>/config.json           a run's own config, and what it was trained on
 runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
 runs/<run>/scores.json           the newest scores; scores/ has them all, side by side
 runs/<run>/codes.npz             the codes of the newest scores, with their factors
+results/<population>.parquet     a row a run, once the population is scored (table.py)
 report/                          index.html and the pictures
 """
 
@@ -98,6 +99,9 @@ class Workdir:
 
     def checkpoints(self, population: int) -> Path:
         return self.root / "checkpoints" / str(population)
+
+    def results(self, population: int) -> Path:
+        return self.root / "results" / f"{population}.parquet"
 
     @contextlib.contextmanager
     def locked(self, shard: Shard = WHOLE) -> Iterator[None]:
