@@ -5,6 +5,7 @@
 `hosts` starts it; it is a program of its own, since it outlives what JAX aborts.
 """
 
+import signal
 import sys
 
 GONE = b"Polled an error from coordination service"
@@ -14,6 +15,8 @@ NOT_MET = b"RegisterTask"
 
 def main() -> None:
     gone, not_met = sys.argv[1:]
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):  # for the process that it listens to
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     said = b""
     for line in sys.stdin.buffer:
         if said or GONE in line or ABORTED in line:
