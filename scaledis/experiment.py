@@ -1,6 +1,7 @@
 """Configs: every key with its default, and all checks that are made before anything compiles."""
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -121,7 +122,7 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
 def _section(name: str, schema: type, values: Any) -> Any:
     if not isinstance(values, Mapping | ml_collections.ConfigDict):
         raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
-    types = typing.get_type_hints(schema)
+    types = _types(schema)
     typed = {}
     for key, value in dict(values).items():
         registry.check(f"config.{name}", key, types)
@@ -132,6 +133,9 @@ def _section(name: str, schema: type, values: Any) -> Any:
     section = schema(**typed)
     check_fields(f"{name}.", section)
     return section
+
+
+_types = functools.cache(typing.get_type_hints)  # of a section's schema
 
 
 def _names(value: str) -> list[str]:
