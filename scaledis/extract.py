@@ -68,8 +68,8 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
         method = methods.build(dataclasses.replace(config, model=model), alone.images)
         return jax.eval_shape(method.init, jax.random.key(0), hyperparameters(config, allocation))
 
-    levels = np.eye(len(padded), dtype=int)
-    own, start, *grown = map(shapes, (alone.allocation, padded, *(padded + level for level in levels)))
+    own, start = shapes(alone.allocation), shapes(padded)
+    grown = [shapes((padded + level).tolist()) for level in np.eye(len(padded), dtype=int)]
 
     def cut(leaf: Any, own: Any, start: Any, *grown: Any) -> np.ndarray:
         for axis, size in enumerate(own.shape):

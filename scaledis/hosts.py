@@ -90,7 +90,7 @@ def first() -> bool:
 def wait() -> None:
     """Waits until every process is here."""
     if jax.process_count() > 1:
-        distributed.global_state.client.wait_at_barrier(f"scaledis/{next(_waits)}", LONGEST * 1000)
+        _client().wait_at_barrier(f"scaledis/{next(_waits)}", LONGEST * 1000)
 
 
 def fetch(tree: Any) -> Any:
@@ -123,6 +123,12 @@ def first_process(value: bool) -> bool:
     return value if jax.process_count() == 1 else any_process(value and first())
 
 
+def _client() -> Any:
+    """Of JAX's coordination service."""
+    assert distributed.global_state.client
+    return distributed.global_state.client
+
+
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
     given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     missing = [flag for flag, value in given.items() if value is None]
@@ -143,7 +149,7 @@ def _last_words(coordinator: str) -> Iterator[None]:
     sys.stderr.flush()
     own = os.dup(2)
     words = subprocess.Popen(
-        [sys.executable, "-S", script, gone, not_met], stdin=subprocess.PIPE, stderr=own, start_new_session=True
+        [sys.executable, "-IS", script, gone, not_met], stdin=subprocess.PIPE, stderr=own, start_new_session=True
     )
     assert words.stdin
     os.dup2(words.stdin.fileno(), 2)
@@ -161,10 +167,10 @@ def _last_words(coordinator: str) -> Iterator[None]:
 
 def _follow(ended: threading.Event) -> None:
     """Ends this process once another one has ended."""
-    client, own = distributed.global_state.client, jax.process_index()
+    own = jax.process_index()
     with contextlib.suppress(jax.errors.JaxRuntimeError):  # the first process is gone: JAX ends this one
         while not ended.wait(LOOK):
-            for _, value in client.key_value_dir_get(ENDED):
+            for _, value in _client().key_value_dir_get(ENDED):
                 process, code = map(int, value.split())
                 if process != own:
                     print(f"scaledis: process {process} has ended, and so does this one.", file=sys.stderr)
@@ -175,7 +181,7 @@ def _leave(code: int) -> NoReturn:
     """Ends this process, and all others with the same code."""
     with contextlib.suppress(jax.errors.JaxRuntimeError):
         index = jax.process_index()
-        distributed.global_state.client.key_value_set(f"{ENDED}{index}", f"{index} {code}")
+        _client().key_value_set(f"{ENDED}{index}", f"{index} {code}")
         time.sleep(4 * LOOK)  # until the others have seen it
     _exit(code)
 

@@ -4,16 +4,18 @@ The plan says which runs train together, and of n shards shard i takes the popul
 there is nothing to coordinate and nothing to claim: a shard that died is started again with the same command.
 """
 
+import dataclasses
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from scaledis.errors import UserError
 
 Each = TypeVar("Each")
 
 
-class Shard(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Shard:
     """Shard `index`, from 0, of `count`."""
 
     index: int = 0

@@ -125,7 +125,7 @@ def test_a_cluster_that_cannot_be_is_one_sentence(flags, message, tmp_path):
     ],
 )
 def test_last_words(said, passed, sentence):
-    line = [sys.executable, last_words.__file__, "gone", "not met"]
+    line = [sys.executable, "-IS", last_words.__file__, "gone", "not met"]
     done = subprocess.run(line, input=said, capture_output=True)
     assert done.returncode == 0 and done.stdout == b""
     assert done.stderr == passed + (f"{sentence}\n".encode() if sentence else b"")
