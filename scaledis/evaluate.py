@@ -64,7 +64,7 @@ def evaluate_population(
         reached, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
     except Damaged as damage:
         raise UserError(f"The checkpoint of step {wanted} of {runs[0].name} is damaged: {damage}.") from damage
-    states = hosts.fetch(states)
+    states = hosts.gathered(states)
     if hosts.first():
         score_population(runs, population, states, dataset, workdir, reached, stop=stop)
     hosts.wait()

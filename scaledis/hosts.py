@@ -101,6 +101,11 @@ def fetch(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
+def gathered(tree: Any) -> Any:
+    """Arrays that are spread over all processes, so that each can compute with all of them alone."""
+    return tree if jax.process_count() == 1 else fetch(tree)
+
+
 def place(tree: Any, sharding: NamedSharding) -> Any:
     """Arrays that every process has, laid out over the devices of all."""
     if jax.process_count() == 1:

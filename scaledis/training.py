@@ -171,9 +171,9 @@ def train_population(
                 seconds = round(time.monotonic() - began, 3)
                 checkpoints.save(step, states, about | {"diverged": diverged.tolist(), "seconds": seconds})
             if on_evaluate and settings.evaluate_every and step % settings.evaluate_every == 0:
-                shared = hosts.fetch(states)
+                whole = hosts.gathered(states)
                 if hosts.first():
-                    on_evaluate(step, members, shared)
+                    on_evaluate(step, members, whole)
                 hosts.wait()
             if stopped and not last:
                 raise Stopped(f"Stopped at step {step} of {settings.steps}; the same command goes on from there.")

@@ -18,6 +18,7 @@ import math
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,7 @@ def writing(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+WRITERS = 16  # files written at once
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
 
 
@@ -214,8 +216,9 @@ class Workdir:
                 if self._has_config(run):
                     self.check_same(run, extend)
             new = [run for run in runs if run.name not in there]
-            for run in [*(run for run in own if not self._has_config(run)), *new]:
-                self.write_config(run, {})
+            with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
+                begun = [*(run for run in own if not self._has_config(run)), *new]
+                list(writers.map(lambda run: self.write_config(run, {}), begun))
             groups += plan(new)
             write_json(self.config, {**base, "shards": shard.count, **version.here()})
             write_json(self.plan, groups)
