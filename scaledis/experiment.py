@@ -123,7 +123,10 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
 def _section(name: str, schema: type, values: Any) -> Any:
     if not isinstance(values, Mapping | ml_collections.ConfigDict):
         raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
-    given = name, repr(dict(values))
+    try:
+        given = name, repr(dict(values))
+    except ValueError:  # an integer of thousands of digits, which its check refuses
+        return _checked_section(name, schema, values)
     if given not in _sections:
         if len(_sections) == MOST_SECTIONS:
             _sections.clear()
