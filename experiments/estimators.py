@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from scaledis import estimators, evaluate, input_pipeline, results, runtime
+from scaledis import estimators, evaluate, input_pipeline, results, runtime, version
 from scaledis.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.report import figures
@@ -185,6 +185,7 @@ def main() -> None:
     found = {
         "model": about,
         "machine": runtime.machine(),
+        "commit": version.commit(),
         "images": dataset.size,
         "exact": {"within": float(truth[0]), "across": float(truth[1]), "standard_error": error},
         "lines": lines,
