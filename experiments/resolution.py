@@ -2,8 +2,8 @@
 
     python experiments/resolution.py
 
-At 64x64 the networks have the papers' sizes (1.2M and 0.77M parameters); each method keeps the setting that Table 1 chose
-for it in the small tier, with twice the sigma, since four times as many pixels weigh four times as much. Writes
+At 64x64 the networks have the papers' sizes (1.2M and 0.77M parameters); each method keeps the setting that Table 1
+chose for it in the small tier, with twice the sigma, since four times as many pixels weigh four times as much. Writes
 experiments/results/resolution/small.json and .md: the scores at both sizes and the rank correlation between them.
 """
 
@@ -35,7 +35,7 @@ def report(tier):
     """The table, with the rank correlations over it."""
     small, large = results_of("table1", tier), results_of("resolution", tier)
     rows, found = [], []
-    for method, entry in large.items():
+    for method in large:
         cells = [shown([run[score] for run in known[method]["runs"]]) for score in SCORES for known in (small, large)]
         rows.append([method, *cells])
     for score in SCORES:
