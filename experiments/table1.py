@@ -8,7 +8,7 @@ Writes experiments/results/table1/<tier>.json and .md. The claim: ours > VLAE > 
 """
 
 from protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
-from tables import claim, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import claim, each, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -72,7 +72,8 @@ def write_table(tier, known):
         )
     runs = [run for found in known.values() for run in found["runs"]]
     about = (
-        f"{made_with(runs, [found['machine'] for found in known.values()])} Every method is tuned over 8 settings at "
+        f"{made_with(runs, [found['machine'] for found in known.values()])} Every method is tuned over "
+        f"{each(len(found['tuning']['grid']) for found in known.values())} settings at "
         f"seed {TUNING_SEED} and chosen by DCI-D; then come {len(SEEDS)} fresh seeds. Mean ± standard deviation "
         "[95 % t interval]; the last column is paired over the seeds."
     )
