@@ -21,6 +21,8 @@ TIERS = {
         "train.steps": 5000,
         "train.checkpoint_every": 1000,
         "train.keep": 1,
+        "evaluate.train_codes": 4000,
+        "evaluate.test_codes": 2000,
     },
     "paper": {"train.steps": 300_000, "train.checkpoint_every": 10_000},
 }
