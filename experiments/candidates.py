@@ -44,6 +44,10 @@ GROUPS = {
             "objective.kl_warmup": 400.0,
         }
     },
+    "precision": {
+        "sigma falls over 2,000 steps, KL whole": {"schedule.precision": "warmup:2000", "objective.kl_warmup": 0.0}
+    },
+    "small batch": {"batch 32, twice the steps": {"train.batch": 32, "train.steps": 10_000}},
     "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
     "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
     "long": {"twice the steps": {"train.steps": 10_000}},

@@ -81,10 +81,15 @@ def freeze(config: Mapping[str, Any]) -> Config:
     _check(frozen)
     spec.checked_arrays(frozen)  # the method's own checks
     for key, given in dataclasses.asdict(frozen.schedule).items():
-        if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate"}:
+        if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             raise UserError(
                 f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
             )
+    if frozen.schedule.precision != "constant" and frozen.objective.likelihood != "gaussian":
+        raise UserError(
+            f"schedule.precision: {registry.short(frozen.schedule.precision)} has nothing to drive; only the "
+            f"likelihood gaussian has a fixed sigma, and objective.likelihood is {frozen.objective.likelihood}."
+        )
     return frozen
 
 
