@@ -55,15 +55,15 @@ def drawn_pairs(key: Array, active: Array, count: int) -> Array:
     return jnp.asarray(every)[jnp.argsort(score + absent)[:count]]
 
 
-def with_support(base: Penalty) -> Penalty:
-    """`base` with gamma times the factorized support added."""
+def with_support(base: Penalty, weight: str = "gamma") -> Penalty:
+    """`base` with the factorized support added, times the hyperparameter `weight`."""
 
     def value(hyperparameters, extra, posterior, key):
         total, terms = base.value(hyperparameters, extra, posterior, key)
         active = posterior.levels.sum(0)
         count = min(PAIRS, active.size * (active.size - 1) // 2)
         support = factorized_support(posterior.mean, drawn_pairs(key, active, count))
-        return total + hyperparameters["gamma"] * support, terms | {"factorized_support": support}
+        return total + hyperparameters[weight] * support, terms | {"factorized_support": support}
 
     return base._replace(value=value)
 
