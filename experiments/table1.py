@@ -24,7 +24,7 @@ def entry(name, method=None, **axes):
 
 
 ENTRIES = [
-    entry("scale_vlae", method__beta=(4.0, 8.0), method__gamma=(3.0, 10.0), model__injection=("map",)),
+    entry("scale_vlae", method__beta=(4.0, 8.0), method__gamma=(1.0, 3.0), model__injection=("map",)),
     entry("vlae", model__injection=("map", "vector"), objective__sigma=(SIGMA, 0.5)),
     entry("beta_tcvae", method__beta=(2.0, 4.0, 6.0, 10.0)),
     entry("beta_vae_hfs", method__beta=(1.0, 4.0), method__gamma=(10.0, 100.0)),
