@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scaledis import config as config_schema
-from scaledis import experiment, population, registry
+from scaledis import experiment, registry
 from scaledis.config import Config
 from scaledis.errors import UserError
 
@@ -142,15 +142,3 @@ def run_name(override: Override, taken: Container[str] = ()) -> str:
     name = name.encode()[:LONGEST_NAME].decode(errors="ignore")
     numbered = itertools.chain([name], (f"{name}~{n}" for n in itertools.count(2)))
     return next(each for each in numbered if each.casefold() not in taken)
-
-
-def plan(runs: Sequence[Run]) -> list[list[str]]:
-    """Which runs train together: those that share a program, at most `train.parallel` of them at once."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(population.program(run.config), []).append(run)
-    found = []
-    for members in groups.values():
-        together = population.parallel(members[0].config.train.parallel)
-        found += [[run.name for run in members[i : i + together]] for i in range(0, len(members), together)]
-    return found

@@ -97,11 +97,11 @@ def named(configs: Sequence[Config]) -> list[Run]:
 
 
 def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
-    """Builds the networks of every program and reads how its images are drawn, before anything is written.
+    """Builds every network and reads how its images are drawn, before anything is written.
 
     Raises UserError for a config that cannot be built, and for one that does not fit its data set.
     """
-    for config in {population.program(config): config for config in configs}.values():
+    for config in {(population.program(config), config.model.parameters): config for config in configs}.values():
         images = dataset or input_pipeline.load_dataset(config.data)
         Population([config], input_pipeline.spec_of(images, config.data))
         input_pipeline.make_sampler(images, config.data)

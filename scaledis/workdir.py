@@ -25,7 +25,8 @@ from scaledis import config as config_schema
 from scaledis import experiment, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
-from scaledis.sweep import Run, plan
+from scaledis.plan import populations
+from scaledis.sweep import Run
 
 # Keys that say how a run is watched, scored and stored, not what it is: they may differ from one command to the next.
 FREE = (
@@ -193,7 +194,7 @@ class Workdir:
         for run in runs:
             if run.name not in there or not (self.run(run.name) / "config.json").exists():
                 self.write_config(run, {})
-        groups += plan([run for run in runs if run.name not in there])
+        groups += populations([run for run in runs if run.name not in there])
         write_json(self.config, {**base, "version": version.VERSION, "commit": version.commit()})
         write_json(self.plan, groups)
         return [[known[name] for name in names] for names in groups]

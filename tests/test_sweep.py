@@ -1,11 +1,11 @@
-"""Sweeps: named, ad hoc, and those that yield what they should not; names of runs; what trains together."""
+"""Sweeps: named, ad hoc, and those that yield what they should not; names of runs."""
 
 import itertools
 import random
 
 import pytest
 
-from scaledis import population, sweep
+from scaledis import sweep
 from scaledis.errors import UserError
 from tests import tiny
 
@@ -119,21 +119,3 @@ def test_a_value_with_a_slash_is_one_folder(tmp_path):
     runs = sweep.expand(tiny.plain(data__name="arrays"), ["data.path=a/b.npz,a b.npz,A/B.npz"])
     assert [run.name for run in runs] == ["path=a-b.npz", "path=a-b.npz~2", "path=A-B.npz~3"]
     assert [run.config.data.path for run in runs] == ["a/b.npz", "a b.npz", "A/B.npz"]
-
-
-def test_runs_that_share_a_program_are_planned_together():
-    runs = sweep.expand(tiny.plain(model__allocation=(4, 2, 2, 2), train__parallel=2), ["allocations"])
-    plan = sweep.plan(runs)
-    assert [len(group) for group in plan] == [2, 1, 2, 1, 2, 1]
-    assert [name for group in plan for name in group] == [run.name for run in runs]
-
-
-def test_every_population_has_the_size_that_its_own_runs_ask_for():
-    runs = sweep.expand(tiny.plain(), ["train.parallel=1,3", "seeds:3"])
-    assert [len(group) for group in sweep.plan(runs)] == [1, 1, 1, 3]
-
-
-def test_runs_of_interleaved_methods_keep_their_order_in_a_population():
-    runs = sweep.expand(tiny.plain(train__parallel=9), ["seeds:2", "method.name=vlae,scale_vlae"])
-    assert sweep.plan(runs) == [["seed=0,vlae", "seed=0,scale_vlae", "seed=1,vlae", "seed=1,scale_vlae"]]
-    assert len({population.program(run.config) for run in runs}) == 1
