@@ -24,13 +24,15 @@ def programs(runs: Iterable[Run]) -> list[list[Run]]:
     return [program for members in alike.values() for program in _by_capacity(members)]
 
 
+def cut(members: Sequence[Run]) -> list[list[Run]]:
+    """The runs of a program in populations: at most `train.parallel` of them train at once."""
+    together = population.parallel(members[0].config.train.parallel)
+    return [list(members[i : i + together]) for i in range(0, len(members), together)]
+
+
 def populations(runs: Iterable[Run]) -> list[list[str]]:
-    """The names of the runs that train together: those of a program, at most `train.parallel` of them at once."""
-    found = []
-    for members in programs(runs):
-        together = population.parallel(members[0].config.train.parallel)
-        found += [[run.name for run in members[i : i + together]] for i in range(0, len(members), together)]
-    return found
+    """The names of the runs of every population."""
+    return [[run.name for run in group] for members in programs(runs) for group in cut(members)]
 
 
 def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:

@@ -16,6 +16,7 @@ from scaledis.errors import UserError
 Override = dict[str, Any]
 PREFIX = "sweep_"
 MOST_RUNS = 100_000  # a generator that does not end is stopped there
+MANY_RUNS = 10_000  # from here on a command asks for --yes
 LONGEST_NAME = 200  # bytes of a run's name, which is a folder's: file systems take 255
 
 
@@ -71,10 +72,16 @@ def expand(
 
     A sweep is a name, `seeds:n`, or `key=value,value,...`.
 
-    Raises UserError for an unknown sweep or key, for a sweep that yields anything but overrides, for a value that
-    cannot run, for two runs that are the same, and for too many of them.
+    Raises UserError for an unknown sweep or key, for a sweep that yields anything but overrides, for two sweeps that
+    set one key, for a value that cannot run, for two runs that are the same, and for too many of them.
     """
     steps = [_overrides(each, namespace) for each in sweeps]
+    setters: dict[str, str] = {}
+    for each, overrides in zip(sweeps, steps, strict=True):
+        keys = dict.fromkeys(key for override in overrides for key in override)
+        if twice := [key for key in keys if key in setters]:
+            raise UserError(f"--sweep: {setters[twice[0]]} and {each} both set {twice[0]}.")
+        setters |= dict.fromkeys(keys, each)
     if (number := math.prod(map(len, steps))) > MOST_RUNS:
         raise UserError(f"--sweep: {', '.join(sweeps)} gives {number:,} runs; at most {MOST_RUNS:,} are possible.")
     runs: dict[str, Run] = {}

@@ -275,14 +275,15 @@ class Progress:
             left = (self._total - step) / rate
             words = ", ".join(f"{name} {value}" for name, value in shown.items())
             print(
-                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {_duration(left)} left, {words}",
+                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {duration(left)} left, {words}",
                 file=sys.stderr,
                 flush=True,
             )
             self._said = now
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """ "3 h 20 min", "4 min 10 s", "8 s"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
