@@ -32,7 +32,7 @@ def report(runs: Sequence[Run], workdir: Workdir) -> str:
     """
     programs, rates = plan.programs(runs), logged(runs, workdir)
     parts = [part for members in programs for part in _program(members, rates)]
-    populations = sum(len(plan.cut(members)) for members in programs)
+    populations = sum(len(plan.cut(members, plan.together(members))) for members in programs)
     title = ", ".join(
         [_number(len(runs), "run"), _number(len(programs), "program"), _number(populations, "population")]
     )
@@ -64,7 +64,7 @@ def _newest(checkpoints: Checkpoints) -> dict:
 def _program(members: Sequence[Run], rates: dict[str, Rate]) -> Iterator[str]:
     """The lines of one program."""
     config = members[0].config
-    populations = plan.cut(members)
+    populations = plan.cut(members, plan.together(members))
     methods = ", ".join(dict.fromkeys(run.config.method.name for run in members))
     levels = _number(len(config.model.allocation), "level")
     yield f"{methods}, {levels}: {_number(len(members), 'run')} in {_number(len(populations), 'population')}"

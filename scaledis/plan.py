@@ -1,6 +1,6 @@
 """Which runs share a program, and which of them train at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 from scaledis import population
@@ -24,15 +24,19 @@ def programs(runs: Iterable[Run]) -> list[list[Run]]:
     return [program for members in alike.values() for program in _by_capacity(members)]
 
 
-def cut(members: Sequence[Run]) -> list[list[Run]]:
-    """The runs of a program in populations: at most `train.parallel` of them train at once."""
-    together = population.parallel(members[0].config.train.parallel)
-    return [list(members[i : i + together]) for i in range(0, len(members), together)]
+def together(members: Sequence[Run]) -> int:
+    """How many runs of a program train at once by their own `train.parallel`."""
+    return population.parallel(members[0].config.train.parallel)
 
 
-def populations(runs: Iterable[Run]) -> list[list[str]]:
-    """The names of the runs of every population."""
-    return [[run.name for run in group] for members in programs(runs) for group in cut(members)]
+def cut(members: Sequence[Run], count: int) -> list[list[Run]]:
+    """The runs of a program in populations of at most `count`."""
+    return [list(members[i : i + count]) for i in range(0, len(members), count)]
+
+
+def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[str]]:
+    """The names of the runs of every population; `at_once` says how many runs of a program one holds."""
+    return [[run.name for run in group] for members in programs(runs) for group in cut(members, at_once(members))]
 
 
 def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:

@@ -145,10 +145,11 @@ class Population:
       config: the first of them, for every key that all have in common.
       allocation: padded to hold all runs' own.
       method: the one that they share, at that allocation and at the largest of their capacities.
+      mesh: the devices that they are spread over; by default as many as divide them evenly.
     """
 
-    def __init__(self, configs: Sequence[Config], images: ImageSpec):
-        self.configs, self.images = list(configs), images
+    def __init__(self, configs: Sequence[Config], images: ImageSpec, mesh: Mesh | None = None):
+        self.configs, self.images, self._mesh = list(configs), images, mesh
         self.config = self.configs[0]
         self.allocation = padded(self.configs)
         self._capacities = np.asarray([config.model.parameters for config in self.configs])
@@ -160,7 +161,7 @@ class Population:
 
     @functools.cached_property
     def mesh(self) -> Mesh:
-        return make_mesh(len(self.configs))
+        return self._mesh or make_mesh(len(self.configs))
 
     @functools.cached_property
     def by_run(self) -> NamedSharding:
@@ -208,10 +209,7 @@ class Population:
         return self._compiled_init(*self._arguments)
 
     def make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
-        """(runs [R], steps) -> (runs, terms [R]): any number of steps with one compilation; it donates `runs`.
-
-        Terms are means over the steps, NaN where a run is frozen.
-        """
+        """The steps of these runs on a data set. Terms are means over the steps, NaN where a run is frozen."""
         data, batch = self.config.data, self.config.train.batch
 
         def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
@@ -231,6 +229,12 @@ class Population:
 
         sampler = input_pipeline.make_sampler(dataset, data)
         return input_pipeline.make_advance(dataset, data.memory, sampler, draw, update, self.mesh)
+
+    def memory(self, dataset: Dataset) -> int:
+        """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles."""
+        found = self.make_advance(dataset).lower(self.shapes).compile().memory_analysis()
+        held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+        return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
 
     @functools.cached_property
     def _compiled(self) -> tuple[Callable, Callable]:

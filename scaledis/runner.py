@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import input_pipeline, runtime
+from scaledis import input_pipeline, memory, runtime
 from scaledis.datasets import Dataset
 from scaledis.evaluate import evaluate_population, score_population
 from scaledis.population import Population, RunState
@@ -33,7 +33,7 @@ def train_all(
     The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn.
     Raises what `Workdir.claim` and `train_population` raise.
     """
-    groups = workdir.claim(base, runs, extend)
+    groups = workdir.claim(base, runs, extend, at_once=memory.together)
     for index, group in enumerate(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
         watch = _Watch(group, dataset, workdir, trackers, stop)

@@ -1,5 +1,6 @@
 """The loop: advance a population, log it, checkpoint it; from wherever its newest checkpoint stands."""
 
+import functools
 import math
 import sys
 import tempfile
@@ -13,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scaledis import config as config_schema
-from scaledis import input_pipeline, population, sweep
+from scaledis import input_pipeline, memory, population, sweep
 from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
@@ -70,7 +71,8 @@ def train(
     directory = Workdir(workdir)
     with directory.locked():
         base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
-        groups = directory.claim(base, runs, extend)
+        at_once = functools.partial(memory.together, dataset=dataset)
+        groups = directory.claim(base, runs, extend, at_once=at_once)
         models: dict[str, Model] = {}
         for index, group in enumerate(groups):
             images = dataset or input_pipeline.load_dataset(group[0].config.data)

@@ -1,10 +1,15 @@
 """What trains together: programs, and their cut into populations."""
 
+import functools
+
+import chex
 import pytest
 
-from scaledis import plan, sweep
+from scaledis import input_pipeline, plan, sweep
 from scaledis.networks import sizing
 from tests import tiny
+
+DATASET = tiny.dataset()
 
 
 def test_runs_that_share_a_program_are_planned_together():
@@ -23,6 +28,56 @@ def test_runs_of_interleaved_methods_keep_their_order_in_a_population():
     runs = sweep.expand(tiny.plain(train__parallel=9), ["seeds:2", "method.name=vlae,scale_vlae"])
     assert plan.populations(runs) == [["seed=0,vlae", "seed=0,scale_vlae", "seed=1,vlae", "seed=1,scale_vlae"]]
     assert len(plan.programs(runs)) == 1
+
+
+def lower(runs, count, monkeypatch):
+    """Lowers the steps of all programs of the runs; chex counts how often a step is traced for that."""
+    compiled = input_pipeline._compiled
+    counted = chex.assert_max_traces(lambda function, *args: function(*args), n=count)
+
+    def counting(function, *options):
+        return compiled(functools.partial(counted, function), *options)
+
+    monkeypatch.setattr(input_pipeline, "_compiled", counting)
+    for members in plan.programs(runs):
+        population = tiny.population([run.config for run in members], DATASET)
+        population.make_advance(DATASET).lower(population.shapes)
+
+
+def test_what_only_changes_numbers_is_traced_once(monkeypatch):
+    chex.clear_trace_counter()
+    given = {
+        "seed": (0, 1),
+        "method.name": ("vlae", "scale_vlae"),
+        "method.beta": (8.0, (2.0, 3.0)),
+        "method.gamma": (3.0, 0.0),
+        "method.alpha": (0.0, 0.5),
+        "train.learning_rate": (1e-3, 1e-4),
+        "objective.sigma": (0.5, 0.1),
+        "objective.kl_warmup": (0.0, 100.0),
+        "model.allocation": ((2, 1), (1, 3)),
+        "model.parameters": (6000, 9000),
+    }
+    first, second = ({key: values[index] for key, values in given.items()} for index in (0, 1))
+    one_each = [first, second, *(first | {key: values[1]} for key, values in given.items())]
+    runs = sweep.expand(tiny.plain(), ["mine"], {"sweep_mine": lambda: one_each})
+    lower(runs, 1, monkeypatch)
+
+
+def test_blocks_betas_and_seeds_are_traced_once(monkeypatch):
+    chex.clear_trace_counter()
+    base = tiny.plain(method__name="beta_stcvae", model__latents=4)
+    lower(sweep.expand(base, ["method.block=1,2,4", "method.beta=2,5", "seeds:2"]), 1, monkeypatch)
+
+
+def test_the_runs_of_table_2_are_traced_three_times(monkeypatch):
+    chex.clear_trace_counter()
+    base = tiny.plain(model__allocation=(4, 2, 2, 2), model__parameters=20_000)
+    runs = sweep.expand(base, ["allocations", "method.name=vlae,scale_vlae", "seeds:5"])
+    assert len(runs) == 90
+    lower(runs, 3, monkeypatch)
+    with pytest.raises(AssertionError, match="traced"):
+        lower(runs[:1], 3, monkeypatch)
 
 
 def test_capacities_share_a_program_unless_padding_wastes_more_than_a_third():
