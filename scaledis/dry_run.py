@@ -8,8 +8,8 @@ import jax
 from scaledis import describe, input_pipeline, plan, population
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.population import Population
+from scaledis.progress import duration
 from scaledis.sweep import Run
-from scaledis.training import duration
 from scaledis.types import State
 from scaledis.workdir import Workdir
 

@@ -4,7 +4,6 @@ import functools
 import math
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,10 @@ from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.population import NEVER, Model, Population, RunState
+from scaledis.progress import Progress
 from scaledis.runtime import Stopped, never
 from scaledis.sweep import Run
 from scaledis.workdir import Records, Workdir, read_records
-
-SHOWN = {"loss_nats": "loss", "reconstruction_nats": "rec", "kl_nats": "kl"}  # terms of a line of progress
-EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
 OnLog = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
 OnEvaluate = Callable[[int, Population, RunState], None]
@@ -249,49 +246,3 @@ def _record(terms: Mapping[str, np.ndarray], diverged: np.ndarray, slot: int) ->
     values = {name: float(term[slot]) for name, term in terms.items()}
     record: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
     return record if diverged[slot] == NEVER else record | {"diverged": int(diverged[slot])}
-
-
-class Progress:
-    """A bar on a terminal; elsewhere a line every half minute."""
-
-    def __init__(self, title: str, start: int, total: int, quiet: bool = False):
-        self._title, self._start, self._total = title, start, total
-        self._began = self._said = time.monotonic()
-        self._lines = not quiet and not sys.stderr.isatty()
-        silent = quiet or self._lines
-        self._bar = tqdm(total=total, initial=start, desc=title, unit="step", disable=silent)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        shown = _shown(terms)
-        self._bar.update(step - self._bar.n)
-        self._bar.set_postfix(shown)
-        now = time.monotonic()
-        if self._lines and (now - self._said > EVERY or step == self._total):
-            rate = (step - self._start) / max(now - self._began, 1e-9)
-            left = (self._total - step) / rate
-            words = ", ".join(f"{name} {value}" for name, value in shown.items())
-            print(
-                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {duration(left)} left, {words}",
-                file=sys.stderr,
-                flush=True,
-            )
-            self._said = now
-
-
-def duration(seconds: float) -> str:
-    """ "3 h 20 min", "4 min 10 s", "8 s"."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _shown(terms: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The main terms, means over the runs that go on."""
-    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
-    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}
