@@ -50,8 +50,8 @@ def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = 
     """The nested dict `base` with some dotted keys replaced. Raises UserError for a key that is not there."""
     config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
     for key, value in overrides.items():
-        section, _, last = str(key).rpartition(".")
-        among = config.get(section) if section else config
+        section, dot, last = str(key).rpartition(".")
+        among = config.get(section) if dot else config
         if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
             raise registry.unknown(kind, key, flatten(config))
         among[last] = value

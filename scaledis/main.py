@@ -27,6 +27,7 @@ from ml_collections import ConfigDict, config_flags
 from scaledis import (
     datasets,
     describe,
+    dry_run,
     experiment,
     input_pipeline,
     registry,
@@ -55,6 +56,8 @@ SWEEP = flags.DEFINE_multi_string(
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
 STEP = flags.DEFINE_integer("step", None, "Evaluate the checkpoint of this step instead of the newest one.")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the runs, their programs, memory and time; nothing is compiled.")
+YES = flags.DEFINE_bool("yes", False, f"Train more than {sweep.MANY_RUNS:,} runs.")
 EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
 RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no checkpoint can be used any more.")
 TRACK = flags.DEFINE_list("track", [], "Follow the runs in these too: tensorboard, wandb.")
@@ -77,6 +80,7 @@ def main(argv: list[str]) -> None:
             "list": (LIST.value, print_list),
             "prepare": (PREPARE.value, prepare),
             "describe": (DESCRIBE.value, print_description),
+            "dry_run": (DRY_RUN.value, print_plan),
         }
         chosen = [run for asked, run in modes.values() if asked]
         (chosen or [run_stages])[0]()
@@ -108,6 +112,13 @@ def print_description() -> None:
         print(describe.anything(name, _namespace()))
 
 
+def print_plan() -> None:
+    """--dry_run"""
+    workdir = _workdir()
+    _, runs = _experiment(workdir)
+    print(dry_run.report(runs, workdir))
+
+
 def run_stages() -> None:
     """Train, evaluate and report."""
     for stage in STAGES.value:
@@ -117,6 +128,8 @@ def run_stages() -> None:
     if "train" not in STAGES.value:
         look(workdir, runs)
         return
+    if len(runs) > sweep.MANY_RUNS and not YES.value:
+        raise UserError(f"--sweep: it gives {len(runs):,} runs; --dry_run says what they take, and --yes trains them.")
     training.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training

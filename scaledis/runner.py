@@ -1,14 +1,17 @@
 """An experiment from its runs to its scores: what the command line and the scripts of experiments/ have in common."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
-from scaledis import input_pipeline, runtime
+from scaledis import input_pipeline, memory, runtime
 from scaledis.datasets import Dataset
 from scaledis.evaluate import evaluate_population, score_population
-from scaledis.population import Population, RunState
+from scaledis.population import NEVER, Population, RunState
+from scaledis.progress import SweepProgress
 from scaledis.report import sheets
 from scaledis.sweep import Run
 from scaledis.track import Tracker
@@ -33,13 +36,15 @@ def train_all(
     The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn.
     Raises what `Workdir.claim` and `train_population` raise.
     """
-    groups = workdir.claim(base, runs, extend)
+    groups = workdir.claim(base, runs, extend, at_once=memory.together)
+    progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in enumerate(groups)})
     for index, group in enumerate(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
-        watch = _Watch(group, dataset, workdir, trackers, stop)
-        train_population(
+        watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
+        _, states = train_population(
             group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
         )
+        progress.end(index, int((jax.device_get(states.diverged) != NEVER).sum()))
     return groups
 
 
@@ -62,12 +67,14 @@ class _Watch:
         workdir: Workdir,
         trackers: Sequence[Tracker],
         stop: Callable[[], bool],
+        progress: Callable[[int, int], None],
     ):
         self._runs, self._dataset, self._workdir = runs, dataset, workdir
-        self._trackers, self._stop = trackers, stop
+        self._trackers, self._stop, self._progress = trackers, stop, progress
 
     def log(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        """The terms of every run that goes on."""
+        """The terms of every run that goes on, and how many do not."""
+        self._progress(step, int(sum(np.isnan(term) for term in terms.values()).astype(bool).sum()))
         for slot, run in enumerate(self._runs):
             values = {name: float(term[slot]) for name, term in terms.items() if np.isfinite(term[slot])}
             for tracker in self._trackers:

@@ -15,17 +15,17 @@ import fcntl
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scaledis import config as config_schema
-from scaledis import experiment, version
+from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
-from scaledis.sweep import Run, plan
+from scaledis.sweep import Run
 
 # Keys that say how a run is watched, scored and stored, not what it is: they may differ from one command to the next.
 FREE = (
@@ -164,7 +164,13 @@ class Workdir:
         held = {"dataset": dict(dataset)} if dataset else {}
         write_json(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
 
-    def claim(self, base: Mapping[str, Any], runs: Sequence[Run], extend: bool = False) -> list[list[Run]]:
+    def claim(
+        self,
+        base: Mapping[str, Any],
+        runs: Sequence[Run],
+        extend: bool = False,
+        at_once: Callable[[Sequence[Run]], int] = plan.together,
+    ) -> list[list[Run]]:
         """Takes the directory for these runs and returns them in their populations.
 
         In a new directory it writes down which runs train together, so that a resume on another machine finds its
@@ -175,6 +181,7 @@ class Workdir:
           base: {"config": the base config, "sweep": names, "command": how it was started}, for the record.
           runs: all runs of the command.
           extend: whether runs may be lengthened whose schedule or stages then change.
+          at_once: how many runs of a program train at once.
 
         Raises UserError, saying what differs, if a run is there with another config, or if a run that is there is
         missing among `runs`.
@@ -193,7 +200,7 @@ class Workdir:
         for run in runs:
             if run.name not in there or not (self.run(run.name) / "config.json").exists():
                 self.write_config(run, {})
-        groups += plan([run for run in runs if run.name not in there])
+        groups += plan.populations((run for run in runs if run.name not in there), at_once)
         write_json(self.config, {**base, "version": version.VERSION, "commit": version.commit()})
         write_json(self.plan, groups)
         return [[known[name] for name in names] for names in groups]

@@ -111,6 +111,7 @@ METHODS = {
         about="beta KL + gamma HFS: the beta-VAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
         arrays=two_units,
+        widens=True,
         settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
     "beta_tcvae_hfs": MethodSpec(
@@ -119,6 +120,7 @@ METHODS = {
         about="(beta - 1) TC(z) + gamma HFS: the beta-TCVAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
         arrays=two_units,
+        widens=True,
         settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
 }
