@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from scaledis.coding import DEAD
 from scaledis.report import scores, sprites, template
 from scaledis.report.figures import rows_of_terms, words
 from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, best_factor, listed, source, units
 from scaledis.report.template import ASSETS
-from scaledis.report.traversals import DEAD
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
 POINTS = 160  # of a curve

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scaledis import input_pipeline
+from scaledis import coding, input_pipeline
 from scaledis.population import Model
 from scaledis.report import gather
 from scaledis.sweep import Run
@@ -51,7 +51,7 @@ def test_drawing_decodes_all_in_chunks_of_one_shape(trained):
     codes = np.zeros((gather.RECONSTRUCTED, 3), np.float32)
     model = Model(run.config, 2, None, lambda images: Codes(codes, codes, np.zeros(3)), decode)
     summary = gather.draw(gather.logged(run, "a", tiny.dataset(), directory), model, tiny.dataset(), run.config)
-    assert shapes == {(gather.CHUNK, 3)} and summary.step == 2
+    assert shapes == {(coding.DECODED, 3)} and summary.step == 2
     assert summary.traversals.shape == (3, 13, tiny.SIZE, tiny.SIZE, 3)
     np.testing.assert_allclose(summary.traversals[0, :, 0, 0, 0], np.linspace(-3, 3, 13))
     assert not summary.traversals[1:].any() and not summary.reconstructions.any()
