@@ -52,6 +52,7 @@ def pictures(summaries: Sequence[Summary]) -> dict[str, Figure]:
         "mutual_information": figures.mutual_information(firsts),
         "losses": figures.losses(summaries),
         "reconstructions": traversals.reconstructions(firsts),
+        **({"edits": figures.edits(firsts)} if any(run.changes is not None for run in firsts) else {}),
     }
 
 

@@ -154,6 +154,9 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
         backend=scores["all"].get("dci/backend", ""),
     )
+    if "edits/changes" in scores["all"]:
+        found = {key: scores["all"][f"edits/{key}"] for key in ("changes", "factor_per_unit")}
+        known = known._replace(changes=np.asarray(found["changes"]), edited=tuple(found["factor_per_unit"]))
     if "train_codes" in scores:
         known = known._replace(codes=f"{scores['train_codes']:,} train, {scores['test_codes']:,} test, posterior means")
     if not dataset.factor_names or kl is None or not (folder / "codes.npz").exists():

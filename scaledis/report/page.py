@@ -12,7 +12,7 @@ from scaledis.coding import DEAD
 from scaledis.report import scores, sprites, template
 from scaledis.report.figures import rows_of_terms, words
 from scaledis.report.scores import by_setting
-from scaledis.report.summary import Summary, best_factor, listed, source, units
+from scaledis.report.summary import Summary, best_factor, listed, selectivity, source, units
 from scaledis.report.template import ASSETS
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
@@ -97,6 +97,7 @@ def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
         "levels": len(run.allocation),
         "factors": run.factor_names,
         "shares": shares,
+        "edits": None if run.changes is None else _edits(run),
         "units": [_unit(run, unit) for unit in range(sum(run.allocation))],
         "curves": _curves(run, terms),
         **_pictures(run, budget),
@@ -113,6 +114,27 @@ def _unit(run: Summary, unit: int) -> dict[str, Any]:
         "dead": kl is not None and kl < DEAD,
         "best": best_factor(run, unit),
     }
+
+
+def _edits(run: Summary) -> dict[str, Any]:
+    """The selectivity of all edits and of each level's, bottom first; of each unit its own factor and how it shares."""
+    places, levels = units(run.allocation), range(1, len(run.allocation) + 1)
+    return {
+        "all": selectivity(run, range(len(places))),
+        "levels": [selectivity(run, [n for n, (at, _) in enumerate(places) if at == level]) for level in levels],
+        "units": [
+            None if factor is None else {"factor": factor, "own": selectivity(run, [unit]), "next": _next(run, unit)}
+            for unit, factor in enumerate(run.edited)
+        ],
+    }
+
+
+def _next(run: Summary, unit: int) -> tuple[str, float] | None:
+    """The factor that an edit changes most beside its own, and its share of all changes; None where it changes none."""
+    changes = [float(share) for share in run.changes[unit]]
+    others = [pair for pair in zip(changes, run.factor_names, strict=True) if pair[1] != run.edited[unit]]
+    share, name = max(others, default=(0.0, ""))
+    return (name, share / sum(changes)) if share else None
 
 
 def _pictures(run: Summary, budget: int) -> dict[str, Any]:
