@@ -62,7 +62,7 @@ def test_metric_of_models(name):
     assert all(each.kind == inspect.Parameter.KEYWORD_ONLY for each in given[5:])
     assert {"Args:", "Returns:"} <= set(metric.compute.__doc__.split()) and metric.__doc__
     assert experiment.make_config("vlae", {"evaluate.metrics": (name,)}).evaluate.metrics == (name,)
-    assert name in describe.everything({}) and "posterior means" in describe.anything(name, {})
+    assert name in describe.everything({}) and "model, dataset, index, codes: " in describe.anything(name, {})
 
 
 @pytest.mark.parametrize("name", datasets.names())

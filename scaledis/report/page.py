@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page: assets/page.* filled with the runs as JSON, which the script draws."""
 
+import base64
 import html
 import json
 import math
@@ -25,6 +26,7 @@ def render(
     facts: Mapping[str, object] | None = None,
     command: str = "",
     config: Mapping[str, Any] | None = None,
+    swept: bytes | None = None,
 ) -> str:
     """The page as text. Whatever it is given is escaped: names may hold any character.
 
@@ -34,6 +36,7 @@ def render(
       facts: shown in the head, such as {"Steps": "4,000", "Date": ..}.
       command: the command line that made the runs.
       config: what they have in common, by dotted key; values that are not JSON are shown as text.
+      swept: the picture of the sweep (`sweeps.figure`), a PNG file.
     """
     facts = {"Data set": listed(run.dataset for run in runs), **(facts or {})}
     settings = [f"{key} = {json.dumps(value, default=str)}" for key, value in (config or {}).items()]
@@ -46,10 +49,19 @@ def render(
             f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(str(facts[key]))}</dd></div>" for key in facts
         ),
         table=html.escape(scores.table(runs)),
+        sweep=_section_of_sweep(swept) if swept else "",
         command=html.escape(command),
         config=html.escape("\n".join(settings)),
         data=template.as_json(data(runs)),
     )
+
+
+def _section_of_sweep(picture: bytes) -> str:
+    """The section with the picture of the sweep."""
+    address = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    words = "Scores over the swept keys, means over seeds with their 95 % intervals; a ring is the best of its column."
+    image = f'<img class="sweep" src="{address}" alt="Scores over the swept keys; the table above has their numbers">'
+    return f'<section id="sweep"><h2>The sweep</h2><p class="note">{words}</p><div class="wide">{image}</div></section>'
 
 
 def sentence(runs: Sequence[Summary]) -> str:
