@@ -8,7 +8,17 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from scaledis import adversary, datasets, estimators, input_pipeline, methods, metrics, optimizer, registry
+from scaledis import (
+    adversary,
+    datasets,
+    estimators,
+    input_pipeline,
+    methods,
+    metrics,
+    model_metrics,
+    optimizer,
+    registry,
+)
 from scaledis.config import Config, Method, Model, Schedule, as_tuple, check_fields, flatten
 from scaledis.errors import UserError
 from scaledis.networks import ladder
@@ -149,7 +159,7 @@ def _check(config: Config) -> None:
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
     registry.check("objective.estimator", config.objective.estimator, estimators.makers())
     for name in config.evaluate.metrics:
-        registry.check("evaluate.metrics", name, metrics.names())
+        registry.check("evaluate.metrics", name, {*metrics.names(), *model_metrics.names()})
     _check_model(config.model)
     input_pipeline.check(config.data)
     if config.objective.estimator == "density_ratio":

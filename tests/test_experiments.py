@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from scaledis import datasets, input_pipeline, runtime
+from scaledis.datasets import Options, celeba
+from scaledis.datasets._builders import prepare
+from scaledis.model_metrics.shared import classifiers
 from scaledis.workdir import read_json
 from tests import tiny
+from tests.datasets import place
+from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
@@ -21,13 +26,14 @@ def scripts():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXPERIMENTS)
         import figure1
+        import figure2
         import granularity
         import protocol
         import table1
         import table2
         import tables
 
-        yield {"figure1": figure1, "granularity": granularity, "protocol": protocol} | {
+        yield {"figure1": figure1, "figure2": figure2, "granularity": granularity, "protocol": protocol} | {
             "table1": table1,
             "table2": table2,
             "tables": tables,
@@ -41,7 +47,8 @@ def small(scripts, tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "prepare", lambda: None)
     monkeypatch.setattr(scripts["protocol"], "ROOT", tmp_path)
     monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(scripts["figure1"], "RESULTS", tmp_path / "results")
+    for figure in ("figure1", "figure2"):
+        monkeypatch.setattr(scripts[figure], "RESULTS", tmp_path / "results")
     monkeypatch.setattr(
         scripts["protocol"],
         "tier",
@@ -114,6 +121,44 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small, monkeypatch):
     table = rows_of(results / "granularity/small.md")
     assert [row[0] for row in table] == ["5", "2"] and all("n = 2" in cell for row in table for cell in row[1:])
     assert "granularity, small" in read_json(results / "claims.json")
+
+
+def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, monkeypatch):
+    scripts, results, command = small
+    splits = {"train": range(20), "validation": range(20, 26), "test": range(26, 36)}
+    monkeypatch.setattr(celeba, "SPLITS", splits)
+    files, *_ = faces(splits=tuple(map(len, splits.values())))
+    monkeypatch.setattr(celeba, "SOURCE", place(celeba.SOURCE, tmp_path, files, count=36))
+    prepare.load(celeba.SOURCE, celeba.read, tmp_path, Options())
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: celeba.load(tmp_path, Options()).at(tiny.SIZE))
+    monkeypatch.setattr(classifiers, "STEPS", 50)
+    monkeypatch.setattr(scripts["figure2"], "METRICS", ("mig", "edits"))
+    own = {"data__directory": str(tmp_path), "model__allocation": (), "model__parameters": 9000}
+    small_tier = tiny.plain(train__steps=2, evaluate__train_codes=10, **own)
+    monkeypatch.setattr(scripts["protocol"], "tier", lambda name: small_tier)
+    command("figure2", "--data=celeba")
+    known = read_json(results / "figure2/small.json")
+    [flat], [ours] = (known[f"celeba, {name}"]["runs"] for name in ("alpha_tcvae", "scale_vlae"))
+    assert flat["dataset"] == ours["dataset"] == "celeba at 16x16" and len(ours["edits/selectivity_per_level"]) == 4
+    assert (results / "figure2/celeba-small.png").read_bytes()[:4] == b"\x89PNG"
+    assert read_json(results / "claims.json")["figure2, celeba, small"]["verdict"].startswith("undecided at n = ")
+    assert [row[0] for row in rows_of(results / "figure2/small.md")] == ["celeba, alpha_tcvae", "celeba, scale_vlae"]
+
+
+def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
+    scripts, results, _ = small
+    below = scripts["figure2"].below_the_top
+    assert below([0.2, 0.4, None, 0.8]) == pytest.approx(0.6) and below([0.3]) == 0.3 and below([]) is None
+    facts = {"dataset": "rendered", "step": 9, "commit": "abc"}
+    rows = {
+        name: [{**facts, "override": {"seed": n}, "edits/selectivity_per_level": levels(n / 100)} for n in range(3)]
+        for name, levels in {"alpha_tcvae": lambda n: [0.4 + n], "scale_vlae": lambda n: [0.1, 0.6, 0.7 + n]}.items()
+    }
+    known = {f"rendered, {name}": {"runs": found, "machine": "here"} for name, found in rows.items()}
+    scripts["tables"].write_results("figure2", "small", known)
+    scripts["figure2"].report("small", "rendered")
+    claim = read_json(results / "claims.json")["figure2, rendered, small"]
+    assert claim["verdict"] == "holds" and "0.245 ±" in claim["found"]
 
 
 def test_a_verdict_needs_an_interval_beside_zero(scripts):
