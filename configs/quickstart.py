@@ -12,10 +12,7 @@ from pathlib import Path
 
 
 def get_config():
-    config = runpy.run_path(str(Path(__file__).with_name("tier.py")))["get_config"]("small")
-    config.evaluate.train_codes = 4000
-    config.evaluate.test_codes = 2000
-    return config
+    return runpy.run_path(str(Path(__file__).with_name("tier.py")))["get_config"]("small")
 
 
 def sweep_demo(first=0):

@@ -2,6 +2,7 @@
 
     python -m scaledis.main --config=configs/tier.py:small --sweep=method.name=vlae,scale_vlae --sweep=seeds
     python experiments/table1.py --tier=small     # the experiments take the same sizes
+    configs/table1.py, table2.py, figure1.py, granularity.py are the papers' sweeps, each with :small or :paper
 
 One key makes an experiment its twin at the papers' size. small: `rendered` box-filtered to 32x32, a quarter
 to a half of the papers' channels, 150,000 parameters for flat methods and ladders alike. paper: 64x64, 1.2M and 0.77M
@@ -9,6 +10,7 @@ parameters, 300,000 steps.
 """
 
 from scaledis.experiment import default
+from scaledis.methods import choose
 
 TIERS = {
     "small": {
@@ -21,6 +23,8 @@ TIERS = {
         "train.steps": 5000,
         "train.checkpoint_every": 1000,
         "train.keep": 1,
+        "evaluate.train_codes": 4000,
+        "evaluate.test_codes": 2000,
     },
     "paper": {"train.steps": 300_000, "train.checkpoint_every": 10_000},
 }
@@ -31,3 +35,8 @@ def get_config(tier="small"):
     config.data.name = "rendered"
     config.update_from_flattened_dict(TIERS[tier])
     return config
+
+
+def own_settings(method, dataset=""):
+    """What a method's own file says for a data set, as overrides; the steps are the tier's."""
+    return {key: value for key, value in choose(method).settings_for(dataset).items() if key != "train.steps"}

@@ -36,6 +36,7 @@ from scaledis.objectives import partition
 from scaledis.population import Population
 from scaledis.runtime import cores, machine, prepare
 from scaledis.types import ImageSpec
+from scaledis.version import commit
 
 ROUNDS, STEPS, WARM_UP = 5, 10, 2
 RESULT = Path(__file__).parent / "results" / "benchmark.json"
@@ -229,6 +230,7 @@ def main():
     result = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
+        "commit": commit(),
         "load_before": load,
         "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
         | {"python": platform.python_version()},

@@ -10,7 +10,14 @@ Writes experiments/results/candidates/small.json and .md.
 from protocol import SCORES, arguments, low_priority, run_groups
 from tables import made_with, paired, results_of, shown, write_markdown
 
+import scaledis
 from scaledis import runtime
+from scaledis.methods.autoencoder import make_autoencoder
+from scaledis.methods.elbo import make_penalized_method
+from scaledis.methods.hfs import with_support
+from scaledis.methods.penalty import weighted_decomposition
+from scaledis.methods.scale_vlae import HYPERPARAMETERS, level_arrays, scale_aware
+from scaledis.methods.spec import Hyperparameter
 
 SEEDS = (100, 101, 102)
 BASE = "as it is"
@@ -44,10 +51,34 @@ GROUPS = {
             "objective.kl_warmup": 400.0,
         }
     },
+    "precision": {
+        "sigma falls over 2,000 steps, KL whole": {"schedule.precision": "warmup:2000", "objective.kl_warmup": 0.0}
+    },
+    "support": {
+        f"factorized support on the ladder, {weight:g}": {"method.name": "ladder_hfs", "method.support": weight}
+        for weight in (10.0, 100.0)
+    },
+    "small batch": {"batch 32, twice the steps": {"train.batch": 32, "train.steps": 10_000}},
     "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
     "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
     "long": {"twice the steps": {"train.steps": 10_000}},
 }
+
+
+def build_ladder_hfs(config, images):
+    """The scale-aware ladder with support times the Hausdorff factorized support of all units (Roth et al. 2023)."""
+    penalty = weighted_decomposition(config, images.size, scale_aware)
+    return make_penalized_method(config, make_autoencoder(config, images), with_support(penalty, "support"))
+
+
+scaledis.register_method(
+    "ladder_hfs",
+    build_ladder_hfs,
+    equation=build_ladder_hfs.__doc__,
+    hyperparameters={**HYPERPARAMETERS, "support": Hyperparameter(10.0, "weight of the factorized support")},
+    flat=False,
+    arrays=level_arrays,
+)
 
 
 def main():

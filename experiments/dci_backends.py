@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from scaledis.metrics import dci
+from scaledis.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 TIERS = {"small": 1500, "paper": 15_000}  # rows, two thirds of which train
@@ -132,6 +133,7 @@ def main() -> None:
     report = {
         "date": datetime.date.today().isoformat(),
         "machine": machine(),
+        "commit": commit(),
         "versions": {name: version(name) for name in ("numpy", "scikit-learn", "lightgbm")},
         "rows": {"train": rows * 2 // 3, "test": rows - rows * 2 // 3},
         "code_sets": results,

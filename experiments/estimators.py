@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from scaledis import estimators, evaluate, input_pipeline, results, runtime
+from scaledis import coding, estimators, input_pipeline, results, runtime, version
 from scaledis.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.report import figures
@@ -39,7 +39,7 @@ def posteriors(workdir: Workdir, name: str | None):
     dataset = input_pipeline.load_dataset(model.config.data)
     kept = workdir.root / "estimators.npz"
     if not kept.exists():
-        codes = evaluate.encode_images(model, dataset, np.arange(dataset.size, dtype=np.int32))
+        codes = coding.encode_images(model, dataset, np.arange(dataset.size, dtype=np.int32))
         write_arrays(kept, mean=codes.mean, log_variance=codes.log_variance)
     with np.load(kept, allow_pickle=False) as file:
         return model, dataset, file["mean"], file["log_variance"]
@@ -185,6 +185,7 @@ def main() -> None:
     found = {
         "model": about,
         "machine": runtime.machine(),
+        "commit": version.commit(),
         "images": dataset.size,
         "exact": {"within": float(truth[0]), "across": float(truth[1]), "standard_error": error},
         "lines": lines,

@@ -17,6 +17,7 @@ from PIL import Image
 
 from scaledis import datasets
 from scaledis.datasets import Dataset, rendered
+from scaledis.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 # Factor indices of the thirty images, in order, checked by eye on the sheet that this script draws.
@@ -106,7 +107,7 @@ def main() -> None:
         print(number, *row, f"{value:.2f}")
     report |= {"factor_names": data.factor_names, "factors": found.tolist(), "errors": errors.round(3).tolist()}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "fidelity.json").write_text(json.dumps(report) + "\n")
+    (RESULTS / "fidelity.json").write_text(json.dumps(report | {"commit": commit()}) + "\n")
     sheet(real, images).save(RESULTS / "fidelity.png")
 
 

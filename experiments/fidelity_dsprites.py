@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from scaledis import datasets
 from scaledis.datasets import Dataset
+from scaledis.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 SHAPES = ("square", "ellipse", "heart")
@@ -98,7 +99,7 @@ def main() -> None:
         print(number, *row, f"{value:.3f}")
     report |= {"factor_names": data.factor_names, "factors": factors.tolist(), "overlaps": overlaps.round(4).tolist()}
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "fidelity_dsprites.json").write_text(json.dumps(report) + "\n")
+    (RESULTS / "fidelity_dsprites.json").write_text(json.dumps(report | {"commit": commit()}) + "\n")
     order = np.argsort(overlaps, kind="stable")
     shown = np.concatenate([order[shapes[order] == number][:4] for number in range(len(SHAPES))])
     shown = shown[: len(shown) // 3 * 3]

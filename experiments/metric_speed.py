@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import metrics
+from scaledis.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 SIZES, UNITS, ROWS = (10, 10, 10, 8, 4, 15), 10, 15_000
@@ -75,7 +76,9 @@ def main() -> None:
 
     about = f"{ROWS:,} x {UNITS} codes, factors of sizes {SIZES}; {machine()}"
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "metric_speed.json").write_text(json.dumps({"about": about, "lines": lines}, indent=1) + "\n")
+    (RESULTS / "metric_speed.json").write_text(
+        json.dumps({"about": about, "commit": commit(), "lines": lines}, indent=1) + "\n"
+    )
     flag = " --reference" if with_reference else ""
     heading = f"`python experiments/metric_speed.py{flag}`: {about}."
     (RESULTS / "metric_speed.md").write_text(f"{heading}\n\n{table(lines)}\n")

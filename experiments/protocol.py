@@ -23,7 +23,10 @@ from scaledis.workdir import Workdir, read_json, read_records
 
 TUNING_SEED, SEEDS = 1000, (0, 1, 2, 3, 4)
 SCORES = {"DCI-D": "dci/disentanglement", "DCI-C": "dci/completeness", "MIG": "mig/mig", "DCI-I": "dci/informativeness"}
-LEVEL_SCORES = ("level/redundancy", "level/concentration", "level/gap")
+KEPT = (
+    *("level/redundancy", "level/concentration", "level/gap", "level/order"),
+    *("edits/selectivity", "edits/selectivity_per_level", "edits/kept", "edits/effective"),
+)
 LAST = 0.05  # of the log lines, over which the ELBO is averaged
 
 
@@ -82,7 +85,7 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
     return {
         "override": dict(override),
         **{title: scores["all"].get(key) for title, key in SCORES.items()},
-        **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in LEVEL_SCORES},
+        **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in KEPT},
         "ELBO": None if None in last else statistics.fmean(last),
         **{key: scores[key] for key in kept},
     }

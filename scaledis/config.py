@@ -139,6 +139,7 @@ class Schedule:
     learning_rate: str = text("constant")
     beta: str = text("constant")
     gamma: str = text("constant")
+    precision: str = text("constant")  # 1 / sigma^2 of a Gaussian: "warmup:2000" lets sigma fall
     capacity: str = text("warmup:100000")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from scaledis import datasets, estimators, input_pipeline, methods, metrics, population, registry, sweep
+from scaledis import datasets, estimators, input_pipeline, methods, metrics, model_metrics, population, registry, sweep
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.methods import Hyperparameter
@@ -25,7 +25,7 @@ def everything(namespace: Mapping[str, Any]) -> str:
     kinds = {
         "Methods (--config.method.name)": {name: spec.about for name, spec in methods.specs().items()},
         "Data sets (--config.data.name)": _modules(datasets),
-        "Metrics (--config.evaluate.metrics)": _modules(metrics),
+        "Metrics (--config.evaluate.metrics)": {**_modules(model_metrics), **_modules(metrics)},
         "Estimators (--config.objective.estimator)": {
             name: _summary(make) for name, make in estimators.makers().items()
         },
@@ -48,17 +48,25 @@ def _summary(described: Any) -> str:
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
     """What --describe prints of a method, metric, estimator or sweep. Raises UserError for an unknown name."""
-    kinds: dict[str, Any] = {
-        **sweep.available(namespace),
-        **estimators.makers(),
-        **{each: registry.module("metric", metrics, each).compute for each in metrics.names()},
+    kinds: dict[str, list[Any]] = {
+        **{each: [make] for each, make in {**sweep.available(namespace), **estimators.makers()}.items()},
+        **_metrics(),
     }
     if name in methods.specs():
         return method(name)
     described = registry.choose(
-        "describe", name, {**dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()]), **kinds}
+        "describe", name, {**dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()], []), **kinds}
     )
-    return f"{name}: {inspect.getdoc(described) or ''}"
+    return f"{name}: " + "\n\n".join(inspect.getdoc(each) or "" for each in described)
+
+
+def _metrics() -> dict[str, list[Any]]:
+    """Each metric's functions: of codes, of models, or both."""
+    found: dict[str, list[Any]] = {}
+    for package in (metrics, model_metrics):
+        for name in registry.modules(package):
+            found.setdefault(name, []).append(registry.module("metric", package, name).compute)
+    return found
 
 
 def method(name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import hosts, input_pipeline, metrics, registry, version
+from scaledis import coding, hosts, input_pipeline, metrics, model_metrics, registry, version
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
@@ -24,7 +24,6 @@ from scaledis.sweep import Run
 from scaledis.types import Codes
 from scaledis.workdir import Workdir, read_json, write_arrays, write_json
 
-CHUNK = 500  # images encoded at once
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
 OF_LEVELS = "level"  # the metric that compares levels: it needs them all
 FEWEST = 10  # images that make a training and a test part
@@ -87,12 +86,12 @@ def score_population(
             raise Stopped("Stopped between evaluations; the same command goes on from there.")
         if _is_scored(workdir, run, step, dataset):
             continue
-        print(f"{run.name}: scoring{'' if dataset.factor_names else NO_FACTORS}", file=sys.stderr)
         settings, diverged = run.config.evaluate, int(states.diverged[slot])
+        print(f"{run.name}: scoring{'' if _applying(settings, dataset) else NO_FACTORS}", file=sys.stderr)
         path = workdir.run(run.name) / "scores" / scores_name(settings, step)
-        held = _held(path)
+        held, model = _held(path), population.model(states, slot)
         index, train_codes = sample(dataset, run.config)
-        codes = encode_images(population.model(states, slot), dataset, index)
+        codes = coding.encode_images(model, dataset, index)
         factors = dataset.factors(index)
         scores = {
             "run": run.name,
@@ -109,7 +108,8 @@ def score_population(
             "commit": version.commit(),
         }
         wanted = dataclasses.replace(settings, metrics=tuple(_missing(held, settings, dataset)))
-        scores = _merged(held, scores | score_codes(codes, factors, wanted, train_codes, dataset))
+        scores |= score_codes(codes, factors, wanted, train_codes, dataset)
+        scores = _merged(held, score_model(scores, model, dataset, index, codes, wanted))
         write_arrays(
             workdir.run(run.name) / "codes.npz",
             index=index,
@@ -147,17 +147,6 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
 
 
-def encode_images(model: Model, dataset: Dataset, index: np.ndarray) -> Codes:
-    """Codes of the images at `index` [n]: mean and log_variance [n, K] as numpy arrays."""
-    chunks = [index[start : start + CHUNK] for start in range(0, len(index), CHUNK)]
-    parts = [model.encode(dataset.images(np.resize(chunk, CHUNK))) for chunk in chunks]  # one shape, one compilation
-    mean, log_variance = (
-        np.concatenate([np.asarray(getattr(part, name)) for part in parts])[: len(index)]
-        for name in ("mean", "log_variance")
-    )
-    return Codes(mean, log_variance, parts[0].levels)
-
-
 def score_codes(
     codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset
 ) -> dict[str, Any]:
@@ -176,8 +165,9 @@ def score_codes(
     if not dataset.factor_names:
         return found
     share = train_codes / len(codes.mean)
+    wanted = [each for each in settings.metrics if each in metrics.names()]
     for name, units in groups.items():
-        for metric in settings.metrics if name == "all" else [each for each in settings.metrics if each != OF_LEVELS]:
+        for metric in wanted if name == "all" else [each for each in wanted if each != OF_LEVELS]:
             try:
                 if not finite:
                     raise UserError("the codes are not finite")
@@ -188,6 +178,24 @@ def score_codes(
                 found["skipped"][f"{name}/{metric}"] = str(error)
                 print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
     return found
+
+
+def score_model(
+    found: Mapping[str, Any], model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
+) -> dict[str, Any]:
+    """What `score_codes` found, and beside it under "all" the metrics that need the model, of the images at `index`."""
+    every, skipped = dict(found["all"]), dict(found["skipped"])
+    for metric in [each for each in settings.metrics if each in model_metrics.names()]:
+        try:
+            if found["unit_kl_nats"] is None:
+                raise UserError("the codes are not finite")
+            own = model_metrics.of_codes(metric, model, dataset, index, codes, settings.seed)
+            warnings = f"{metric}/warnings"
+            every |= own | {warnings: [*every.get(warnings, []), *own[warnings]]}
+        except UserError as error:
+            skipped[f"all/{metric}"] = str(error)
+            print(f"all: not scored by {metric}: {error}", file=sys.stderr)
+    return {**found, "all": every, "skipped": skipped}
 
 
 def _scores(
@@ -235,11 +243,14 @@ def _held(path: Path) -> dict[str, Any]:
 
 def _missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
     """The metrics that are neither among the scores nor among those that were skipped."""
-    if not dataset.factor_names:
-        return []
     there = {key.partition("/")[0] for key in held.get("all", {})}
     skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
-    return [metric for metric in settings.metrics if metric not in there | skipped]
+    return [metric for metric in _applying(settings, dataset) if metric not in there | skipped]
+
+
+def _applying(settings: Evaluate, dataset: Dataset) -> list[str]:
+    """The metrics that are asked for: without factors only those of models, of which some need none."""
+    return [each for each in settings.metrics if dataset.factor_names or each in model_metrics.names()]
 
 
 def _is_archive(path: Path) -> bool:

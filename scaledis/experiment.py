@@ -9,7 +9,17 @@ from typing import Any
 import ml_collections
 from ml_collections import config_dict
 
-from scaledis import adversary, datasets, estimators, input_pipeline, methods, metrics, optimizer, registry
+from scaledis import (
+    adversary,
+    datasets,
+    estimators,
+    input_pipeline,
+    methods,
+    metrics,
+    model_metrics,
+    optimizer,
+    registry,
+)
 from scaledis.config import Config, Method, Model, Schedule, as_tuple, check_fields, flatten
 from scaledis.errors import UserError
 from scaledis.networks import ladder
@@ -52,8 +62,8 @@ def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = 
     """The nested dict `base` with some dotted keys replaced. Raises UserError for a key that is not there."""
     config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
     for key, value in overrides.items():
-        section, _, last = str(key).rpartition(".")
-        among = config.get(section) if section else config
+        section, dot, last = str(key).rpartition(".")
+        among = config.get(section) if dot else config
         if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
             raise registry.unknown(kind, key, flatten(config))
         among[last] = value
@@ -83,10 +93,15 @@ def freeze(config: Mapping[str, Any]) -> Config:
     _check(frozen)
     spec.checked_arrays(frozen)  # the method's own checks
     for key, given in dataclasses.asdict(frozen.schedule).items():
-        if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate"}:
+        if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             raise UserError(
                 f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
             )
+    if frozen.schedule.precision != "constant" and frozen.objective.likelihood != "gaussian":
+        raise UserError(
+            f"schedule.precision: {registry.short(frozen.schedule.precision)} has nothing to drive; only the "
+            f"likelihood gaussian has a fixed sigma, and objective.likelihood is {frozen.objective.likelihood}."
+        )
     return frozen
 
 
@@ -162,7 +177,7 @@ def _check(config: Config) -> None:
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
     registry.check("objective.estimator", config.objective.estimator, estimators.makers())
     for name in config.evaluate.metrics:
-        registry.check("evaluate.metrics", name, metrics.names())
+        registry.check("evaluate.metrics", name, {*metrics.names(), *model_metrics.names()})
     _check_model(config.model)
     input_pipeline.check(config.data)
     if config.objective.estimator == "density_ratio":

@@ -28,7 +28,20 @@ ROOM = 0.5  # of a device's memory that a data set may take
 
 Draw = Callable[[Any, Any], tuple[Array, Array]]  # (run, arrays) -> (image indices [B], the key of the step's rest)
 Update = Callable[[Any, Array, Array], tuple[Any, dict[str, Array]]]  # (run, images, key) -> (run, terms)
-Advance = Callable[[Any, int], tuple[Any, dict[str, Array]]]
+
+
+class Advance(NamedTuple):
+    """Any number of steps of a population, with one compilation.
+
+    call: (runs [R], steps) -> (runs, terms [R], means over the steps); it donates `runs`.
+    lower: runs [R] as shapes -> the program, not yet compiled.
+    """
+
+    call: Callable[[Any, int], tuple[Any, dict[str, Array]]]
+    lower: Callable[[Any], jax.stages.Lowered]
+
+    def __call__(self, runs: Any, steps: int) -> tuple[Any, dict[str, Array]]:
+        return self.call(runs, steps)
 
 
 class Sampler(NamedTuple):
@@ -149,7 +162,7 @@ def check(data: Data) -> None:
 
 
 def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
-    """(runs [R], steps) -> (runs, terms [R], means over the steps), for any number of steps; donates `runs`.
+    """The steps of a population whose images come from a data set.
 
     Args:
       dataset: where the images come from.
@@ -204,7 +217,10 @@ def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh
 
     arrays, source = hosts.place((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))
     compiled = _compiled(stretch, mesh, (RUNS, EVERYWHERE, EVERYWHERE, EVERYWHERE), donated=(0,))
-    return lambda runs, steps: compiled(runs, arrays, source, np.int32(steps))
+    return Advance(
+        lambda runs, steps: compiled(runs, arrays, source, np.int32(steps)),
+        lambda runs: compiled.lower(runs, arrays, source, np.int32(1)),
+    )
 
 
 def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
@@ -222,6 +238,15 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
     compiled = _compiled(all_runs, mesh, (RUNS, EVERYWHERE, RUNS, RUNS), donated=(0, 3))
     indices = jax.jit(jax.vmap(lambda run, arrays: draw(run, arrays)[0], in_axes=(0, None)))
 
+    def lower(runs):
+        def shapes(tree):
+            return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), tree)
+
+        index = jax.eval_shape(indices, runs, arrays)
+        images = shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8))
+        totals = jax.eval_shape(jax.vmap(step, in_axes=(0, None, 0)), runs, arrays, images)[1]
+        return compiled.lower(runs, arrays, images, shapes(totals))
+
     def advance(runs, steps):
         start = hosts.fetch(runs._replace(state=()))
 
@@ -238,7 +263,7 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
             runs, totals = compiled(runs, arrays, images, totals)
         return runs, jax.tree.map(lambda total: total / np.float32(steps), totals)
 
-    return advance
+    return Advance(advance, lower)
 
 
 def _ahead(batch: Callable[[int], np.ndarray], steps: int) -> Iterator[np.ndarray]:

@@ -28,6 +28,7 @@ from ml_collections import ConfigDict, config_flags
 from scaledis import (
     datasets,
     describe,
+    dry_run,
     experiment,
     extract,
     hosts,
@@ -69,6 +70,8 @@ DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes 
 COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of the first process, where no cluster is found.")
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.")
 PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
+DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the runs, their programs, memory and time; nothing is compiled.")
+YES = flags.DEFINE_bool("yes", False, f"Train more than {sweep.MANY_RUNS:,} runs.")
 EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
 RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no checkpoint can be used any more.")
 TRACK = flags.DEFINE_list("track", [], "Follow the runs in these too: tensorboard, wandb.")
@@ -94,6 +97,7 @@ def main(argv: list[str]) -> None:
             "prepare": (PREPARE.value, prepare),
             "describe": (DESCRIBE.value, print_description),
             "extract": (EXTRACT.value, extract_run),
+            "dry_run": (DRY_RUN.value, print_plan),
         }
         chosen = [run for asked, run in modes.values() if asked]
         (chosen or [run_stages])[0]()
@@ -133,6 +137,13 @@ def extract_run() -> None:
     print(f"{EXTRACT.value} is in {TO.value}; `scaledis train --workdir={TO.value}` goes on with it.")
 
 
+def print_plan() -> None:
+    """--dry_run"""
+    workdir = _workdir()
+    _, runs = _experiment(workdir)
+    print(dry_run.report(runs, workdir))
+
+
 def run_stages() -> None:
     """Train, evaluate and report."""
     for stage in STAGES.value:
@@ -142,6 +153,8 @@ def run_stages() -> None:
     if "train" not in STAGES.value:
         look(workdir, runs, shard)
         return
+    if len(runs) > sweep.MANY_RUNS and not YES.value:
+        raise UserError(f"--sweep: it gives {len(runs):,} runs; --dry_run says what they take, and --yes trains them.")
     training.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training

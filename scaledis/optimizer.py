@@ -3,12 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
 import optax
 from jax import Array
 
 from scaledis import registry
 from scaledis.errors import UserError
 
+LEAST_PRECISION = 1e-3  # share of 1 / sigma^2 where its schedule is at 0
 SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
     "constant": lambda steps: optax.constant_schedule(1.0),
     "linear": lambda steps: optax.linear_schedule(1.0, 0.0, steps),
@@ -32,13 +34,19 @@ def make_schedule(key: str, spec: str, steps: int) -> optax.Schedule:
 
 
 def at_step(values: Mapping[str, Array], schedules: Mapping[str, optax.Schedule], step: Array) -> dict[str, Array]:
-    """The values at `step`: a schedule multiplies what its weight adds to the ELBO, which for beta is beta - 1."""
+    """The values at `step`: a schedule multiplies what its weight adds to the ELBO, which for beta is beta - 1.
+
+    `precision` drives the likelihood's 1 / sigma^2, which stays above 0 so that sigma is finite.
+    """
 
     def driven(name: str, value: Array) -> Array:
         none = 1.0 if name == "beta" else 0.0
         return none + (value - none) * schedules[name](step)
 
-    return {name: driven(name, value) if name in schedules else value for name, value in values.items()}
+    now = {name: driven(name, value) if name in schedules else value for name, value in values.items()}
+    if "precision" in schedules:
+        now["sigma"] = values["sigma"] / jnp.sqrt(jnp.maximum(schedules["precision"](step), LEAST_PRECISION))
+    return now
 
 
 def make_adam(b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:

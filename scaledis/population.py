@@ -7,6 +7,7 @@ and seeds do not depend on which runs train beside it.
 import dataclasses
 import functools
 import json
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -59,27 +60,38 @@ class Model(NamedTuple):
 
 def shared(config: Config) -> Config:
     """What the runs of one population have in common: the config without what each run carries as an array."""
-    spec = methods.choose(config.method.name)
+    spec, model = methods.choose(config.method.name), config.model
+    name = spec.program or config.method.name
     given = config.method.hyperparameters
     static = {key: given[key] for key, hyperparameter in spec.hyperparameters.items() if hyperparameter.static}
+    capacity = 1 if model.parameters and methods.choose(name).widens else model.parameters
     return dataclasses.replace(
         config,
         seed=0,
-        method=dataclasses.replace(config.method, name=spec.program or config.method.name, hyperparameters=static),
-        model=dataclasses.replace(config.model, allocation=(1,) * len(config.model.allocation), latents=0),
+        method=dataclasses.replace(config.method, name=name, hyperparameters=static),
+        model=dataclasses.replace(model, allocation=(1,) * len(model.allocation), latents=0, parameters=capacity),
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
         train=dataclasses.replace(config.train, learning_rate=1.0),
     )
 
 
 def program(config: Config) -> str:
-    """A key that is equal for runs that share a program."""
+    """A key that is equal for runs that can share a program."""
     return json.dumps(thaw(shared(config)), sort_keys=True)
 
 
 def padded(configs: Sequence[Config]) -> tuple[int, ...]:
     """The smallest allocation that holds those of all runs."""
     return tuple(int(units) for units in np.max([config.model.allocation for config in configs], axis=0))
+
+
+def widened(leaf: Array, shape: Sequence[int]) -> Array:
+    """A leaf of a run's state with zeros at its ends, up to the shape that it has in a wider network.
+
+    Hidden units of zero kernels on both sides stay there: their activation and each gradient of theirs is zero. The
+    wider network is then the narrow one, to the rounding of its longer sums.
+    """
+    return jnp.pad(leaf, [(0, wide - own) for own, wide in zip(leaf.shape, shape, strict=True)])
 
 
 def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
@@ -105,6 +117,11 @@ def parallel(wanted: int) -> int:
     return wanted or (jax.device_count() if jax.default_backend() == "cpu" else 64 * jax.device_count())
 
 
+def one_device() -> Mesh:
+    """A device of this process alone."""
+    return Mesh(np.asarray(jax.local_devices()[:1]).reshape(1, 1), ("copies", "runs"))
+
+
 def make_mesh(runs: int) -> Mesh:
     """As many devices as divide the number of runs evenly, equally many of each process.
 
@@ -124,6 +141,13 @@ def select(runs: RunState, slot: int) -> RunState:
     return jax.tree.map(lambda leaf: leaf[slot], runs)
 
 
+def start(method: Method, seed: Array, hyperparameters: dict[str, Array]) -> RunState:
+    """One run at its start."""
+    init_key, run_key = jax.random.split(jax.random.key(seed))
+    counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
+    return RunState(method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
+
+
 class Population:
     """R runs that share a program.
 
@@ -132,19 +156,24 @@ class Population:
       images: what the method must know of the data set.
       config: the first of them, for every key that all have in common.
       allocation: padded to hold all runs' own.
-      method: the one that they share, at that allocation.
+      method: the one that they share, at that allocation and at the largest of their capacities.
+      mesh: the devices that they are spread over; by default as many as divide them evenly.
     """
 
-    def __init__(self, configs: Sequence[Config], images: ImageSpec):
-        self.configs, self.images = list(configs), images
+    def __init__(self, configs: Sequence[Config], images: ImageSpec, mesh: Mesh | None = None):
+        self.configs, self.images, self._mesh = list(configs), images, mesh
         self.config = self.configs[0]
         self.allocation = padded(self.configs)
-        model = dataclasses.replace(self.config.model, allocation=self.allocation)
-        self.method: Method = methods.build(dataclasses.replace(self.config, model=model), images)
+        self._capacities = np.asarray([config.model.parameters for config in self.configs])
+        self.method = self._build(int(self._capacities.max()))
+
+    def _build(self, capacity: int) -> Method:
+        model = dataclasses.replace(self.config.model, allocation=self.allocation, parameters=capacity)
+        return methods.build(dataclasses.replace(self.config, model=model), self.images)
 
     @functools.cached_property
     def mesh(self) -> Mesh:
-        return make_mesh(len(self.configs))
+        return self._mesh or make_mesh(len(self.configs))
 
     @functools.cached_property
     def by_run(self) -> NamedSharding:
@@ -157,32 +186,42 @@ class Population:
         seeds = np.asarray([config.seed for config in self.configs], np.uint32)
         return seeds, jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
 
-    def _init(self, seed: Array, hyperparameters: dict[str, Array]) -> RunState:
-        init_key, run_key = jax.random.split(jax.random.key(seed))
-        counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
-        return RunState(self.method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
+    def _init(self, seeds: Array, hyperparameters: dict[str, Array]) -> RunState:
+        """All runs [R] at their start, each drawn at its own capacity, as it is when it is alone."""
+        capacities = np.unique(self._capacities)
+        if len(capacities) == 1:
+            return jax.vmap(functools.partial(start, self.method))(seeds, hyperparameters)
+        slots = [np.flatnonzero(self._capacities == capacity) for capacity in capacities]
+        parts = []
+        for capacity, members in zip(capacities.tolist(), slots, strict=True):
+            own = jax.tree.map(operator.itemgetter(members), (seeds, hyperparameters))
+            parts.append(jax.vmap(functools.partial(start, self._build(capacity)))(*own))
+        order = np.argsort(np.concatenate(slots))
+
+        def joined(*leaves: Array) -> Array:
+            wide = leaves[-1].shape[1:]  # of the largest capacity
+            return jnp.concatenate([widened(leaf, (len(leaf), *wide)) for leaf in leaves])[order]
+
+        return jax.tree.map(joined, *parts)
 
     @functools.cached_property
     def shapes(self) -> RunState:
         """The runs [R] as shapes with their shardings, to restore a checkpoint into; nothing is computed."""
         return jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.by_run),
-            jax.eval_shape(jax.vmap(self._init), *self._arguments),
+            jax.eval_shape(self._init, *self._arguments),
         )
 
     @functools.cached_property
     def _compiled_init(self) -> Callable[..., RunState]:
-        return jax.jit(jax.vmap(self._init), out_shardings=self.by_run, compiler_options=runtime.compiler_options(0))
+        return jax.jit(self._init, out_shardings=self.by_run, compiler_options=runtime.compiler_options(0))
 
     def init(self) -> RunState:
         """The runs [R] at their start."""
         return self._compiled_init(*self._arguments)
 
     def make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
-        """(runs [R], steps) -> (runs, terms [R]): any number of steps with one compilation; it donates `runs`.
-
-        Terms are means over the steps, NaN where a run is frozen.
-        """
+        """The steps of these runs on a data set. Terms are means over the steps, NaN where a run is frozen."""
         data, batch = self.config.data, self.config.train.batch
 
         def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
@@ -202,6 +241,12 @@ class Population:
 
         sampler = input_pipeline.make_sampler(dataset, data)
         return input_pipeline.make_advance(dataset, data.memory, sampler, draw, update, self.mesh)
+
+    def memory(self, dataset: Dataset) -> int:
+        """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles."""
+        found = self.make_advance(dataset).lower(self.shapes).compile().memory_analysis()
+        held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
+        return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
 
     @functools.cached_property
     def _compiled(self) -> tuple[Callable, Callable]:

@@ -1,15 +1,17 @@
 """An experiment from its runs to its scores: what the command line and the scripts of experiments/ have in common."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from scaledis import hosts, input_pipeline, runtime, table
+from scaledis import hosts, input_pipeline, memory, runtime, table
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.evaluate import evaluate_population, score_population
-from scaledis.population import Population, RunState
+from scaledis.population import NEVER, Population, RunState
+from scaledis.progress import SweepProgress
 from scaledis.report import sheets
 from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
@@ -39,12 +41,17 @@ def train_all(
     `evaluate_population` raise.
     """
     groups = _claim(workdir, base, runs, extend, shard)
-    for index, group in shard.take(groups):
+    own = shard.take(groups)
+    progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in own})
+    for index, group in own:
         dataset = input_pipeline.load_dataset(group[0].config.data)
-        watch = _Watch(group, dataset, workdir, trackers, stop)
-        train_population(
+        watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
+        _, states = train_population(
             group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
         )
+        diverged = hosts.fetch(states.diverged)
+        if hosts.first():
+            progress.end(index, int((diverged != NEVER).sum()))
         if evaluate:
             _evaluate(group, index, dataset, workdir, stop)
     return groups
@@ -52,7 +59,7 @@ def train_all(
 
 def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], extend: bool, shard: Shard) -> Groups:
     """`Workdir.claim` by the first process; the others read what it wrote."""
-    groups = workdir.claim(base, runs, extend, shard) if hosts.first() else []
+    groups = workdir.claim(base, runs, extend, shard, memory.together) if hosts.first() else []
     hosts.wait()
     if hosts.first():
         return groups
@@ -103,12 +110,14 @@ class _Watch:
         workdir: Workdir,
         trackers: Sequence[Tracker],
         stop: Callable[[], bool],
+        progress: Callable[[int, int], None],
     ):
         self._runs, self._dataset, self._workdir = runs, dataset, workdir
-        self._trackers, self._stop = trackers, stop
+        self._trackers, self._stop, self._progress = trackers, stop, progress
 
     def log(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        """The terms of every run that goes on."""
+        """The terms of every run that goes on, and how many do not."""
+        self._progress(step, int(sum(np.isnan(term) for term in terms.values()).astype(bool).sum()))
         for slot, run in enumerate(self._runs):
             values = {name: float(term[slot]) for name, term in terms.items() if np.isfinite(term[slot])}
             for tracker in self._trackers:

@@ -122,6 +122,12 @@ def machine() -> str:
     return ", ".join(parts)
 
 
+def device_memory() -> int | None:
+    """Bytes that a device can hold; None for a CPU, whose memory the system shares out."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return None if jax.default_backend() == "cpu" else stats.get("bytes_limit")
+
+
 def _keep_freed_memory() -> None:
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

@@ -9,13 +9,14 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scaledis import config as config_schema
-from scaledis import experiment, population, registry
+from scaledis import experiment, registry
 from scaledis.config import Config
 from scaledis.errors import UserError
 
 Override = dict[str, Any]
 PREFIX = "sweep_"
 MOST_RUNS = 100_000  # a generator that does not end is stopped there
+MANY_RUNS = 10_000  # from here on a command asks for --yes
 LONGEST_NAME = 200  # bytes of a run's name, which is a folder's: file systems take 255
 
 
@@ -71,10 +72,16 @@ def expand(
 
     A sweep is a name, `seeds:n`, or `key=value,value,...`.
 
-    Raises UserError for an unknown sweep or key, for a sweep that yields anything but overrides, for a value that
-    cannot run, for two runs that are the same, and for too many of them.
+    Raises UserError for an unknown sweep or key, for a sweep that yields anything but overrides, for two sweeps that
+    set one key, for a value that cannot run, for two runs that are the same, and for too many of them.
     """
     steps = [_overrides(each, namespace) for each in sweeps]
+    setters: dict[str, str] = {}
+    for each, overrides in zip(sweeps, steps, strict=True):
+        keys = dict.fromkeys(key for override in overrides for key in override)
+        if twice := [key for key in keys if key in setters]:
+            raise UserError(f"--sweep: {setters[twice[0]]} and {each} both set {twice[0]}.")
+        setters |= dict.fromkeys(keys, each)
     if (number := math.prod(map(len, steps))) > MOST_RUNS:
         raise UserError(f"--sweep: {', '.join(sweeps)} gives {number:,} runs; at most {MOST_RUNS:,} are possible.")
     runs: dict[str, Run] = {}
@@ -142,15 +149,3 @@ def run_name(override: Override, taken: Container[str] = ()) -> str:
     name = name.encode()[:LONGEST_NAME].decode(errors="ignore")
     numbered = itertools.chain([name], (f"{name}~{n}" for n in itertools.count(2)))
     return next(each for each in numbered if each.casefold() not in taken)
-
-
-def plan(runs: Sequence[Run]) -> list[list[str]]:
-    """Which runs train together: those that share a program, at most `train.parallel` of them at once."""
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(population.program(run.config), []).append(run)
-    found = []
-    for members in groups.values():
-        together = population.parallel(members[0].config.train.parallel)
-        found += [[run.name for run in members[i : i + together]] for i in range(0, len(members), together)]
-    return found

@@ -15,18 +15,16 @@ import numpy as np
 from tqdm import tqdm
 
 from scaledis import config as config_schema
-from scaledis import hosts, input_pipeline, population, runtime, sweep
+from scaledis import hosts, input_pipeline, memory, population, runtime, sweep
 from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.population import NEVER, Model, Population, RunState
+from scaledis.progress import Progress
 from scaledis.runtime import Stopped, never
 from scaledis.sweep import Run
 from scaledis.workdir import Records, Workdir, read_records
-
-SHOWN = {"loss_nats": "loss", "reconstruction_nats": "rec", "kl_nats": "kl"}  # terms of a line of progress
-EVERY = 30.0  # seconds between two lines of progress where there is no terminal
 
 OnLog = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
 OnEvaluate = Callable[[int, Population, RunState], None]
@@ -72,7 +70,8 @@ def train(
     directory = Workdir(workdir)
     with directory.locked():
         base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
-        groups = directory.claim(base, runs, extend)
+        at_once = functools.partial(memory.together, dataset=dataset)
+        groups = directory.claim(base, runs, extend, at_once=at_once)
         models: dict[str, Model] = {}
         for index, group in enumerate(groups):
             images = dataset or input_pipeline.load_dataset(group[0].config.data)
@@ -99,11 +98,11 @@ def named(configs: Sequence[Config]) -> list[Run]:
 
 
 def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
-    """Builds the networks of every program and reads how its images are drawn, before anything is written.
+    """Builds every network and reads how its images are drawn, before anything is written.
 
     Raises UserError for a config that cannot be built, and for one that does not fit its data set.
     """
-    for config in {population.program(config): config for config in configs}.values():
+    for config in {(population.program(config), config.model.parameters): config for config in configs}.values():
         images = dataset or input_pipeline.load_dataset(config.data)
         Population([config], input_pipeline.spec_of(images, config.data))
         input_pipeline.make_sampler(images, config.data)
@@ -262,48 +261,3 @@ def _record(terms: Mapping[str, np.ndarray], diverged: np.ndarray, slot: int) ->
     values = {name: float(term[slot]) for name, term in terms.items()}
     record: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
     return record if diverged[slot] == NEVER else record | {"diverged": int(diverged[slot])}
-
-
-class Progress:
-    """A bar on a terminal; elsewhere a line every half minute."""
-
-    def __init__(self, title: str, start: int, total: int, quiet: bool = False):
-        self._title, self._start, self._total = title, start, total
-        self._began = self._said = time.monotonic()
-        self._lines = not quiet and not sys.stderr.isatty()
-        silent = quiet or self._lines
-        self._bar = tqdm(total=total, initial=start, desc=title, unit="step", disable=silent)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        shown = _shown(terms)
-        self._bar.update(step - self._bar.n)
-        self._bar.set_postfix(shown)
-        now = time.monotonic()
-        if self._lines and (now - self._said > EVERY or step == self._total):
-            rate = (step - self._start) / max(now - self._began, 1e-9)
-            left = (self._total - step) / rate
-            words = ", ".join(f"{name} {value}" for name, value in shown.items())
-            print(
-                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {_duration(left)} left, {words}",
-                file=sys.stderr,
-                flush=True,
-            )
-            self._said = now
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _shown(terms: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The main terms, means over the runs that go on."""
-    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
-    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}

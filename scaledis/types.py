@@ -103,11 +103,13 @@ class Likelihood(NamedTuple):
 
     negative_log_likelihood: (output [C, H, W, B], pixels [C, H, W, B] in [0, 1], sigma) -> -log p(x | z), [B].
     mean: output -> the expected pixels, in [0, 1].
+    output: the expected pixels -> an output of that mean.
     learns_sigma: whether sigma is a parameter that starts at `objective.sigma` (Rybkin et al. 2021).
     """
 
     negative_log_likelihood: Callable[[Array, Array, Array], Array]
     mean: Callable[[Array], Array]
+    output: Callable[[Array], Array]
     learns_sigma: bool = False
 
 

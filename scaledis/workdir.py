@@ -17,7 +17,7 @@ import json
 import math
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -25,11 +25,11 @@ from typing import Any
 import numpy as np
 
 from scaledis import config as config_schema
-from scaledis import experiment, version
+from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
 from scaledis.sharding import WHOLE, Shard
-from scaledis.sweep import Run, plan
+from scaledis.sweep import Run
 
 # Keys that say how a run is watched, scored and stored, not what it is: they may differ from one command to the next.
 FREE = (
@@ -184,7 +184,12 @@ class Workdir:
         write_json(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
 
     def claim(
-        self, base: Mapping[str, Any], runs: Sequence[Run], extend: bool = False, shard: Shard = WHOLE
+        self,
+        base: Mapping[str, Any],
+        runs: Sequence[Run],
+        extend: bool = False,
+        shard: Shard = WHOLE,
+        at_once: Callable[[Sequence[Run]], int] = plan.together,
     ) -> list[list[Run]]:
         """Takes the directory for these runs and returns them in their populations, those of other shards among them.
 
@@ -197,6 +202,7 @@ class Workdir:
           runs: all runs of the command.
           extend: whether runs may be lengthened whose schedule or stages then change.
           shard: whose runs are compared with what is there.
+          at_once: how many runs of a program train at once.
 
         Raises UserError, saying what differs, if a run is there with another config, if a run that is there is missing
         among `runs`, or if the directory was begun with another number of shards or by another version of the code.
@@ -219,7 +225,7 @@ class Workdir:
             with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
                 begun = [*(run for run in own if not self._has_config(run)), *new]
                 list(writers.map(lambda run: self.write_config(run, {}), begun))
-            groups += plan(new)
+            groups += plan.populations(new, at_once)
             write_json(self.config, {**base, "shards": shard.count, **version.here()})
             write_json(self.plan, groups)
         return [[known[name] for name in names] for names in groups]

@@ -40,11 +40,13 @@ def shared_programs():
         return found[key]
 
     def built(config, images):
-        return once(population.program(config), config.model.allocation, images, lambda: build(config, images))
+        sizes = config.model.allocation, config.model.parameters
+        return once(population.program(config), *sizes, images, lambda: build(config, images))
 
     def compiled_init(self):
         options = {"out_shardings": self.by_run, "compiler_options": runtime.compiler_options(0)}
-        init = once("init", self.method, len(self.configs), lambda: jax.jit(jax.vmap(self._init), **options))
+        capacities = tuple(config.model.parameters for config in self.configs)
+        init = once("init", self.method, capacities, lambda: jax.jit(self._init, **options))
         return init(*self._arguments)
 
     def advance(self, dataset):

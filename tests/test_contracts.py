@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import datasets, estimators, experiment, methods, metrics, population, sweep
+from scaledis import datasets, describe, estimators, experiment, methods, metrics, model_metrics, population, sweep
 from scaledis.errors import UserError
 from scaledis.objectives import partition
 from tests import tiny
@@ -52,6 +52,17 @@ def test_metric(name):
     assert scores and scores == metrics.compute([name], codes, factors, seed=1)
     assert all(key.startswith(f"{name}/") for key in scores)
     assert all(not isinstance(value, np.generic) for value in scores.values())
+
+
+@pytest.mark.parametrize("name", model_metrics.names())
+def test_metric_of_models(name):
+    metric = importlib.import_module(f"scaledis.model_metrics.{name}")
+    given = list(inspect.signature(metric.compute).parameters.values())
+    assert [each.name for each in given[:5]] == ["model", "dataset", "index", "codes", "seed"]
+    assert all(each.kind == inspect.Parameter.KEYWORD_ONLY for each in given[5:])
+    assert {"Args:", "Returns:"} <= set(metric.compute.__doc__.split()) and metric.__doc__
+    assert experiment.make_config("vlae", {"evaluate.metrics": (name,)}).evaluate.metrics == (name,)
+    assert name in describe.everything({}) and "model, dataset, index, codes: " in describe.anything(name, {})
 
 
 @pytest.mark.parametrize("name", datasets.names())

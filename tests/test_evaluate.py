@@ -8,6 +8,8 @@ import pytest
 from scaledis import evaluate, input_pipeline, report, sweep, training
 from scaledis.config import Evaluate
 from scaledis.errors import UserError
+from scaledis.model_metrics.shared import classifiers
+from scaledis.population import Model
 from scaledis.types import Codes
 from scaledis.workdir import Workdir, read_json
 from tests import tiny
@@ -147,6 +149,38 @@ def test_images_without_factors_train_and_are_drawn_and_no_metric_applies(tmp_pa
     monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: NAMELESS)
     report.write(groups, workdir)
     assert (workdir.report / "traversals.png").exists()
+
+
+def test_metrics_of_a_model_stand_beside_those_of_its_codes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(classifiers, "STEPS", 50)
+    workdir = Workdir(tmp_path / "run")
+    asked = {"evaluate__metrics": ("level", "edits", "quality"), "data__directory": str(tmp_path)}
+    runs = sweep.expand(tiny.plain(train__steps=2, method__name="vlae", **asked), [])
+    groups = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    training.train_population(groups[0], 0, GRID, workdir)
+    evaluate.evaluate_population(groups[0], 0, GRID, workdir)
+    scores = read_json(workdir.run("run") / "scores.json")
+    found = scores["all"]
+    assert {"level/concentration", "level/order", "edits/selectivity", "quality/ssim"} <= found.keys()
+    assert not scores["skipped"] and not any(key.startswith("edits/") for key in scores["level1"])
+    assert any(each.startswith("edits: ") for each in found["edits/warnings"])  # two steps teach nothing
+    before = tiny.tree(workdir.root)
+    evaluate.evaluate_population(groups[0], 0, GRID, workdir)
+    assert tiny.tree(workdir.root) == before
+    assert capsys.readouterr().err.count("scoring") == 1
+
+
+def test_without_factors_a_model_is_still_measured(tmp_path, capsys):
+    model = Model(tiny.config(), 0, None, None, lambda codes: np.zeros((len(codes), *GRID.image_shape)))
+    codes = Codes(np.ones((96, 3), np.float32), np.zeros((96, 3), np.float32), LEVELS)
+    settings = Evaluate(metrics=("dci", "level", "edits", "quality"))
+    found = evaluate.score_codes(codes, NAMELESS.factors(np.arange(96)), settings, 64, NAMELESS)
+    found = evaluate.score_model(found, model, NAMELESS, np.arange(96), codes, settings)
+    assert found["all"]["quality/mse"] > 0 and found["all"]["level/order"] is None
+    assert found["skipped"] == {"all/edits": "tiny has no factors that an edit could change"}
+    broken = found | {"unit_kl_nats": None, "skipped": {}}
+    found = evaluate.score_model(broken, model, NAMELESS, np.arange(96), codes, settings)
+    assert set(found["skipped"].values()) == {"the codes are not finite"} and len(found["skipped"]) == 3
 
 
 def test_the_door_scores_codes_of_any_model():

@@ -48,6 +48,10 @@ from tests import tiny
             {"schedule__capacity": "cosine"},
             "schedule.capacity: 'cosine' has nothing to drive; scale_vlae has no capacity",
         ),
+        (
+            {"schedule__precision": "warmup", "objective__likelihood": "bernoulli"},
+            "schedule.precision: 'warmup' has nothing to drive; .* objective.likelihood is bernoulli",
+        ),
         ({"schedule__gamma": "warmup:-3"}, "schedule.gamma: 'warmup:-3' must be"),
         ({"train__steps": -1}, "train.steps: -1"),
         ({"train__batch": 0}, "train.batch: 0"),

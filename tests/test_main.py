@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from scaledis import datasets, main, methods, runner, version
+from scaledis import datasets, main, methods, runner, sweep, version
 from scaledis.methods import beta_vae
 from scaledis.workdir import Workdir, read_json, read_records
 from tests import tiny
@@ -351,6 +351,16 @@ def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
     assert done.returncode == 2
     assert "img_align_celeba.zip" in done.stderr and "list_attr_celeba.txt" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep, "MANY_RUNS", 1)
+    monkeypatch.setattr(runner, "train_all", lambda *_, **__: [])
+    arguments = (*PAIR, f"--workdir={tmp_path}/run")
+    done = tiny.command(*arguments)
+    message = "scaledis: --sweep: it gives 2 runs; --dry_run says what they take, and --yes trains them.\n"
+    assert (done.returncode, done.stderr) == (2, message) and not (tmp_path / "run").exists()
+    assert tiny.command(*arguments, "--yes", "--stages=train").returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ def test_only_what_has_a_schedule_is_driven():
     assert optimizer.at_step({"beta": 4.0, "gamma": 3.0}, schedules, 5) == {"beta": 2.5, "gamma": 3.0}
 
 
+def test_precision_drives_one_over_sigma_squared():
+    schedules = {"precision": optimizer.make_schedule("schedule.precision", "warmup", 100)}
+    sigmas = [float(optimizer.at_step({"sigma": 0.5}, schedules, step)["sigma"]) for step in (0, 25, 100, 200)]
+    np.testing.assert_allclose(sigmas, [0.5 / 1e-3**0.5, 1.0, 0.5, 0.5], rtol=1e-6)
+
+
 def test_a_schedule_multiplies_what_a_weight_adds_to_the_elbo():
     schedules = {key: optimizer.make_schedule(f"schedule.{key}", "warmup", 10) for key in ("beta", "gamma")}
     assert optimizer.at_step({"beta": 4.0, "gamma": 3.0}, schedules, 0) == {"beta": 1.0, "gamma": 0.0}

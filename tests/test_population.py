@@ -58,6 +58,38 @@ def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
         np.testing.assert_allclose(terms[name][0], alone[name][0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["scale_vlae", "factor_vae", "dava"])
+def test_runs_of_different_capacity_share_a_program_and_stay_the_runs_that_they_are_alone(method):
+    configs = [tiny.config(method__name=method, model__parameters=size, seed=size) for size in (6000, 9000, 6000)]
+    together, alone = tiny.population(configs, DATASET), tiny.population(configs[:1], DATASET)
+    start, own = together.init(), alone.init()
+    sizes = [each.state.params["network"]["encoder"]["hidden4"]["kernel"].shape[-1] for each in (start, own)]
+    assert sizes[0] > sizes[1]
+    assert_widened(start, own, rtol=0, atol=0)
+    runs, terms = together.make_advance(DATASET)(start, 4)
+    runs_alone, terms_alone = alone.make_advance(DATASET)(own, 4)
+    for name in terms:
+        np.testing.assert_allclose(terms[name][0], terms_alone[name][0], rtol=1e-3, atol=1e-4, err_msg=name)
+    assert_widened(runs.state.params, runs_alone.state.params, rtol=2e-3, atol=2e-4)
+    for wide, narrow in zip(jax.tree.leaves(runs), jax.tree.leaves(runs_alone), strict=True):
+        assert not beyond(wide[0], narrow[0]).any()
+
+
+def assert_widened(together, alone, rtol, atol):
+    """The first run of `together` is `alone` to the tolerance, and zero beyond it."""
+    for wide, narrow in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+        inner = np.asarray(wide[0])[tuple(map(slice, narrow[0].shape))]
+        np.testing.assert_allclose(inner, narrow[0], rtol=rtol, atol=atol)
+        assert not beyond(wide[0], narrow[0]).any()
+
+
+def beyond(wide, narrow):
+    """`wide` without what lies within the shape of `narrow`."""
+    rest = np.array(wide)
+    rest[tuple(map(slice, narrow.shape))] = 0
+    return rest
+
+
 def test_what_shares_a_program():
     base = population.shared(tiny.config())
     for overrides in [
@@ -69,6 +101,7 @@ def test_what_shares_a_program():
         {"objective__kl_warmup": 10.0},
         {"train__learning_rate": 1e-4},
         {"model__allocation": (1, 5)},
+        {"model__parameters": 9000},
     ]:
         assert population.shared(tiny.config(**overrides)) == base
     for overrides in [

@@ -13,7 +13,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from scaledis import input_pipeline, runtime, sweep, training
+from scaledis import input_pipeline, progress, runtime, sweep, training
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.results import load_run
@@ -262,12 +262,12 @@ def test_a_diverged_run_keeps_its_last_good_state_and_its_neighbor_goes_on(tmp_p
 
 
 def test_without_a_terminal_a_line_of_progress_comes_at_an_interval(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(training, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     train(Workdir(tmp_path))
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("run: step")]
     pattern = r"run: step \d of 6, [\d.]+ steps/s, (\d+ min )?\d+ s left, loss \d+\.\d, rec \d+\.\d, kl \d+\.\d"
     assert len(lines) == 3 and all(re.fullmatch(pattern, line) for line in lines), lines
-    monkeypatch.setattr(training, "EVERY", 1e9)
+    monkeypatch.setattr(progress, "EVERY", 1e9)
     train(Workdir(tmp_path / "quiet"))
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("run: step")]
     assert len(lines) == 1 and lines[0].startswith("run: step 6 of 6")  # the last step is always said

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
+from jax.sharding import Mesh
 
 from scaledis import datasets, experiment, input_pipeline, main, methods, runtime
 from scaledis.config import Config
@@ -99,8 +100,8 @@ def config(**overrides) -> Config:
     return experiment.freeze(plain(**overrides))
 
 
-def population(configs, images: Dataset) -> Population:
-    return Population(configs, ImageSpec(images.image_shape, images.size))
+def population(configs, images: Dataset, mesh: Mesh | None = None) -> Population:
+    return Population(configs, ImageSpec(images.image_shape, images.size), mesh)
 
 
 class Done(NamedTuple):

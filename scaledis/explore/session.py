@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scaledis import input_pipeline, registry
+from scaledis.coding import DEAD, traversed
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.population import Model
 from scaledis.report import gather
 from scaledis.report.summary import best_factor, source, units
-from scaledis.report.traversals import DEAD, codes, pixels
+from scaledis.report.traversals import pixels
 from scaledis.results import load_population
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
@@ -159,7 +160,7 @@ class Session:
         given = _checked(model, values)
         if not isinstance(unit, int) or not 0 <= unit < len(given):
             raise UserError(f"unit: {registry.short(unit)} must be a whole number from 0 to {len(given) - 1}.")
-        forth = [pixels(self._decode(model, each)) for each in codes(given, steps=FRAMES)[unit]]
+        forth = [pixels(self._decode(model, each)) for each in traversed(given, steps=FRAMES)[unit]]
         palette = Image.fromarray(np.concatenate(forth)).quantize()  # one for all frames, or they would flicker
         frames = [
             Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC).quantize(palette=palette)

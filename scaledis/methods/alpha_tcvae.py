@@ -58,6 +58,7 @@ METHODS = {
             "reading": Hyperparameter("bound", "what the mix is of, the bound or the code", choices=("bound", "code")),
         },
         arrays=mix_arrays,
+        widens=True,
         settings={"": {**FLAT, "method.alpha": 0.25}},  # alpha is that of the published example
     ),
 }

@@ -77,6 +77,7 @@ METHODS = {
             "within": Hyperparameter("free", "dependence within a block", choices=("free", "rewarded")),
         },
         arrays=block_arrays,
+        widens=True,
         settings={
             # What the published code trains, but for `within`: it rewards dependence within blocks, the paper does not.
             "": {

@@ -23,6 +23,7 @@ METHODS = {
         equation_of(flat_total_correlation),
         about="(beta - 1) TC(z): the beta-TCVAE (Chen et al. 2018).",
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole")},
+        widens=True,
         settings={"": {**FLAT, "method.beta": 6.0}},  # of the published grid 1, 2, 4, 6, 8, 10; ours
     ),
 }

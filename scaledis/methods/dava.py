@@ -145,6 +145,7 @@ METHODS = {
             "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
         },
         arrays=enough_images,
+        widens=True,
         settings={
             # Published, and the same for every data set.
             "": {

@@ -75,6 +75,7 @@ METHODS = {
         equation_of(of_means),
         about="the covariance of the posterior means to the identity: the DIP-VAE I (Kumar et al. 2018).",
         hyperparameters=weights(10.0, 100.0),
+        widens=True,
         settings={"": {**FLAT, "method.off_diagonal": 10.0, "method.diagonal": 100.0}},
     ),
     "dip_vae_ii": MethodSpec(
@@ -82,6 +83,7 @@ METHODS = {
         equation_of(of_codes),
         about="the covariance of the codes to the identity: the DIP-VAE II (Kumar et al. 2018).",
         hyperparameters=weights(10.0, 10.0),
+        widens=True,
         settings={"": {**FLAT, "method.off_diagonal": 10.0, "method.diagonal": 10.0}},
     ),
 }

@@ -36,6 +36,7 @@ METHODS = {
         about="gamma TC(z) by a discriminator of codes: the FactorVAE (Kim and Mnih 2018).",
         hyperparameters={"gamma": Hyperparameter(10.0, "weight of the total correlation, beside the KL's own")},
         arrays=enough_images,
+        widens=True,
         # gamma of the published grid 10 to 100, ours; the optimizers are published.
         settings={"": {**FLAT, "method.gamma": 10.0, "discriminator.learning_rate": 1e-4}},
     ),

@@ -55,15 +55,15 @@ def drawn_pairs(key: Array, active: Array, count: int) -> Array:
     return jnp.asarray(every)[jnp.argsort(score + absent)[:count]]
 
 
-def with_support(base: Penalty) -> Penalty:
-    """`base` with gamma times the factorized support added."""
+def with_support(base: Penalty, weight: str = "gamma") -> Penalty:
+    """`base` with the factorized support added, times the hyperparameter `weight`."""
 
     def value(hyperparameters, extra, posterior, key):
         total, terms = base.value(hyperparameters, extra, posterior, key)
         active = posterior.levels.sum(0)
         count = min(PAIRS, active.size * (active.size - 1) // 2)
         support = factorized_support(posterior.mean, drawn_pairs(key, active, count))
-        return total + hyperparameters["gamma"] * support, terms | {"factorized_support": support}
+        return total + hyperparameters[weight] * support, terms | {"factorized_support": support}
 
     return base._replace(value=value)
 
@@ -111,6 +111,7 @@ METHODS = {
         about="beta KL + gamma HFS: the beta-VAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
         arrays=two_units,
+        widens=True,
         settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
     "beta_tcvae_hfs": MethodSpec(
@@ -119,6 +120,7 @@ METHODS = {
         about="(beta - 1) TC(z) + gamma HFS: the beta-TCVAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
         arrays=two_units,
+        widens=True,
         settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
 }

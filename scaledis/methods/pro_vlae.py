@@ -77,6 +77,7 @@ METHODS = {
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
         flat=False,
         staged=True,
+        widens=True,
         settings={
             # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
             "": {
@@ -108,6 +109,7 @@ METHODS = {
         flat=False,
         staged=True,
         arrays=scale_vlae.level_arrays,
+        widens=True,
         settings={"": LADDER},
     ),
 }

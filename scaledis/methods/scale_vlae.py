@@ -53,6 +53,7 @@ METHODS = {
         hyperparameters=HYPERPARAMETERS,
         flat=False,
         arrays=level_arrays,
+        widens=True,
         settings={"": LADDER},
     ),
 }

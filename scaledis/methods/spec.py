@@ -75,6 +75,8 @@ class MethodSpec:
         them. Raises UserError for values that do not go together.
       program: the method whose program it shares, given other arrays; "" for its own.
       staged: whether its objective depends on `train.steps`, so that a run cannot simply be lengthened.
+      widens: whether its networks of one shape but for `model.parameters` train together, the narrow ones widened with
+        zeros (population.widened). No layer may then read two hidden layers side by side, and an activation is 0 at 0.
       settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
 
     Raises UserError where a hyperparameter has the name of something that every run carries.
@@ -88,6 +90,7 @@ class MethodSpec:
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
     program: str = ""
     staged: bool = False
+    widens: bool = False
     settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

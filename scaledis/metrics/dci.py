@@ -52,6 +52,10 @@ def compute(
     The first `train_fraction` of the rows train and the rest test (`metrics.compute` brings them into random order).
     Trees see only the order of a unit's values, so they are given dense ranks: scale and direction cannot matter.
 
+    The backend `lightgbm` gives every value of a unit a bin of its own up to 4,000 training rows. Above, it cuts a unit
+    into 255 bins, other ones for each of its boosters: on 10 mixed units of 3DShapes' factors with 10,000 training rows
+    DCI-D is 0.279 and DCI-C 0.250, against 0.273 and 0.246 with exact bins, in a third of their time.
+
     Choices: importances are clipped at 0 (disentanglement_lib takes their absolute value). An empty row or column has
     concentration 0 without the 1e-11 that disentanglement_lib adds. Completeness is the plain mean over factors, as in
     Eq. 15: one that no unit explains counts 0, where disentanglement_lib gives it no weight (0.4 and 1 on its own test

@@ -42,7 +42,9 @@ def compute(
     compactness None under `library`. That also trains balanced and scores, unbalanced, on the training rows.
 
     A unit without information is left out of InfoM, a factor without any is 0 in InfoC. The nearest-neighbor estimate
-    of noise is a few thousandths of a nat, of which InfoM and InfoC make scores at random.
+    of noise is not 0 but at random up to 0.01 of a factor's entropy (3,000 rows; 0.004 of it with 15,000), and InfoM
+    and InfoC see only its proportions: 10 units of noise and 6 factors score InfoM 0.45 to 0.60 and InfoC 0.27 to 0.41,
+    with more rows no less. InfoE is 0 then: read the two beside it.
 
     Args:
         codes: float [N, K].

@@ -7,6 +7,7 @@ from jax import Array
 from scaledis.objectives import gaussian
 from scaledis.types import Likelihood
 
+EDGE = 1e-6  # the nearest to 0 and 1 that a logit is taken of
 PIXELS = (0, 1, 2)  # [C, H, W, B]: the axes that make up one image
 
 
@@ -23,8 +24,12 @@ def _clip(output: Array) -> Array:
     return jnp.clip(output, 0.0, 1.0)
 
 
+def _logit(pixels: Array) -> Array:
+    return jax.scipy.special.logit(jnp.clip(pixels, EDGE, 1 - EDGE))
+
+
 LIKELIHOODS = {
-    "gaussian": Likelihood(_gaussian, _clip),
-    "gaussian_learned": Likelihood(_gaussian, _clip, learns_sigma=True),
-    "bernoulli": Likelihood(_bernoulli, jax.nn.sigmoid),
+    "gaussian": Likelihood(_gaussian, _clip, _clip),
+    "gaussian_learned": Likelihood(_gaussian, _clip, _clip, learns_sigma=True),
+    "bernoulli": Likelihood(_bernoulli, jax.nn.sigmoid, _logit),
 }

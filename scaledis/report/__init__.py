@@ -11,7 +11,7 @@ from scaledis import config as config_schema
 from scaledis import runtime, version
 from scaledis.config import Config
 from scaledis.errors import UserError
-from scaledis.report import animation, canvas, figures, gather, page, scores, traversals
+from scaledis.report import animation, canvas, figures, gather, page, scores, sweeps, traversals
 from scaledis.report.summary import Summary, listed
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir, write_bytes
@@ -30,6 +30,10 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         raise UserError(f"workdir: {workdir.root} holds no trained run to report on.")
     for name, figure in pictures(summaries).items():
         write_bytes(workdir.report / f"{name}.png", canvas.png(figure))
+    sweep = sweeps.figure(runs, summaries)
+    swept = canvas.png(sweep) if sweep else None
+    if swept:
+        write_bytes(workdir.report / "sweep.png", swept)
     if moving := animation.webp(_firsts(summaries)):
         write_bytes(workdir.report / "traversals.webp", moving)
     html = page.render(
@@ -38,6 +42,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         facts=facts(runs, summaries),
         command=workdir.claimed()["command"],
         config=common([run.config for run in runs]),
+        swept=swept,
     )
     path = workdir.report / "index.html"
     write_bytes(path, html.encode(errors="backslashreplace"))
@@ -52,6 +57,7 @@ def pictures(summaries: Sequence[Summary]) -> dict[str, Figure]:
         "mutual_information": figures.mutual_information(firsts),
         "losses": figures.losses(summaries),
         "reconstructions": traversals.reconstructions(firsts),
+        **({"edits": figures.edits(firsts)} if any(run.changes is not None for run in firsts) else {}),
     }
 
 

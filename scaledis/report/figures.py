@@ -30,7 +30,7 @@ from scaledis.report.canvas import (
     png,
 )
 from scaledis.report.fonts import MATH
-from scaledis.report.summary import Summary, check_units, source, units
+from scaledis.report.summary import Summary, check_units, selectivity, source, units
 
 __all__ = [
     "COLORS",
@@ -102,6 +102,54 @@ def _heat_map(axes: Axes, run: Summary, left: float) -> None:
     axes.xaxis.tick_top()
     names = [fit(name, 0.95, 8) for name in run.factor_names]
     axes.set_xticks(np.arange(factors) + 0.5, names, rotation=45, ha="left", rotation_mode="anchor", color=INK)
+
+
+def edits(runs: Sequence[Summary]) -> Figure:
+    """Edit selectivity, runs side by side, a flat one beside a ladder: a bar a unit, a number a level and a run.
+
+    The dark part of a bar is the share of the changes that is the unit's own factor, which stands beside it.
+    """
+    title, given = "How selective an edit is", runs
+    runs = [run for run in given if run.changes is not None]
+    if not runs:
+        return empty(title, source(given), "No run's edits were measured.")
+    left, bar, right, top = 0.86, 2.2, 1.6, 0.5
+    rows = [sum(run.allocation) + LEVEL_GAP * (len(run.allocation) - 1) for run in runs]
+    width, height = left + bar + right, top + CELL_HEIGHT * max(rows) + 0.3
+    across = min(len(runs), max(1, int(WIDEST / width)))
+    subtitle = f"{source(runs)} · share of the factor changes that is the edited unit's own factor"
+    figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, subtitle)
+    for n, run in enumerate(runs):
+        check_units(run, run.changes)
+        axes = panel(figure, n % across * width + left, n // across * height + top, bar, CELL_HEIGHT * rows[n])
+        _bars(axes, run, -left / bar)
+        words = f"{fit(run.name, width - 0.8, 10, em=0.6)}  {_percent(selectivity(run, range(sum(run.allocation))))}"
+        axes.text(-left / bar, (0.1 - top) / CELL_HEIGHT, words, size=10, weight="bold", color=INK, va="top")
+    return figure
+
+
+def _bars(axes: Axes, run: Summary, left: float) -> None:
+    """Draws the bars of one run: x from 0 to 1, y in units; the names of levels start at `left`."""
+    first, ticks = 0, []
+    for depth, size in enumerate(run.allocation):
+        members, level = range(first, first + size), len(run.allocation) - depth
+        places = [unit + 0.5 + depth * LEVEL_GAP for unit in members]
+        words = f"level {level}\n{_percent(selectivity(run, members))}"
+        axes.text(left, float(np.mean(places)), words, size=8, color=MUTED, va="center")
+        for unit, y in zip(members, places, strict=True):
+            share = selectivity(run, [unit])
+            axes.barh(y, 1, 0.7, color=RULE)
+            axes.barh(y, share or 0, 0.7, color=COLORS[0])
+            words = "–" if share is None else f"{_percent(share)} {run.edited[unit]}"
+            axes.text(1.03, y, fit(words, 1.5, 8), size=8, color=INK, va="center")
+        ticks += places
+        first += size
+    axes.set(xlim=(0, 1), ylim=(first + (len(run.allocation) - 1) * LEVEL_GAP, 0), xticks=[])
+    axes.set_yticks(ticks, unit_names(run.allocation), size=10, math_fontfamily=MATH, color=INK)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.0f} %"
 
 
 def losses(runs: Sequence[Summary]) -> Figure:

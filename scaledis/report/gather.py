@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from scaledis import coding, evaluate, input_pipeline
 from scaledis import config as config_schema
-from scaledis import evaluate, input_pipeline
 from scaledis.checkpoint import Checkpoints
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.metrics import entropy, information
 from scaledis.population import Model, Population
-from scaledis.report import traversals
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary
 from scaledis.sweep import Run
@@ -26,7 +25,6 @@ from scaledis.workdir import Workdir, read_json, read_records
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
 RECONSTRUCTED, SAMPLED = 10, 20  # images
-CHUNK = 64  # codes decoded at once
 
 
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary]:
@@ -127,9 +125,9 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
     index, _ = evaluate.sample(dataset, config)
     originals = dataset.images(index[-RECONSTRUCTED:])
     mean = model.encode(originals).mean
-    swept = traversals.codes(mean[0], steps=FRAMES)
+    swept = coding.traversed(mean[0], steps=FRAMES)
     prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
-    images = _decode(model, np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
+    images = coding.decode_codes(model, np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
     moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))
     return known._replace(
         step=model.step,
@@ -138,13 +136,6 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
         reconstructions=reconstructions,
         samples=samples,
     )
-
-
-def _decode(model: Model, codes: np.ndarray) -> np.ndarray:
-    """Images of codes [n, K], in chunks of one shape, so that all runs of a population share one compilation."""
-    chunks = [codes[start : start + CHUNK] for start in range(0, len(codes), CHUNK)]
-    images = [model.decode(np.resize(chunk, (CHUNK, codes.shape[1])))[: len(chunk)] for chunk in chunks]
-    return np.concatenate(images)
 
 
 def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
@@ -163,6 +154,9 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
         backend=scores["all"].get("dci/backend", ""),
     )
+    if "edits/changes" in scores["all"]:
+        found = {key: scores["all"][f"edits/{key}"] for key in ("changes", "factor_per_unit")}
+        known = known._replace(changes=np.asarray(found["changes"]), edited=tuple(found["factor_per_unit"]))
     if "train_codes" in scores:
         known = known._replace(codes=f"{scores['train_codes']:,} train, {scores['test_codes']:,} test, posterior means")
     if not dataset.factor_names or kl is None or not (folder / "codes.npz").exists():

@@ -1,5 +1,6 @@
 """The report as one self-contained HTML page: assets/page.* filled with the runs as JSON, which the script draws."""
 
+import base64
 import html
 import json
 import math
@@ -8,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from scaledis.coding import DEAD
 from scaledis.report import scores, sprites, template
 from scaledis.report.figures import rows_of_terms, words
 from scaledis.report.scores import by_setting
-from scaledis.report.summary import Summary, best_factor, listed, source, units
+from scaledis.report.summary import Summary, best_factor, listed, selectivity, source, units
 from scaledis.report.template import ASSETS
-from scaledis.report.traversals import DEAD
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
 POINTS = 160  # of a curve
@@ -25,6 +26,7 @@ def render(
     facts: Mapping[str, object] | None = None,
     command: str = "",
     config: Mapping[str, Any] | None = None,
+    swept: bytes | None = None,
 ) -> str:
     """The page as text. Whatever it is given is escaped: names may hold any character.
 
@@ -34,6 +36,7 @@ def render(
       facts: shown in the head, such as {"Steps": "4,000", "Date": ..}.
       command: the command line that made the runs.
       config: what they have in common, by dotted key; values that are not JSON are shown as text.
+      swept: the picture of the sweep (`sweeps.figure`), a PNG file.
     """
     facts = {"Data set": listed(run.dataset for run in runs), **(facts or {})}
     settings = [f"{key} = {json.dumps(value, default=str)}" for key, value in (config or {}).items()]
@@ -46,10 +49,19 @@ def render(
             f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(str(facts[key]))}</dd></div>" for key in facts
         ),
         table=html.escape(scores.table(runs)),
+        sweep=_section_of_sweep(swept) if swept else "",
         command=html.escape(command),
         config=html.escape("\n".join(settings)),
         data=template.as_json(data(runs)),
     )
+
+
+def _section_of_sweep(picture: bytes) -> str:
+    """The section with the picture of the sweep."""
+    address = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
+    words = "Scores over the swept keys, means over seeds with their 95 % intervals; a ring is the best of its column."
+    image = f'<img class="sweep" src="{address}" alt="Scores over the swept keys; the table above has their numbers">'
+    return f'<section id="sweep"><h2>The sweep</h2><p class="note">{words}</p><div class="wide">{image}</div></section>'
 
 
 def sentence(runs: Sequence[Summary]) -> str:
@@ -97,6 +109,7 @@ def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
         "levels": len(run.allocation),
         "factors": run.factor_names,
         "shares": shares,
+        "edits": None if run.changes is None else _edits(run),
         "units": [_unit(run, unit) for unit in range(sum(run.allocation))],
         "curves": _curves(run, terms),
         **_pictures(run, budget),
@@ -113,6 +126,27 @@ def _unit(run: Summary, unit: int) -> dict[str, Any]:
         "dead": kl is not None and kl < DEAD,
         "best": best_factor(run, unit),
     }
+
+
+def _edits(run: Summary) -> dict[str, Any]:
+    """The selectivity of all edits and of each level's, bottom first; of each unit its own factor and how it shares."""
+    places, levels = units(run.allocation), range(1, len(run.allocation) + 1)
+    return {
+        "all": selectivity(run, range(len(places))),
+        "levels": [selectivity(run, [n for n, (at, _) in enumerate(places) if at == level]) for level in levels],
+        "units": [
+            None if factor is None else {"factor": factor, "own": selectivity(run, [unit]), "next": _next(run, unit)}
+            for unit, factor in enumerate(run.edited)
+        ],
+    }
+
+
+def _next(run: Summary, unit: int) -> tuple[str, float] | None:
+    """The factor that an edit changes most beside its own, and its share of all changes; None where it changes none."""
+    changes = [float(share) for share in run.changes[unit]]
+    others = [pair for pair in zip(changes, run.factor_names, strict=True) if pair[1] != run.edited[unit]]
+    share, name = max(others, default=(0.0, ""))
+    return (name, share / sum(changes)) if share else None
 
 
 def _pictures(run: Summary, budget: int) -> dict[str, Any]:

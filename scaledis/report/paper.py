@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
+from scaledis import coding
 from scaledis.errors import UserError
 from scaledis.population import Model
 from scaledis.registry import check
@@ -67,7 +68,7 @@ def edit(run: Summary, model: Model, factor: str, image: np.ndarray, low: float 
         raise UserError(f"run {run.name!r}: it was not measured against factors; evaluate it first.")
     shares = np.nan_to_num(run.shares[:, run.factor_names.index(factor)])
     unit = int(shares.argmax())
-    moved = traversals.codes(model.encode(image[None]).mean[0], low, high, VALUES)[unit]
+    moved = coding.traversed(model.encode(image[None]).mean[0], low, high, VALUES)[unit]
     return Edit(factor, unit, float(shares[unit]), model.decode(moved))
 
 

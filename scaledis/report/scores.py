@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scaledis import comparison, metrics, registry
+from scaledis import comparison, metrics, model_metrics, registry
 from scaledis.report.summary import Summary, source
 
 PAPERS = {"dci/disentanglement": "DCI-D", "dci/completeness": "DCI-C", "mig/mig": "MIG", "dci/informativeness": "DCI-I"}
@@ -76,9 +76,10 @@ def best_mean(runs: Sequence[Summary], metric: str, group: str = "all") -> float
 
 def more_is_better(metric: str) -> bool:
     """Whether a column's scores lie in [0, 1] with 1 the best: those that the metric lists in its `SCORES`."""
-    if metric in PAPERS.values() or metric not in registry.modules(metrics):
+    found = [package for package in (metrics, model_metrics) if metric in registry.modules(package)]
+    if metric in PAPERS.values() or not found:
         return True
-    return bool(getattr(registry.module("metric", metrics, metric), "SCORES", ()))
+    return bool(getattr(registry.module("metric", found[0], metric), "SCORES", ()))
 
 
 def data(runs: Sequence[Summary]) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Summary(NamedTuple):
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
     kl: Any = None  # [K] nats per image
     shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
+    changes: Any = None  # [K, F] share of images on which an edit of the unit changes the factor
+    edited: tuple[str | None, ...] = ()  # the factor that the edit of each unit is meant for; None where there is none
     traversals: Any = None  # [K, S, H, W, C] uint8, or float in 0 to 1
     originals: Any = None  # [N, H, W, C]
     reconstructions: Any = None  # [N, H, W, C]
@@ -59,6 +61,13 @@ def best_factor(run: Summary, unit: int) -> tuple[str, float] | None:
     known = [0.0 if share != share else float(share) for share in run.shares[unit]]
     place = max(range(len(known)), key=known.__getitem__)
     return run.factor_names[place], known[place]
+
+
+def selectivity(run: Summary, units: Sequence[int]) -> float | None:
+    """Of the factor changes that edits of some units make, the share that is of the units' own factors."""
+    own = [(unit, run.factor_names.index(name)) for unit in units if (name := run.edited[unit]) is not None]
+    every = sum(float(sum(run.changes[unit])) for unit, _ in own)
+    return sum(float(run.changes[unit][factor]) for unit, factor in own) / every if every else None
 
 
 def check_units(run: Summary, array: Any) -> None:

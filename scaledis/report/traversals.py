@@ -7,23 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from scaledis.coding import DEAD
 from scaledis.report.canvas import FAINT, INK, MUTED, RULE, canvas, empty, fit, panel
 from scaledis.report.figures import unit_names
 from scaledis.report.fonts import MATH
 from scaledis.report.summary import Summary, best_factor, check_units, source
 
-DEAD = 0.1  # nats: a unit with less KL says nothing about the image
 LEFT, RIGHT, ABOVE, BELOW = 0.46, 1.15, 0.78, 0.4  # inches around the images of a run
 LEVEL_GAP = 0.25  # inches between levels
 CELLS = (0.6, 0.52, 0.42, 0.36)  # inches of an image, for 1 to 4 runs side by side
-
-
-def codes(mean: np.ndarray, low: float = -3.0, high: float = 3.0, steps: int = 7) -> np.ndarray:
-    """Codes [K, steps, K] that move each unit of one image's posterior mean [K] from `low` to `high`, the rest kept."""
-    units = np.arange(len(mean))
-    moved = np.tile(np.asarray(mean, np.float32), (len(mean), steps, 1))
-    moved[units, :, units] = np.linspace(low, high, steps)
-    return moved
 
 
 def pixels(images: np.ndarray) -> np.ndarray:

@@ -16,22 +16,25 @@ from tests.datasets import agrees, place, raises, reduced
 RNG = np.random.default_rng(0)
 
 
-def faces(size: tuple[int, int] = (178, 218), absent: int = 0) -> tuple[list[bytes], np.ndarray, np.ndarray]:
-    """The three files; the photographs as they are decoded [9, 218, 178, 3], and the attributes [9, 40]."""
+def faces(
+    size: tuple[int, int] = (178, 218), absent: int = 0, splits: tuple[int, int, int] = (5, 2, 2)
+) -> tuple[list[bytes], np.ndarray, np.ndarray]:
+    """The three files; the photographs as they are decoded [n, 218, 178, 3], and the attributes [n, 40]."""
+    count = sum(splits)
     photographs, buffer = [], io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("img_align_celeba/", b"")
-        for number in (3, 1, 2, 4, 5, 6, 7, 8, 9):
+        for number in (3, 1, 2, *range(4, count + 1)):
             pixels = RNG.integers(0, 256, (7, 7, 3), np.uint8)
             jpeg = io.BytesIO()
             Image.fromarray(pixels).resize(size).save(jpeg, "JPEG")
             if number != absent:
                 archive.writestr(f"img_align_celeba/{number:06}.jpg", jpeg.getvalue())
             photographs.append((number, np.asarray(Image.open(jpeg))))
-    present = RNG.integers(0, 2, (9, 40))
+    present = RNG.integers(0, 2, (count, 40))
     rows = [f"{n:06}.jpg " + " ".join(f"{2 * x - 1:2d}" for x in row) for n, row in enumerate(present, start=1)]
-    attributes = "\n".join(["9", " ".join(celeba.ATTRIBUTES) + " ", *rows, ""])
-    partition = "".join(f"{n:06}.jpg {split}\n" for n, split in enumerate([0] * 5 + [1] * 2 + [2] * 2, start=1))
+    attributes = "\n".join([str(count), " ".join(celeba.ATTRIBUTES) + " ", *rows, ""])
+    partition = "".join(f"{n:06}.jpg {split}\n" for n, split in enumerate(np.repeat(range(3), splits), start=1))
     images = [image for _, image in sorted(photographs, key=lambda pair: pair[0])]
     return [buffer.getvalue(), attributes.encode(), partition.encode()], np.stack(images), present
 

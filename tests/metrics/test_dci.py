@@ -144,6 +144,19 @@ def test_constant_units_weigh_nothing(factors):
     assert 0.99 < scores["disentanglement"] <= 1
 
 
+@pytest.mark.parametrize("where", ["in both parts", "in the test rows alone"])
+def test_units_that_hardly_vary_can_be_scored(rng, where):
+    """More rows than have exact bins: a sample of them sees one value, from which LightGBM refuses to learn."""
+    factors = np.stack([rng.integers(size, size=9000) for size in (4, 3)], axis=1)
+    codes = np.zeros((9000, 2))
+    codes[[10, 20, 8000] if where == "in both parts" else [8000], 0] = 1.0
+    scores = metrics.compute("dci", codes, factors, 0, {"dci": {"train_fraction": 2 / 3}}, shuffle=False)
+    assert all(0 <= scores[f"dci/{name}"] <= 1 for name in ("disentanglement", "completeness", "informativeness"))
+    assert not np.asarray(scores["dci/importances"])[1].any()
+    if where == "in the test rows alone":
+        assert scores["dci/disentanglement"] == 0 and not np.any(scores["dci/importances"])
+
+
 @pytest.mark.parametrize("backend", dci.BACKENDS)
 def test_codes_of_constants_score_zero(factors, backend):
     scores = dci.compute(np.ones((900, 2)), factors, backend=backend)

@@ -41,7 +41,7 @@ def column(chromium):
 
 def test_nothing_scrolls_sideways_and_every_part_is_there(opened):
     assert opened.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
-    for part in ("#score-table table", ".ladder .unit", ".map td", ".split div", ".panels path"):
+    for part in ("#score-table table", ".ladder .unit", ".map td", ".edits .part", ".split div", ".panels path"):
         assert find(opened, part), part
     text = opened.find_element("tag name", "main").text
     assert "rendered, 4,000 steps, seed 0" in text and "scaledis train" in opened.page_source

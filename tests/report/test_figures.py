@@ -65,6 +65,17 @@ def test_mutual_information_rejects_a_matrix_of_another_shape(shape, match):
         )
 
 
+def test_edits_have_a_bar_a_unit_and_a_number_a_level():
+    changes = np.array([[0.9, 0.3, 0], [0.5, 0.5, 0.5], [0, 0, 0.6]])
+    run = Summary("a", "vlae", "rendered", allocation=(2, 1), changes=changes, factor_names=FACTORS)
+    figure = figures.edits([run._replace(edited=("floor hue", None, "shape")), Summary("b", "vae")])
+    assert len(figure.axes) == 1
+    found = [text.get_text() for text in figure.axes[0].texts]
+    assert found == ["level 2\n75 %", "75 % floor hue", "–", "level 1\n100 %", "100 % shape", "a  83 %"]
+    np.testing.assert_allclose([bar.get_width() for bar in figure.axes[0].patches], [1, 0.75, 1, 0, 1, 1])
+    assert not figures.edits([Summary("b", "vae")]).axes
+
+
 def test_losses_give_a_panel_to_each_term_and_a_row_to_by_level():
     figure = figures.losses([curve("a 0", "a"), curve("a 1", "a", 9.0), curve("b 0", "b")])
     assert titles(figure) == ["loss", "TC", "KL, level 2", "KL, level 1"]

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from scaledis import input_pipeline
+from scaledis import coding, input_pipeline, report
 from scaledis.population import Model
 from scaledis.report import gather
 from scaledis.sweep import Run
 from scaledis.types import Codes
-from scaledis.workdir import write_bytes
+from scaledis.workdir import write_bytes, write_json
 from tests import tiny
 from tests.report import material
 
@@ -51,8 +51,26 @@ def test_drawing_decodes_all_in_chunks_of_one_shape(trained):
     codes = np.zeros((gather.RECONSTRUCTED, 3), np.float32)
     model = Model(run.config, 2, None, lambda images: Codes(codes, codes, np.zeros(3)), decode)
     summary = gather.draw(gather.logged(run, "a", tiny.dataset(), directory), model, tiny.dataset(), run.config)
-    assert shapes == {(gather.CHUNK, 3)} and summary.step == 2
+    assert shapes == {(coding.DECODED, 3)} and summary.step == 2
     assert summary.traversals.shape == (3, 13, tiny.SIZE, tiny.SIZE, 3)
     np.testing.assert_allclose(summary.traversals[0, :, 0, 0, 0], np.linspace(-3, 3, 13))
     assert not summary.traversals[1:].any() and not summary.reconstructions.any()
     assert summary.samples.shape[0] == gather.SAMPLED and summary.samples.std() > 0.5
+
+
+def test_edits_are_drawn_where_scores_hold_them(trained):
+    directory, [[run, other]] = trained
+    edits = {
+        "edits/changes": [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0]],
+        "edits/factor_per_unit": ["ground", None, "colour"],
+    }
+    for each, scores in ((run, edits), (other, {})):
+        about = {"diverged": None, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
+        write_json(directory.run(each.name) / "scores.json", {"all": scores, **about})
+    found, without = (
+        gather.scored(gather.logged(each, "a", tiny.dataset(), directory), tiny.dataset(), directory)
+        for each in (run, other)
+    )
+    np.testing.assert_array_equal(found.changes, edits["edits/changes"])
+    assert found.edited == ("ground", None, "colour") and without.changes is None
+    assert "edits" in report.pictures([found, without]) and "edits" not in report.pictures([without])

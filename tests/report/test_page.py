@@ -41,6 +41,18 @@ def test_the_page_holds_all_runs_and_says_what_came_out():
     assert "seed = 0" in text and "<dt>Steps</dt><dd>4,000</dd>" in text
 
 
+def test_the_page_says_how_selective_each_edit_is():
+    changes = np.array([[0.9, 0.3, 0.0], [0.5, 0.5, 0.5], [0.0, 0.0, 0.6]])
+    run = material.summary(changes=changes, edited=("floor_hue", None, "shape"))
+    found = page.data([run])["runs"][0]["edits"]
+    assert found["all"] == pytest.approx(1.5 / 1.8) and found["levels"] == pytest.approx([1, 0.75])
+    assert found["units"][0]["next"] == ("wall_hue", 0.25) and found["units"][0]["own"] == 0.75
+    assert found["units"][1] is None and found["units"][2] == {"factor": "shape", "own": 1, "next": None}
+    still = page.data([run._replace(changes=0 * changes)])["runs"][0]["edits"]
+    assert still["all"] is None and still["levels"] == [None, None] and still["units"][0]["next"] is None
+    assert page.data([run._replace(changes=None)])["runs"][0]["edits"] is None
+
+
 def test_whatever_it_is_given_is_text():
     runs = [material.summary(EVIL, factors=(EVIL, "b"), dataset=EVIL, scores={EVIL: 1.0}, diverged_at=1)]
     text = page.render(EVIL, runs, facts={EVIL: EVIL}, command=EVIL, config={EVIL: EVIL})
@@ -79,7 +91,7 @@ def test_sixteen_runs_of_noise_take_less_than_eight_megabytes():
     [
         [Summary("a", "vae", "celeba", allocation=(2,))],
         [Summary("a", "vae", allocation=(1, 1), records=[{"step": 1, "loss_nats": np.nan}], diverged_at=1)],
-        [material.summary(kl=None, shares=None, factors=(), scores={}, levels={}, samples=None)],
+        [material.summary(kl=None, shares=None, factors=(), scores={}, levels={}, samples=None, changes=None)],
         [material.summary(shares=np.full((3, 3), np.nan))],
         [material.summary(scores={"MIG": np.nan})],
     ],

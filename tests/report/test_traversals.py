@@ -16,16 +16,6 @@ def run(name="scale_vlae, seed 0", allocation=ALLOCATION, channels=3, **known):
     return Summary(name, "scale_vlae", "rendered", allocation=allocation, traversals=images, **known)
 
 
-def test_codes_move_one_unit_through_the_seven_values():
-    mean = np.linspace(-0.9, 0.7, 10).astype(np.float32)
-    codes = traversals.codes(mean)
-    assert codes.shape == (10, 7, 10)
-    for unit in range(10):
-        np.testing.assert_array_equal(codes[unit, :, unit], [-3, -2, -1, 0, 1, 2, 3])
-        others = np.arange(10) != unit
-        np.testing.assert_array_equal(codes[unit][:, others], np.tile(mean[others], (7, 1)))
-
-
 def test_mosaic_keeps_the_pixels_and_the_order_of_rows():
     images = np.random.default_rng(0).integers(0, 256, (4, 3, 8, 6, 3), np.uint8)
     picture, tops = traversals.mosaic(images, groups=(3, 1), gap=5)

@@ -16,6 +16,7 @@ from scipy.special import expit, softmax
 ROUNDS, DEPTH, RATE = 100, 3, 0.1
 BOOSTERS = 10
 MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
+BINS = 255  # of LightGBM, where more are not asked for
 EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
 LEAVES = 2**DEPTH
 
@@ -24,7 +25,7 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
     """One classifier a factor, learned from the first `split` rows.
 
     Args:
-        ranks: int [N, K], dense ranks of the codes, each column with at least two values.
+        ranks: int [N, K], dense ranks of the codes. Columns without variance among the training rows explain nothing.
         factors: int [N, F], each column with at least two values among the first `split` rows.
         split: how many rows train.
         seed: fixes the order of the units in each booster.
@@ -33,7 +34,8 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
         The gains of the units, [K, F], and the predicted classes, [N, F].
     """
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(ranks.shape[1]), (BOOSTERS, 1)), axis=1)
-    binned = _datasets(ranks, orders, split, seed)
+    values = max(len(np.unique(unit)) for unit in ranks[:split].T)
+    binned = _datasets(ranks, orders, values, split, seed) if values > 1 else []
     lock = threading.Lock()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         fits = list(pool.map(lambda factor: _classifier(binned, orders, ranks, factor, split, lock), factors.T))
@@ -41,7 +43,11 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
     return np.stack(gains, axis=1), np.stack(predicted, axis=1)
 
 
-def _settings(split: int, seed: int) -> dict[str, Any]:
+def _settings(values: int, split: int, seed: int) -> dict[str, Any]:
+    """LightGBM's, for units of at most `values` different values.
+
+    A sample of the rows may see one value of a unit that hardly varies, and LightGBM cannot train without a unit.
+    """
     bins = {"max_bin": split, "min_data_in_bin": 1, "bin_construct_sample_cnt": split}
     sampled = {"bin_construct_sample_cnt": max(split // 2, 1)}  # other bins for each booster
     return {
@@ -55,17 +61,17 @@ def _settings(split: int, seed: int) -> dict[str, Any]:
         "force_col_wise": True,
         "num_threads": 1,  # factors run side by side instead
         "verbosity": -1,
-        **(bins if split <= EXACT_ROWS else sampled),
+        **(bins if split <= EXACT_ROWS or values <= BINS else sampled),
     }
 
 
-def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int) -> list[Any]:
+def _datasets(ranks: np.ndarray, orders: np.ndarray, values: int, split: int, seed: int) -> list[Any]:
     """The binned training rows of every booster; the factors share them."""
     import lightgbm  # it takes longer to import than all of JAX
 
     datasets = []
     for turn, order in enumerate(orders):
-        settings = _settings(split, seed + turn)
+        settings = _settings(values, split, seed + turn)
         rows = ranks[:split, order].astype(np.float64)
         datasets.append(lightgbm.Dataset(rows, np.zeros(split), params=settings).construct())
     return datasets
@@ -85,7 +91,7 @@ def _classifier(
     rate = RATE if binary else RATE * (1 - 1 / len(values))
     with lock:  # a data set notes the parameters of whoever takes it
         boosters = [_booster(dataset, trees) for dataset in datasets]
-    for step in range(ROUNDS):
+    for step in range(ROUNDS if boosters else 0):
         turn, number = divmod(step, BOOSTERS)
         residual = target - probabilities(scores[:split])
         slope = -residual[:, 0] if binary else -residual
@@ -97,7 +103,7 @@ def _classifier(
         leaves = leaves.reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
         scores += rate * _newton_steps(leaves[:split], residual)[leaves]
     gains = np.zeros(ranks.shape[1])
-    for booster, order in zip(boosters, orders, strict=True):
+    for booster, order in zip(boosters, orders[: len(boosters)], strict=True):
         gains[order] += booster.feature_importance("gain")
     return gains, values[(scores[:, 0] > 0).astype(int) if binary else scores.argmax(axis=1)]
 

@@ -105,6 +105,8 @@ function drawRuns() {
   scrubbed.length = 0;
   fill("ladder-of", runs.map(ladder));
   fill("map-of", runs.map(heatMap));
+  document.getElementById("edits").hidden = runs.every((run) => !run.edits);
+  fill("edits-of", runs.map(edits));
   fill("reconstructions-of", runs.map((run) => pictures(run, run.reconstructions, 2, "Images and reconstructions")));
   fill("samples-of", runs.map((run) => pictures(run, run.samples, 1, "Samples from the prior")));
   if (shown.at !== null) moveAll(shown.at);
@@ -214,6 +216,24 @@ function heatMap(run) {
     "aria-label": `Mutual information of the units of ${run.name} with the factors` }, h("table", { class: "map" },
     h("thead", {}, h("tr", {}, h("td"), h("td"), run.factors.map((name) => h("th", { scope: "col" }, h("span", { title: name }, name))))),
     bodies)));
+}
+
+const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
+
+function edits(run) {
+  if (!run.edits) return h("figure", {}, caption(run), h("p", { class: "note" }, "Its edits were not measured."));
+  const levels = [...new Set(run.units.map((unit) => unit.level))];
+  const bar = (share) => h("div", { class: "part" }, h("i", { style: { width: `${100 * (share || 0)}%` } }));
+  const row = (unit, found) => h("tr", { class: found ? null : "dead" }, h("th", { scope: "row" }, unitName(unit)),
+    h("td", { class: "bar-of" }, bar(found && found.own)), h("td", {}, percent(found && found.own)),
+    h("td", { class: "what" }, found ? found.factor : "no factor",
+      found && found.next && h("small", {}, `then ${found.next[0]} ${percent(found.next[1])}`)));
+  const bodies = levels.map((level) => h("tbody", { style: { "--tone": tone(level, run.levels) } },
+    h("tr", { class: "of-level" }, h("th", { scope: "rowgroup", colspan: 2 }, `level ${level}`),
+      h("td", {}, percent(run.edits.levels[level - 1])), h("td")),
+    run.units.map((unit, index) => (unit.level === level ? row(unit, run.edits.units[index]) : null))));
+  return h("figure", {}, caption(run, `${percent(run.edits.all)} of all changes are the edited unit's own factor`),
+    h("table", { class: "edits", "aria-label": `Edit selectivity of the units of ${run.name}` }, bodies));
 }
 
 // A table of images of one picture, as many side by side as there is room for.

@@ -1,0 +1,29 @@
+"""Beyond Flat Latent, Figure 1: no penalty, intra-level only, inter-level only, both, on three levels of three units.
+
+    python -m scaledis.main --config=configs/figure1.py:paper --config.data.name=shapes3d --sweep=figure1
+    python -m scaledis.main --config=configs/figure1.py --sweep=figure1 --dry_run
+
+20 runs, five seeds each, in one program. The metric `level` has the dependences within and between the levels.
+"""
+
+import runpy
+from pathlib import Path
+
+from scaledis.sweep import sweep_regularizers
+
+TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
+
+
+def get_config(tier="small"):
+    config = TIER["get_config"](tier)
+    config.update_from_flattened_dict(TIER["own_settings"]("scale_vlae"))
+    config.model.allocation = (3, 3, 3)
+    config.evaluate.metrics = ("dci", "mig", "level")
+    return config
+
+
+def sweep_figure1():
+    """The four objectives x five seeds."""
+    for objective in sweep_regularizers():
+        for seed in range(5):
+            yield {**objective, "seed": seed}

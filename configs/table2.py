@@ -1,0 +1,26 @@
+"""Beyond Flat Latent, Table 2: nine allocations of ten units, VLAE and ours, five seeds each: 90 runs, 3 programs.
+
+python -m scaledis.main --config=configs/table2.py:paper --config.data.name=shapes3d --sweep=table2
+python -m scaledis.main --config=configs/table2.py --sweep=table2 --dry_run
+"""
+
+import runpy
+from pathlib import Path
+
+from scaledis.sweep import sweep_allocations
+
+TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
+
+
+def get_config(tier="small"):
+    config = TIER["get_config"](tier)
+    config.update_from_flattened_dict(TIER["own_settings"]("scale_vlae"))
+    return config
+
+
+def sweep_table2():
+    """Nine allocations x VLAE and the scale-aware ladder x five seeds."""
+    for allocation in sweep_allocations():
+        for name in ("vlae", "scale_vlae"):
+            for seed in range(5):
+                yield {**allocation, "method.name": name, "seed": seed}

@@ -1,0 +1,58 @@
+"""Whether the small world says what the large one says: six methods at 32x32 and, with one seed, at 64x64.
+
+    python experiments/resolution.py
+
+At 64x64 the networks have the papers' sizes (1.2M and 0.77M parameters); each method keeps the setting that Table 1
+chose for it in the small tier, with twice the sigma, since four times as many pixels weigh four times as much. Writes
+experiments/results/resolution/small.json and .md: the scores at both sizes and the rank correlation between them.
+"""
+
+from protocol import SEEDS, arguments, chosen, low_priority, run_groups
+from scipy import stats
+from tables import made_with, results_of, shown, write_markdown
+
+from scaledis import runtime
+from scaledis.config import Config
+
+SCORES = ("DCI-D", "MIG")
+METHODS = ("scale_vlae", "vlae", "beta_tcvae", "beta_vae_hfs", "beta_vae", "factor_vae")
+SIZES = {key: getattr(Config().model, key) for key in ("channels", "ladder_channels", "parameters")}
+
+
+def main():
+    given = arguments(__doc__)
+    runtime.prepare()
+    low_priority()
+    for method in METHODS:
+        setting = chosen(given.tier, method)
+        large = {"data.resolution": 0, "objective.sigma": 2 * setting["objective.sigma"]}
+        large |= {f"model.{key}": value for key, value in SIZES.items()}
+        run_groups("resolution", given.tier, method, {method: [{**setting, **large, "seed": SEEDS[0]}]})
+    report(given.tier)
+
+
+def report(tier):
+    """The table, with the rank correlations over it."""
+    small, large = results_of("table1", tier), results_of("resolution", tier)
+    rows, found = [], []
+    for method in large:
+        cells = [shown([run[score] for run in known[method]["runs"]]) for score in SCORES for known in (small, large)]
+        rows.append([method, *cells])
+    for score in SCORES:
+        pairs = [(mean(small[method], score), mean(large[method], score)) for method in large]
+        rank = stats.spearmanr(*zip(*pairs, strict=True))
+        found.append(f"{score} {rank.statistic:.2f} (p = {rank.pvalue:.2g})")
+    about = f"Spearman over the methods: {', '.join(found)}. At 64x64: " + made_with(
+        (run for entry in large.values() for run in entry["runs"]), [entry["machine"] for entry in large.values()]
+    )
+    columns = ["method", *(f"{score} {size}" for score in SCORES for size in ("32x32", "64x64"))]
+    write_markdown("resolution", tier, "The small world and the large one", about, columns, rows)
+
+
+def mean(entry, score):
+    """The mean of a score over the runs of a method."""
+    return sum(run[score] for run in entry["runs"]) / len(entry["runs"])
+
+
+if __name__ == "__main__":
+    main()

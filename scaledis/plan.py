@@ -1,0 +1,64 @@
+"""Which runs share a program, and which of them train at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from scaledis import population
+from scaledis.config import Config
+from scaledis.networks import sizing
+from scaledis.sweep import Run
+
+MOST_WASTE = 1 / 3  # of a program's arithmetic that may be on zeros
+USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to the data set
+
+
+def programs(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs of each program: what differs between them is numbers, or is padded (population.shared).
+
+    Runs of different capacity share the program of the widest of them, unless padding would waste more than a third of
+    its arithmetic.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(population.program(run.config), []).append(run)
+    return [program for members in alike.values() for program in _by_capacity(members)]
+
+
+def together(members: Sequence[Run]) -> int:
+    """How many runs of a program train at once by their own `train.parallel`."""
+    return population.parallel(members[0].config.train.parallel)
+
+
+def cut(members: Sequence[Run], count: int) -> list[list[Run]]:
+    """The runs of a program in populations of at most `count`."""
+    return [list(members[i : i + count]) for i in range(0, len(members), count)]
+
+
+def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[str]]:
+    """The names of the runs of every population; `at_once` says how many runs of a program one holds."""
+    return [[run.name for run in group] for members in programs(runs) for group in cut(members, at_once(members))]
+
+
+def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs in groups, the largest capacity first; each group as large as its waste lets it be."""
+    if len({run.config.model.parameters for run in runs}) == 1:
+        return [list(runs)]
+    ordered = sorted(runs, key=lambda run: run.config.model.parameters, reverse=True)
+    groups: list[list[Run]] = []
+    widest = useful = 0.0
+    for _, each in groupby(ordered, lambda run: run.config.model.parameters):
+        equal = list(each)
+        cost = _arithmetic(equal[0].config)
+        joined = useful + cost * len(equal)
+        if groups and joined >= (1 - MOST_WASTE) * widest * (len(groups[-1]) + len(equal)):
+            groups[-1] += equal
+            useful = joined
+        else:
+            groups.append(equal)
+            widest, useful = cost, cost * len(equal)
+    return groups
+
+
+def _arithmetic(config: Config) -> float:
+    side = config.data.resolution or USUAL_SIDE
+    return sizing.arithmetic(config.model, (side, side, COLORS))

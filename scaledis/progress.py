@@ -1,0 +1,105 @@
+"""What a person sees while runs train: where a population stands, and where the whole sweep does."""
+
+import sys
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from tqdm import tqdm
+
+SHOWN = {"loss_nats": "loss", "reconstruction_nats": "rec", "kl_nats": "kl"}  # terms of a line of progress
+EVERY = 30.0  # seconds between two lines
+
+
+class Progress:
+    """A bar on a terminal; elsewhere a line every half minute."""
+
+    def __init__(self, title: str, start: int, total: int, quiet: bool = False):
+        self._title, self._start, self._total = title, start, total
+        self._began = self._said = time.monotonic()
+        self._lines = not quiet and not sys.stderr.isatty()
+        silent = quiet or self._lines
+        self._bar = tqdm(total=total, initial=start, desc=title, unit="step", disable=silent)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
+        shown = _shown(terms)
+        self._bar.update(step - self._bar.n)
+        self._bar.set_postfix(shown)
+        now = time.monotonic()
+        if self._lines and (now - self._said > EVERY or step == self._total):
+            rate = (step - self._start) / max(now - self._began, 1e-9)
+            left = (self._total - step) / rate
+            words = ", ".join(f"{name} {value}" for name, value in shown.items())
+            print(
+                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {duration(left)} left, {words}",
+                file=sys.stderr,
+                flush=True,
+            )
+            self._said = now
+
+
+class SweepProgress:
+    """A line for all populations of a sweep: every half minute, and whenever one has trained; none where there is one.
+
+    "12 of 90 runs done, 2 running, 1 failed, 8.2 steps/s in all, 3 h 20 min left"; a step is one of one run, and a
+    failed run one that diverged.
+    """
+
+    def __init__(self, sizes: Mapping[int, tuple[int, int]]):
+        """`sizes` has (runs, steps) of each population by its number."""
+        self._sizes = sizes
+        self._left = {number: runs * steps for number, (runs, steps) in sizes.items()}  # steps
+        self._done = self._failed = 0
+        self._seconds, self._advanced = 0.0, 0  # between log lines, so without the time that compiling takes
+        self._last: tuple[float, int] | None = None  # (when, steps left) of the population that trains
+        self._said = time.monotonic()
+
+    def update(self, number: int, step: int, failed: int) -> None:
+        """Population `number` has come to `step`, and `failed` of its runs have diverged."""
+        runs, steps = self._sizes[number]
+        now, left = time.monotonic(), runs * (steps - step)
+        if self._last:
+            self._seconds += now - self._last[0]
+            self._advanced += self._last[1] - left
+        self._last, self._left[number] = (now, left), left
+        if now - self._said > EVERY:
+            self._say(runs - failed, failed)
+
+    def end(self, number: int, failed: int) -> None:
+        """Population `number` is at its end; one that was there before is counted without a word."""
+        self._done += self._sizes[number][0] - failed
+        self._failed += failed
+        self._left[number] = 0
+        if self._last:
+            self._say()
+        self._last = None
+
+    def _say(self, running: int = 0, failed: int = 0) -> None:
+        if len(self._sizes) == 1:
+            return
+        total = sum(runs for runs, _ in self._sizes.values())
+        words = [f"{self._done:,} of {total:,} runs done", f"{running} running", f"{self._failed + failed} failed"]
+        if self._advanced:
+            rate = self._advanced / max(self._seconds, 1e-9)
+            words += [f"{rate:,.1f} steps/s in all", f"{duration(sum(self._left.values()) / rate)} left"]
+        tqdm.write(", ".join(words), file=sys.stderr)
+        self._said = time.monotonic()
+
+
+def duration(seconds: float) -> str:
+    """ "3 h 20 min", "4 min 10 s", "8 s"."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+
+
+def _shown(terms: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """The main terms, means over the runs that go on."""
+    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
+    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}

@@ -1,0 +1,55 @@
+"""The papers' own sweeps, as configs/ has them."""
+
+import runpy
+from pathlib import Path
+
+import pytest
+
+from scaledis import plan, sweep
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+def expand(name, *sweeps, tier="small"):
+    """The runs of sweeps of a file in configs/."""
+    namespace = runpy.run_path(str(CONFIGS / f"{name}.py"))
+    return sweep.expand(namespace["get_config"](tier).to_dict(), sweeps, namespace)
+
+
+@pytest.mark.parametrize("tier", ["small", "paper"])
+@pytest.mark.parametrize(
+    ("name", "runs", "most_programs"),
+    [("table1", 45, 8), ("table2", 90, 3), ("figure1", 20, 1), ("granularity", 360, 3)],
+)
+def test_a_paper_sweep_has_its_runs_in_few_programs(name, runs, most_programs, tier):
+    found = expand(name, name, tier=tier)
+    assert len(found) == runs and len(plan.programs(found)) <= most_programs
+    assert {run.config.train.steps for run in found} == {5000 if tier == "small" else 300_000}
+    assert {run.config.seed for run in found} == set(range(5))
+
+
+def test_table_1_has_every_method_of_the_paper_with_its_own_settings():
+    by_method = {run.config.method.name: run.config for run in expand("table1", "table1")}
+    assert len(by_method) == 9
+    assert by_method["dava"].train.batch == 128 and by_method["beta_vae"].objective.likelihood == "bernoulli"
+    assert by_method["vlae"].objective.likelihood == "gaussian" and by_method["vlae"].train.learning_rate == 1e-3
+
+
+def test_table_2_crosses_allocations_methods_and_seeds():
+    cells = {
+        (run.config.model.allocation, run.config.method.name, run.config.seed) for run in expand("table2", "table2")
+    }
+    assert len(cells) == 90 and {sum(allocation) for allocation, _, _ in cells} == {10}
+    assert len({allocation for allocation, _, _ in cells}) == 9
+
+
+def test_figure_1_has_four_objectives_on_three_levels():
+    runs = expand("figure1", "figure1")
+    given = {(run.config.method.name, *run.config.method.hyperparameters.values()) for run in runs}
+    assert given == {("vlae",), ("scale_vlae", 8, 0, 0), ("scale_vlae", 1, 3, 0), ("scale_vlae", 8, 3, 0)}
+    assert {run.config.model.allocation for run in runs} == {(3, 3, 3)}
+
+
+def test_granularities_betas_and_seeds_at_one_capacity_are_one_program():
+    runs = expand("granularity", "blocks", "betas", "seeds")
+    assert len(runs) == 60 and len(plan.programs(runs)) == 1

@@ -1,0 +1,68 @@
+"""What a sweep is, said without compiling it."""
+
+import os
+
+import jax
+import pytest
+
+from scaledis import datasets, dry_run, input_pipeline, sweep
+from scaledis.checkpoint import Checkpoints
+from scaledis.population import Population
+from scaledis.workdir import Workdir
+from tests import tiny
+
+DATASET = tiny.dataset()
+ROOT = os.path.dirname(os.path.dirname(__file__))
+
+
+@pytest.fixture(autouse=True)
+def nothing_compiles(monkeypatch):
+    """The tiny data set, and no way to begin or to train a population."""
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: DATASET)
+    input_pipeline.load_dataset.cache_clear()
+    for name in ("init", "make_advance"):
+        monkeypatch.delattr(Population, name)
+
+
+def expand(*sweeps, **overrides):
+    return sweep.expand(tiny.plain(train__parallel=4, **overrides), sweeps)
+
+
+def test_it_counts_runs_programs_and_populations_and_names_the_first_ten(tmp_path):
+    runs = expand("method.name=vlae,scale_vlae,nvae", "seeds:6")
+    lines = dry_run.report(runs, Workdir(tmp_path)).splitlines()
+    assert lines[0] == "18 runs, 2 programs, 5 populations"
+    assert lines[2] == "vlae, scale_vlae, 2 levels: 12 runs in 3 populations"
+    assert lines[5] == "nvae, 2 levels: 6 runs in 2 populations"
+    assert lines[lines.index("Runs:") + 1 :] == [*(f"  {run.name}" for run in runs[:10]), "  and 8 more"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_memory_is_that_of_the_state_at_the_padded_sizes(tmp_path):
+    runs = expand("model.allocation=(2,1),(1,3)", "model.parameters=6000,9000")
+    members = tiny.population([run.config for run in runs], DATASET)
+    size = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(members.shapes))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(members.shapes.state.params)) // 4
+    [line] = [line for line in dry_run.report(runs, Workdir(tmp_path)).splitlines() if "memory" in line]
+    a_run, at_once = size / 4000, size / 1000
+    assert line == f"  memory  {parameters:,} parameters, {a_run:.3g} kB of state a run, {at_once:.3g} kB for 4 at once"
+
+
+def test_the_time_follows_from_what_the_workdir_has_logged(tmp_path):
+    runs, workdir = expand("seeds:8", train__steps=6000), Workdir(tmp_path)
+    assert "time    unknown" in dry_run.report(runs, workdir)
+    workdir.claim({}, runs)
+    about = {"seconds": 50.0, "device": "a laptop"}
+    Checkpoints(workdir.checkpoints(1)).save(500, {"some": jax.numpy.zeros(3)}, about)
+    # Two populations of 6000 steps, at 10 steps a second.
+    assert "time    20 min 0 s at 10.0 steps/s of 4 runs on a laptop" in dry_run.report(runs, workdir)
+
+
+def test_the_command_and_its_subcommand_print_it_and_write_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    arguments = ("--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={tmp_path}/new", "--dry_run")
+    done = tiny.command(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 runs, 1 program, 1 population\n")
+    assert not (tmp_path / "new").exists()
+    assert tiny.command("train", *arguments, run=tiny.main.console) == done

@@ -1,0 +1,182 @@
+"""The scripts of experiments/ from their grid to their table and their claims, on the tiny data set."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from scaledis import datasets, input_pipeline, runtime
+from scaledis.datasets import Options, celeba
+from scaledis.datasets._builders import prepare
+from scaledis.model_metrics.shared import classifiers
+from scaledis.workdir import read_json
+from tests import tiny
+from tests.datasets import place
+from tests.datasets.test_celeba import faces
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
+ALLOCATIONS = [{"model.allocation": allocation} for allocation in [(2, 1), (1, 2), (1, 1, 1), (4, 2, 2, 2)]]
+pytestmark = pytest.mark.usefixtures("shared_programs")
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """The scripts as modules."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXPERIMENTS)
+        import figure1
+        import figure2
+        import granularity
+        import protocol
+        import table1
+        import table2
+        import tables
+
+        yield {"figure1": figure1, "figure2": figure2, "granularity": granularity, "protocol": protocol} | {
+            "table1": table1,
+            "table2": table2,
+            "tables": tables,
+        }
+
+
+@pytest.fixture
+def small(scripts, tmp_path, monkeypatch):
+    """The scripts on the tiny data set, two seeds a setting, with results in the test's folder."""
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: tiny.dataset())
+    monkeypatch.setattr(runtime, "prepare", lambda: None)
+    monkeypatch.setattr(scripts["protocol"], "ROOT", tmp_path)
+    monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path / "results")
+    for figure in ("figure1", "figure2"):
+        monkeypatch.setattr(scripts[figure], "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(
+        scripts["protocol"],
+        "tier",
+        lambda name: tiny.plain(train__steps=2, model__allocation=(), model__parameters=9000),
+    )
+    for script in scripts.values():
+        if hasattr(script, "low_priority"):
+            monkeypatch.setattr(script, "low_priority", lambda: None)
+        if hasattr(script, "SEEDS"):
+            monkeypatch.setattr(script, "SEEDS", (0, 1))
+    input_pipeline.load_dataset.cache_clear()
+
+    def command(script, *arguments):
+        monkeypatch.setattr(sys, "argv", [script, *arguments])
+        scripts[script].main()
+
+    yield scripts, tmp_path / "results", command
+    input_pipeline.load_dataset.cache_clear()
+
+
+def rows_of(path):
+    """The cells of a table in Markdown, without its head."""
+    lines = [line for line in path.read_text().splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+@pytest.fixture
+def table1(small, monkeypatch):
+    """`small`, with a grid of two settings for three methods."""
+    scripts, *_ = small
+    entry = scripts["table1"].entry
+    entries = [
+        entry("scale_vlae", method__beta=(4.0, 8.0), objective__kl_warmup=(0.0,), **LADDER),
+        entry("vlae", objective__kl_warmup=(0.0, 2.0), **LADDER),
+        entry("beta_tcvae", method__beta=(4.0, 8.0), objective__kl_warmup=(0.0,), model__latents=(3,)),
+    ]
+    monkeypatch.setattr(scripts["table1"], "ENTRIES", entries)
+    return small
+
+
+def test_table_1_has_its_choices_its_rows_and_its_claims(table1):
+    scripts, results, command = table1
+    command("table1")
+    known = read_json(results / "table1/small.json")
+    for name in ("scale_vlae", "vlae", "beta_tcvae"):
+        grid, chosen = known[name]["tuning"]["grid"], known[name]["tuning"]["chosen"]
+        best = max(grid, key=lambda row: row["DCI-D"])
+        assert len(grid) == 2 and chosen == best["override"] and chosen["seed"] == scripts["protocol"].TUNING_SEED
+        assert [run["override"]["seed"] for run in known[name]["runs"]] == [0, 1]
+        assert all({**run["override"], "seed": 0} == {**chosen, "seed": 0} for run in known[name]["runs"])
+    table = rows_of(results / "table1/small.md")
+    assert {row[0] for row in table} == {"scale_vlae", "vlae", "beta_tcvae"}
+    assert all("n = 2" in cell for row in table for cell in row[2:6])
+    claims = read_json(results / "claims.json")
+    ours, vlae = known["scale_vlae"]["runs"], known["vlae"]["runs"]
+    gaps = [one["DCI-D"] - other["DCI-D"] for one, other in zip(ours, vlae, strict=True)]
+    claim = claims["table1, DCI-D, scale_vlae > vlae, small"]
+    assert f"{sum(gaps) / 2:.3f} ±" in claim["found"] and claim["verdict"] == scripts["tables"].verdict(gaps)
+    assert "table1, MIG, small" in claims and len(rows_of(results / "claims.md")) == len(claims) == 5
+
+    before = tiny.tree(results.parent / "runs")
+    command("table1")  # everything is there: nothing trains again
+    assert tiny.tree(results.parent / "runs") == before and read_json(results / "table1/small.json") == known
+
+
+def test_granularity_has_a_row_a_beta_and_a_column_a_block(small, monkeypatch):
+    scripts, results, command = small
+    monkeypatch.setattr(scripts["granularity"], "BETAS", (5.0, 2.0))
+    command("granularity")
+    table = rows_of(results / "granularity/small.md")
+    assert [row[0] for row in table] == ["5", "2"] and all("n = 2" in cell for row in table for cell in row[1:])
+    assert "granularity, small" in read_json(results / "claims.json")
+
+
+def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, monkeypatch):
+    scripts, results, command = small
+    splits = {"train": range(20), "validation": range(20, 26), "test": range(26, 36)}
+    monkeypatch.setattr(celeba, "SPLITS", splits)
+    files, *_ = faces(splits=tuple(map(len, splits.values())))
+    monkeypatch.setattr(celeba, "SOURCE", place(celeba.SOURCE, tmp_path, files, count=36))
+    prepare.load(celeba.SOURCE, celeba.read, tmp_path, Options())
+    monkeypatch.setattr(datasets, "load", lambda *_, **__: celeba.load(tmp_path, Options()).at(tiny.SIZE))
+    monkeypatch.setattr(classifiers, "STEPS", 50)
+    monkeypatch.setattr(scripts["figure2"], "METRICS", ("mig", "edits"))
+    own = {"data__directory": str(tmp_path), "model__allocation": (), "model__parameters": 9000}
+    small_tier = tiny.plain(train__steps=2, evaluate__train_codes=10, **own)
+    monkeypatch.setattr(scripts["protocol"], "tier", lambda name: small_tier)
+    command("figure2", "--data=celeba")
+    known = read_json(results / "figure2/small.json")
+    [flat], [ours] = (known[f"celeba, {name}"]["runs"] for name in ("alpha_tcvae", "scale_vlae"))
+    assert flat["dataset"] == ours["dataset"] == "celeba at 16x16" and len(ours["edits/selectivity_per_level"]) == 4
+    assert (results / "figure2/celeba-small.png").read_bytes()[:4] == b"\x89PNG"
+    assert read_json(results / "claims.json")["figure2, celeba, small"]["verdict"].startswith("undecided at n = ")
+    assert [row[0] for row in rows_of(results / "figure2/small.md")] == ["celeba, alpha_tcvae", "celeba, scale_vlae"]
+
+
+def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
+    scripts, results, _ = small
+    below = scripts["figure2"].below_the_top
+    assert below([0.2, 0.4, None, 0.8]) == pytest.approx(0.6) and below([0.3]) == 0.3 and below([]) is None
+    facts = {"dataset": "rendered", "step": 9, "commit": "abc"}
+    rows = {
+        name: [{**facts, "override": {"seed": n}, "edits/selectivity_per_level": levels(n / 100)} for n in range(3)]
+        for name, levels in {"alpha_tcvae": lambda n: [0.4 + n], "scale_vlae": lambda n: [0.1, 0.6, 0.7 + n]}.items()
+    }
+    known = {f"rendered, {name}": {"runs": found, "machine": "here"} for name, found in rows.items()}
+    scripts["tables"].write_results("figure2", "small", known)
+    scripts["figure2"].report("small", "rendered")
+    claim = read_json(results / "claims.json")["figure2, rendered, small"]
+    assert claim["verdict"] == "holds" and "0.245 ±" in claim["found"]
+
+
+def test_a_verdict_needs_an_interval_beside_zero(scripts):
+    verdict = scripts["tables"].verdict
+    assert verdict([0.1, 0.11, 0.12]) == "holds" and verdict([-0.1, -0.11, -0.12]) == "does not hold"
+    assert verdict([0.1, -0.1, 0.2]) == "undecided at n = 3" and verdict([0.5]) == "undecided at n = 1"
+
+
+@pytest.mark.slow
+def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
+    scripts, results, command = table1
+    command("table1")
+    monkeypatch.setattr(scripts["table2"], "sweep_allocations", lambda: iter(ALLOCATIONS))
+    command("table2")
+    assert [row[0] for row in rows_of(results / "table2/small.md")] == ["(2, 1)", "(1, 2)", "(1, 1, 1)", "(4, 2, 2, 2)"]
+    command("figure1")
+    assert [row[0] for row in rows_of(results / "figure1/small.md")] == ["none", "intra", "inter", "both"]
+    assert (results / "figure1/small.png").read_bytes()[:4] == b"\x89PNG"
+    assert {"figure1, intra, small", "figure1, both > none, small", "table2, depth, small"} <= set(
+        read_json(results / "claims.json")
+    )

@@ -1,0 +1,41 @@
+"""The line that says where a whole sweep stands."""
+
+import pytest
+
+from scaledis import progress
+from scaledis.progress import SweepProgress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets."""
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_sweep_says_runs_pace_and_time_left(clock, capsys):
+    sweep = SweepProgress({0: (2, 100), 1: (4, 100), 2: (4, 100)})
+    sweep.end(0, failed=0)  # was there before
+    clock[0] = 20.0  # of compiling
+    sweep.update(1, 10, failed=0)
+    assert capsys.readouterr().err == ""
+    clock[0] = 40.0
+    sweep.update(1, 60, failed=1)
+    # 4 runs x 50 steps in 20 seconds; 4 x 40 and 4 x 100 steps are left.
+    line = "2 of 10 runs done, 3 running, 1 failed, 10.0 steps/s in all, 56 s left\n"
+    assert capsys.readouterr().err == line
+    clock[0] = 50.0
+    sweep.update(1, 100, failed=1)
+    assert capsys.readouterr().err == ""
+    sweep.end(1, failed=1)
+    assert capsys.readouterr().err == "5 of 10 runs done, 0 running, 1 failed, 12.0 steps/s in all, 33 s left\n"
+
+
+def test_one_population_needs_no_line_of_its_own(clock, capsys):
+    sweep = SweepProgress({3: (2, 100)})
+    sweep.update(3, 50, failed=0)
+    clock[0] = 100.0
+    sweep.update(3, 100, failed=0)
+    sweep.end(3, failed=0)
+    assert capsys.readouterr().err == ""

@@ -1,0 +1,37 @@
+"""experiments/stale.py on a repository of its own."""
+
+import importlib.util
+import subprocess
+from pathlib import Path
+
+SPEC = importlib.util.spec_from_file_location("stale", Path(__file__).parents[1] / "experiments/stale.py")
+stale = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(stale)
+
+
+def test_a_result_is_older_than_what_has_changed_since_its_commit(tmp_path):
+    def git(*arguments):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
+
+    for name in ("scaledis/optimizer.py", "README.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("one")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "one")
+    made = git("rev-parse", "--short", "HEAD")
+    (tmp_path / "README.md").write_text("two")
+    assert stale.changed(made, tmp_path) == [] == stale.changed(made + "+", tmp_path)
+    (tmp_path / "scaledis/optimizer.py").write_text("two")
+    assert stale.changed(made, tmp_path) == ["scaledis/optimizer.py"]
+    assert stale.changed("0123abc", tmp_path) is None
+
+
+def test_every_commit_that_a_result_names_is_found():
+    result = {"a": {"commit": "1"}, "runs": [{"commit": "2+", "x": [{"commit": ""}]}], "commit": "3"}
+    assert sorted(stale.commits(result)) == ["1", "2+", "3"]
+
+
+def test_what_makes_the_numbers_is_there():
+    assert all((stale.ROOT / path).exists() for path in stale.MAKERS)
