@@ -82,6 +82,11 @@ def joined(coordinator: str | None = None, processes: int | None = None, process
         jax.distributed.shutdown()
 
 
+def alone() -> bool:
+    """Whether there is no other process."""
+    return jax.process_count() == 1
+
+
 def first() -> bool:
     """Whether this process is the one that writes."""
     return jax.process_index() == 0
@@ -89,13 +94,13 @@ def first() -> bool:
 
 def wait() -> None:
     """Waits until every process is here."""
-    if jax.process_count() > 1:
+    if not alone():
         _client().wait_at_barrier(f"scaledis/{next(_waits)}", LONGEST * 1000)
 
 
 def fetch(tree: Any) -> Any:
     """Arrays that are spread over all processes, as numpy arrays in each of them."""
-    if jax.process_count() == 1:
+    if alone():
         return jax.device_get(tree)
     wait()  # a collective gives up on a process that is late
     return multihost_utils.process_allgather(tree, tiled=True)
@@ -103,12 +108,12 @@ def fetch(tree: Any) -> Any:
 
 def gathered(tree: Any) -> Any:
     """Arrays that are spread over all processes, so that each can compute with all of them alone."""
-    return tree if jax.process_count() == 1 else fetch(tree)
+    return tree if alone() else fetch(tree)
 
 
 def place(tree: Any, sharding: NamedSharding) -> Any:
     """Arrays that every process has, laid out over the devices of all."""
-    if jax.process_count() == 1:
+    if alone():
         return jax.device_put(tree, sharding)
 
     def put(leaf: Any) -> jax.Array:
@@ -120,12 +125,12 @@ def place(tree: Any, sharding: NamedSharding) -> Any:
 
 def any_process(value: bool) -> bool:
     """Whether it holds in any process; the same answer in all."""
-    return value if jax.process_count() == 1 else bool(fetch(np.asarray([value])).any())
+    return value if alone() else bool(fetch(np.asarray([value])).any())
 
 
 def first_process(value: bool) -> bool:
     """Whether it holds in the first process; the same answer in all."""
-    return value if jax.process_count() == 1 else any_process(value and first())
+    return value if alone() else any_process(value and first())
 
 
 def _client() -> Any:

@@ -204,12 +204,10 @@ def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool], s
         if STEP.value is not None and STEP.value not in steps:
             raise UserError(f"--step: there is no checkpoint of step {STEP.value}; there are {steps}.")
         runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value, shard=shard)
-    if not hosts.first():
-        return
-    if "report" in STAGES.value and shard.whole:
+    if "report" in STAGES.value and shard.whole and hosts.alone():
         print(report.write(groups, workdir))
-    elif "report" in STAGES.value:
-        print(f"Shard {shard} is done; `scaledis report --workdir={workdir.root}` reports on all that are.")
+    elif "report" in STAGES.value and hosts.first():
+        print(f"This part is done; `scaledis report --workdir={workdir.root}` reports on all that is.")
 
 
 def _hosts() -> contextlib.AbstractContextManager[None]:

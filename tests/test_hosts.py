@@ -34,7 +34,14 @@ def start_two(folder, *more, heartbeat=25):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     outputs = [folder.with_name(f"{folder.name}.{process}.txt") for process in (0, 1)]
-    line = [*LINE, f"--workdir={folder}", f"--coordinator={address}", "--processes=2", *more]
+    line = [
+        *LINE,
+        "--stages=train,evaluate,report",
+        f"--workdir={folder}",
+        f"--coordinator={address}",
+        "--processes=2",
+        *more,
+    ]
     started = [
         processes.start(*line, f"--process={process}", output=outputs[process], heartbeat=heartbeat, devices=2)
         for process in (0, 1)
@@ -90,6 +97,7 @@ def test_two_processes_make_what_one_makes_also_where_one_was_killed(whole, tmp_
 
     both, outputs = start_two(folder)
     assert wait_for(both) == [0, 0], [output.read_text() for output in outputs]
+    assert f"`scaledis report --workdir={folder}` reports on all that is" in outputs[0].read_text()
     assert_equal(folder, whole)
 
 
