@@ -50,14 +50,14 @@ def rows(runs: list[Run], rng: np.random.Generator) -> tuple[list[dict[str, Any]
     return found, list(configs[0])
 
 
-def simulate(root: Path, seeds: int, shards: int) -> tuple[int, dict[str, float]]:
-    """The number of runs, and the seconds of every stage."""
-    seconds: dict[str, float] = {}
+def simulate(root: Path, seeds: int, shards: int) -> tuple[int, dict[str, tuple[float, float]]]:
+    """The number of runs, and of every stage the seconds that passed and those that this process computed."""
+    seconds: dict[str, tuple[float, float]] = {}
 
     def timed(stage: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        began = time.perf_counter()
+        began = time.perf_counter(), time.process_time()
         found = function(*arguments)
-        seconds[stage] = time.perf_counter() - began
+        seconds[stage] = time.perf_counter() - began[0], time.process_time() - began[1]
         return found
 
     base = experiment.default().to_dict()
@@ -94,9 +94,9 @@ def main() -> None:
         files = [path for path in Path(folder).rglob("*") if path.is_file()]
         size = sum(path.stat().st_size for path in files)
     print(f"{count:,} runs, {arguments.shards} shards, on {runtime.machine()}\n")
-    print("| stage | s | microseconds a run |\n| --- | --- | --- |")
-    for stage, took in [*seconds.items(), ("all", sum(seconds.values()))]:
-        print(f"| {stage} | {took:.1f} | {1e6 * took / count:.0f} |")
+    print("| stage | s | s of a core | microseconds of a core per run |\n| --- | --: | --: | --: |")
+    for stage, (passed, computed) in [*seconds.items(), ("all", np.sum(list(seconds.values()), axis=0))]:
+        print(f"| {stage} | {passed:.1f} | {computed:.1f} | {1e6 * computed / count:.0f} |")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
     print(f"\n{len(files):,} files of {size / 2**20:,.0f} MB; at most {peak:,.0f} MB of memory.")
 
