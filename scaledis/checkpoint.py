@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
-from scaledis import legacy, version
+from scaledis import hosts, legacy, version
 from scaledis.errors import UserError
 from scaledis.population import RunState
 
@@ -55,6 +55,8 @@ class Checkpoints:
     def save(self, step: int, runs: RunState, about: Mapping[str, Any]) -> None:
         """Writes a checkpoint, then deletes those beyond the last few. `about` is kept in its manifest.
 
+        Where there are several processes all of them call it: each writes its own runs' arrays, the first one the rest.
+
         Raises UserError, naming the last good checkpoint, if the disk is full or cannot be written.
         """
         if step in self.steps:
@@ -62,30 +64,34 @@ class Checkpoints:
         partial, final = self._directory / f"{step}.partial", self._directory / str(step)
         leaves, shapes = flat(runs), structure(runs)
         try:
-            for left in self._directory.glob("*.partial"):  # of a process that was killed
-                shutil.rmtree(left, ignore_errors=True)
-            partial.mkdir(parents=True)
+            if hosts.first():
+                for left in self._directory.glob("*.partial"):  # of a process that was killed
+                    shutil.rmtree(left, ignore_errors=True)
+                partial.mkdir(parents=True)
+            hosts.wait()
             with ocp.StandardCheckpointer() as writer:
                 writer.save(partial / STATE, leaves)
-            manifest = {
-                "version": version.VERSION,
-                "step": step,
-                "structure": shapes,
-                "files": checksums(partial),
-                **about,
-            }
-            with open(partial / MANIFEST, "w") as file:
-                json.dump(manifest | {"checksum": _seal(manifest)}, file, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.rename(final)
+            if hosts.first():
+                manifest = {
+                    "version": version.VERSION,
+                    "step": step,
+                    "structure": shapes,
+                    "files": checksums(partial),
+                    **about,
+                }
+                with open(partial / MANIFEST, "w") as file:
+                    json.dump(manifest | {"checksum": _seal(manifest)}, file, indent=1)
+                    file.flush()
+                    os.fsync(file.fileno())
+                partial.rename(final)
+                for old in self.steps[: -self._keep]:
+                    shutil.rmtree(self._directory / str(old), ignore_errors=True)
+            hosts.wait()
         except Exception as error:  # whatever orbax and its storage raise for a disk that is full
             shutil.rmtree(partial, ignore_errors=True)
             last = f"The last good one is that of step {self.newest}" if self.steps else "There is none yet"
             where = f"The checkpoint of step {step} could not be written to {self._directory}"
             raise UserError(f"{where}: {_first_line(error)}. {last}.") from error
-        for old in self.steps[: -self._keep]:
-            shutil.rmtree(self._directory / str(old), ignore_errors=True)
 
     def manifest(self, step: int) -> dict[str, Any]:
         """What was written beside the arrays of a step; a checkpoint of version 0.1.0 has no more than its version.
@@ -142,11 +148,13 @@ class Checkpoints:
 
     def set_aside(self, beyond: int) -> None:
         """Renames the checkpoints of steps beyond `beyond`, which are damaged, so that training can write them anew."""
-        for step in self.steps:
+        hosts.wait()  # all have read what there is
+        for step in self.steps if hosts.first() else ():
             if step > beyond:
                 aside = self._directory / f"{ASIDE}{step}"
                 shutil.rmtree(aside, ignore_errors=True)
                 (self._directory / str(step)).rename(aside)
+        hosts.wait()
 
 
 def flat(runs: Any) -> dict[str, Any]:

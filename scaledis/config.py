@@ -11,6 +11,7 @@ from typing import Any
 from scaledis import registry
 from scaledis.errors import UserError
 
+PLAIN = (str, int, float, type(None))
 LARGEST = 2**31 - 1  # an int32: steps, seeds and sizes are carried as such
 
 
@@ -191,7 +192,9 @@ class Config:
 
 def thaw(config: Config) -> dict[str, Any]:
     """Config -> plain nested dict, as it is written to JSON; `experiment.freeze` takes it back."""
-    plain = dataclasses.asdict(config)
+    plain = {
+        key: dict(vars(value)) if dataclasses.is_dataclass(value) else value for key, value in vars(config).items()
+    }
     plain["method"] = {"name": config.method.name, **config.method.hyperparameters}
     return plain
 
@@ -200,7 +203,9 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested dict -> {dotted key: value}, lists as tuples all the way down."""
     flat: dict[str, Any] = {}
     for key, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, PLAIN):  # most are, and a sweep has many runs
+            flat[prefix + key] = value
+        elif isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = as_tuple(value)

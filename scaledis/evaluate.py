@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import coding, input_pipeline, metrics, model_metrics, registry, version
+from scaledis import coding, hosts, input_pipeline, metrics, model_metrics, registry, version
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
@@ -37,8 +37,8 @@ def evaluate_population(
     *,
     stop: Callable[[], bool] = never,
     step: int | None = None,
-) -> None:
-    """Scores every run of population `index` as its config asks, at its newest step or at `step`.
+) -> bool:
+    """Scores every run of population `index` as its config asks, at its newest step or at `step`; whether any was.
 
     Scores of another split, backend, number of codes or step stand side by side in runs/<run>/scores/; metrics that are
     there already are not computed again. runs/<run>/scores.json and codes.npz are those that were asked for last. It
@@ -51,9 +51,9 @@ def evaluate_population(
     if wanted is None or wanted not in checkpoints.steps:
         at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
         print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
-        return
-    if all(_is_scored(workdir, run, wanted, dataset) for run in runs):
-        return
+        return False
+    if hosts.first_process(all(_is_scored(workdir, run, wanted, dataset) for run in runs)):
+        return False
     population = Population([run.config for run in runs], input_pipeline.spec_of(dataset, runs[0].config.data))
     facts = input_pipeline.facts(dataset, population.config.data)
     for run in runs:
@@ -63,7 +63,11 @@ def evaluate_population(
         reached, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
     except Damaged as damage:
         raise UserError(f"The checkpoint of step {wanted} of {runs[0].name} is damaged: {damage}.") from damage
-    score_population(runs, population, states, dataset, workdir, reached, stop=stop)
+    states = hosts.gathered(states)
+    if hosts.first():
+        score_population(runs, population, states, dataset, workdir, reached, stop=stop)
+    hosts.wait()
+    return True
 
 
 def score_population(

@@ -1,6 +1,7 @@
 """Configs: every key with its default, and all checks that are made before anything compiles."""
 
 import dataclasses
+import functools
 import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from scaledis.objectives.likelihood import LIKELIHOODS
 LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
 FLAT = 10  # units of a flat method
 MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
+MOST_SECTIONS = 1024  # that are kept
 MOST_FLOATS = 2**31  # numbers that a batch's images, a bank or a discriminator's layers may hold
 
 
@@ -136,7 +138,19 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
 def _section(name: str, schema: type, values: Any) -> Any:
     if not isinstance(values, Mapping | ml_collections.ConfigDict):
         raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
-    types = typing.get_type_hints(schema)
+    try:
+        given = name, repr(dict(values))
+    except ValueError:  # an integer of thousands of digits, which its check refuses
+        return _checked_section(name, schema, values)
+    if given not in _sections:
+        if len(_sections) == MOST_SECTIONS:
+            _sections.clear()
+        _sections[given] = _checked_section(name, schema, values)
+    return _sections[given]
+
+
+def _checked_section(name: str, schema: type, values: Any) -> Any:
+    types = _types(schema)
     typed = {}
     for key, value in dict(values).items():
         registry.check(f"config.{name}", key, types)
@@ -147,6 +161,10 @@ def _section(name: str, schema: type, values: Any) -> Any:
     section = schema(**typed)
     check_fields(f"{name}.", section)
     return section
+
+
+_sections: dict[tuple[str, str], Any] = {}  # the runs of a sweep share those in which they agree
+_types = functools.cache(typing.get_type_hints)  # of a section's schema
 
 
 def _names(value: str) -> list[str]:

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from scaledis import datasets, registry, runtime
+from scaledis import datasets, hosts, registry, runtime
 from scaledis.config import Data, is_float32
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
@@ -177,7 +177,7 @@ def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update:
 
 def _fits(dataset: Dataset) -> bool:
     """On a CPU always: its devices share a memory map, of which the system keeps in memory what is read."""
-    stats = jax.devices()[0].memory_stats() or {}
+    stats = jax.local_devices()[0].memory_stats() or {}
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
     return jax.default_backend() == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
 
@@ -215,7 +215,7 @@ def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh
         runs, _, totals = jax.lax.fori_loop(0, steps, body, (runs, batch, zeros))
         return runs, jax.tree.map(lambda total: total / steps, totals)
 
-    arrays, source = jax.device_put((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))
+    arrays, source = hosts.place((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))
     compiled = _compiled(stretch, mesh, (RUNS, EVERYWHERE, EVERYWHERE, EVERYWHERE), donated=(0,))
     return Advance(
         lambda runs, steps: compiled(runs, arrays, source, np.int32(steps)),
@@ -234,7 +234,7 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
         return runs, jax.tree.map(jnp.add, totals, terms)
 
     by_run = NamedSharding(mesh, RUNS)
-    arrays = jax.device_put(arrays, NamedSharding(mesh, EVERYWHERE))
+    own, arrays = arrays, hosts.place(arrays, NamedSharding(mesh, EVERYWHERE))
     compiled = _compiled(all_runs, mesh, (RUNS, EVERYWHERE, RUNS, RUNS), donated=(0, 3))
     indices = jax.jit(jax.vmap(lambda run, arrays: draw(run, arrays)[0], in_axes=(0, None)))
 
@@ -248,18 +248,18 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
         return compiled.lower(runs, arrays, images, shapes(totals))
 
     def advance(runs, steps):
-        start = jax.device_get(runs._replace(state=()))
+        start = hosts.fetch(runs._replace(state=()))
 
         def batch(step):
-            index = np.asarray(indices(start._replace(step=start.step + np.int32(step)), arrays))
+            index = np.asarray(indices(start._replace(step=start.step + np.int32(step)), own))
             return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)
 
         totals = None
         for images in _ahead(batch, steps):
-            images = jax.device_put(images, by_run)
+            images = hosts.place(images, by_run)
             if totals is None:
                 terms = jax.eval_shape(jax.vmap(step, in_axes=(0, None, 0)), runs, arrays, images)[1]
-                totals = jax.device_put(jax.tree.map(lambda term: np.zeros(term.shape, term.dtype), terms), by_run)
+                totals = hosts.place(jax.tree.map(lambda term: np.zeros(term.shape, term.dtype), terms), by_run)
             runs, totals = compiled(runs, arrays, images, totals)
         return runs, jax.tree.map(lambda total: total / np.float32(steps), totals)
 

@@ -3,6 +3,7 @@
 scaledis train --config=FILE [--sweep=...]   train, evaluate and report; the same command again resumes
 scaledis evaluate --workdir=DIR              score what is trained, on any split, metric, backend or step
 scaledis report --workdir=DIR                write the page
+scaledis extract RUN --workdir=DIR --to=DIR  take a run out of its population, into a directory of its own
 scaledis list                                methods, data sets, metrics, estimators, sweeps
 scaledis describe NAME                       an equation with its keys, a contact sheet, `network`
 scaledis prepare DATASET                     fetch, verify and write a published data set
@@ -29,11 +30,14 @@ from scaledis import (
     describe,
     dry_run,
     experiment,
+    extract,
+    hosts,
     input_pipeline,
     registry,
     report,
     runner,
     runtime,
+    sharding,
     sweep,
     track,
     training,
@@ -44,6 +48,7 @@ from scaledis.errors import UserError
 from scaledis.evaluate import sample
 from scaledis.report import contact
 from scaledis.runtime import Stopped
+from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 
@@ -55,7 +60,16 @@ SWEEP = flags.DEFINE_multi_string(
     "sweep", [], "A sweep by name, seeds:5, or key=value,value; several, also with commas between names: their product."
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
-STEP = flags.DEFINE_integer("step", None, "Evaluate the checkpoint of this step instead of the newest one.")
+STEP = flags.DEFINE_integer(
+    "step", None, "Evaluate, or extract, the checkpoint of this step instead of the newest one."
+)
+SHARD = flags.DEFINE_string(
+    "shard", str(WHOLE), "i/n: this process takes populations i, i + n, ...; n such processes share one workdir."
+)
+DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes that train each population together.")
+COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of the first process, where no cluster is found.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the runs, their programs, memory and time; nothing is compiled.")
 YES = flags.DEFINE_bool("yes", False, f"Train more than {sweep.MANY_RUNS:,} runs.")
 EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
@@ -63,6 +77,8 @@ RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no ch
 TRACK = flags.DEFINE_list("track", [], "Follow the runs in these too: tensorboard, wandb.")
 LIST = flags.DEFINE_bool("list", False, "Print all methods, data sets, metrics, estimators and sweeps, and stop.")
 PREPARE = flags.DEFINE_string("prepare", None, "A data set: download it or take the file in its place, verify, write.")
+EXTRACT = flags.DEFINE_string("extract", None, "A run of --workdir: write it as a work directory of its own.")
+TO = flags.DEFINE_string("to", None, "The new directory of --extract.")
 DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Where --prepare and --describe=<data set> look. Default: data.directory."
 )
@@ -73,13 +89,14 @@ DESCRIBE = flags.DEFINE_string(
 
 def main(argv: list[str]) -> None:
     """Runs the mode that the flags name. A UserError is shown as a sentence; any other exception is a traceback."""
-    with _sentences():
+    with _sentences(), _hosts(), _sentences():  # one of several processes says its error before it ends the others
         if argv[1:]:
             raise UserError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
         modes: dict[str, tuple[Any, Callable[[], None]]] = {
             "list": (LIST.value, print_list),
             "prepare": (PREPARE.value, prepare),
             "describe": (DESCRIBE.value, print_description),
+            "extract": (EXTRACT.value, extract_run),
             "dry_run": (DRY_RUN.value, print_plan),
         }
         chosen = [run for asked, run in modes.values() if asked]
@@ -112,6 +129,14 @@ def print_description() -> None:
         print(describe.anything(name, _namespace()))
 
 
+def extract_run() -> None:
+    """--extract=RUN"""
+    if not TO.value:
+        raise UserError("--to: missing; give the directory that the run is written to.")
+    extract.extract(_workdir().root, str(EXTRACT.value), TO.value, step=STEP.value)
+    print(f"{EXTRACT.value} is in {TO.value}; `scaledis train --workdir={TO.value}` goes on with it.")
+
+
 def print_plan() -> None:
     """--dry_run"""
     workdir = _workdir()
@@ -123,29 +148,37 @@ def run_stages() -> None:
     """Train, evaluate and report."""
     for stage in STAGES.value:
         registry.check("--stages", stage, ["train", "evaluate", "report"])
-    workdir = _workdir()
+    workdir, shard = _workdir(), sharding.parse(SHARD.value)
     base, runs = _experiment(workdir)
     if "train" not in STAGES.value:
-        look(workdir, runs)
+        look(workdir, runs, shard)
         return
     if len(runs) > sweep.MANY_RUNS and not YES.value:
         raise UserError(f"--sweep: it gives {len(runs):,} runs; --dry_run says what they take, and --yes trains them.")
     training.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training
-    with workdir.locked(), runtime.stopping() as stop:
-        trackers = [track.make_tracker(name, workdir) for name in TRACK.value]
+    with workdir.locked(shard) if hosts.first() else contextlib.nullcontext(), runtime.stopping() as stop:
+        trackers = [track.make_tracker(name, workdir) for name in TRACK.value if hosts.first()]
         try:
             groups = runner.train_all(
-                workdir, base, runs, stop=stop, extend=EXTEND.value, restart=RESTART.value, trackers=trackers
+                workdir,
+                base,
+                runs,
+                stop=stop,
+                extend=EXTEND.value,
+                restart=RESTART.value,
+                trackers=trackers,
+                shard=shard,
+                evaluate="evaluate" in STAGES.value and STEP.value is None,
             )
         finally:
             for tracker in trackers:
                 tracker.close()
-        _look(workdir, groups, stop)
+        _look(workdir, groups, stop, shard)
 
 
-def look(workdir: Workdir, runs: list[Run]) -> None:
+def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:
     """Evaluates and reports what the directory holds; a trainer may be at work in it."""
     groups = workdir.groups()
     if not groups:
@@ -162,17 +195,26 @@ def look(workdir: Workdir, runs: list[Run]) -> None:
         return Run(name, dataclasses.replace(held, evaluate=asked))
 
     with runtime.stopping() as stop:
-        _look(workdir, [[found(name) for name in names] for names in groups], stop)
+        _look(workdir, [[found(name) for name in names] for names in groups], stop, shard)
 
 
-def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool]) -> None:
+def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool], shard: Shard) -> None:
     if "evaluate" in STAGES.value:
         steps = sorted({step for index in range(len(groups)) for step in Checkpoints(workdir.checkpoints(index)).steps})
         if STEP.value is not None and STEP.value not in steps:
             raise UserError(f"--step: there is no checkpoint of step {STEP.value}; there are {steps}.")
-        runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value)
-    if "report" in STAGES.value:
+        runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value, shard=shard)
+    if "report" in STAGES.value and shard.whole and hosts.alone():
         print(report.write(groups, workdir))
+    elif "report" in STAGES.value and hosts.first():
+        print(f"This part is done; `scaledis report --workdir={workdir.root}` reports on all that is.")
+
+
+def _hosts() -> contextlib.AbstractContextManager[None]:
+    """The other processes, with --distributed or a --coordinator."""
+    given = COORDINATOR.value, PROCESSES.value, PROCESS.value
+    together = DISTRIBUTED.value or any(value is not None for value in given)
+    return hosts.joined(*given) if together else contextlib.nullcontext()
 
 
 def _data_dir() -> str:
@@ -281,6 +323,7 @@ COMMANDS = {
     "list": ["--list"],
     "describe": ["--describe={}"],
     "prepare": ["--prepare={}"],
+    "extract": ["--extract={}"],
 }
 
 

@@ -25,7 +25,7 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
     sizes = {run.name: (run.config.model.parameters, sum(run.config.model.allocation)) for run in members}
     largest = [run.config for run in sorted(members, key=lambda run: sizes[run.name], reverse=True)]
     images = dataset or input_pipeline.load_dataset(largest[0].data)
-    spec, one_device = input_pipeline.spec_of(images, largest[0].data), population.make_mesh(1)
+    spec, one_device = input_pipeline.spec_of(images, largest[0].data), population.one_device()
 
     def needed(runs: int) -> int:
         return Population(largest[:runs], spec, one_device).memory(images)

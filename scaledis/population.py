@@ -117,11 +117,23 @@ def parallel(wanted: int) -> int:
     return wanted or (jax.device_count() if jax.default_backend() == "cpu" else 64 * jax.device_count())
 
 
+def one_device() -> Mesh:
+    """A device of this process alone."""
+    return Mesh(np.asarray(jax.local_devices()[:1]).reshape(1, 1), ("copies", "runs"))
+
+
 def make_mesh(runs: int) -> Mesh:
-    """As many devices as divide the number of runs evenly."""
-    devices = jax.devices()
-    count = max(n for n in range(1, len(devices) + 1) if runs % n == 0)
-    return Mesh(np.asarray(devices[:count]), ("runs",))
+    """As many devices as divide the number of runs evenly, equally many of each process.
+
+    Where the runs do not divide over the processes, each process advances all of them for itself.
+    """
+    processes = jax.process_count()
+    devices = [[device for device in jax.devices() if device.process_index == each] for each in range(processes)]
+    fewest = min(map(len, devices))
+    apart = runs % processes == 0
+    count = max(n for n in range(1, fewest + 1) if runs % (n * processes if apart else n) == 0)
+    grid = np.asarray([own[:count] for own in devices])
+    return Mesh(grid.reshape(1, -1) if apart else grid, ("copies", "runs"))
 
 
 def select(runs: RunState, slot: int) -> RunState:

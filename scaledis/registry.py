@@ -1,6 +1,7 @@
 """Things found by name: one error for every unknown name, and modules discovered by walking a package."""
 
 import difflib
+import functools
 import importlib
 import math
 import pkgutil
@@ -45,8 +46,13 @@ def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
 
 def modules(package: ModuleType) -> list[str]:
     """Names of the modules of `package`: adding a file is all it takes to be found."""
+    return list(_modules(package))
+
+
+@functools.cache  # every check of a config asks for them
+def _modules(package: ModuleType) -> tuple[str, ...]:
     found = pkgutil.iter_modules(package.__path__)
-    return sorted(info.name for info in found if not info.name.startswith("_") and not info.ispkg)
+    return tuple(sorted(info.name for info in found if not info.name.startswith("_") and not info.ispkg))
 
 
 def module(kind: str, package: ModuleType, name: str) -> ModuleType:

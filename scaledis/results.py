@@ -1,21 +1,18 @@
 """What a work directory holds, for reading only: one trained run as a Model, and all runs as one table."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas
 
-from scaledis import config as config_schema
-from scaledis import legacy
+from scaledis import legacy, table
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config
 from scaledis.errors import UserError
 from scaledis.population import Model, Population, RunState
 from scaledis.registry import choose
 from scaledis.types import ImageSpec
-from scaledis.workdir import Workdir, read_json, read_records
+from scaledis.workdir import Workdir
 
 
 def load_run(workdir: str | Path, name: str | None = None, *, step: int | None = None) -> Model:
@@ -37,6 +34,16 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
     dtype('float32')
     """
     directory = Workdir(workdir)
+    index, slot = find(directory, name)
+    population, states = load_population(directory, index, step)
+    return population.model(states, slot)
+
+
+def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:
+    """(number of its population, place there) of a run; its name may be left out where there is one.
+
+    Raises UserError for an unknown name.
+    """
     groups = directory.groups()
     names = [name for group in groups for name in group]
     if not names:
@@ -45,8 +52,7 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
         raise UserError(f"name: {directory.root} holds {len(names)} runs; name one of {', '.join(names[:20])}.")
     wanted = choose("name", names[0] if name is None else name, {each: each for each in names})
     index = next(number for number, group in enumerate(groups) if wanted in group)
-    population, states = load_population(directory, index, step)
-    return population.model(states, groups[index].index(wanted))
+    return index, groups[index].index(wanted)
 
 
 def load_population(directory: Workdir, index: int, step: int | None = None) -> tuple[Population, RunState]:
@@ -89,57 +95,21 @@ def load_results(workdirs: str | Path | Sequence[str | Path]) -> pandas.DataFram
     """One row a run of one or several work directories; those that still train are there as far as they are.
 
     Columns: workdir, run, every key of the config that varies (and seed), every score that is one number, of all units
-    and of each level, the last terms under `final/`, step, diverged, data set, fingerprint, version, commit.
+    and of each level, the last terms under `final/`, step, diverged, the seconds that its population trained for and
+    the device, data set, fingerprint, versions, commit.
 
     Raises UserError where a directory holds no experiment.
 
-    >>> table = load_results("runs/mine")
-    >>> table.loc[0, "run"]
+    >>> results = load_results("runs/mine")
+    >>> results.loc[0, "run"]
     'run'
     """
     places = [workdirs] if isinstance(workdirs, str | Path) else list(workdirs)
-    rows = [row for place in places for row in _rows(Workdir(place))]
-    table = pandas.DataFrame([row for row, _ in rows])
-    keys = pandas.DataFrame([{key: _hashable(value) for key, value in config.items()} for _, config in rows])
-    varying = [key for key in keys if key == "seed" or len(set(keys[key].map(repr))) > 1]
-    table = pandas.concat([table[["workdir", "run"]], keys[varying], table.drop(columns=["workdir", "run"])], axis=1)
-    return table
-
-
-def _rows(directory: Workdir) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """(what is known of a run, its flat config) of every run."""
-    names = [name for group in directory.groups() for name in group]
-    if not names:
-        raise UserError(f"workdir: {directory.root} holds no experiment.")
-    return [(_row(directory, name), _flat(directory, name)) for name in names]
-
-
-def _flat(directory: Workdir, name: str) -> dict[str, Any]:
-    """A run's config by dotted key, as it was written down; its method need not be registered here."""
-    held = read_json(directory.run(name) / "config.json", "method", "train")
-    held.pop("dataset", None)
-    return config_schema.flatten(config_schema.thaw(Config())) | config_schema.flatten(held)
-
-
-def _row(directory: Workdir, name: str) -> dict[str, Any]:
-    folder = directory.run(name)
-    row: dict[str, Any] = {"workdir": str(directory.root), "run": name}
-    records = read_records(folder / "metrics.jsonl")
-    if records:
-        row |= {"step": records[-1]["step"], "diverged": records[-1].get("diverged")}
-        row |= {f"final/{key}": value for key, value in records[-1].items() if key not in ("step", "diverged")}
-    facts = directory.dataset_of(name)
-    row |= {"dataset": facts.get("name"), "fingerprint": facts.get("fingerprint")}
-    if (folder / "scores.json").exists():
-        scores = read_json(folder / "scores.json")
-        for group, values in scores.items():
-            if isinstance(values, dict) and group != "skipped":
-                prefix = "" if group == "all" else f"{group}/"
-                row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
-        row |= {key: scores.get(key) for key in ("split", "train_codes", "test_codes", "version", "commit")}
-        row["dataset"] = row["dataset"] or scores.get("dataset")
-    return row
-
-
-def _hashable(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
+    found = []
+    for directory in map(Workdir, places):
+        rows, keys = table.read(directory)
+        found.append((rows.assign(workdir=str(directory.root)), keys))
+    rows, keys = table.joined(found)
+    varying = [key for key in keys if key == "seed" or rows[key].nunique(dropna=False) > 1]
+    first = ["workdir", "run", *varying]
+    return rows[[*first, *(column for column in rows if column not in {*first, *keys})]]

@@ -4,15 +4,16 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from scaledis import input_pipeline, memory, runtime
+from scaledis import hosts, input_pipeline, memory, runtime, table
 from scaledis.datasets import Dataset
+from scaledis.errors import UserError
 from scaledis.evaluate import evaluate_population, score_population
 from scaledis.population import NEVER, Population, RunState
 from scaledis.progress import SweepProgress
 from scaledis.report import sheets
+from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.track import Tracker
 from scaledis.training import train_population
@@ -30,31 +31,73 @@ def train_all(
     extend: bool = False,
     restart: bool = False,
     trackers: Sequence[Tracker] = (),
+    shard: Shard = WHOLE,
+    evaluate: bool = False,
 ) -> Groups:
-    """Trains all runs in their populations, each on its own data set, and returns the populations.
+    """Trains the shard's runs in their populations, each on its own data set, and returns all populations.
 
-    The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn.
-    Raises what `Workdir.claim` and `train_population` raise.
+    The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn;
+    with `evaluate` a population is scored as soon as it is trained. Raises what `Workdir.claim`, `train_population` and
+    `evaluate_population` raise.
     """
-    groups = workdir.claim(base, runs, extend, at_once=memory.together)
-    progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in enumerate(groups)})
-    for index, group in enumerate(groups):
+    groups = _claim(workdir, base, runs, extend, shard)
+    own = shard.take(groups)
+    progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in own})
+    for index, group in own:
         dataset = input_pipeline.load_dataset(group[0].config.data)
         watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
         _, states = train_population(
             group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
         )
-        progress.end(index, int((jax.device_get(states.diverged) != NEVER).sum()))
+        diverged = hosts.fetch(states.diverged)
+        if hosts.first():
+            progress.end(index, int((diverged != NEVER).sum()))
+        if evaluate:
+            _evaluate(group, index, dataset, workdir, stop)
     return groups
 
 
+def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], extend: bool, shard: Shard) -> Groups:
+    """`Workdir.claim` by the first process; the others read what it wrote."""
+    groups = workdir.claim(base, runs, extend, shard, memory.together) if hosts.first() else []
+    hosts.wait()
+    if hosts.first():
+        return groups
+    known, names = {run.name: run for run in runs}, workdir.groups()
+    if {name for group in names for name in group} != known.keys():
+        raise UserError(f"workdir: {workdir.root} is another directory for the first process; share one file system.")
+    return [[known[name] for name in group] for group in names]
+
+
 def evaluate_all(
-    workdir: Workdir, groups: Groups, *, stop: Callable[[], bool] = runtime.never, step: int | None = None
+    workdir: Workdir,
+    groups: Groups,
+    *,
+    stop: Callable[[], bool] = runtime.never,
+    step: int | None = None,
+    shard: Shard = WHOLE,
 ) -> None:
-    """Scores every run of the populations, each on its own data set. Raises what `evaluate_population` raises."""
-    for index, group in enumerate(groups):
+    """Scores every run of the shard's populations, each on its own data set.
+
+    Raises what `evaluate_population` raises.
+    """
+    for index, group in shard.take(groups):
         dataset = input_pipeline.load_dataset(group[0].config.data)
-        evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
+        _evaluate(group, index, dataset, workdir, stop, step)
+
+
+def _evaluate(
+    group: Sequence[Run],
+    index: int,
+    dataset: Dataset,
+    workdir: Workdir,
+    stop: Callable[[], bool],
+    step: int | None = None,
+) -> None:
+    """Scores a population and writes its rows of the table, unless both are there."""
+    scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
+    if hosts.first() and (scored or not workdir.results(index).exists()):
+        table.write(workdir, index)
 
 
 class _Watch:

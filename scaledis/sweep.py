@@ -90,7 +90,7 @@ def expand(
         override = {key: value for part in parts for key, value in part.items()}
         frozen = experiment.freeze(experiment.override(base, override, "sweep key"))
         name = run_name(override, runs)
-        same = names.setdefault(tuple(sorted(config_schema.flatten(config_schema.thaw(frozen)).items())), name)
+        same = names.setdefault(tuple(config_schema.flatten(config_schema.thaw(frozen)).values()), name)
         if same != name:
             raise UserError(f"--sweep: {', '.join(sweeps)} gives the same run twice, as {same} and as {name}.")
         runs[name.casefold()] = Run(name, frozen)

@@ -4,16 +4,18 @@ import functools
 import math
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from scaledis import config as config_schema
-from scaledis import input_pipeline, memory, population, sweep
+from scaledis import hosts, input_pipeline, memory, population, runtime, sweep
 from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
@@ -133,37 +135,46 @@ def train_population(
         input_pipeline.check_same(workdir.dataset_of(run.name), facts, run.name)
     checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
     step, states = _resume(members, checkpoints, workdir, runs, facts, restart)
-    for run in runs:
-        workdir.write_config(run, facts)
-    diverged = jax.device_get(states.diverged)
+    if hosts.first():
+        for run in runs:
+            workdir.write_config(run, facts)
+    diverged = hosts.fetch(states.diverged)
     if step >= settings.steps or (diverged != NEVER).all():
         return members, states
 
     advance = members.make_advance(dataset)
-    about = {"runs": [run.name for run in runs], "dataset": facts}
-    records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs]
+    if hosts.first():
+        workdir.results(index).unlink(missing_ok=True)  # its rows are of fewer steps
+    about = {"runs": [run.name for run in runs], "dataset": facts, "device": runtime.machine(), "jax": jax.__version__}
+    began = time.monotonic() - (checkpoints.manifest(step).get("seconds", 0.0) if step else 0.0)
+    records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs if hosts.first()]
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
-    with Progress(title, step, settings.steps, quiet=quiet) as progress:
+    with Progress(title, step, settings.steps, quiet=quiet or not hosts.first()) as progress:
         while step < settings.steps and not (diverged != NEVER).all():
             rhythms = settings.log_every, settings.checkpoint_every, settings.evaluate_every
             following = min(settings.steps, *(step - step % every + every for every in rhythms if every))
             states, terms = advance(states, following - step)
-            before, (terms, diverged) = diverged, jax.device_get((terms, states.diverged))
-            step = following
+            before, (terms, diverged) = diverged, hosts.fetch((terms, states.diverged))
+            step, stopped = following, hosts.any_process(stop())
             for slot, record in enumerate(records):
                 record.append({"step": step, **_record(terms, diverged, slot)})
             progress.update(step, terms)
-            if on_log:
+            if on_log and hosts.first():
                 on_log(step, terms)
             if (diverged != before).any():
-                _report(runs, before, diverged)
+                if hosts.first():
+                    _report(runs, before, diverged)
                 states = _rewind(members, checkpoints, advance, states, before, diverged)
             last = step == settings.steps or (diverged != NEVER).all()
-            if step % settings.checkpoint_every == 0 or last or stop():
-                checkpoints.save(step, states, about | {"diverged": diverged.tolist()})
+            if step % settings.checkpoint_every == 0 or last or stopped:
+                seconds = round(time.monotonic() - began, 3)
+                checkpoints.save(step, states, about | {"diverged": diverged.tolist(), "seconds": seconds})
             if on_evaluate and settings.evaluate_every and step % settings.evaluate_every == 0:
-                on_evaluate(step, members, states)
-            if stop() and not last:
+                whole = hosts.gathered(states)
+                if hosts.first():
+                    on_evaluate(step, members, whole)
+                hosts.wait()
+            if stopped and not last:
                 raise Stopped(f"Stopped at step {step} of {settings.steps}; the same command goes on from there.")
     return members, states
 
@@ -224,12 +235,16 @@ def _rewind(
         last = max(int(diverged[slot]) - 1, 0)
         step, start = checkpoints.restore_newest(members.shapes, last) or (0, members.init())
         good = advance(start, last - step)[0] if last > step else start
-
-        def replace(leaf: jax.Array, kept: jax.Array, slot: int = slot) -> jax.Array:
-            return jax.device_put(leaf.at[slot].set(kept[slot]), leaf.sharding)
-
-        states = jax.tree.map(replace, states, good)._replace(diverged=states.diverged)
+        replaced = np.arange(len(diverged)) == slot
+        kept = jax.tree.map(functools.partial(_where, replaced), good, states)
+        states = kept._replace(diverged=states.diverged)
     return states
+
+
+def _where(replaced: np.ndarray, new: jax.Array, old: jax.Array) -> jax.Array:
+    """The leaf `old` [R, ...] with the runs of the mask [R] from `new`."""
+    chosen = jnp.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+    return jax.lax.with_sharding_constraint(chosen, old.sharding)
 
 
 def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> None:

@@ -23,3 +23,8 @@ def commit() -> str:
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except OSError:
         return ""
+
+
+def here() -> dict[str, str]:
+    """The version and the commit of this process, as what it writes records them."""
+    return {"version": VERSION, "commit": commit()}

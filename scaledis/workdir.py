@@ -1,4 +1,4 @@
-"""The files of a work directory. Everything is JSON or .npz, written to a temporary name and renamed.
+"""The files of a work directory. Everything is JSON, .npz or Parquet, written to a temporary name and renamed.
 
 config.json, plan.json           what it holds: the base config and sweeps; which runs train together
 checkpoints/<population>/<step>  states
@@ -6,6 +6,7 @@ runs/<run>/config.json           a run's own config, and what it was trained on
 runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
 runs/<run>/scores.json           the newest scores; scores/ has them all, side by side
 runs/<run>/codes.npz             the codes of the newest scores, with their factors
+results/<population>.parquet     a row a run, once the population is scored (table.py)
 report/                          index.html and the pictures
 """
 
@@ -15,7 +16,9 @@ import fcntl
 import json
 import math
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ from scaledis import config as config_schema
 from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
+from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 
 # Keys that say how a run is watched, scored and stored, not what it is: they may differ from one command to the next.
@@ -64,7 +68,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """A temporary name, which becomes `path` at the end. Raises UserError, naming the path, where the disk is full."""
-    temporary = path.with_name(f"{path.stem}.{os.getpid()}.partial{path.suffix}")
+    temporary = path.with_name(f"{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -75,6 +79,7 @@ def writing(path: Path) -> Iterator[Path]:
         raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
+WRITERS = 16  # files written at once
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
 
 
@@ -97,27 +102,41 @@ class Workdir:
     def checkpoints(self, population: int) -> Path:
         return self.root / "checkpoints" / str(population)
 
+    def results(self, population: int) -> Path:
+        return self.root / "results" / f"{population}.parquet"
+
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Holds the directory for this process. Raises UserError if it cannot be written or another process has it."""
+    def locked(self, shard: Shard = WHOLE) -> Iterator[None]:
+        """Holds the directory, or what is a shard's of it, for this process: shards beside each other, else one alone.
+
+        Raises UserError if it cannot be written, or if another process has it.
+        """
+        with contextlib.ExitStack() as held:
+            held.enter_context(self._lock(".lock", shard, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH))
+            if not shard.whole:
+                held.enter_context(self._lock(f".lock-{shard.index}", shard, fcntl.LOCK_EX))
+            yield
+
+    @contextlib.contextmanager
+    def _lock(self, name: str, shard: Shard, kind: int, wait: bool = False) -> Iterator[None]:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = open(self.root / ".lock", "a+")
+            lock = open(self.root / name, "a+")
         except OSError as error:
             raise UserError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
         with lock:
             try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, kind if wait else kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise UserError(f"workdir: {self.root} is in use by process {lock.read().strip()}.") from None
+                raise UserError(f"workdir: {self.root} is in use by {lock.read().strip()}.") from None
             except OSError as error:
                 raise UserError(
                     f"workdir: {self.root} is on a file system without locks ({error.strerror}); put it on another, or "
                     "mount this one with locks."
                 ) from error
             lock.truncate(0)
-            lock.write(f"{os.getpid()}\n")
+            lock.write(f"process {os.getpid()} on {platform.node()}{'' if shard.whole else f', shard {shard}'}\n")
             lock.flush()
             yield
 
@@ -169,41 +188,67 @@ class Workdir:
         base: Mapping[str, Any],
         runs: Sequence[Run],
         extend: bool = False,
+        shard: Shard = WHOLE,
         at_once: Callable[[Sequence[Run]], int] = plan.together,
     ) -> list[list[Run]]:
-        """Takes the directory for these runs and returns them in their populations.
+        """Takes the directory for these runs and returns them in their populations, those of other shards among them.
 
         In a new directory it writes down which runs train together, so that a resume on another machine finds its
         checkpoints. In an old one, runs that are there go on, to more steps if they ask for more, and new runs join in
-        populations of their own.
+        populations of their own. Shards that start at once take turns: the first one plans for all.
 
         Args:
           base: {"config": the base config, "sweep": names, "command": how it was started}, for the record.
           runs: all runs of the command.
           extend: whether runs may be lengthened whose schedule or stages then change.
+          shard: whose runs are compared with what is there.
           at_once: how many runs of a program train at once.
 
-        Raises UserError, saying what differs, if a run is there with another config, or if a run that is there is
-        missing among `runs`.
+        Raises UserError, saying what differs, if a run is there with another config, if a run that is there is missing
+        among `runs`, or if the directory was begun with another number of shards or by another version of the code.
         """
-        groups, known = self.groups(), {run.name: run for run in runs}
-        held = [name for names in groups for name in names]
-        if missing := [name for name in held if name not in known]:
-            raise UserError(
-                f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their values "
-                "in the sweep, or take another workdir."
-            )
-        there = set(held)
-        for name in held:
-            if (self.run(name) / "config.json").exists():
-                self.check_same(known[name], extend)
-        for run in runs:
-            if run.name not in there or not (self.run(run.name) / "config.json").exists():
-                self.write_config(run, {})
-        groups += plan.populations((run for run in runs if run.name not in there), at_once)
-        write_json(self.config, {**base, "version": version.VERSION, "commit": version.commit()})
-        write_json(self.plan, groups)
+        with self._lock(".lock-claim", shard, fcntl.LOCK_EX, wait=True):
+            if not shard.whole:
+                self._check_shards(shard)
+            groups, known = self.groups(), {run.name: run for run in runs}
+            there = {name for names in groups for name in names}
+            if missing := [name for names in groups for name in names if name not in known]:
+                raise UserError(
+                    f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their "
+                    "values in the sweep, or take another workdir."
+                )
+            own = [known[name] for _, names in shard.take(groups) for name in names]
+            for run in own:
+                if self._has_config(run):
+                    self.check_same(run, extend)
+            new = [run for run in runs if run.name not in there]
+            with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
+                begun = [*(run for run in own if not self._has_config(run)), *new]
+                list(writers.map(lambda run: self.write_config(run, {}), begun))
+            groups += plan.populations(new, at_once)
+            write_json(self.config, {**base, "shards": shard.count, **version.here()})
+            write_json(self.plan, groups)
         return [[known[name] for name in names] for names in groups]
+
+    def _has_config(self, run: Run) -> bool:
+        return (self.run(run.name) / "config.json").exists()
+
+    def _check_shards(self, shard: Shard) -> None:
+        """Raises UserError if the directory was begun with another number of shards, or by shards of other code."""
+        held = self.claimed() if self.config.exists() else {}
+        if (count := held.get("shards", 1)) == 1:
+            return
+        if count != shard.count:
+            raise UserError(
+                f"workdir: {self.root} was begun with {count} shards, and --shard={shard} is one of {shard.count}; "
+                f"give i/{count}, or go on without --shard."
+            )
+        there, here = (f"{found.get('version')} {found.get('commit')}".strip() for found in (held, version.here()))
+        if there != here:
+            raise UserError(
+                f"workdir: the shards of {self.root} were begun by version {there}, and this is {here}; go on with "
+                "that one, or without --shard."
+            )
 
     def check_same(self, run: Run, extend: bool) -> None:
         """Raises UserError, saying what differs, if the run is there with another config (see `claim`)."""

@@ -94,7 +94,7 @@ def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(tmp_path, uni
 def test_a_damaged_newest_checkpoint_is_set_aside_by_training_alone(tmp_path, uninterrupted, capsys):
     workdir = Workdir(tmp_path)
     with pytest.raises(Stopped):
-        train(workdir, stop=lambda: (workdir.checkpoints(0) / "4").exists())
+        train(workdir, stop=lambda: (workdir.checkpoints(0) / "2").exists())
     for path in (workdir.checkpoints(0) / "4").rglob("*"):
         if path.is_file():
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

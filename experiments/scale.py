@@ -1,0 +1,105 @@
+"""A sweep of 100,000 runs without the training: planned, packed, sharded, its results written and read as one table.
+
+    python experiments/scale.py                       # the table of docs/scale.md
+    python experiments/scale.py --seeds=500 --shards=8
+
+The sweep is that of Disentangling Granularity: beta-STCVAEs of 8 units, 4 granularities x 5 betas x 5,000 seeds. Every
+shard writes rows of random scores through the function that writes real ones.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaledis import config as config_schema
+from scaledis import experiment, runtime, sweep, table
+from scaledis.results import load_results
+from scaledis.sharding import Shard
+from scaledis.sweep import Run
+from scaledis.workdir import Workdir
+
+METRICS = (
+    "dci/disentanglement",
+    "dci/completeness",
+    "dci/informativeness",
+    "mig/mig",
+    "sap/sap",
+    "modularity/modularity",
+)
+TERMS = ("loss_nats", "reconstruction_nats", "kl_nats", "regularization_nats", "gradient_norm", "learning_rate")
+TOGETHER = 64  # runs of a population, what a GPU gets
+
+
+def rows(runs: list[Run], rng: np.random.Generator) -> tuple[list[dict[str, Any]], list[str]]:
+    """Rows as a scored population has them, with random numbers for what is measured."""
+    configs = [table.of_config(config_schema.thaw(run.config)) for run in runs]
+    numbers = [*METRICS, *(f"final/{term}" for term in TERMS)]
+    facts = {"step": 300_000, "seconds": 3600.0, "device": "simulated", "dataset": "dsprites", "fingerprint": "0" * 16}
+    measured = rng.random((len(runs), len(numbers))).tolist()
+    found = [
+        config | {"run": run.name} | dict(zip(numbers, values, strict=True)) | facts
+        for run, config, values in zip(runs, configs, measured, strict=True)
+    ]
+    return found, list(configs[0])
+
+
+def simulate(root: Path, seeds: int, shards: int) -> tuple[int, dict[str, float]]:
+    """The number of runs, and the seconds of every stage."""
+    seconds: dict[str, float] = {}
+
+    def timed(stage: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        began = time.perf_counter()
+        found = function(*arguments)
+        seconds[stage] = time.perf_counter() - began
+        return found
+
+    base = experiment.default().to_dict()
+    base = experiment.override(
+        base, {"method.name": "beta_stcvae", "model.latents": 8, "train.parallel": TOGETHER, "data.name": "dsprites"}
+    )
+    sweeps = ["method.block=1,2,4,8", "method.beta=1,2,4,8,16", f"seeds:{seeds}"]
+    workdir, rng = Workdir(root), np.random.default_rng(0)
+    runs = timed("expand the sweep into checked configs", sweep.expand, base, sweeps)
+    record = {"config": base, "sweep": sweeps, "command": "experiments/scale.py"}
+    groups = timed(
+        "pack into populations, write plan and configs", lambda: workdir.claim(record, runs, shard=Shard(0, shards))
+    )
+
+    def work() -> None:
+        for index in range(shards):
+            for population, group in Shard(index, shards).take(groups):
+                table.write_rows(workdir, population, *rows(group, rng))
+
+    timed("write results, a Parquet file a population", work)
+    found = timed("read them as one table", load_results, root)
+    assert found["run"].tolist() == [run.name for group in groups for run in group] and found["mig/mig"].notna().all()
+    assert {"method.block", "method.beta", "seed"} <= set(found) and "model.latents" not in found
+    return len(runs), seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5000, help="runs are 20 times as many")
+    parser.add_argument("--shards", type=int, default=64)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        count, seconds = simulate(Path(folder), arguments.seeds, arguments.shards)
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files)
+    print(f"{count:,} runs, {arguments.shards} shards, on {runtime.machine()}\n")
+    print("| stage | s | microseconds a run |\n| --- | --- | --- |")
+    for stage, took in [*seconds.items(), ("all", sum(seconds.values()))]:
+        print(f"| {stage} | {took:.1f} | {1e6 * took / count:.0f} |")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 if sys.platform == "darwin" else 1024)
+    print(f"\n{len(files):,} files of {size / 2**20:,.0f} MB; at most {peak:,.0f} MB of memory.")
+
+
+if __name__ == "__main__":
+    main()

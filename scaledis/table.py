@@ -1,0 +1,152 @@
+"""Results as a table, one row a run: a population's rows as one Parquet file, made from what its runs wrote.
+
+results/<population>.parquet     written when the population is scored, whole or not at all
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas
+import pyarrow
+from pyarrow import parquet
+
+from scaledis import config as config_schema
+from scaledis.checkpoint import Checkpoints, Damaged
+from scaledis.config import Config
+from scaledis.errors import UserError
+from scaledis.workdir import Workdir, read_json, read_records, writing
+
+KEYS = b"keys"  # the entry of a file's metadata that lists which of its columns are keys of the config
+DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
+MADE = ("seconds", "device", "jax")  # entries of a checkpoint's manifest that are columns
+
+
+def write(directory: Workdir, index: int) -> None:
+    """Writes the rows of population `index`, once all its runs have scores."""
+    names = directory.groups()[index]
+    if all((directory.run(name) / "scores.json").exists() for name in names):
+        write_rows(directory, index, *rows(directory, index, names))
+
+
+def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Writes the rows of population `index`, of whose columns `keys` are keys of the config."""
+    names = dict.fromkeys(name for row in found for name in row)
+    table = pyarrow.table({name: _of_one_type([row.get(name) for row in found]) for name in names})
+    with writing(directory.results(index)) as temporary:
+        parquet.write_table(table.replace_schema_metadata({KEYS: json.dumps(list(keys))}), temporary)
+
+
+def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
+    """All rows of a work directory, in the order of the plan, and which columns are keys of the config.
+
+    A population that has no file yet is read from what its runs wrote so far. Raises UserError where there is no
+    experiment, and for a file that is damaged.
+    """
+    groups = directory.groups()
+    if not groups:
+        raise UserError(f"workdir: {directory.root} holds no experiment.")
+    there = {path.name for path in directory.results(0).parent.glob("*.parquet")}
+    written = [
+        _read(directory, index, names) for index, names in enumerate(groups) if directory.results(index).name in there
+    ]
+    by_schema: dict[str, list[pyarrow.Table]] = {}
+    for table in written:
+        by_schema.setdefault(str(table.schema), []).append(table)
+    found = [(pyarrow.concat_tables(same).to_pandas(), _keys(same[0])) for same in by_schema.values()]
+    for index, names in enumerate(groups):
+        if directory.results(index).name not in there:
+            part, keys = rows(directory, index, names)
+            found.append((pandas.DataFrame(part), keys))
+    table, keys = joined(found)
+    order = [name for names in groups for name in names]
+    return table.set_index("run").reindex(order).reset_index(), keys
+
+
+def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of runs of population `index` as far as they are, and which columns are keys of the config."""
+    configs = [_flat(directory, name) for name in names]
+    made = _made(directory, index)
+    values = [config | _row(directory, name) | made for name, config in zip(names, configs, strict=True)]
+    return values, list(dict.fromkeys(key for config in configs for key in config))
+
+
+def of_config(held: Mapping[str, Any]) -> dict[str, Any]:
+    """A config by dotted key with the defaults of what it lacks, values with several entries as JSON."""
+    flat = DEFAULTS | config_schema.flatten(held)
+    return {key: json.dumps(value) if isinstance(value, list | tuple | dict) else value for key, value in flat.items()}
+
+
+def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pandas.DataFrame, list[str]]:
+    """Tables one below the other; a key of the config that one of them does not know has its default there."""
+    defaults = of_config({})
+    parts = []
+    for table, keys in found:
+        missing = {key: value for key, value in defaults.items() if key not in keys}
+        parts.append((table.assign(**missing), [*keys, *missing]))
+    columns = dict.fromkeys(column for table, _ in parts for column in table)
+    table = pandas.concat([table.dropna(axis=1, how="all") for table, _ in parts], ignore_index=True)
+    return table.reindex(columns=list(columns)), list(dict.fromkeys(key for _, keys in parts for key in keys))
+
+
+def _read(directory: Workdir, index: int, names: list[str]) -> pyarrow.Table:
+    path = directory.results(index)
+    try:
+        with parquet.ParquetFile(path) as file:
+            table = file.read()
+        held, _ = table["run"].to_pylist(), _keys(table)
+    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}; delete it, and the stage evaluate makes it again.") from error
+    if held != names:
+        raise UserError(f"{path} is of other runs than population {index} of the plan: {', '.join(held[:5])}.")
+    return table
+
+
+def _keys(table: pyarrow.Table) -> list[str]:
+    return json.loads(table.schema.metadata[KEYS])
+
+
+def _of_one_type(values: list[Any]) -> list[Any]:
+    """Numbers, or words: where a key has numbers in some runs and a tuple in others, all are text."""
+    if len({isinstance(value, str) for value in values if value is not None}) < 2:
+        return values
+    return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+
+
+def _flat(directory: Workdir, name: str) -> dict[str, Any]:
+    """A run's config by dotted key, as it was written down; its method need not be registered here."""
+    held = read_json(directory.run(name) / "config.json", "method", "train")
+    held.pop("dataset", None)
+    return of_config(held)
+
+
+def _made(directory: Workdir, index: int) -> dict[str, Any]:
+    """How long a population took and where it was trained, as its newest checkpoint says."""
+    checkpoints = Checkpoints(directory.checkpoints(index))
+    if checkpoints.newest is None:
+        return {}
+    try:
+        manifest = checkpoints.manifest(checkpoints.newest)
+    except Damaged:  # training says so
+        return {}
+    return {name: manifest[name] for name in MADE if name in manifest}
+
+
+def _row(directory: Workdir, name: str) -> dict[str, Any]:
+    folder = directory.run(name)
+    row: dict[str, Any] = {"run": name}
+    records = read_records(folder / "metrics.jsonl")
+    if records:
+        row |= {"step": records[-1]["step"], "diverged": records[-1].get("diverged")}
+        row |= {f"final/{key}": value for key, value in records[-1].items() if key not in ("step", "diverged")}
+    facts = directory.dataset_of(name)
+    row |= {"dataset": facts.get("name"), "fingerprint": facts.get("fingerprint")}
+    if (folder / "scores.json").exists():
+        scores = read_json(folder / "scores.json")
+        for group, values in scores.items():
+            if isinstance(values, dict) and group != "skipped":
+                prefix = "" if group == "all" else f"{group}/"
+                row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
+        row |= {key: scores.get(key) for key in ("split", "train_codes", "test_codes", "version", "commit")}
+        row["dataset"] = row["dataset"] or scores.get("dataset")
+    return row
