@@ -185,7 +185,7 @@ def _fits(dataset: Dataset) -> bool:
 MEMORIES = {"auto": _fits, "device": lambda dataset: True, "host": lambda dataset: False}
 
 
-def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> Callable:
+def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> jax.stages.Wrapped:
     sharded = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
     return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1))
 

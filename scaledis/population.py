@@ -243,8 +243,13 @@ class Population:
         return input_pipeline.make_advance(dataset, data.memory, sampler, draw, update, self.mesh)
 
     def memory(self, dataset: Dataset) -> int:
-        """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles."""
+        """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles.
+
+        0 on a platform that has no such analysis.
+        """
         found = self.make_advance(dataset).lower(self.shapes).compile().memory_analysis()
+        if found is None:
+            return 0
         held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
         return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
 

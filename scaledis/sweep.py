@@ -86,8 +86,8 @@ def expand(
         raise UserError(f"--sweep: {', '.join(sweeps)} gives {number:,} runs; at most {MOST_RUNS:,} are possible.")
     runs: dict[str, Run] = {}
     names: dict[tuple[Any, ...], str] = {}  # by content
-    for overrides in itertools.product(*steps):
-        override = {key: value for part in overrides for key, value in part.items()}
+    for parts in itertools.product(*steps):
+        override = {key: value for part in parts for key, value in part.items()}
         frozen = experiment.freeze(experiment.override(base, override, "sweep key"))
         name = run_name(override, runs)
         same = names.setdefault(tuple(config_schema.flatten(config_schema.thaw(frozen)).values()), name)

@@ -57,7 +57,8 @@ def compute(
         rng = np.random.default_rng(seed)
         index = rng.choice(dataset.size, min(IMAGES, dataset.size), replace=False).astype(np.int32)
     codes = coding.encode_images(model, dataset, index)
-    given, scores = options or {}, {}
+    given: Mapping[str, Any] = options or {}
+    scores: dict[str, Any] = {}
     for name in [names] if isinstance(names, str) else names:
         scores |= of_codes(name, model, dataset, index, codes, seed, given.get(name, {}))
     return scores

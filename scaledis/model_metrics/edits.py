@@ -81,7 +81,7 @@ def compute(
     changes = np.zeros((len(alive), min(images, len(index)), len(dataset.factor_names)), bool)
     start = codes.mean[:images]
     unmoved = classify(coding.decode_codes(model, start))
-    for unit in np.flatnonzero(alive):
+    for unit in np.flatnonzero(alive).tolist():
         changes[unit] = changed(unmoved, classify(_decoded_traversal(model, start, unit)))
     groups = {"": alive[None], "_per_unit": np.diag(alive)}
     groups["_per_level"] = alive & (codes.levels == np.unique(codes.levels)[:, None])

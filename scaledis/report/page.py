@@ -61,7 +61,8 @@ def _section_of_sweep(picture: bytes) -> str:
     address = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
     words = "Scores over the swept keys, means over seeds with their 95 % intervals; a ring is the best of its column."
     image = f'<img class="sweep" src="{address}" alt="Scores over the swept keys; the table above has their numbers">'
-    return f'<section id="sweep"><h2>The sweep</h2><p class="note">{words}</p><div class="wide">{image}</div></section>'
+    wide = f'<div class="wide" tabindex="0" role="region" aria-label="Picture of the sweep">{image}</div>'
+    return f'<section id="sweep"><h2>The sweep</h2><p class="note">{words}</p>{wide}</section>'
 
 
 def sentence(runs: Sequence[Summary]) -> str:

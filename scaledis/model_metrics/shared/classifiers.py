@@ -126,7 +126,8 @@ def probabilities(network: OfFactors, params: Any, images: np.ndarray) -> list[n
 
 @functools.partial(jax.jit, static_argnums=0)
 def _probabilities(network: OfFactors, params: Any, images: Any) -> list[Any]:
-    return [jax.nn.softmax(logits, axis=0).T for logits in network.apply(params, images.transpose(3, 1, 2, 0))]
+    of_factors: Any = network.apply(params, images.transpose(3, 1, 2, 0))
+    return [jax.nn.softmax(logits, axis=0).T for logits in of_factors]
 
 
 def _read(path: Path) -> dict[str, np.ndarray] | None:

@@ -225,7 +225,7 @@ function edits(run) {
   const levels = [...new Set(run.units.map((unit) => unit.level))];
   const bar = (share) => h("div", { class: "part" }, h("i", { style: { width: `${100 * (share || 0)}%` } }));
   const row = (unit, found) => h("tr", { class: found ? null : "dead" }, h("th", { scope: "row" }, unitName(unit)),
-    h("td", { class: "bar-of" }, bar(found && found.own)), h("td", {}, percent(found && found.own)),
+    h("td", {}, bar(found && found.own)), h("td", {}, percent(found && found.own)),
     h("td", { class: "what" }, found ? found.factor : "no factor",
       found && found.next && h("small", {}, `then ${found.next[0]} ${percent(found.next[1])}`)));
   const bodies = levels.map((level) => h("tbody", { style: { "--tone": tone(level, run.levels) } },
@@ -233,7 +233,8 @@ function edits(run) {
       h("td", {}, percent(run.edits.levels[level - 1])), h("td")),
     run.units.map((unit, index) => (unit.level === level ? row(unit, run.edits.units[index]) : null))));
   return h("figure", {}, caption(run, `${percent(run.edits.all)} of all changes are the edited unit's own factor`),
-    h("table", { class: "edits", "aria-label": `Edit selectivity of the units of ${run.name}` }, bodies));
+    h("table", { class: "edits", "aria-label": `Edit selectivity of the units of ${run.name}` },
+      h("colgroup", {}, ["unit", "bar", "share", "what"].map((each) => h("col", { class: `col-${each}` }))), bodies));
 }
 
 // A table of images of one picture, as many side by side as there is room for.
