@@ -22,6 +22,7 @@ MAKERS = (
     *("scaledis/optimizer.py", "scaledis/population.py", "scaledis/input_pipeline.py", "scaledis/evaluate.py"),
     *("scaledis/datasets/rendered.py", "scaledis/datasets/rendered_dsprites.py"),
     *("scaledis/metrics/dci.py", "scaledis/metrics/mig.py", "scaledis/metrics/level.py", "scaledis/metrics/shared"),
+    *("scaledis/coding.py", "scaledis/model_metrics"),
     *("configs/tier.py", "configs/quickstart.py"),
 )
 

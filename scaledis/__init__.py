@@ -5,8 +5,8 @@
     data = scaledis.load_dataset("rendered", resolution=32)
     config = scaledis.make_config("scale_vlae", {"data.resolution": 32, "train.steps": 4000})
     [model] = scaledis.train(config, workdir="runs/mine")
-    codes = model.encode(data.images(range(1000)))
-    scores = scaledis.score(codes.mean, data.factors(range(1000)))
+    images, factors = data.sample(3000)
+    scores = scaledis.score(model.encode(images).mean, factors)
 
 Everything that is meant to be called from outside is listed here; docs/architecture.md says where the rest is. A door
 is opened when it is first used, so that scaledis.metrics works without JAX.
