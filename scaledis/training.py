@@ -155,7 +155,7 @@ def train_population(
             following = min(settings.steps, *(step - step % every + every for every in rhythms if every))
             states, terms = advance(states, following - step)
             before, (terms, diverged) = diverged, hosts.fetch((terms, states.diverged))
-            step, stopped = following, hosts.any_process(stop())
+            step = following
             for slot, record in enumerate(records):
                 record.append({"step": step, **_record(terms, diverged, slot)})
             progress.update(step, terms)
@@ -165,7 +165,7 @@ def train_population(
                 if hosts.first():
                     _report(runs, before, diverged)
                 states = _rewind(members, checkpoints, advance, states, before, diverged)
-            last = step == settings.steps or (diverged != NEVER).all()
+            last, stopped = step == settings.steps or (diverged != NEVER).all(), hosts.any_process(stop())
             if step % settings.checkpoint_every == 0 or last or stopped:
                 seconds = round(time.monotonic() - began, 3)
                 checkpoints.save(step, states, about | {"diverged": diverged.tolist(), "seconds": seconds})
