@@ -89,6 +89,7 @@ def table1(small, monkeypatch):
     return small
 
 
+@pytest.mark.slow
 def test_table_1_has_its_choices_its_rows_and_its_claims(table1):
     scripts, results, command = table1
     command("table1")
@@ -114,6 +115,7 @@ def test_table_1_has_its_choices_its_rows_and_its_claims(table1):
     assert tiny.tree(results.parent / "runs") == before and read_json(results / "table1/small.json") == known
 
 
+@pytest.mark.slow
 def test_granularity_has_a_row_a_beta_and_a_column_a_block(small, monkeypatch):
     scripts, results, command = small
     monkeypatch.setattr(scripts["granularity"], "BETAS", (5.0, 2.0))
@@ -123,6 +125,7 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small, monkeypatch):
     assert "granularity, small" in read_json(results / "claims.json")
 
 
+@pytest.mark.slow
 def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, monkeypatch):
     scripts, results, command = small
     splits = {"train": range(20), "validation": range(20, 26), "test": range(26, 36)}
@@ -145,6 +148,7 @@ def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, mo
     assert [row[0] for row in rows_of(results / "figure2/small.md")] == ["celeba, alpha_tcvae", "celeba, scale_vlae"]
 
 
+@pytest.mark.slow
 def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
     scripts, results, _ = small
     below = scripts["figure2"].below_the_top
