@@ -6,7 +6,8 @@
     config = scaledis.make_config("scale_vlae", {"data.resolution": 32, "train.steps": 4000})
     [model] = scaledis.train(config, workdir="runs/mine")
     images, factors = data.sample(3000)
-    scores = scaledis.score(model.encode(images).mean, factors)
+    codes = model.encode(images)
+    scores = scaledis.score(codes.mean, factors)
 
 Everything that is meant to be called from outside is listed here; docs/architecture.md says where the rest is. A door
 is opened when it is first used, so that scaledis.metrics works without JAX.

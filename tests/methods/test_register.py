@@ -46,8 +46,8 @@ def method(request, registered):
         exec(compile(example(), README.name, "exec"), {"__name__": "readme"})  # noqa: S102
         return "sparse_vae"
     weight = {"weight": Hyperparameter(0.5, "weight of the means")}
-    registered("mine", build, equation="R = KL + weight sum m^2, by us", hyperparameters=weight)
-    return "mine"
+    registered("squared_means", build, equation="R = KL + weight sum m^2, by us", hyperparameters=weight)
+    return "squared_means"  # a name that no other test registers: compiled programs are shared by name
 
 
 def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
@@ -87,7 +87,9 @@ def test_it_is_a_choice_as_long_as_it_is_registered_and_can_be_registered_again(
     with pytest.raises(UserError, match="method: 'mine' is unknown"):
         scaledis.make_config("mine")
     for value in (0.5, 0.7):  # as a notebook's cell that is run twice
-        registered("mine", build, equation="R = x", hyperparameters={"weight": Hyperparameter(value, "a weight")})
+        registered(
+            "squared_means", build, equation="R = x", hyperparameters={"weight": Hyperparameter(value, "a weight")}
+        )
         assert scaledis.make_config("mine").method.hyperparameters == {"weight": value}
     with pytest.raises(UserError, match=r"method \(mine\): 'beta' is unknown"):
         scaledis.make_config("mine", {"method.beta": 2.0})
