@@ -87,9 +87,7 @@ def test_it_is_a_choice_as_long_as_it_is_registered_and_can_be_registered_again(
     with pytest.raises(UserError, match="method: 'mine' is unknown"):
         scaledis.make_config("mine")
     for value in (0.5, 0.7):  # as a notebook's cell that is run twice
-        registered(
-            "squared_means", build, equation="R = x", hyperparameters={"weight": Hyperparameter(value, "a weight")}
-        )
+        registered("mine", build, equation="R = x", hyperparameters={"weight": Hyperparameter(value, "a weight")})
         assert scaledis.make_config("mine").method.hyperparameters == {"weight": value}
     with pytest.raises(UserError, match=r"method \(mine\): 'beta' is unknown"):
         scaledis.make_config("mine", {"method.beta": 2.0})
