@@ -105,7 +105,7 @@ def write_table(tier):
         rows.append([name, *(shown([run[score] for run in found["runs"]]) for score in SCORES), *map(shown, gaps)])
     about = (
         "One change at a time to `scale_vlae` in the setting of `configs/tier.py`; differences are paired. "
-        + made_with((run for found in known.values() for run in found["runs"]), [f["machine"] for f in known.values()])
+        + made_with(known)
     )
     columns = ["change", *SCORES, "DCI-D, it - as it is", "MIG, it - as it is"]
     write_markdown("candidates", tier, "Candidates for the scale-aware ladder", about, columns, rows)

@@ -45,7 +45,7 @@ def main():
     of = {name: found["runs"] for name, found in known.items()}
     for row in (row for rows in of.values() for row in rows):
         row["within"] = sum(row["level/tc_within"])
-    write(given.tier, of, [found["machine"] for found in known.values()])
+    write(given.tier, of, known)
     draw(given.tier, settings)
     for key, words, one, other, score in [
         ("intra", "intra lowers the dependence within levels", "none", "intra", "within"),
@@ -66,10 +66,10 @@ def main():
         claim(f"figure1, both > {other}", "both together are best", "Figure 1", found, verdict(gaps), given.tier)
 
 
-def write(tier, of, machines):
+def write(tier, of, known):
     """The table: a line an objective."""
     rows = [[name, *(shown([row[key] for row in rows]) for key in COLUMNS.values())] for name, rows in of.items()]
-    about = f"Three levels of three units. {made_with((row for rows in of.values() for row in rows), machines)}"
+    about = f"Three levels of three units. {made_with(known)}"
     write_markdown("figure1", tier, "Beyond Flat Latent, Figure 1", about, ["objective", *COLUMNS], rows)
 
 

@@ -75,7 +75,7 @@ def report(tier, data):
     for row in runs:
         row["below the top"] = below_the_top(row.get("edits/selectivity_per_level", []))
     rows = [[name, *(shown([row.get(key) for row in rows]) for key in COLUMNS.values())] for name, rows in of.items()]
-    about = f"Edit selectivity. {made_with(runs, [found['machine'] for found in known.values()])}"
+    about = f"Edit selectivity. {made_with(known)}"
     write_markdown("figure2", tier, "Beyond Flat Latent, Figure 2", about, ["data set, method", *COLUMNS], rows)
     flat, ours = METHODS
     gaps = paired(of[named(ours, data)], of[named(flat, data)], "below the top")

@@ -27,14 +27,14 @@ def main():
     runtime.prepare()
     low_priority()
     for beta in BETAS:  # the first beta of the paper comes first, and stands alone until the others have run
-        overrides = {
-            name_of(beta, block): [
-                {**COMMON, "method.beta": beta, "method.block": block, "seed": seed} for seed in SEEDS
-            ]
-            for block in BLOCKS
-        }
-        run_groups("granularity", given.tier, f"beta{beta:g}", overrides)
+        cells = {name_of(beta, block): {"method.beta": beta, "method.block": block} for block in BLOCKS}
+        run_groups("granularity", given.tier, f"beta{beta:g}", with_seeds(cells, SEEDS))
         report(given.tier)
+
+
+def with_seeds(cells, seeds):
+    """The overrides of each cell of a table, by its name: what all have in common, its own, and every seed."""
+    return {name: [{**COMMON, **cell, "seed": seed} for seed in seeds] for name, cell in cells.items()}
 
 
 def name_of(beta, block):
@@ -56,9 +56,7 @@ def report(tier):
         for beta in BETAS
         if (beta, 1) in of
     ]
-    about = "MIG. " + made_with(
-        (row for runs in of.values() for row in runs), [found["machine"] for found in known.values()]
-    )
+    about = "MIG. " + made_with(known)
     columns = ["beta", *(f"b = {block}" for block in BLOCKS)]
     write_markdown("granularity", tier, "MIG over beta and granularity", about, columns, rows)
     means = {block: sum(row["MIG"] for row in of[BETAS[0], block]) / len(SEEDS) for block in BLOCKS}

@@ -42,9 +42,7 @@ def report(tier):
         pairs = [(mean(small[method], score), mean(large[method], score)) for method in large]
         rank = stats.spearmanr(*zip(*pairs, strict=True))
         found.append(f"{score} {rank.statistic:.2f} (p = {rank.pvalue:.2g})")
-    about = f"Spearman over the methods: {', '.join(found)}. At 64x64: " + made_with(
-        (run for entry in large.values() for run in entry["runs"]), [entry["machine"] for entry in large.values()]
-    )
+    about = f"Spearman over the methods: {', '.join(found)}. At 64x64: " + made_with(large)
     columns = ["method", *(f"{score} {size}" for score in SCORES for size in ("32x32", "64x64"))]
     write_markdown("resolution", tier, "The small world and the large one", about, columns, rows)
 

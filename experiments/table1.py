@@ -70,9 +70,8 @@ def write_table(tier, known):
                 shown(paired(ours, found["runs"], "DCI-D")),
             ]
         )
-    runs = [run for found in known.values() for run in found["runs"]]
     about = (
-        f"{made_with(runs, [found['machine'] for found in known.values()])} Every method is tuned over "
+        f"{made_with(known)} Every method is tuned over "
         f"{each(len(found['tuning']['grid']) for found in known.values())} settings at "
         f"seed {TUNING_SEED} and chosen by DCI-D; then come {len(SEEDS)} fresh seeds. Mean ± standard deviation "
         "[95 % t interval]; the last column is paired over the seeds."

@@ -32,7 +32,7 @@ def main():
     run_groups("table2", given.tier, "seeds", overrides)
     known = results_of("table2", given.tier)
     of = {(each, method): known[f"{method} {each}"]["runs"] for each in allocations for method in METHODS}
-    write(given.tier, allocations, of, [found["machine"] for found in known.values()])
+    write(given.tier, allocations, of, known)
     gaps = {each: paired(of[each, "scale_vlae"], of[each, "vlae"], "DCI-D") for each in allocations}
     says = {each: verdict(gap) for each, gap in gaps.items()}
     words = list(says.values())
@@ -77,14 +77,14 @@ def main():
     )
 
 
-def write(tier, allocations, of, machines):
+def write(tier, allocations, of, known):
     """The table: a line an allocation, VLAE beside ours."""
     rows = [
         [each, *(shown([row[title] for row in of[each, method]]) for title in TITLES for method in METHODS)]
         for each in allocations
     ]
     columns = ["allocation", *(f"{title} {name}" for title in TITLES for name in ("VLAE", "ours"))]
-    about = made_with((row for runs in of.values() for row in runs), machines)
+    about = made_with(known)
     write_markdown("table2", tier, "Beyond Flat Latent, Table 2", about, columns, rows)
 
 

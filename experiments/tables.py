@@ -37,9 +37,10 @@ def write_markdown(
     print(text)
 
 
-def made_with(runs: Iterable[Mapping[str, Any]], machines: Iterable[str]) -> str:
-    """The facts under a table: data set, steps, commit, machine, as far as they agree."""
-    runs = list(runs)
+def made_with(known: Mapping[str, Any]) -> str:
+    """The facts under the table of `results_of`: data set, steps, commit, machine; all of those that differ."""
+    runs = [run for entry in known.values() for run in entry["runs"]]
+    machines = [entry["machine"] for entry in known.values()]
     return (
         f"Data set {each(run['dataset'] for run in runs)}, {each(run['step'] for run in runs)} steps, commit "
         f"{each(run['commit'] for run in runs)}, {each(machines)}."

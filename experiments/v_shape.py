@@ -7,16 +7,17 @@ experiments/results/v_shape/<tier>.json and .md. The claims: the granularity of 
 with the capacity; a better ELBO goes with a better MIG.
 """
 
-from granularity import BLOCKS, COMMON
+import runpy
+
+from granularity import BLOCKS, with_seeds
 from protocol import arguments, low_priority, run_groups
 from scipy import stats
-from tables import claim, made_with, results_of, shown, write_markdown
+from tables import ROOT, claim, made_with, results_of, shown, write_markdown
 
 from scaledis import runtime
 
 SEEDS = (0, 1, 2)
-THIN, USUAL, WIDE = (4, 8, 16, 16), (8, 16, 32, 32), (16, 32, 64, 64)  # channels
-CAPACITIES = {20_000: THIN, 40_000: THIN, 80_000: USUAL, 150_000: USUAL, 300_000: WIDE, 600_000: WIDE}  # parameters
+CAPACITIES = runpy.run_path(str(ROOT / "configs/granularity.py"))["CAPACITIES"]  # parameters -> channels
 
 
 def main():
@@ -25,11 +26,8 @@ def main():
     low_priority()
     for size, channels in CAPACITIES.items():
         model = {"method.beta": 5.0, "model.parameters": size, "model.channels": channels}
-        overrides = {
-            name_of(size, block): [{**COMMON, **model, "method.block": block, "seed": seed} for seed in SEEDS]
-            for block in BLOCKS
-        }
-        run_groups("v_shape", given.tier, f"parameters{size}", overrides)
+        cells = {name_of(size, block): {**model, "method.block": block} for block in BLOCKS}
+        run_groups("v_shape", given.tier, f"parameters{size}", with_seeds(cells, SEEDS))
     report(given.tier)
 
 
@@ -47,7 +45,7 @@ def report(tier):
         elbo = {block: [row["ELBO"] for row in known[name_of(size, block)]["runs"]] for block in BLOCKS}
         best.append(max(BLOCKS, key=lambda block, elbo=elbo: sum(elbo[block])))
         lines.append([f"{size:,}", *map(shown, elbo.values()), best[-1]])
-    about = "ELBO in nats per image. " + made_with(runs, [found["machine"] for found in known.values()])
+    about = "ELBO in nats per image. " + made_with(known)
     columns = ["parameters", *(f"b = {block}" for block in BLOCKS), "best"]
     write_markdown("v_shape", tier, "ELBO over capacity and granularity", about, columns, lines)
     rank = stats.spearmanr([row["ELBO"] for row in runs], [row["MIG"] for row in runs])
