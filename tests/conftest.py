@@ -63,3 +63,15 @@ def shared_programs():
         patch.setattr(population.Population, "make_advance", advance)
         patch.setattr(population.Population, "_compiled", property(codes))
         yield
+
+
+@pytest.fixture(scope="module")
+def linear_method():
+    """The method `linear` of tests/linear.py, registered."""
+    from scaledis import methods
+    from tests import linear
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(methods, "_registered", {})
+        linear.register()
+        yield

@@ -9,23 +9,16 @@ import time
 import numpy as np
 import pytest
 
-from scaledis import hosts, last_words, methods
+from scaledis import hosts, last_words
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.results import load_results, load_run
 from scaledis.workdir import Workdir, read_records
-from tests import assert_same, linear, processes
+from tests import assert_same, processes
 
+pytestmark = pytest.mark.usefixtures("linear_method")
 LINE = ["--config.train.steps=30", "--config.train.parallel=4", "--config.train.learning_rate=1e-3", "--sweep=seeds:5"]
 LINE += ["--config.evaluate.metrics=mig", "--stages=train,evaluate"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def linear_method():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "_registered", {})
-        linear.register()
-        yield
 
 
 def start_two(folder, *more, heartbeat=25):

@@ -9,13 +9,13 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import methods, sharding, sweep, version
+from scaledis import sharding, sweep, version
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.results import load_results
 from scaledis.sharding import WHOLE, Shard
 from scaledis.workdir import Workdir
-from tests import linear, processes, tiny
+from tests import processes, tiny
 
 BASE = {"config": {}, "sweep": ["seeds"], "command": "test"}
 RUNS = 40
@@ -77,12 +77,6 @@ def test_another_number_of_shards_and_another_version_are_refused(tmp_path, monk
         workdir.claim(BASE, runs, shard=Shard(1, 2))
     workdir.claim(BASE, runs)  # one process for all, to which no other can be different
     workdir.claim(BASE, runs, shard=Shard(1, 3))
-
-
-@pytest.fixture
-def linear_method(monkeypatch):
-    monkeypatch.setattr(methods, "_registered", {})
-    linear.register()
 
 
 def test_four_shards_of_which_two_are_killed_end_as_if_each_run_were_alone(tmp_path, linear_method):

@@ -9,23 +9,15 @@ import pandas
 import pytest
 from pyarrow import parquet
 
-from scaledis import methods, runtime, sweep, table, version
+from scaledis import runtime, sweep, table, version
 from scaledis.errors import UserError
 from scaledis.results import load_results
 from scaledis.workdir import Workdir, read_json
-from tests import linear, tiny
+from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("linear_method")
 LINE = ["--config=tests/tiny_config.py", "--config.method.name=linear", "--config.evaluate.metrics=mig"]
 LINE += ["--sweep=seeds:3", "--config.train.parallel=2", "--stages=train,evaluate"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def linear_method():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "_registered", {})
-        linear.register()
-        yield
 
 
 @pytest.fixture(scope="module")
