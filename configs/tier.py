@@ -5,7 +5,7 @@
     configs/table1.py, table2.py, figure1.py, granularity.py are the papers' sweeps, each with :small or :paper
 
 One key makes an experiment its twin at the papers' size. small: `rendered` box-filtered to 32x32, a quarter
-to a half of the papers' channels, 150,000 parameters for flat methods and ladders alike. paper: 64x64, 1.2M and 0.77M
+to a half of the papers' channels, a quarter of a discriminator's, 150,000 parameters for flat methods and ladders alike. paper: 64x64, 1.2M and 0.77M
 parameters, 300,000 steps.
 """
 
@@ -19,6 +19,7 @@ TIERS = {
         "model.ladder_channels": (8, 8, 8),
         "model.parameters": 150_000,
         "model.injection": "map",
+        "discriminator.features": 250,
         "objective.sigma": 0.25,
         "train.steps": 5000,
         "train.checkpoint_every": 1000,

@@ -36,11 +36,9 @@ def factorized_support(means: Array, pairs: Array) -> Array:
     def of_pair(pair: Array) -> Array:
         a, b = means[:, pair[0]], means[:, pair[1]]
         along_a, along_b = (jnp.square(unit[:, None] - unit) for unit in lax.stop_gradient((a, b)))
-        distance = along_a[:, None] + along_b[None]  # i, j, k
-        nearest = jnp.argmin(distance, axis=2)
-        furthest = jnp.argmax(jnp.take_along_axis(distance, nearest[:, :, None], axis=2))
-        i, j = jnp.unravel_index(furthest, nearest.shape)
-        k = nearest[i, j]
+        nearest = (along_a[:, None] + along_b[None]).min(2)  # over k; a minimum costs a twentieth of an argmin
+        i, j = jnp.unravel_index(jnp.argmax(nearest), nearest.shape)
+        k = jnp.argmin(along_a[i] + along_b[j])
         # Only the distance that was found has a gradient, so it alone is computed with one.
         return jnp.square(a[i] - a[k]) + jnp.square(b[j] - b[k])
 
