@@ -5,8 +5,8 @@
     configs/table1.py, table2.py, figure1.py, granularity.py are the papers' sweeps, each with :small or :paper
 
 One key makes an experiment its twin at the papers' size. small: `rendered` box-filtered to 32x32, a quarter
-to a half of the papers' channels, a quarter of a discriminator's, 150,000 parameters for flat methods and ladders alike. paper: 64x64, 1.2M and 0.77M
-parameters, 300,000 steps.
+to a half of the papers' channels, a quarter of the width of a discriminator of codes, 150,000 parameters for flat
+methods and ladders alike. paper: 64x64, 1.2M and 0.77M parameters, 300,000 steps.
 """
 
 from scaledis.experiment import default
