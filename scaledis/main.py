@@ -20,7 +20,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -33,6 +33,7 @@ from scaledis import (
     extract,
     hosts,
     input_pipeline,
+    ray_cluster,
     registry,
     report,
     runner,
@@ -66,6 +67,7 @@ STEP = flags.DEFINE_integer(
 SHARD = flags.DEFINE_string(
     "shard", str(WHOLE), "i/n: this process takes populations i, i + n, ...; n such processes share one workdir."
 )
+ENGINE = flags.DEFINE_string("engine", "local", "What trains the populations: this process (local), or ray.")
 DISTRIBUTED = flags.DEFINE_bool("distributed", False, "One of several processes that train each population together.")
 COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of the first process, where no cluster is found.")
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.")
@@ -85,6 +87,19 @@ DATA_DIR = flags.DEFINE_string(
 DESCRIBE = flags.DEFINE_string(
     "describe", None, "A method, metric or estimator: print what it is. A data set: draw it. `network`: print its tree."
 )
+
+
+class Engine(NamedTuple):
+    """What runs the populations of an experiment: before JAX computes, and as `runner.train_all`."""
+
+    prepare: Callable[[], None]
+    train_all: Callable[..., runner.Groups]
+
+
+ENGINES = {
+    "local": Engine(lambda: None, runner.train_all),
+    "ray": Engine(ray_cluster.leave_devices, ray_cluster.train_all),
+}
 
 
 def main(argv: list[str]) -> None:
@@ -148,6 +163,8 @@ def run_stages() -> None:
     """Train, evaluate and report."""
     for stage in STAGES.value:
         registry.check("--stages", stage, ["train", "evaluate", "report"])
+    engine = registry.choose("--engine", ENGINE.value, ENGINES)
+    engine.prepare()
     workdir, shard = _workdir(), sharding.parse(SHARD.value)
     base, runs = _experiment(workdir)
     if "train" not in STAGES.value:
@@ -161,7 +178,7 @@ def run_stages() -> None:
     with workdir.locked(shard) if hosts.first() else contextlib.nullcontext(), runtime.stopping() as stop:
         trackers = [track.make_tracker(name, workdir) for name in TRACK.value if hosts.first()]
         try:
-            groups = runner.train_all(
+            groups = engine.train_all(
                 workdir,
                 base,
                 runs,

@@ -44,17 +44,33 @@ def train_all(
     own = shard.take(groups)
     progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in own})
     for index, group in own:
-        dataset = input_pipeline.load_dataset(group[0].config.data)
-        watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
-        _, states = train_population(
-            group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
-        )
-        diverged = hosts.fetch(states.diverged)
-        if hosts.first():
-            progress.end(index, int((diverged != NEVER).sum()))
-        if evaluate:
-            _evaluate(group, index, dataset, workdir, stop)
+        train_one(workdir, group, index, progress, stop, restart=restart, trackers=trackers, evaluate=evaluate)
     return groups
+
+
+def train_one(
+    workdir: Workdir,
+    group: Sequence[Run],
+    index: int,
+    progress: SweepProgress,
+    stop: Callable[[], bool],
+    *,
+    restart: bool = False,
+    trackers: Sequence[Tracker] = (),
+    evaluate: bool = False,
+) -> int:
+    """Trains population `index` of the plan and returns how many of its runs diverged; see `train_all`."""
+    dataset = input_pipeline.load_dataset(group[0].config.data)
+    watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
+    _, states = train_population(
+        group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
+    )
+    diverged = int((hosts.fetch(states.diverged) != NEVER).sum())
+    if hosts.first():
+        progress.end(index, diverged)
+    if evaluate:
+        _evaluate(group, index, dataset, workdir, stop)
+    return diverged
 
 
 def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], extend: bool, shard: Shard) -> Groups:

@@ -117,6 +117,13 @@ class Workdir:
                 held.enter_context(self._lock(f".lock-{shard.index}", shard, fcntl.LOCK_EX))
             yield
 
+    def locked_population(self, index: int, count: int) -> contextlib.AbstractContextManager[None]:
+        """Holds population `index` of `count` alone, for a process whose parent holds the directory.
+
+        Raises UserError if another process has it.
+        """
+        return self._lock(f".lock-{index}", Shard(index, count), fcntl.LOCK_EX)
+
     @contextlib.contextmanager
     def _lock(self, name: str, shard: Shard, kind: int, wait: bool = False) -> Iterator[None]:
         try:

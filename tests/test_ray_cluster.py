@@ -1,0 +1,71 @@
+"""A sweep as tasks of a Ray cluster of two nodes, of which one is lost."""
+
+import numpy as np
+import pytest
+
+from scaledis import ray_cluster, sweep
+from scaledis.checkpoint import Checkpoints
+from scaledis.errors import UserError
+from scaledis.results import load_results
+from scaledis.sharding import Shard
+from scaledis.workdir import Workdir, read_records
+from tests import tiny
+
+ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
+from ray.cluster_utils import Cluster  # noqa: E402
+
+BASE = {"config": {}, "sweep": ["seeds"], "command": "test"}
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """Two nodes of one core each."""
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    head = {"num_cpus": 1, "include_dashboard": False, "_system_config": {"health_check_period_ms": 500}}
+    nodes = Cluster(initialize_head=True, head_node_args=head)
+    second = nodes.add_node(num_cpus=1)
+    ray.init(address=nodes.address, log_to_driver=False)
+    yield nodes, second
+    ray.shutdown()
+    nodes.shutdown()
+
+
+def written(folder):
+    """The tiny data set as a file, which a worker can read."""
+    images = tiny.dataset()
+    path = folder / "tiny.npz"
+    index = np.arange(images.size)
+    np.savez(path, images=images.images(index), factors=images.factors(index))
+    return path
+
+
+def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
+    nodes, second = cluster
+    monkeypatch.setattr(ray_cluster, "PATIENCE", 0.05)
+    config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__steps": 200, "train__parallel": 1}
+    config |= {"train__checkpoint_every": 20, "evaluate__metrics": ("mig",)}
+    workdir, lost = Workdir(tmp_path / "runs"), []
+
+    def lose_a_node():
+        begun = [index for index in range(2) if Checkpoints(workdir.checkpoints(index)).steps]
+        if len(begun) == 2 and not lost:
+            nodes.remove_node(second)
+            lost.extend(begun)
+        return False
+
+    runs = sweep.expand(tiny.plain(**config), ["seeds:2"])
+    with workdir.locked():
+        groups = ray_cluster.train_all(workdir, BASE, runs, stop=lose_a_node, evaluate=True)
+    assert lost and [len(group) for group in groups] == [1, 1]
+    table = load_results(workdir.root)
+    assert sorted(table["seed"]) == [0, 1] and (table["step"] == 200).all()
+    for run in runs:
+        steps = [record["step"] for record in read_records(workdir.run(run.name) / "metrics.jsonl")]
+        assert steps == sorted(set(steps)) and steps[-1] == 200, "nothing is done twice, and nothing lost"
+
+
+def test_what_ray_cannot_spread_is_one_sentence(tmp_path):
+    with pytest.raises(UserError, match="--shard: 0/2 cannot be one of several with --engine=ray"):
+        ray_cluster.train_all(Workdir(tmp_path), BASE, [], shard=Shard(0, 2))
+    with pytest.raises(UserError, match="--track: follows runs of this process"):
+        ray_cluster.train_all(Workdir(tmp_path), BASE, [], trackers=[object()])
