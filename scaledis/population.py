@@ -24,6 +24,7 @@ from scaledis.errors import UserError
 from scaledis.types import Codes, ImageSpec, Method, Terms
 
 NEVER = -1
+COMPILED = ("method", "mesh", "by_run", "make_advance", "_compiled_init", "_compiled")  # what one shape shares
 
 
 class RunState(NamedTuple):
@@ -160,12 +161,23 @@ class Population:
       mesh: the devices that they are spread over; by default as many as divide them evenly.
     """
 
-    def __init__(self, configs: Sequence[Config], images: ImageSpec, mesh: Mesh | None = None):
+    def __init__(
+        self,
+        configs: Sequence[Config],
+        images: ImageSpec,
+        mesh: Mesh | None = None,
+        like: "Population | None" = None,
+    ):
+        """What `like`, another population, has traced and compiled serves this one too if both have one shape."""
         self.configs, self.images, self._mesh = list(configs), images, mesh
         self.config = self.configs[0]
         self.allocation = padded(self.configs)
         self._capacities = np.asarray([config.model.parameters for config in self.configs])
-        self.method = self._build(int(self._capacities.max()))
+        self._shape = program(self.config), self.allocation, self._capacities.tolist(), images, mesh
+        if like is not None and like._shape == self._shape:
+            self.__dict__ |= {name: getattr(like, name) for name in COMPILED}
+        else:
+            self.method = self._build(int(self._capacities.max()))
 
     def _build(self, capacity: int) -> Method:
         model = dataclasses.replace(self.config.model, allocation=self.allocation, parameters=capacity)
@@ -220,8 +232,12 @@ class Population:
         """The runs [R] at their start."""
         return self._compiled_init(*self._arguments)
 
-    def make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
+    @functools.cached_property
+    def make_advance(self) -> Callable[[Dataset], input_pipeline.Advance]:
         """The steps of these runs on a data set. Terms are means over the steps, NaN where a run is frozen."""
+        return functools.lru_cache(maxsize=1)(self._make_advance)
+
+    def _make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
         data, batch = self.config.data, self.config.train.batch
 
         def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:

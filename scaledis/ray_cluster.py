@@ -130,7 +130,7 @@ def _train(
     _begin(directory)
     progress = SweepProgress({index: (len(group), group[0].config.train.steps)})
     with workdir.locked_population(index, count), runtime.stopping() as stop:
-        return runner.train_one(workdir, group, index, progress, stop, restart=restart, evaluate=evaluate)
+        return runner.train_one(workdir, group, index, progress, stop, restart=restart, evaluate=evaluate)[1]
 
 
 def _begin(directory: str) -> None:

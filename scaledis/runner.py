@@ -43,8 +43,19 @@ def train_all(
     groups = _claim(workdir, base, runs, extend, shard)
     own = shard.take(groups)
     progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in own})
+    trained = None
     for index, group in own:
-        train_one(workdir, group, index, progress, stop, restart=restart, trackers=trackers, evaluate=evaluate)
+        trained, _ = train_one(
+            workdir,
+            group,
+            index,
+            progress,
+            stop,
+            restart=restart,
+            trackers=trackers,
+            evaluate=evaluate,
+            like=trained,
+        )
     return groups
 
 
@@ -58,19 +69,28 @@ def train_one(
     restart: bool = False,
     trackers: Sequence[Tracker] = (),
     evaluate: bool = False,
-) -> int:
-    """Trains population `index` of the plan and returns how many of its runs diverged; see `train_all`."""
+    like: Population | None = None,
+) -> tuple[Population, int]:
+    """Trains population `index` of the plan and returns it, and how many of its runs diverged; see `train_all`."""
     dataset = input_pipeline.load_dataset(group[0].config.data)
     watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
-    _, states = train_population(
-        group, index, dataset, workdir, stop=stop, restart=restart, on_log=watch.log, on_evaluate=watch.evaluate
+    trained, states = train_population(
+        group,
+        index,
+        dataset,
+        workdir,
+        stop=stop,
+        restart=restart,
+        on_log=watch.log,
+        on_evaluate=watch.evaluate,
+        like=like,
     )
     diverged = int((hosts.fetch(states.diverged) != NEVER).sum())
     if hosts.first():
         progress.end(index, diverged)
     if evaluate:
         _evaluate(group, index, dataset, workdir, stop)
-    return diverged
+    return trained, diverged
 
 
 def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], extend: bool, shard: Shard) -> Groups:

@@ -73,11 +73,12 @@ def train(
         at_once = functools.partial(memory.together, dataset=dataset)
         groups = directory.claim(base, runs, extend, at_once=at_once)
         models: dict[str, Model] = {}
+        trained = None
         for index, group in enumerate(groups):
             images = dataset or input_pipeline.load_dataset(group[0].config.data)
             quiet = callback is not None
             trained, states = train_population(
-                group, index, images, directory, restart=restart, on_log=callback, quiet=quiet
+                group, index, images, directory, restart=restart, on_log=callback, quiet=quiet, like=trained
             )
             models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
     return [models[run.name] for run in runs]
@@ -119,16 +120,18 @@ def train_population(
     on_log: OnLog | None = None,
     on_evaluate: OnEvaluate | None = None,
     quiet: bool = False,
+    like: Population | None = None,
 ) -> tuple[Population, RunState]:
     """Trains population `index` of the work directory to its last step, from its newest checkpoint, and returns it.
 
-    A population whose every run has diverged is at its end.
+    A population whose every run has diverged is at its end. What the population `like` has compiled is used again where
+    it fits.
 
     Raises Stopped, after a checkpoint, once `stop()`; UserError if the data have changed, if all that is left of
     earlier progress is damaged and `restart` is not given, or where a checkpoint cannot be written.
     """
     configs = [run.config for run in runs]
-    members = Population(configs, input_pipeline.spec_of(dataset, configs[0].data))
+    members = Population(configs, input_pipeline.spec_of(dataset, configs[0].data), like=like)
     settings = members.config.train
     facts = input_pipeline.facts(dataset, members.config.data)
     for run in runs:

@@ -30,7 +30,7 @@ def shared_programs():
 
     from scaledis import methods, population, runtime
 
-    build, make_advance, found = methods.build, population.Population.make_advance, {}
+    build, make_advance, found = methods.build, population.Population._make_advance, {}
 
     def once(*key_and_make):
         *key, make = key_and_make
@@ -60,7 +60,7 @@ def shared_programs():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(methods, "build", built)
         patch.setattr(population.Population, "init", compiled_init)
-        patch.setattr(population.Population, "make_advance", advance)
+        patch.setattr(population.Population, "_make_advance", advance)
         patch.setattr(population.Population, "_compiled", property(codes))
         yield
 

@@ -189,3 +189,13 @@ def test_images_and_noise_are_functions_of_key_and_step():
     for leaf in jax.tree.leaves((runs, terms)):
         np.testing.assert_array_equal(leaf[0], leaf[2])
     assert terms["loss_nats"][0] != pytest.approx(terms["loss_nats"][1])
+
+
+def test_populations_of_one_shape_are_traced_once():
+    first = tiny.population([tiny.config(seed=0), tiny.config(seed=1)], DATASET)
+    second = tiny.population([tiny.config(seed=2, method__beta=3.0), tiny.config(seed=3)], DATASET, like=first)
+    other = tiny.population([tiny.config(seed=2)], DATASET, like=first)
+    assert second.method is first.method and second.make_advance(DATASET) is first.make_advance(DATASET)
+    assert other.method is not first.method
+    alone = tiny.population(second.configs, DATASET)
+    assert_same(second.make_advance(DATASET)(second.init(), 3)[0], alone.make_advance(DATASET)(alone.init(), 3)[0])

@@ -63,7 +63,7 @@ class Options:
         return self.path
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # one is equal to itself alone
 class Dataset:
     """Images with their factors, read by index.
 
