@@ -198,17 +198,18 @@ def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh
         return dataset.gather(source, index), key
 
     def stretch(runs, arrays, source, steps):
-        all_ready = jax.vmap(ready, in_axes=(0, None, None))
+        all_ready = jax.jit(jax.vmap(ready, in_axes=(0, None, None)), inline=True)  # jit: each is traced once
+        all_update = jax.jit(jax.vmap(update), inline=True)
 
         def body(_, carry):
             runs, batch, totals = carry
-            runs, terms = jax.vmap(update)(runs, *batch)
+            runs, terms = all_update(runs, *batch)
             return runs, all_ready(runs, arrays, source), jax.tree.map(jnp.add, totals, terms)
 
         # Each step's images are made at the end of the step before: carried, they are computed once; within a step XLA
         # would compose them anew for each of their uses.
         batch = all_ready(runs, arrays, source)
-        terms = jax.eval_shape(jax.vmap(update), runs, *batch)[1]
+        terms = jax.eval_shape(all_update, runs, *batch)[1]
         zeros = jax.tree.map(lambda term: jnp.zeros(term.shape, term.dtype), terms)
         # The number of steps is an argument: one program for every stretch, so that where a run was interrupted cannot
         # change how its steps were compiled.
@@ -229,8 +230,10 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
     def step(run, arrays, images):
         return update(run, images, draw(run, arrays)[1])
 
+    all_steps = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), inline=True)  # jit: it is traced once
+
     def all_runs(runs, arrays, images, totals):
-        runs, terms = jax.vmap(step, in_axes=(0, None, 0))(runs, arrays, images)
+        runs, terms = all_steps(runs, arrays, images)
         return runs, jax.tree.map(jnp.add, totals, terms)
 
     by_run = NamedSharding(mesh, RUNS)
@@ -244,7 +247,7 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
 
         index = jax.eval_shape(indices, runs, arrays)
         images = shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8))
-        totals = jax.eval_shape(jax.vmap(step, in_axes=(0, None, 0)), runs, arrays, images)[1]
+        totals = jax.eval_shape(all_steps, runs, arrays, images)[1]
         return compiled.lower(runs, arrays, images, shapes(totals))
 
     def advance(runs, steps):
@@ -258,7 +261,7 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
         for images in _ahead(batch, steps):
             images = hosts.place(images, by_run)
             if totals is None:
-                terms = jax.eval_shape(jax.vmap(step, in_axes=(0, None, 0)), runs, arrays, images)[1]
+                terms = jax.eval_shape(all_steps, runs, arrays, images)[1]
                 totals = hosts.place(jax.tree.map(lambda term: np.zeros(term.shape, term.dtype), terms), by_run)
             runs, totals = compiled(runs, arrays, images, totals)
         return runs, jax.tree.map(lambda total: total / np.float32(steps), totals)
