@@ -204,9 +204,9 @@ def two_sets(tmp_path_factory):
     return folder
 
 
-def test_a_sweep_over_data_sets_trains_and_scores_each_run_on_its_own(two_sets, tmp_path):
+def test_a_sweep_over_data_sets_trains_and_scores_each_run_on_its_own(two_sets, tmp_path, linear_method):
     load = functools.cache(datasets.load)
-    arrays = [CONFIG, "--config.data.name=arrays", "--config.method.name=vlae", "--config.train.steps=2"]
+    arrays = [CONFIG, "--config.data.name=arrays", "--config.method.name=linear", "--config.train.steps=2"]
     paths = [str(two_sets / name) for name in ("one.npz", "two.npz")]
     sweep = f"--sweep=data.path={','.join(paths)}"
     done = tiny.command(*arrays, sweep, f"--workdir={tmp_path / 'both'}", load=load)

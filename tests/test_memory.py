@@ -44,9 +44,9 @@ def test_a_cpu_has_no_limit_and_nothing_compiles(monkeypatch):
     assert runtime.device_memory() is None and memory.together(runs, DATASET) == 3
 
 
-def test_a_population_larger_than_the_device_is_cut_and_no_result_changes(monkeypatch, tmp_path):
+def test_a_population_larger_than_the_device_is_cut_and_no_result_changes(monkeypatch, tmp_path, linear_method):
     """Four runs on two devices, of which each holds one run."""
-    settings = {"method__name": "vae", "train__parallel": 4, "train__steps": 3}
+    settings = {"method__name": "linear", "train__parallel": 4, "train__steps": 3}
     runs = sweep.expand(tiny.plain(**settings), ["seeds:4"])
     configs = [run.config for run in runs]
     whole = training.train(configs, DATASET, workdir=tmp_path / "whole")

@@ -4,8 +4,6 @@ import errno
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 
 import jax
@@ -19,12 +17,11 @@ from scaledis.errors import UserError
 from scaledis.results import load_run
 from scaledis.runtime import Stopped
 from scaledis.workdir import Workdir, read_records
-from tests import tiny
+from tests import processes, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
 
 DATASET = tiny.dataset()
-ROOT = os.path.dirname(os.path.dirname(__file__))
 DIVERGING = {"train__learning_rate": 1e30}
 
 
@@ -273,25 +270,28 @@ def test_without_a_terminal_a_line_of_progress_comes_at_an_interval(tmp_path, ca
     assert len(lines) == 1 and lines[0].startswith("run: step 6 of 6")  # the last step is always said
 
 
-def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp_path):
+def test_kill_9_and_resume_ends_bit_for_bit_where_the_uninterrupted_run_ends(tmp_path, linear_method):
     """Through the command line, in processes of their own."""
     # Long enough to be killed in the middle.
-    steps = 160
-    command = [sys.executable, "-m", "tests.tiny", "--config=tests/tiny_config.py", "--stages=train"]
-    command += [f"--config.train.steps={steps}", "--config.train.log_every=20", "--config.train.checkpoint_every=20"]
+    steps = 400
+    command = [f"--config.train.steps={steps}", "--config.train.log_every=20", "--config.train.checkpoint_every=20"]
+    command += ["--stages=train", "--config.train.learning_rate=1e-3"]
 
     def start(workdir):
-        return subprocess.Popen([*command, f"--workdir={workdir}"], cwd=ROOT, stderr=subprocess.DEVNULL)
+        return processes.start(*command, f"--workdir={workdir}", output=tmp_path / "said.txt")
 
     killed = start(tmp_path / "killed")
     checkpoints = Workdir(tmp_path / "killed").checkpoints(0)
     while not (checkpoints / "40").exists():
-        assert killed.poll() is None, "the process ended before it could be killed"
+        assert killed.is_alive(), "the process ended before it could be killed"
         time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
+    killed.kill()
+    killed.join()
+    assert killed.exitcode == -signal.SIGKILL, "the process ended before it could be killed"
     for name in ("killed", "whole"):
-        assert start(tmp_path / name).wait() == 0
+        process = start(tmp_path / name)
+        process.join()
+        assert process.exitcode == 0, (tmp_path / "said.txt").read_text()
     whole, resumed = (load_run(tmp_path / name) for name in ("whole", "killed"))
     assert whole.step == resumed.step == steps
     assert_same(whole.state, resumed.state)

@@ -1,7 +1,4 @@
-"""A data set and a config so small that a test trains in seconds; also the command line on them:
-
-python -m tests.tiny --config=tests/tiny_config.py --workdir=...
-"""
+"""A data set and a config so small that a test trains in seconds, and the command line on them."""
 
 import dataclasses
 import functools
@@ -132,9 +129,3 @@ def command(
     input_pipeline.load_dataset.cache_clear()
     assert code is None or isinstance(code, int), code  # a sentence would be printed, and end in 1
     return Done(code or 0, out.getvalue(), err.getvalue())
-
-
-if __name__ == "__main__":
-    datasets.load = lambda *_, **__: dataset()
-    input_pipeline.load_dataset.cache_clear()
-    main.run()
