@@ -19,6 +19,7 @@ from scaledis.workdir import Workdir, read_json, read_records, writing
 
 KEYS = b"keys"  # the entry of a file's metadata that lists which of its columns are keys of the config
 DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
+PER_LEVEL = "_per_level"
 MADE = ("seconds", "device", "jax")  # entries of a checkpoint's manifest that are columns
 
 
@@ -147,6 +148,18 @@ def _row(directory: Workdir, name: str) -> dict[str, Any]:
             if isinstance(values, dict) and group != "skipped":
                 prefix = "" if group == "all" else f"{group}/"
                 row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
+                row |= _of_levels(values)
         row |= {key: scores.get(key) for key in ("split", "train_codes", "test_codes", "version", "commit")}
         row["dataset"] = row["dataset"] or scores.get("dataset")
     return row
+
+
+def _of_levels(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """A score that has a number for each level, top first, as those that levels have by themselves: level4/<score>."""
+    found = {key.removesuffix(PER_LEVEL): value for key, value in scores.items() if key.endswith(PER_LEVEL)}
+    return {
+        f"level{len(each) - n}/{key}": value
+        for key, each in found.items()
+        for n, value in enumerate(each)
+        if value is not None
+    }

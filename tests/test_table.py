@@ -12,7 +12,7 @@ from pyarrow import parquet
 from scaledis import runtime, sweep, table, version
 from scaledis.errors import UserError
 from scaledis.results import load_results
-from scaledis.workdir import Workdir, read_json
+from scaledis.workdir import Workdir, read_json, write_json
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("linear_method")
@@ -51,6 +51,17 @@ def test_a_scored_population_is_one_file_that_any_reader_of_parquet_takes(scored
     }
     assert {key: found[key].unique().tolist() for key in constant} == {key: [value] for key, value in constant.items()}
     assert (found["seconds"] > 0).all() and found["final/loss_nats"].notna().all()
+
+
+def test_a_score_of_every_level_is_a_column_a_level(copy):
+    path = copy.run("seed=2") / "scores.json"
+    scores = read_json(path)
+    scores["all"]["edits/selectivity_per_level"] = [0.25, None]
+    write_json(path, scores)
+    copy.results(1).unlink()
+    found = load_results(copy.root).set_index("seed")
+    assert found.loc[2, "level2/edits/selectivity"] == 0.25 and "level1/edits/selectivity" not in found
+    assert found.loc[[0, 1], "level2/edits/selectivity"].isna().all()
 
 
 def test_the_table_is_the_same_from_the_files_of_the_runs(scored, copy):
