@@ -5,6 +5,7 @@ all nodes share the work directory. Ray's dashboard shows the tasks and keeps wh
 """
 
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -94,12 +95,15 @@ def _connect() -> Any:
         import ray
     except ImportError as error:
         raise UserError("--engine: ray needs Ray; pip install scaledis[ray].") from error
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", r"os.fork\(\) was called", RuntimeWarning)  # only to start Ray
             ray.init(ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError) as error:
         raise UserError(f"--engine: no Ray cluster can be reached: {error}") from error
+    for number, handler in handlers.items():  # Ray's own would end this process before the tasks
+        signal.signal(number, handler)
     return ray
 
 
@@ -136,6 +140,7 @@ def _train(
 def _begin(directory: str) -> None:
     """A worker stands where the command was given, so that relative paths mean the same. Raises UserError."""
     runtime.prepare()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ray cancels by it; a parent under nohup ignored it
     try:
         os.chdir(directory)
     except OSError as error:

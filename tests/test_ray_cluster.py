@@ -7,6 +7,7 @@ from scaledis import ray_cluster, sweep
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.results import load_results
+from scaledis.runtime import Stopped
 from scaledis.sharding import Shard
 from scaledis.workdir import Workdir, read_records
 from tests import tiny
@@ -17,10 +18,9 @@ from ray.cluster_utils import Cluster  # noqa: E402
 BASE = {"config": {}, "sweep": ["seeds"], "command": "test"}
 
 
-@pytest.fixture
-def cluster(monkeypatch):
+@pytest.fixture(scope="module")
+def cluster():
     """Two nodes of one core each."""
-    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": {"health_check_period_ms": 500}}
     nodes = Cluster(initialize_head=True, head_node_args=head)
     second = nodes.add_node(num_cpus=1)
@@ -62,6 +62,18 @@ def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
     for run in runs:
         steps = [record["step"] for record in read_records(workdir.run(run.name) / "metrics.jsonl")]
         assert steps == sorted(set(steps)) and steps[-1] == 200, "nothing is done twice, and nothing lost"
+
+
+def test_a_signal_stops_the_tasks_at_a_checkpoint(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(ray_cluster, "PATIENCE", 0.05)
+    config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__steps": 100_000}
+    workdir = Workdir(tmp_path / "runs")
+    log = workdir.run("run") / "metrics.jsonl"
+    with pytest.raises(Stopped, match="the same command goes on from the checkpoints"):
+        ray_cluster.train_all(
+            workdir, BASE, sweep.expand(tiny.plain(**config), []), stop=lambda: bool(read_records(log))
+        )
+    assert Checkpoints(workdir.checkpoints(0)).newest == read_records(log)[-1]["step"] < 100_000
 
 
 def test_what_ray_cannot_spread_is_one_sentence(tmp_path):
