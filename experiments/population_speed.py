@@ -1,0 +1,64 @@
+"""How a population's step and its compilation grow with its runs, and one of 8 runs against four of 2, on a CPU.
+
+    python experiments/population_speed.py
+
+Ours in the small world (configs/tier.py), all cores as devices. Milliseconds per step are medians of five rounds in
+alternation; seconds of compilation are of a first step without a cache. Writes
+experiments/results/population_speed.json.
+"""
+
+import os
+import runpy
+import statistics
+import time
+
+import jax
+from tables import RESULTS, ROOT
+
+from scaledis import experiment, input_pipeline
+from scaledis.population import Population
+from scaledis.runtime import machine, prepare
+from scaledis.version import commit
+from scaledis.workdir import write_json
+
+SIZES, ROUNDS, STEPS = (2, 4, 8, 16), 5, 20
+
+
+def main():
+    prepare()
+    jax.config.update("jax_enable_compilation_cache", False)
+    base = runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"]("small").to_dict()
+    configs = [experiment.freeze(experiment.override(base, {"seed": seed})) for seed in range(max(SIZES))]
+    dataset = input_pipeline.load_dataset(configs[0].data)
+    images = input_pipeline.spec_of(dataset, configs[0].data)
+    load, states, advances, compiling = os.getloadavg()[0], {}, {}, {}
+    for size in SIZES:
+        members = Population(configs[:size], images)
+        state, start = members.init(), time.perf_counter()
+        advances[size] = members.make_advance(dataset)
+        states[size] = jax.block_until_ready(advances[size](state, 1)[0])
+        compiling[size] = time.perf_counter() - start
+    rounds = {size: [] for size in SIZES}
+    for _ in range(ROUNDS):
+        for size in SIZES:
+            start = time.perf_counter()
+            states[size] = jax.block_until_ready(advances[size](states[size], STEPS)[0])
+            rounds[size].append(1e3 * (time.perf_counter() - start) / STEPS)
+    steps = {size: statistics.median(times) for size, times in rounds.items()}
+    ratios = {
+        "one of 8 to four of 2": steps[8] / (4 * steps[2]),
+        "a step of 16 to one of 2, 8 is linear": steps[16] / steps[2],
+        "compiling 16 to compiling 2": compiling[16] / compiling[2],
+    }
+    for size in SIZES:
+        print(f"{size} runs: {steps[size]:.1f} ms a step, first step {compiling[size]:.1f} s")
+    for name, ratio in ratios.items():
+        print(f"{name}: {ratio:.2f}")
+    facts = {"machine": machine(), "commit": commit(), "load_before": load, "devices": jax.device_count()}
+    found = {"milliseconds_per_step": {str(size): rounds[size] for size in SIZES}, "ratios": ratios}
+    first = {str(size): seconds for size, seconds in compiling.items()}
+    write_json(RESULTS / "population_speed.json", {**facts, **found, "first_step_seconds": first})
+
+
+if __name__ == "__main__":
+    main()
