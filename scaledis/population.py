@@ -176,8 +176,10 @@ class Population:
         self._shape = program(self.config), self.allocation, self._capacities.tolist(), images, mesh
         if like is not None and like._shape == self._shape:
             self.__dict__ |= {name: getattr(like, name) for name in COMPILED}
-        else:
-            self.method = self._build(int(self._capacities.max()))
+            return
+        if like is not None:
+            like.let_go()
+        self.method = self._build(int(self._capacities.max()))
 
     def _build(self, capacity: int) -> Method:
         model = dataclasses.replace(self.config.model, allocation=self.allocation, parameters=capacity)
@@ -233,9 +235,13 @@ class Population:
         return self._compiled_init(*self._arguments)
 
     @functools.cached_property
-    def make_advance(self) -> Callable[[Dataset], input_pipeline.Advance]:
+    def make_advance(self) -> "functools._lru_cache_wrapper[input_pipeline.Advance]":
         """The steps of these runs on a data set. Terms are means over the steps, NaN where a run is frozen."""
         return functools.lru_cache(maxsize=1)(self._make_advance)
+
+    def let_go(self) -> None:
+        """Forgets the steps, which hold the data set on the devices; the models of these runs go on without it."""
+        self.make_advance.cache_clear()
 
     def _make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
         data, batch = self.config.data, self.config.train.batch

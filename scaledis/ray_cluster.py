@@ -79,7 +79,7 @@ def train_all(
                 failed.append(error)
                 ended = f"failed: {error}"
             print(f"population {numbers[each]} {ended}; {len(waiting)} of {len(groups)} are left", file=sys.stderr)
-        if stop():
+        if waiting and stop():
             for each in waiting:
                 ray.cancel(each)  # as an interrupt: it writes a checkpoint
             ray.wait(waiting, num_returns=len(waiting))

@@ -81,6 +81,8 @@ def train(
                 group, index, images, directory, restart=restart, on_log=callback, quiet=quiet, like=trained
             )
             models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
+        if trained is not None:
+            trained.let_go()
     return [models[run.name] for run in runs]
 
 

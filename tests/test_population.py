@@ -194,8 +194,10 @@ def test_images_and_noise_are_functions_of_key_and_step():
 def test_populations_of_one_shape_are_traced_once():
     first = tiny.population([tiny.config(seed=0), tiny.config(seed=1)], DATASET)
     second = tiny.population([tiny.config(seed=2, method__beta=3.0), tiny.config(seed=3)], DATASET, like=first)
-    other = tiny.population([tiny.config(seed=2)], DATASET, like=first)
     assert second.method is first.method and second.make_advance(DATASET) is first.make_advance(DATASET)
+    assert first.make_advance.cache_info().currsize == 1
+    other = tiny.population([tiny.config(seed=2)], DATASET, like=first)
     assert other.make_advance is not first.make_advance
+    assert first.make_advance.cache_info().currsize == 0, "the data set stays on the devices for nothing"
     alone = tiny.population(second.configs, DATASET)
     assert_same(second.make_advance(DATASET)(second.init(), 3)[0], alone.make_advance(DATASET)(alone.init(), 3)[0])
