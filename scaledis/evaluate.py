@@ -54,7 +54,8 @@ def evaluate_population(
         return False
     if hosts.first_process(all(_is_scored(workdir, run, wanted, dataset) for run in runs)):
         return False
-    population = Population([run.config for run in runs], input_pipeline.spec_of(dataset, runs[0].config.data))
+    spec = input_pipeline.spec_of(dataset, runs[0].config.data)
+    population = Population([run.config for run in runs], spec, allocation=runs[0].padded)
     facts = input_pipeline.facts(dataset, population.config.data)
     for run in runs:
         input_pipeline.check_same(workdir.dataset_of(run.name), facts, run.name)

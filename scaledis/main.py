@@ -197,8 +197,7 @@ def run_stages() -> None:
 
 def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:
     """Evaluates and reports what the directory holds; a trainer may be at work in it."""
-    groups = workdir.groups()
-    if not groups:
+    if not workdir.groups():
         raise UserError(f"workdir: {workdir.root} holds no experiment (no plan.json); train it first.")
     known = {run.name: run for run in runs}
 
@@ -212,7 +211,7 @@ def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:
         return Run(name, dataclasses.replace(held, evaluate=asked))
 
     with runtime.stopping() as stop:
-        _look(workdir, [[found(name) for name in names] for names in groups], stop, shard)
+        _look(workdir, workdir.populations(found), stop, shard)
 
 
 def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool], shard: Shard) -> None:

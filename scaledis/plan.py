@@ -34,9 +34,18 @@ def cut(members: Sequence[Run], count: int) -> list[list[Run]]:
     return [list(members[i : i + count]) for i in range(0, len(members), count)]
 
 
-def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[str]]:
-    """The names of the runs of every population; `at_once` says how many runs of a program one holds."""
-    return [[run.name for run in group] for members in programs(runs) for group in cut(members, at_once(members))]
+def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[Run]]:
+    """The runs of every population; `at_once` says how many runs of a program one holds.
+
+    All populations of a program are padded to one allocation, so that they share what is compiled.
+    """
+    return [group for members in programs(runs) for group in cut(padded(members), at_once(members))]
+
+
+def padded(members: Sequence[Run]) -> list[Run]:
+    """The runs of a program, each at the allocation that holds those of all."""
+    allocation = population.padded([run.config for run in members])
+    return [run._replace(padded=allocation) for run in members]
 
 
 def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:

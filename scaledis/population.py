@@ -156,7 +156,7 @@ class Population:
       configs: of the runs; they agree in `shared`.
       images: what the method must know of the data set.
       config: the first of them, for every key that all have in common.
-      allocation: padded to hold all runs' own.
+      allocation: that all runs are padded to.
       method: the one that they share, at that allocation and at the largest of their capacities.
       mesh: the devices that they are spread over; by default as many as divide them evenly.
     """
@@ -167,11 +167,19 @@ class Population:
         images: ImageSpec,
         mesh: Mesh | None = None,
         like: "Population | None" = None,
+        allocation: tuple[int, ...] | None = None,
     ):
-        """What `like`, another population, has traced and compiled serves this one too if both have one shape."""
+        """All runs are padded to `allocation`, by default to the smallest that holds their own.
+
+        What `like`, another population, has traced and compiled serves this one too if both have one shape. Raises
+        UserError for an allocation that does not hold the runs' own.
+        """
         self.configs, self.images, self._mesh = list(configs), images, mesh
         self.config = self.configs[0]
-        self.allocation = padded(self.configs)
+        own = padded(self.configs)
+        self.allocation = allocation or own
+        if len(self.allocation) != len(own) or np.any(np.less(self.allocation, own)):
+            raise UserError(f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}.")
         self._capacities = np.asarray([config.model.parameters for config in self.configs])
         self._shape = program(self.config), self.allocation, self._capacities.tolist(), images, mesh
         if like is not None and like._shape == self._shape:

@@ -61,7 +61,7 @@ def load_population(directory: Workdir, index: int, step: int | None = None) -> 
     Its models share their compiled functions. Raises UserError for a step that is not there, for a population that was
     never trained, and for a checkpoint of another structure.
     """
-    names, checkpoints = directory.groups()[index], Checkpoints(directory.checkpoints(index))
+    (names, allocation), checkpoints = directory.planned()[index], Checkpoints(directory.checkpoints(index))
     of = ", ".join(names)
     if not checkpoints.steps:
         raise UserError(f"workdir: {directory.root} has no checkpoint of {of}.")
@@ -69,7 +69,7 @@ def load_population(directory: Workdir, index: int, step: int | None = None) -> 
         raise UserError(f"step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
     configs = [directory.read_config(each) for each in names]
     images = _image_spec(directory, names[0], configs[0], directory.checkpoints(index) / str(checkpoints.newest))
-    population = Population(configs, images)
+    population = Population(configs, images, allocation=allocation)
     if step is None:
         found = checkpoints.restore_newest(population.shapes)
         if found is None:

@@ -99,10 +99,10 @@ def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], exten
     hosts.wait()
     if hosts.first():
         return groups
-    known, names = {run.name: run for run in runs}, workdir.groups()
-    if {name for group in names for name in group} != known.keys():
+    known = {run.name: run for run in runs}
+    if {name for group in workdir.groups() for name in group} != known.keys():
         raise UserError(f"workdir: {workdir.root} is another directory for the first process; share one file system.")
-    return [[known[name] for name in group] for group in names]
+    return workdir.populations(known.__getitem__)
 
 
 def evaluate_all(
@@ -133,7 +133,7 @@ def _evaluate(
     """Scores a population and writes its rows of the table, unless both are there."""
     scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
     if hosts.first() and (scored or not workdir.results(index).exists()):
-        table.write(workdir, index)
+        table.write(workdir, index, [run.name for run in group])
 
 
 class _Watch:

@@ -51,10 +51,16 @@ def sweep_granularities() -> Iterator[Override]:
 
 
 class Run(NamedTuple):
-    """A run of an experiment: its name, which is its folder's, and its config."""
+    """A run of an experiment.
+
+    name: its folder's.
+    config: its own.
+    padded: the allocation that it trains at, at least its own; None for that which its population needs.
+    """
 
     name: str
     config: Config
+    padded: tuple[int, ...] | None = None
 
 
 def available(namespace: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:

@@ -23,9 +23,8 @@ PER_LEVEL = "_per_level"
 MADE = ("seconds", "device", "jax")  # entries of a checkpoint's manifest that are columns
 
 
-def write(directory: Workdir, index: int) -> None:
-    """Writes the rows of population `index`, once all its runs have scores."""
-    names = directory.groups()[index]
+def write(directory: Workdir, index: int, names: Sequence[str]) -> None:
+    """Writes the rows of population `index`, the runs `names`, once all of them have scores."""
     if all((directory.run(name) / "scores.json").exists() for name in names):
         write_rows(directory, index, *rows(directory, index, names))
 

@@ -133,7 +133,8 @@ def train_population(
     earlier progress is damaged and `restart` is not given, or where a checkpoint cannot be written.
     """
     configs = [run.config for run in runs]
-    members = Population(configs, input_pipeline.spec_of(dataset, configs[0].data), like=like)
+    spec = input_pipeline.spec_of(dataset, configs[0].data)
+    members = Population(configs, spec, like=like, allocation=runs[0].padded)
     settings = members.config.train
     facts = input_pipeline.facts(dataset, members.config.data)
     for run in runs:

@@ -20,7 +20,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,6 +81,13 @@ def writing(path: Path) -> Iterator[Path]:
 
 WRITERS = 16  # files written at once
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
+
+
+class Planned(NamedTuple):
+    """A population of the plan: the names of its runs, and the allocation they are padded to (None: as they need)."""
+
+    names: list[str]
+    padded: tuple[int, ...] | None
 
 
 class Workdir:
@@ -153,20 +160,34 @@ class Workdir:
             raise UserError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
         return read_json(self.config, "config", "sweep", "command")
 
-    def groups(self) -> list[list[str]]:
-        """The names of the runs of each population; none before a first start. Raises UserError for a damaged plan."""
+    def planned(self) -> list[Planned]:
+        """The populations of the plan; none before a first start. Raises UserError for a damaged plan."""
         if not self.plan.exists():
             return []
         found = read_json(self.plan)
-        if not isinstance(found, list) or not all(
-            isinstance(names, list) and names and all(isinstance(name, str) for name in names) for names in found
-        ):
-            raise UserError(f"{self.plan} is damaged: it is not a list of lists of names.")
-        return found
+        if not isinstance(found, list):
+            raise UserError(f"{self.plan} is damaged: it is not a list of populations.")
+        return [self._population(each) for each in found]
+
+    def _population(self, held: Any) -> Planned:
+        """An entry of the plan; before version 0.2 it was the names alone."""
+        names, padded = (held.get("runs"), held.get("allocation")) if isinstance(held, dict) else (held, None)
+        if not names or not _is_list(names, str) or not (padded is None or _is_list(padded, int)):
+            raise UserError(f"{self.plan} is damaged: a population is not the names of its runs and an allocation.")
+        return Planned(names, None if padded is None else tuple(padded))
+
+    def groups(self) -> list[list[str]]:
+        """The names of the runs of each population."""
+        return [each.names for each in self.planned()]
+
+    def populations(self, find: Callable[[str], Run]) -> list[list[Run]]:
+        """The runs of each population, found by name, at the allocation that they train at."""
+        return [[find(name)._replace(padded=padded) for name in names] for names, padded in self.planned()]
 
     def runs(self) -> list[Run]:
         """The runs of the experiment that the directory holds, from their own configs."""
-        return [Run(name, self.read_config(name)) for names in self.groups() for name in names]
+        groups = self.populations(lambda name: Run(name, self.read_config(name)))
+        return [run for group in groups for run in group]
 
     def read_config(self, name: str) -> Config:
         """A run's own config. Raises UserError, naming the file, if it is damaged."""
@@ -217,25 +238,25 @@ class Workdir:
         with self._lock(".lock-claim", shard, fcntl.LOCK_EX, wait=True):
             if not shard.whole:
                 self._check_shards(shard)
-            groups, known = self.groups(), {run.name: run for run in runs}
-            there = {name for names in groups for name in names}
-            if missing := [name for names in groups for name in names if name not in known]:
+            there, known = self.planned(), {run.name: run for run in runs}
+            held = {name: None for each in there for name in each.names}
+            if missing := [name for name in held if name not in known]:
                 raise UserError(
                     f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their "
                     "values in the sweep, or take another workdir."
                 )
-            own = [known[name] for _, names in shard.take(groups) for name in names]
+            own = [known[name] for _, each in shard.take(there) for name in each.names]
             for run in own:
                 if self._has_config(run):
                     self.check_same(run, extend)
-            new = [run for run in runs if run.name not in there]
+            new = [run for run in runs if run.name not in held]
             with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
                 begun = [*(run for run in own if not self._has_config(run)), *new]
                 list(writers.map(lambda run: self.write_config(run, {}), begun))
-            groups += plan.populations(new, at_once)
+            there += [Planned([run.name for run in group], group[0].padded) for group in plan.populations(new, at_once)]
             write_json(self.config, {**base, "shards": shard.count, **version.here()})
-            write_json(self.plan, groups)
-        return [[known[name] for name in names] for names in groups]
+            write_json(self.plan, [{"runs": names, "allocation": padded} for names, padded in there])
+        return self.populations(known.__getitem__)
 
     def _has_config(self, run: Run) -> bool:
         return (self.run(run.name) / "config.json").exists()
@@ -309,6 +330,10 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= config_schema.LARGEST:
                 records.append({key: value for key, value in record.items() if _is_loggable(value)})
     return records
+
+
+def _is_list(value: Any, of: type) -> bool:
+    return isinstance(value, list) and all(isinstance(each, of) for each in value)
 
 
 def _is_loggable(value: Any) -> bool:

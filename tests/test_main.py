@@ -154,8 +154,9 @@ def test_what_only_looks_changes_no_checkpoint_and_no_config(copy):
     [
         ("config.json", "{", "report", "config.json is damaged"),
         ("config.json", "[]", "report", "config.json is damaged: it lacks config, sweep, command"),
-        ("plan.json", "null", "evaluate", "plan.json is damaged: it is not a list of lists"),
+        ("plan.json", "null", "evaluate", "plan.json is damaged: it is not a list of populations"),
         ("plan.json", '[["vlae"]', "report", "plan.json is damaged"),
+        ("plan.json", '[{"runs": ["vlae"], "allocation": "4"}]', "report", "plan.json is damaged: a population is not"),
         ("plan.json", '[["scale_vlae", "vlae"]]', "train", "plan.json: a checkpoint is of"),
         ("runs/vlae/config.json", "{}", "report", "runs/vlae/config.json is damaged: it lacks data"),
         ("runs/vlae/config.json", "nope", "train", "runs/vlae/config.json is damaged"),

@@ -16,7 +16,9 @@ def test_runs_that_share_a_program_are_planned_together():
     runs = sweep.expand(tiny.plain(model__allocation=(4, 2, 2, 2), train__parallel=2), ["allocations"])
     planned = plan.populations(runs)
     assert [len(group) for group in planned] == [2, 1, 2, 1, 2, 1]
-    assert [name for group in planned for name in group] == [run.name for run in runs]
+    assert names(planned) == [run.name for run in runs]
+    allocations = {(run.padded, len(group)) for group in planned for run in group}
+    assert allocations == {(each, n) for each in [(6, 6), (4, 4, 4), (4, 3, 2, 2)] for n in (1, 2)}
 
 
 def test_every_population_has_the_size_that_its_own_runs_ask_for():
@@ -26,12 +28,17 @@ def test_every_population_has_the_size_that_its_own_runs_ask_for():
 
 def test_runs_of_interleaved_methods_keep_their_order_in_a_population():
     runs = sweep.expand(tiny.plain(train__parallel=9), ["seeds:2", "method.name=vlae,scale_vlae"])
-    assert plan.populations(runs) == [["seed=0,vlae", "seed=0,scale_vlae", "seed=1,vlae", "seed=1,scale_vlae"]]
+    assert names(plan.populations(runs)) == ["seed=0,vlae", "seed=0,scale_vlae", "seed=1,vlae", "seed=1,scale_vlae"]
+    assert len(plan.populations(runs)) == 1
     assert len(plan.programs(runs)) == 1
 
 
+def names(groups):
+    return [run.name for group in groups for run in group]
+
+
 def lower(runs, count, monkeypatch):
-    """Lowers the steps of all programs of the runs; chex counts how often a step is traced for that."""
+    """Lowers the steps of all populations of the runs; chex counts how often a step is traced for that."""
     compiled = input_pipeline._compiled
     counted = chex.assert_max_traces(lambda function, *args: function(*args), n=count)
 
@@ -39,8 +46,10 @@ def lower(runs, count, monkeypatch):
         return compiled(functools.partial(counted, function), *args, **options)
 
     monkeypatch.setattr(input_pipeline, "_compiled", counting)
-    for members in plan.programs(runs):
-        population = tiny.population([run.config for run in members], DATASET)
+    population = None
+    for group in plan.populations(runs):
+        configs, allocation = [run.config for run in group], group[0].padded
+        population = tiny.population(configs, DATASET, like=population, allocation=allocation)
         population.make_advance(DATASET).lower(population.shapes)
 
 
@@ -60,19 +69,19 @@ def test_what_only_changes_numbers_is_traced_once(monkeypatch):
     first, second = ({key: values[index] for key, values in given.items()} for index in (0, 1))
     one_each = [first, second, *(first | {key: values[1]} for key, values in given.items())]
     one_each += [{"method.name": "vlae", "seed": 2}]
-    runs = sweep.expand(tiny.plain(), ["mine"], {"sweep_mine": lambda: one_each})
+    runs = sweep.expand(tiny.plain(train__parallel=99), ["mine"], {"sweep_mine": lambda: one_each})
     lower(runs, 1, monkeypatch)
 
 
 def test_blocks_betas_and_seeds_are_traced_once(monkeypatch):
     chex.clear_trace_counter()
-    base = tiny.plain(method__name="beta_stcvae", model__latents=4)
+    base = tiny.plain(method__name="beta_stcvae", model__latents=4, train__parallel=99)
     lower(sweep.expand(base, ["method.block=1,2,4", "method.beta=2,5", "seeds:2"]), 1, monkeypatch)
 
 
 def test_the_runs_of_table_2_are_traced_three_times(monkeypatch):
     chex.clear_trace_counter()
-    base = tiny.plain(model__allocation=(4, 2, 2, 2), model__parameters=20_000)
+    base = tiny.plain(model__allocation=(4, 2, 2, 2), model__parameters=20_000, train__parallel=99)
     runs = sweep.expand(base, ["allocations", "method.name=vlae,scale_vlae", "seeds:5"])
     assert len(runs) == 90
     lower(runs, 3, monkeypatch)
@@ -80,12 +89,19 @@ def test_the_runs_of_table_2_are_traced_three_times(monkeypatch):
         lower(runs[:1], 3, monkeypatch)
 
 
+def test_the_populations_of_a_program_share_what_is_traced(monkeypatch):
+    chex.clear_trace_counter()
+    base = tiny.plain(model__allocation=(4, 2, 2, 2), model__parameters=20_000, train__parallel=2)
+    runs = sweep.expand(base, ["allocations", "method.name=vlae,scale_vlae"])
+    assert len(plan.populations(runs)) == 9
+    lower(runs, 3, monkeypatch)
+
+
 def test_capacities_share_a_program_unless_padding_wastes_more_than_a_third():
     """At 16x16 with one channel the dense layers do the work."""
     thin = tiny.plain(data__resolution=16, model__channels=(1, 1, 1, 1), train__parallel=9)
     runs = sweep.expand(thin, ["model.parameters=6000,100000,9000,60000"])
-    capacities = {run.name: run.config.model.parameters for run in runs}
-    assert [[capacities[name] for name in group] for group in plan.populations(runs)] == [
+    assert [[run.config.model.parameters for run in group] for group in plan.populations(runs)] == [
         [100000, 60000],
         [9000, 6000],
     ]

@@ -48,6 +48,12 @@ def test_allocations_of_equal_depth_share_a_program_and_stay_the_runs_that_they_
             np.testing.assert_allclose(terms[name][slot], alone_terms[name][0], rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("allocation", [(1, 3), (2, 1, 1)])
+def test_an_allocation_that_does_not_hold_the_runs_own_is_refused(allocation):
+    with pytest.raises(UserError, match=r"allocation: \[.*\] of the plan does not hold the runs' own, \[2, 1\]"):
+        tiny.population([tiny.config(model__allocation=(2, 1))], DATASET, allocation=allocation)
+
+
 def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
     settings = [{"model__latents": 3, "method__block": 1}, {"model__latents": 5, "method__block": 2}]
     configs = [tiny.config(method__name="beta_stcvae", **each) for each in settings]

@@ -98,7 +98,7 @@ def test_a_file_is_whole_or_not_there(copy, monkeypatch):
     before = tiny.tree(copy.root)
     monkeypatch.setattr(parquet, "write_table", full)
     with pytest.raises(UserError, match=r"results/0.parquet cannot be written: No space left"):
-        table.write(copy, 0)
+        table.write(copy, 0, copy.groups()[0])
     assert tiny.tree(copy.root) == before
 
 
@@ -117,7 +117,7 @@ def test_a_damaged_file_and_one_of_other_runs_are_named(copy):
 def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.claim({"config": {}, "sweep": [], "command": "test"}, sweep.expand(tiny.plain(), ["seeds:2"]))
-    table.write(workdir, 0)
+    table.write(workdir, 0, workdir.groups()[0])
     assert not (tmp_path / "results").exists()
     assert load_results(tmp_path)["seed"].tolist() == [0, 1]
 

@@ -1,5 +1,6 @@
 """Resume, by hand and after kill -9; divergence; more steps and runs. Runs are compared bit for bit."""
 
+import dataclasses
 import errno
 import os
 import re
@@ -121,7 +122,7 @@ def test_a_checkpoint_of_another_structure_is_an_error_that_says_what_differs(tm
     workdir = Workdir(tmp_path)
     with pytest.raises(Stopped):
         train(workdir, runs_of(method__name="vlae"), stop=lambda: True)
-    wider = runs_of(method__name="vlae", model__allocation=(3, 1))
+    wider = runs_of(method__name="vlae", model__channels=(4, 4, 4, 8))
     facts = input_pipeline.facts(DATASET, wider[0].config.data)
     workdir.write_config(wider[0], facts)  # as another version of the package might build another network
     expected = r"written by version .* has another structure .* is \w+\[1, .* there and \w+\[1, .* here"
@@ -231,6 +232,21 @@ def test_more_runs_train_alone_and_those_that_are_there_are_left(tmp_path):
     assert all(after[name] == before[name] for name in before if name not in ("config.json", "plan.json"))
     with pytest.raises(UserError, match="holds runs that this command lacks: seed=1; keep their values in the sweep"):
         workdir.claim(base, runs_of("seeds:1", train__steps=2))
+
+
+@pytest.mark.usefixtures("linear_method")
+def test_the_populations_of_a_program_are_padded_alike_and_each_is_its_own_runs(tmp_path):
+    settings = ((2, 1), (1, 3))
+    line = {"method__name": "linear", "train__parallel": 1}
+    configs = [tiny.config(model__allocation=each, **line) for each in settings]
+    for steps in (4, 6):
+        longer = [dataclasses.replace(each, train=dataclasses.replace(each.train, steps=steps)) for each in configs]
+        models = training.train(longer, DATASET, workdir=tmp_path)
+    assert [each.padded for each in Workdir(tmp_path).planned()] == [(2, 3), (2, 3)]
+    for model, run, own in zip(models, Workdir(tmp_path).runs(), settings, strict=True):
+        codes, loaded = model.encode(DATASET.images(range(8))), load_run(tmp_path, run.name)
+        assert loaded.step == 6 and run.padded == (2, 3) and codes.mean.shape == (8, sum(own))
+        assert_same(codes, loaded.encode(DATASET.images(range(8))))
 
 
 def test_a_population_whose_every_run_has_diverged_is_reported_and_at_its_end(tmp_path, capsys):

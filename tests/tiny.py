@@ -97,8 +97,8 @@ def config(**overrides) -> Config:
     return experiment.freeze(plain(**overrides))
 
 
-def population(configs, images: Dataset, mesh: Mesh | None = None, like: Population | None = None) -> Population:
-    return Population(configs, ImageSpec(images.image_shape, images.size), mesh, like)
+def population(configs, images: Dataset, mesh: Mesh | None = None, **options) -> Population:
+    return Population(configs, ImageSpec(images.image_shape, images.size), mesh, **options)
 
 
 class Done(NamedTuple):

@@ -89,7 +89,8 @@ def _of_group(
         input_pipeline.check_same(workdir.dataset_of(run.name), known, run.name)
     models: dict[str, Model] = {}
     if drawn & {run.name for run in group}:
-        population = Population([run.config for run in group], input_pipeline.spec_of(dataset, group[0].config.data))
+        spec = input_pipeline.spec_of(dataset, group[0].config.data)
+        population = Population([run.config for run in group], spec, allocation=group[0].padded)
         if restored := checkpoints.restore_newest(population.shapes):
             models = {run.name: population.model(restored[1], slot) for slot, run in enumerate(group)}
     return [
