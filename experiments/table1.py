@@ -30,7 +30,7 @@ ENTRIES = [
     entry("beta_vae_hfs", method__beta=(1.0, 4.0), method__gamma=(10.0, 100.0)),
     entry("beta_vae", method__beta=(2.0, 4.0, 8.0, 16.0)),
     entry("factor_vae", method__gamma=(5.0, 10.0, 20.0, 40.0)),
-    entry("alpha_tcvae", method__alpha=(0.1, 0.25, 0.5, 0.75)),
+    entry("alpha_tcvae", method__alpha=(0.25, 0.5), objective__sigma=(0.5, 1.0)),  # sigma is its only weight of the KL
     entry(
         "dava",
         objective__kl_warmup=(0.0,),
