@@ -27,6 +27,8 @@ from scaledis.objectives.likelihood import LIKELIHOODS
 
 LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
 FLAT = 10  # units of a flat method
+FIELDS = {field.name: field.type for field in dataclasses.fields(Config)}
+UNSCHEDULED = Schedule()
 MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
 MOST_SECTIONS = 1024  # that are kept
 MOST_FLOATS = 2**31  # numbers that a batch's images, a bank or a discriminator's layers may hold
@@ -75,11 +77,11 @@ def freeze(config: Mapping[str, Any]) -> Config:
     if not isinstance(config, Mapping | ml_collections.ConfigDict):
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
     for key in config:
-        registry.check("config", key, [field.name for field in dataclasses.fields(Config)])
+        registry.check("config", key, FIELDS)
     sections: dict[str, Any] = {"method": None}
-    for field in dataclasses.fields(Config):
-        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type) and field.name != "method":
-            sections[field.name] = _section(field.name, field.type, config.get(field.name, {}))
+    for name, schema in FIELDS.items():
+        if isinstance(schema, type) and dataclasses.is_dataclass(schema) and name != "method":
+            sections[name] = _section(name, schema, config.get(name, {}))
     given = config.get("method", {})
     if not isinstance(given, Mapping | ml_collections.ConfigDict) or "name" not in given:
         raise UserError("config.method: the section is missing or has no name.")
@@ -92,8 +94,8 @@ def freeze(config: Mapping[str, Any]) -> Config:
     check_fields("", frozen)
     _check(frozen)
     spec.checked_arrays(frozen)  # the method's own checks
-    for key, given in dataclasses.asdict(frozen.schedule).items():
-        if given != getattr(Schedule(), key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
+    for key, given in vars(frozen.schedule).items():
+        if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             raise UserError(
                 f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
             )
@@ -107,8 +109,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
 
 def length_dependent(config: Config) -> list[str]:
     """The keys whose meaning changes with `train.steps`: schedules over all steps, and the stages of a method."""
-    schedules = dataclasses.asdict(config.schedule).items()
-    keys = [f"schedule.{key}" for key, spec in schedules if spec != "constant" and ":" not in spec]
+    keys = [f"schedule.{key}" for key, spec in vars(config.schedule).items() if spec != "constant" and ":" not in spec]
     return keys + (["method.name"] if methods.choose(config.method.name).staged else [])
 
 
@@ -182,7 +183,7 @@ def _check(config: Config) -> None:
     input_pipeline.check(config.data)
     if config.objective.estimator == "density_ratio":
         adversary.check_batch(config.train.batch)
-    for key, spec in dataclasses.asdict(config.schedule).items():
+    for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
     units = sum(config.model.allocation)
     side = config.data.resolution or 64

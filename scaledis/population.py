@@ -179,7 +179,9 @@ class Population:
         own = padded(self.configs)
         self.allocation = allocation or own
         if len(self.allocation) != len(own) or np.any(np.less(self.allocation, own)):
-            raise UserError(f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}.")
+            raise UserError(
+                f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}."
+            )
         self._capacities = np.asarray([config.model.parameters for config in self.configs])
         self._shape = program(self.config), self.allocation, self._capacities.tolist(), images, mesh
         if like is not None and like._shape == self._shape:
