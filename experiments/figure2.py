@@ -101,7 +101,10 @@ def draw(workdir, attributes):
         tuple(paper.edit(summary, model, name, image) for summary, model in zip(known, models, strict=True))
         for name, image in zip(attributes, dataset.images(index[: len(attributes)]), strict=True)
     ]
-    flat, ladder = (summary._replace(step=model.step) for summary, model in zip(known, models, strict=True))
+    flat, ladder = (
+        summary._replace(step=model.step, name=name)
+        for summary, model, name in zip(known, models, METHODS, strict=True)
+    )
     return paper.edits(flat, ladder, pairs)
 
 

@@ -137,6 +137,7 @@ def make_mesh(runs: int) -> Mesh:
     return Mesh(grid.reshape(1, -1) if apart else grid, ("copies", "runs"))
 
 
+@jax.jit  # one small program instead of two for each shape of a leaf
 def select(runs: RunState, slot: int) -> RunState:
     """Run `slot` of a population."""
     return jax.tree.map(lambda leaf: leaf[slot], runs)

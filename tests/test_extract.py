@@ -1,6 +1,5 @@
-"""A run out of its population resumes to the numbers that it has there, for every method."""
+"""A run out of its population resumes to the numbers that it has there (every method: methods/test_every_method.py)."""
 
-import jax
 import numpy as np
 import pytest
 
@@ -41,18 +40,6 @@ def test_a_run_goes_on_alone_as_it_does_in_its_population(tmp_path):
         assert record == pytest.approx(expected, rel=1e-3, abs=1e-4)
     assert_codes_agree(alone.model(state, 0).encode(images), members.model(states, 1).encode(images))
     assert load_results(tmp_path / "one")["run"].tolist() == [name]
-
-
-@pytest.mark.parametrize("name", sorted(methods.specs()))
-def test_every_methods_padding_is_cut_out(name):
-    flat = methods.choose(name).flat
-    settings = [{"model__latents": units} if flat else {"model__allocation": (units, 6 - units)} for units in (2, 4)]
-    configs = [tiny.config(method__name=name, **each) for each in settings]
-    members, alone = tiny.population(configs, DATASET), tiny.population(configs[:1], DATASET)
-    padded = jax.tree.map(lambda leaf: np.zeros(leaf.shape[1:], leaf.dtype), members.shapes)
-    own = without_padding(padded, members, alone)
-    assert jax.tree.map(np.shape, own) == jax.tree.map(lambda leaf: leaf.shape[1:], alone.shapes)
-    assert jax.tree.map(np.shape, own) != jax.tree.map(np.shape, padded)
 
 
 def assert_codes_agree(codes, expected):

@@ -30,7 +30,7 @@ def canvas(width: float, height: float, title: str, subtitle: str) -> Figure:
     figure = Figure((width + 2 * MARGIN, height + HEADER + 2 * MARGIN), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     x, top, inch = MARGIN / figure.get_figwidth(), 1 - MARGIN / figure.get_figheight(), 1 / figure.get_figheight()
-    figure.text(x, top, title, size=13, weight="bold", color=INK, va="top")
+    figure.text(x, top, fit(title, width, 13, 0.6), size=13, weight="bold", color=INK, va="top")
     figure.text(x, top - 0.28 * inch, fit(subtitle, width, 9), size=9, color=MUTED, va="top")
     return figure
 

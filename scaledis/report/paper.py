@@ -49,12 +49,14 @@ class Edit(NamedTuple):
     factor: what it is meant to change.
     unit: its number.
     share: of the factor's entropy that the unit knows, 0 to 1.
-    images: [S, H, W, C].
+    image: uint8 [H, W, C], the one that it starts from.
+    images: float [S, H, W, C].
     """
 
     factor: str
     unit: int
     share: float
+    image: np.ndarray
     images: Any
 
 
@@ -69,13 +71,13 @@ def edit(run: Summary, model: Model, factor: str, image: np.ndarray, low: float 
     shares = np.nan_to_num(run.shares[:, run.factor_names.index(factor)])
     unit = int(shares.argmax())
     moved = coding.traversed(model.encode(image[None]).mean[0], low, high, VALUES)[unit]
-    return Edit(factor, unit, float(shares[unit]), model.decode(moved))
+    return Edit(factor, unit, float(shares[unit]), image, model.decode(moved))
 
 
 def edits(flat: Summary, ladder: Summary, pairs: Sequence[tuple[Edit, Edit]]) -> Figure:
     """Figure 2: edits of the same images by a flat method (rows A1, A2, ..) and by a ladder (rows B1, B2, ..).
 
-    At the right of a row stand the factor, the unit, and how much of the factor it knows.
+    At the left of a pair stands the image, at the right of a row the factor, the unit, and how much of it that knows.
 
     Args:
       flat, ladder: the runs.
@@ -83,16 +85,23 @@ def edits(flat: Summary, ladder: Summary, pairs: Sequence[tuple[Edit, Edit]]) ->
     """
     high, wide = np.shape(pairs[0][0].images)[1:3]
     row = CELL * high / wide
-    width, height = VALUES * CELL + LEFT + RIGHT, len(pairs) * (2 * row + PAIR_GAP)
+    start = LEFT + CELL + PAIR_GAP + LEFT
+    width, height = start + VALUES * CELL + RIGHT, len(pairs) * (2 * row + PAIR_GAP)
     title = f"Edits: {flat.name} (A) and {ladder.name} (B)"
-    figure = canvas(width, height, title, f"{source([flat, ladder])} · each row moves one unit from −3 to 3")
+    about = f"{source([flat, ladder])} · each row moves one unit of the image at its left from −3 to 3"
+    figure = canvas(width, height, title, about)
     for place, pair in enumerate(pairs):
         picture, tops = traversals.mosaic(np.stack([traversals.pixels(np.asarray(each.images)) for each in pair]), (2,))
         inch = wide / CELL
         size = picture.shape[1] / inch, picture.shape[0] / inch
-        axes = panel(figure, LEFT, place * (2 * row + PAIR_GAP), *size)
+        above = place * (2 * row + PAIR_GAP)
+        of_image = panel(figure, LEFT, above + row / 2, CELL, row)
+        of_image.imshow(pair[0].image.squeeze(), aspect="auto", cmap="gray", vmin=0, vmax=255)
+        of_image.set_title(f"image {place + 1}", size=8, color=MUTED, pad=4)
+        axes = panel(figure, start, above, *size)
         axes.imshow(picture, aspect="auto", extent=(0, size[0], size[1], 0))
-        axes.set(xticks=[], yticks=[])
+        for each in (of_image, axes):
+            each.set(xticks=[], yticks=[])
         for letter, run, each, top in zip("AB", (flat, ladder), pair, tops / inch, strict=True):
             middle, (level, number) = top + row / 2, units(run.allocation)[each.unit]
             axes.text(

@@ -126,21 +126,21 @@ def assert_close(found, expected, **tolerance):
 def test_the_adversarial_terms_are_sums_over_the_batch_and_no_part_of_the_loss(step):
     before, _, terms = step
     plain = Plain(before)
-    encoder, decoder = plain.adversarial(before.params)
-    nll, kl = plain.terms(before.params)
+    encoder, decoder = jax.jit(plain.adversarial)(before.params)
+    nll, kl = jax.jit(plain.terms)(before.params)
     assert float(terms["adversarial_encoder"]) == pytest.approx(float(encoder), rel=1e-4)
     assert float(terms["adversarial_decoder"]) == pytest.approx(float(decoder), rel=1e-4)
     assert float(encoder) > CONFIG.train.batch  # about FORCE log 2 for each of 8 images
     assert float(terms["reconstruction_nats"]) == pytest.approx(float(nll), rel=1e-4)
     assert float(terms["kl_nats"]) == pytest.approx(float(kl), rel=1e-4)
-    assert float(terms["loss_nats"]) == pytest.approx(float(plain.of_autoencoder(before.params)), rel=1e-4)
+    assert float(terms["loss_nats"]) == pytest.approx(float(jax.jit(plain.of_autoencoder)(before.params)), rel=1e-4)
 
 
 def test_the_adversarial_gradient_is_clipped_apart_from_the_reconstructions(step):
     """Two gradients, each scaled to its own norm, one Adam step of optax' own."""
     before, after, _ = step
     plain = Plain(before)
-    gradients = [jax.grad(loss)(before.params) for loss in (plain.of_autoencoder, plain.of_adversary)]
+    gradients = [jax.jit(jax.grad(loss))(before.params) for loss in (plain.of_autoencoder, plain.of_adversary)]
     norms = [norm_of(gradient) for gradient in gradients]
     assert norms[0] > 100 * norms[1] > 2000 * CLIP
     summed = jax.tree.map(lambda a, b: CLIP * (a / norms[0] + b / norms[1]), *gradients)
@@ -164,7 +164,7 @@ def test_the_discriminator_follows_the_published_adam_with_its_gradient_clipped_
     before, after, _ = step
     plain = Plain(before)
     held = before.extra.adversary.params
-    gradient = jax.grad(plain.of_discriminator)(held, before.params)
+    gradient = jax.jit(jax.grad(plain.of_discriminator))(held, before.params)
     adam = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3, b1=0.9, b2=0.999))
     expected = optax.apply_updates(held, adam.update(gradient, adam.init(held))[0])
     norm = norm_of(gradient)

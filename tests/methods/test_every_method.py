@@ -1,4 +1,4 @@
-"""What holds for every method: it learns, its run goes on bit for bit after a stop, and is the run that it is alone."""
+"""What holds for every method: it learns, goes on bit for bit after a stop, and padded is the run that it is alone."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ import pytest
 
 from scaledis import methods
 from scaledis.checkpoint import Checkpoints
+from scaledis.extract import without_padding
 from scaledis.input_pipeline import Advance
-from scaledis.population import Population
+from scaledis.population import Population, one_device, select
 from tests import assert_same, tiny
 
 DATASET = tiny.rendered()
@@ -18,8 +19,11 @@ QUICK = {"dava": {"method__capacity_step": 0.006}}  # so few steps must do for i
 
 
 def configs(name, **overrides):
+    """Two runs that pad each other, of 3 units but for a flat method's second one."""
     settings = {"objective__kl_warmup": 100.0, "train__steps": STEPS, **QUICK.get(name, {}), **overrides}
-    return [tiny.config(method__name=name, seed=seed, **settings) for seed in (0, 1)]
+    flat = methods.choose(name).flat
+    sizes = [{"model__latents": n} if flat else {"model__allocation": (n, 3 - n)} for n in ((3, 2) if flat else (2, 1))]
+    return [tiny.config(method__name=name, seed=seed, **settings, **size) for seed, size in enumerate(sizes)]
 
 
 class Trained(NamedTuple):
@@ -30,12 +34,12 @@ class Trained(NamedTuple):
 
 
 def make(configs):
-    members = tiny.population(configs, DATASET)
+    members = tiny.population(configs, DATASET, one_device())
     return Trained(members, members.make_advance(DATASET))
 
 
 class Pair(NamedTuple):
-    """Two seeds of a method."""
+    """Two runs of a method."""
 
     name: str
     trained: Trained
@@ -80,16 +84,24 @@ def test_it_learns_and_goes_on_bit_for_bit_after_a_stop(pair, tmp_path):
     check_codes_and_images(both.population, resumed)
 
 
-def test_a_member_of_a_pair_is_the_run_that_it_is_alone(pair):
+def test_a_padded_member_of_a_pair_is_the_run_that_it_is_alone(pair):
     together, alone = pair.trained, make(configs(pair.name)[1:])
+    assert together.population.allocation != alone.population.allocation
+
+    def own(runs):
+        """The second run without its padding."""
+        return without_padding(jax.device_get(select(runs, 1)), together.population, alone.population)
+
     start = together.population.init()
-    own = jax.tree.map(lambda leaf, like: jax.device_put(leaf[1:], like.sharding), start, alone.population.shapes)
-    own, own_terms = alone.advance(own, 3)
+    begun = jax.tree.map(
+        lambda leaf, like: jax.device_put(leaf[None], like.sharding), own(start), alone.population.shapes
+    )
+    found, found_terms = jax.device_get(alone.advance(begun, 3))
     runs, terms = together.advance(start, 3)
-    for key in terms:
-        np.testing.assert_allclose(terms[key][1], own_terms[key][0], rtol=2e-3, atol=2e-3, err_msg=key)
-    for a, b in zip(jax.tree.leaves(runs), jax.tree.leaves(own), strict=True):
-        np.testing.assert_allclose(a[1], b[0], rtol=2e-3, atol=2e-4)
+    for key, term in jax.device_get(terms).items():
+        np.testing.assert_allclose(term[1], found_terms[key][0], rtol=2e-3, atol=2e-3, err_msg=key)
+    for a, b in zip(jax.tree.leaves(own(runs)), jax.tree.leaves(found), strict=True):
+        np.testing.assert_allclose(a, b[0], rtol=2e-3, atol=2e-4)
 
 
 @pytest.mark.parametrize(("name", "likelihood"), [("beta_vae", "bernoulli"), ("nvae", "gaussian_learned")])

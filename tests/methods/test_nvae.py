@@ -56,7 +56,7 @@ def test_the_kl_of_the_residual_is_that_of_the_code():
 
 
 def test_codes_of_all_levels_are_reported_in_order(method, state):
-    codes = method.encode(state, IMAGES)
+    codes = jax.jit(method.encode)(state, IMAGES)
     np.testing.assert_array_equal(codes.levels, [0, 0, 1])
     assert codes.mean.shape == codes.log_variance.shape == (8, 3)
     kl = gaussian.kl_to_standard(codes.mean, codes.log_variance).mean(0)

@@ -52,7 +52,7 @@ def test_figure_2_moves_the_unit_that_knows_the_factor_on_both_models():
     flat = material.summary("alpha_tcvae", allocation=(3,), factors=FACTORS, shares=np.eye(3), dataset="celeba")
     shares = 0.5 * np.eye(4)[::-1][:, :3]
     ladder = material.summary("scale_vlae", allocation=(1, 1, 1, 1), factors=FACTORS, shares=shares, dataset="celeba")
-    image = np.zeros((16, 16, 3), np.uint8)
+    image = np.full((16, 16, 3), 50, np.uint8)
     pairs = [(paper.edit(flat, model(3), name, image), paper.edit(ladder, model(4), name, image)) for name in FACTORS]
     assert [(a.unit, b.unit) for a, b in pairs] == [(0, 3), (1, 2), (2, 1)]
     np.testing.assert_allclose(pairs[1][1].images[:, 0, 0, 0], np.linspace(0, 1, 9))
@@ -60,8 +60,9 @@ def test_figure_2_moves_the_unit_that_knows_the_factor_on_both_models():
     assert [text for text in texts(figure) if text[0] in "AB"] == ["A1", "B1", "A2", "B2", "A3", "B3"]
     assert "Smiling 50 %" in texts(figure) and "level 2, unit 1" in texts(figure) and "unit 2" in texts(figure)
     assert "celeba, 4,000 steps, seed 0" in figure.texts[1].get_text() and png(figure)[:4] == b"\x89PNG"
-    first = figure.axes[0].images[0].get_array()
-    assert first[0, 0].tolist() == [0, 0, 0] and first[0, -1].tolist() == [255, 255, 255]
+    first, moved = (axes.images[0].get_array() for axes in figure.axes[:2])
+    assert np.array_equal(first, image) and figure.axes[0].get_title() == "image 1"
+    assert moved[0, 0].tolist() == [0, 0, 0] and moved[0, -1].tolist() == [255, 255, 255]
 
 
 def test_figure_2_names_what_is_missing():
