@@ -72,8 +72,8 @@ def test_runs_of_different_capacity_share_a_program_and_stay_the_runs_that_they_
     sizes = [each.state.params["network"]["encoder"]["hidden4"]["kernel"].shape[-1] for each in (start, own)]
     assert sizes[0] > sizes[1]
     assert_widened(start, own, rtol=0, atol=0)
-    runs, terms = together.make_advance(DATASET)(start, 4)
-    runs_alone, terms_alone = alone.make_advance(DATASET)(own, 4)
+    runs, terms = jax.device_get(together.make_advance(DATASET)(start, 4))
+    runs_alone, terms_alone = jax.device_get(alone.make_advance(DATASET)(own, 4))
     for name in terms:
         np.testing.assert_allclose(terms[name][0], terms_alone[name][0], rtol=1e-3, atol=1e-4, err_msg=name)
     assert_widened(runs.state.params, runs_alone.state.params, rtol=2e-3, atol=2e-4)
@@ -83,7 +83,8 @@ def test_runs_of_different_capacity_share_a_program_and_stay_the_runs_that_they_
 
 def assert_widened(together, alone, rtol, atol):
     """The first run of `together` is `alone` to the tolerance, and zero beyond it."""
-    for wide, narrow in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
+    leaves = map(jax.tree.leaves, jax.device_get((together, alone)))
+    for wide, narrow in zip(*leaves, strict=True):
         inner = np.asarray(wide[0])[tuple(map(slice, narrow[0].shape))]
         np.testing.assert_allclose(inner, narrow[0], rtol=rtol, atol=atol)
         assert not beyond(wide[0], narrow[0]).any()
