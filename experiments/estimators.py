@@ -21,9 +21,10 @@ from matplotlib.ticker import NullLocator
 
 from scaledis import coding, estimators, input_pipeline, results, runtime, version
 from scaledis.estimators.setting import Setting
+from scaledis.files import write_arrays, write_bytes, write_json
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.report import figures
-from scaledis.workdir import Workdir, write_arrays, write_bytes, write_json
+from scaledis.workdir import Workdir
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (64, 128, 256, 512, 1024, 2048)

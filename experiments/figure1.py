@@ -11,8 +11,8 @@ from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
 from tables import RESULTS, claim, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import input_pipeline, results, runtime
+from scaledis.files import write_bytes
 from scaledis.report import canvas, gather, paper
-from scaledis.workdir import write_bytes
 
 OBJECTIVES = {"none": (0, 0), "intra": (1, 0), "inter": (0, 1), "both": (1, 1)}  # whether intra, inter weigh
 COLUMNS = {

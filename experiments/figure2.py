@@ -16,8 +16,8 @@ from protocol import SEEDS, chosen, low_priority, place, run_groups
 from tables import RESULTS, claim, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import evaluate, input_pipeline, methods, results, runtime
+from scaledis.files import write_bytes
 from scaledis.report import canvas, gather, paper
-from scaledis.workdir import write_bytes
 
 METHODS = ("alpha_tcvae", "scale_vlae")  # rows A and B
 ATTRIBUTES = {"celeba": ("Chubby", "Smiling", "Pale_Skin"), "rendered": ("object_hue", "scale", "wall_hue")}

@@ -16,10 +16,10 @@ import jax
 from tables import RESULTS, ROOT
 
 from scaledis import experiment, input_pipeline
+from scaledis.files import write_json
 from scaledis.population import Population
 from scaledis.runtime import machine, prepare
 from scaledis.version import commit
-from scaledis.workdir import write_json
 
 SIZES, ROUNDS, STEPS = (2, 4, 8, 16), 5, 20
 

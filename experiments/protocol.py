@@ -18,8 +18,10 @@ from typing import Any
 from tables import ROOT, results_of, write_results
 
 from scaledis import experiment, runner, runtime, sweep
+from scaledis.files import read_json
+from scaledis.records import read_records
 from scaledis.sweep import Run
-from scaledis.workdir import Workdir, read_json, read_records
+from scaledis.workdir import Workdir
 
 TUNING_SEED, SEEDS = 1000, (0, 1, 2, 3, 4)
 SCORES = {"DCI-D": "dci/disentanglement", "DCI-C": "dci/completeness", "MIG": "mig/mig", "DCI-I": "dci/informativeness"}

@@ -16,13 +16,14 @@ from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
+from scaledis.files import read_json, write_arrays, write_json
 from scaledis.metrics import compute
 from scaledis.objectives import gaussian
 from scaledis.population import NEVER, Model, Population, RunState
 from scaledis.runtime import Stopped, never
 from scaledis.sweep import Run
 from scaledis.types import Codes
-from scaledis.workdir import Workdir, read_json, write_arrays, write_json
+from scaledis.workdir import Workdir
 
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
 OF_LEVELS = "level"  # the metric that compares levels: it needs them all

@@ -16,9 +16,10 @@ from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.objectives import partition
 from scaledis.population import Population, RunState, active, hyperparameters, select
+from scaledis.records import Records
 from scaledis.results import find, load_population
 from scaledis.sweep import Run
-from scaledis.workdir import Records, Workdir
+from scaledis.workdir import Workdir
 
 SCORES = ("scores.json", "scores", "codes.npz")  # of a run's folder
 

@@ -10,6 +10,7 @@ from scaledis import hosts, input_pipeline, memory, runtime, table
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.evaluate import evaluate_population, score_population
+from scaledis.files import read_json
 from scaledis.population import NEVER, Population, RunState
 from scaledis.progress import SweepProgress
 from scaledis.report import sheets
@@ -17,7 +18,7 @@ from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.track import Tracker
 from scaledis.training import train_population
-from scaledis.workdir import Workdir, read_json
+from scaledis.workdir import Workdir
 
 Groups = list[list[Run]]
 

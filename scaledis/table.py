@@ -15,7 +15,9 @@ from scaledis import config as config_schema
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config
 from scaledis.errors import UserError
-from scaledis.workdir import Workdir, read_json, read_records, writing
+from scaledis.files import read_json, writing
+from scaledis.records import read_records
+from scaledis.workdir import Workdir
 
 KEYS = b"keys"  # the entry of a file's metadata that lists which of its columns are keys of the config
 DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))

@@ -22,9 +22,10 @@ from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.population import NEVER, Model, Population, RunState
 from scaledis.progress import Progress
+from scaledis.records import Records, read_records
 from scaledis.runtime import Stopped, never
 from scaledis.sweep import Run
-from scaledis.workdir import Records, Workdir, read_records
+from scaledis.workdir import Workdir
 
 OnLog = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
 OnEvaluate = Callable[[int, Population, RunState], None]

@@ -5,11 +5,12 @@ import subprocess
 from pathlib import Path
 
 VERSION = "0.2.0"
+TABLES = "experiments/results"  # of experiments, which write them one after the other
 
 
 @functools.cache
 def commit() -> str:
-    """The commit of the checkout, with "+" if files were changed since; "" outside of one."""
+    """The commit of the checkout, with "+" if files but its tables were changed since; "" outside of one."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return ""
@@ -19,7 +20,7 @@ def commit() -> str:
         return done.stdout.strip() if done.returncode == 0 else ""
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{TABLES}")
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except OSError:
         return ""

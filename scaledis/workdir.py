@@ -13,8 +13,6 @@ report/                          index.html and the pictures
 import contextlib
 import dataclasses
 import fcntl
-import json
-import math
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,12 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from scaledis import config as config_schema
 from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
+from scaledis.files import read_json, write_json
 from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 
@@ -36,49 +33,6 @@ FREE = (
     *("evaluate.", "data.directory", "data.memory", "data.accept_checksum"),
     *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
 )
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Raises ValueError for NaN and infinity, which are not JSON."""
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
-
-
-def read_json(path: Path, *keys: str) -> Any:
-    """Raises UserError, naming the file, where it is not JSON or lacks a key."""
-    try:
-        value = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} is damaged or cannot be read: {error}.") from error
-    missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
-    if missing:
-        raise UserError(f"{path} is damaged: it lacks {', '.join(missing)}.")
-    return value
-
-
-def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    with writing(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    with writing(path) as temporary:
-        temporary.write_bytes(data)
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """A temporary name, which becomes `path` at the end. Raises UserError, naming the path, where the disk is full."""
-    temporary = path.with_name(f"{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error
-
-
 WRITERS = 16  # files written at once
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
 
@@ -299,45 +253,5 @@ class Workdir:
             )
 
 
-class Records:
-    """A run's metrics.jsonl. Opened at the step of its checkpoint, it forgets what a killed process logged after it."""
-
-    def __init__(self, path: Path, step: int):
-        kept = [record for record in read_records(path) if record["step"] <= step]
-        write_bytes(path, "".join(json.dumps(record) + "\n" for record in kept).encode())
-        self._path = path
-
-    def append(self, record: Mapping[str, Any]) -> None:
-        try:
-            with open(self._path, "a") as file:
-                file.write(json.dumps(record, allow_nan=False) + "\n")
-        except OSError as error:
-            raise UserError(f"{self._path} cannot be written: {error.strerror}.") from error
-
-
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl that are records with a step; none if there is no file.
-
-    A line that was cut short or damaged is left out: the others stand.
-    """
-    if not path.exists():
-        return []
-    records = []
-    for line in path.read_text(errors="replace").splitlines():
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            step = record.get("step") if isinstance(record, dict) else None
-            if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= config_schema.LARGEST:
-                records.append({key: value for key, value in record.items() if _is_loggable(value)})
-    return records
-
-
 def _is_list(value: Any, of: type) -> bool:
     return isinstance(value, list) and all(isinstance(each, of) for each in value)
-
-
-def _is_loggable(value: Any) -> bool:
-    """Whether a logger could have written it: a finite number, or null for a term of a frozen run."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63)

@@ -8,10 +8,11 @@ import pytest
 from scaledis import evaluate, input_pipeline, report, sweep, training
 from scaledis.config import Evaluate
 from scaledis.errors import UserError
+from scaledis.files import read_json
 from scaledis.model_metrics.shared import classifiers
 from scaledis.population import Model
 from scaledis.types import Codes
-from scaledis.workdir import Workdir, read_json
+from scaledis.workdir import Workdir
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

@@ -8,8 +8,8 @@ import pytest
 from scaledis import datasets, input_pipeline, runtime
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
+from scaledis.files import read_json
 from scaledis.model_metrics.shared import classifiers
-from scaledis.workdir import read_json
 from tests import tiny
 from tests.datasets import place
 from tests.datasets.test_celeba import faces

@@ -7,8 +7,9 @@ from scaledis import methods, sweep, training
 from scaledis.errors import UserError
 from scaledis.extract import extract, without_padding
 from scaledis.population import RunState
+from scaledis.records import read_records
 from scaledis.results import load_results, load_run
-from scaledis.workdir import Workdir, read_records
+from scaledis.workdir import Workdir
 from tests import linear, tiny
 
 DATASET = tiny.dataset()

@@ -12,8 +12,9 @@ import pytest
 from scaledis import hosts, last_words
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
+from scaledis.records import read_records
 from scaledis.results import load_results, load_run
-from scaledis.workdir import Workdir, read_records
+from scaledis.workdir import Workdir
 from tests import assert_same, processes
 
 pytestmark = pytest.mark.usefixtures("linear_method")

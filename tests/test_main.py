@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 
 from scaledis import datasets, main, methods, runner, sweep, version
+from scaledis.files import read_json
 from scaledis.methods import beta_vae
-from scaledis.workdir import Workdir, read_json, read_records
+from scaledis.records import read_records
+from scaledis.workdir import Workdir
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

@@ -10,8 +10,10 @@ import pytest
 
 from scaledis import input_pipeline, legacy, sweep, training
 from scaledis.errors import UserError
+from scaledis.files import read_json
+from scaledis.records import read_records
 from scaledis.results import load_results, load_run
-from scaledis.workdir import Workdir, read_json, read_records
+from scaledis.workdir import Workdir
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

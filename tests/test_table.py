@@ -11,8 +11,9 @@ from pyarrow import parquet
 
 from scaledis import runtime, sweep, table, version
 from scaledis.errors import UserError
+from scaledis.files import read_json, write_json
 from scaledis.results import load_results
-from scaledis.workdir import Workdir, read_json, write_json
+from scaledis.workdir import Workdir
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("linear_method")

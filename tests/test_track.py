@@ -7,7 +7,9 @@ import pytest
 
 from scaledis import input_pipeline, runner, sweep, track
 from scaledis.errors import UserError
-from scaledis.workdir import Workdir, read_json, read_records
+from scaledis.files import read_json
+from scaledis.records import read_records
+from scaledis.workdir import Workdir
 from tests import tiny
 
 SETTINGS = {"train__evaluate_every": 4, "evaluate__metrics": ("mig",)}

@@ -15,9 +15,10 @@ import pytest
 from scaledis import input_pipeline, progress, runtime, sweep, training
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
+from scaledis.records import read_records
 from scaledis.results import load_run
 from scaledis.runtime import Stopped
-from scaledis.workdir import Workdir, read_records
+from scaledis.workdir import Workdir
 from tests import processes, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

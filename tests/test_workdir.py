@@ -10,7 +10,9 @@ import pytest
 
 from scaledis import input_pipeline, sweep
 from scaledis.errors import UserError
-from scaledis.workdir import Records, Workdir, read_json, read_records, write_json
+from scaledis.files import read_json, write_json
+from scaledis.records import Records, read_records
+from scaledis.workdir import Workdir
 from tests import tiny
 
 BASE = {"config": {}, "sweep": ["seeds"], "command": "python -m scaledis.main"}

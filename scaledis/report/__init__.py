@@ -11,10 +11,11 @@ from scaledis import config as config_schema
 from scaledis import runtime, version
 from scaledis.config import Config
 from scaledis.errors import UserError
+from scaledis.files import write_bytes
 from scaledis.report import animation, canvas, figures, gather, page, scores, sweeps, traversals
 from scaledis.report.summary import Summary, listed
 from scaledis.sweep import Run
-from scaledis.workdir import Workdir, write_bytes
+from scaledis.workdir import Workdir
 
 SHEETS = 4  # settings whose first seed is on the pictures; the page has all runs
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scaledis.datasets import Dataset
+from scaledis.files import write_bytes
 from scaledis.report import canvas, traversals
-from scaledis.workdir import write_bytes
 
 ACROSS, ROWS = 12, 4  # images in a row, rows of random images
 CELL, LEFT = 0.6, 1.5  # inches: an image, and the names at the left

@@ -15,12 +15,14 @@ from scaledis.checkpoint import Checkpoints
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
+from scaledis.files import read_json
 from scaledis.metrics import entropy, information
 from scaledis.population import Model, Population
+from scaledis.records import read_records
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary
 from scaledis.sweep import Run
-from scaledis.workdir import Workdir, read_json, read_records
+from scaledis.workdir import Workdir
 
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3

@@ -100,8 +100,8 @@ def edits(flat: Summary, ladder: Summary, pairs: Sequence[tuple[Edit, Edit]]) ->
         of_image.set_title(f"image {place + 1}", size=8, color=MUTED, pad=4)
         axes = panel(figure, start, above, *size)
         axes.imshow(picture, aspect="auto", extent=(0, size[0], size[1], 0))
-        for each in (of_image, axes):
-            each.set(xticks=[], yticks=[])
+        for bare in (of_image, axes):
+            bare.set(xticks=[], yticks=[])
         for letter, run, each, top in zip("AB", (flat, ladder), pair, tops / inch, strict=True):
             middle, (level, number) = top + row / 2, units(run.allocation)[each.unit]
             axes.text(

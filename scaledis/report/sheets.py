@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 
 from scaledis.datasets import Dataset
+from scaledis.files import write_bytes
 from scaledis.population import Model
 from scaledis.report import canvas, gather, traversals
 from scaledis.sweep import Run
-from scaledis.workdir import Workdir, write_bytes
+from scaledis.workdir import Workdir
 
 
 def write(run: Run, model: Model, dataset: Dataset, workdir: Workdir, step: int) -> np.ndarray:

@@ -7,11 +7,12 @@ from scaledis.methods.elbo import make_penalized_method
 from scaledis.methods.penalty import weighted_decomposition
 from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
 from scaledis.methods.scale_vlae import scale_aware
+from scaledis.records import read_records
 from scaledis.runtime import Stopped
 from scaledis.sweep import Run
 from scaledis.training import train_population
 from scaledis.types import ImageSpec
-from scaledis.workdir import Workdir, read_records
+from scaledis.workdir import Workdir
 from tests import assert_same, tiny
 from tests.methods import arrays, make_config, make_method, make_posterior, one_update, penalty
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from scaledis import coding, input_pipeline, report
+from scaledis.files import write_bytes, write_json
 from scaledis.population import Model
 from scaledis.report import gather
 from scaledis.sweep import Run
 from scaledis.types import Codes
-from scaledis.workdir import write_bytes, write_json
 from tests import tiny
 from tests.report import material
 

@@ -17,9 +17,9 @@ from tqdm import tqdm
 
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
+from scaledis.files import write_arrays
 from scaledis.methods.autoencoder import as_pixels, blank
 from scaledis.networks.classifier import OfFactors
-from scaledis.workdir import write_arrays
 
 VERSION = 1  # of the network and its training: raise it with every change, or stale classifiers are read
 STEPS, BATCH, STRIDE = 1500, 64, 50  # STRIDE steps are compiled as one
