@@ -62,6 +62,7 @@ GROUPS = {
     "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
     "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
     "long": {"twice the steps": {"train.steps": 10_000}},
+    "evening": {"eight times the steps": {"train.steps": 40_000}},
 }
 
 
