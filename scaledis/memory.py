@@ -26,9 +26,10 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
     largest = [run.config for run in sorted(members, key=lambda run: sizes[run.name], reverse=True)]
     images = dataset or input_pipeline.load_dataset(largest[0].data)
     spec, one_device = input_pipeline.spec_of(images, largest[0].data), population.one_device()
+    allocation = population.padded(largest)  # as the plan will pad all of them
 
     def needed(runs: int) -> int:
-        return Population(largest[:runs], spec, one_device).memory(images)
+        return Population(largest[:runs], spec, one_device, allocation=allocation).memory(images)
 
     devices = jax.device_count()
     each = -(-wanted // devices)
