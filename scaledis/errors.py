@@ -1,4 +1,10 @@
-"""What a user can mend, apart from what is a bug."""
+"""What a user can mend, apart from what is a bug; and how a command says it."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import NoReturn
 
 
 class UserError(ValueError):
@@ -6,3 +12,32 @@ class UserError(ValueError):
 
     The command line shows the sentence alone; every other exception is a bug and keeps its traceback.
     """
+
+
+class Stopped(Exception):
+    """A signal asked to stop; the state is in a checkpoint."""
+
+
+@contextlib.contextmanager
+def sentences() -> Iterator[None]:
+    """What a user can mend is said in one sentence instead of a traceback, and ends the process with 2.
+
+    A stop ends it with 130, a reader that has seen enough, such as `head`, with 141.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except UserError as error:
+        end(error)
+
+
+def end(message: object) -> NoReturn:
+    """Says a sentence, and ends the process with 2."""
+    print(f"scaledis: {message}", file=sys.stderr)
+    sys.exit(2)

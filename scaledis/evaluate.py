@@ -15,12 +15,12 @@ from scaledis import coding, hosts, input_pipeline, metrics, model_metrics, regi
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.files import read_json, write_arrays, write_json
 from scaledis.metrics import compute
 from scaledis.objectives import gaussian
 from scaledis.population import NEVER, Model, Population, RunState
-from scaledis.runtime import Stopped, never
+from scaledis.runtime import never
 from scaledis.sweep import Run
 from scaledis.types import Codes
 from scaledis.workdir import Workdir

@@ -1,26 +1,14 @@
-"""The command line: `python -m scaledis.main --config=configs/3dshapes.py`, or `scaledis train --config=...`.
-
-scaledis train --config=FILE [--sweep=...]   train, evaluate and report; the same command again resumes
-scaledis evaluate --workdir=DIR              score what is trained, on any split, metric, backend or step
-scaledis report --workdir=DIR                write the page
-scaledis extract RUN --workdir=DIR --to=DIR  take a run out of its population, into a directory of its own
-scaledis list                                methods, data sets, metrics, estimators, sweeps
-scaledis describe NAME                       an equation with its keys, a contact sheet, `network`
-scaledis prepare DATASET                     fetch, verify and write a published data set
-scaledis score CODES.npz                     every metric of codes from any framework
-scaledis explore DIR                         a page on this machine: move units, swap levels between two images
-"""
+"""The command line: `python -m scaledis.main --config=configs/3dshapes.py`. console.py has a word for each mode."""
 
 import contextlib
 import dataclasses
-import os
 import runpy
 import shlex
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
@@ -45,10 +33,9 @@ from scaledis import (
 )
 from scaledis.checkpoint import Checkpoints
 from scaledis.config import Data
-from scaledis.errors import UserError
+from scaledis.errors import UserError, end, sentences
 from scaledis.evaluate import sample
 from scaledis.report import contact
-from scaledis.runtime import Stopped
 from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
@@ -104,7 +91,7 @@ ENGINES = {
 
 def main(argv: list[str]) -> None:
     """Runs the mode that the flags name. A UserError is shown as a sentence; any other exception is a traceback."""
-    with _sentences(), _hosts(), _sentences():  # one of several processes says its error before it ends the others
+    with sentences(), _hosts(), sentences():  # one of several processes says its error before it ends the others
         if argv[1:]:
             raise UserError(f"Arguments {argv[1:]} are not understood; every flag is --name=value.")
         modes: dict[str, tuple[Any, Callable[[], None]]] = {
@@ -272,22 +259,6 @@ def _command() -> str:
     return shlex.join(["python", "-m", "scaledis.main", *sys.argv[1:]])
 
 
-@contextlib.contextmanager
-def _sentences() -> Iterator[None]:
-    """What a user can mend is said in one sentence instead of a traceback."""
-    try:
-        yield
-        sys.stdout.flush()
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # whoever read the output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except UserError as error:
-        _end(error)
-
-
 def _parse(argv: list[str]) -> list[str]:
     """absl's own parser, with an unknown config key, and a config file that cannot be read, as a sentence."""
     try:
@@ -295,21 +266,21 @@ def _parse(argv: list[str]) -> list[str]:
         getattr(CONFIG.value, "to_dict", None)  # what stands for a file that is not there raises OSError
         return rest
     except flags.Error as error:
-        _end(_cause(error))
+        end(_cause(error))
     except UserError as error:
-        _end(error)
+        end(error)
     except (KeyError, AttributeError) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         if "ml_collections" not in frame.f_code.co_filename:
             raise  # a bug in the config file
         innermost = error.args[0] if isinstance(error.args[0], KeyError) else error
-        _end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
+        end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
     except OSError as error:
         near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
         given = next(
             (each.partition("=")[2] for each in argv if each.lstrip("-").startswith("config=")), error.filename
         )
-        _end(f"--config: {given} cannot be read; there are {near or 'none in configs/'}.")
+        end(f"--config: {given} cannot be read; there are {near or 'none in configs/'}.")
 
 
 def _cause(error: BaseException) -> BaseException:
@@ -320,57 +291,11 @@ def _cause(error: BaseException) -> BaseException:
     return inner or error
 
 
-def _end(message: object) -> NoReturn:
-    print(f"scaledis: {message}", file=sys.stderr)
-    sys.exit(2)
-
-
 def run() -> None:
     """The process from its start: settings that must come before JAX computes, then the flags, then `main`."""
     runtime.prepare()
     logging.set_verbosity(logging.WARNING)  # orbax reports every file that it opens
     app.run(main, flags_parser=_parse)
-
-
-COMMANDS = {
-    "train": [],
-    "evaluate": ["--stages=evaluate"],
-    "report": ["--stages=report"],
-    "list": ["--list"],
-    "describe": ["--describe={}"],
-    "prepare": ["--prepare={}"],
-    "extract": ["--extract={}"],
-}
-
-
-def console() -> None:
-    """The command `scaledis`: a subcommand, what it is about, and the flags of `python -m scaledis.main`."""
-    command, *rest = sys.argv[1:] or ["help"]
-    if command == "score":
-        from scaledis.metrics import __main__ as of_codes
-
-        with _sentences():
-            of_codes.main(rest)
-        return
-    if command == "explore":
-        from scaledis import explore
-
-        with _sentences():
-            explore.main(rest)
-        return
-    if command not in COMMANDS:
-        usage = (__doc__ or "").split("\n\n")[1]
-        if command not in ("help", "--help", "-h"):
-            _end(f"{registry.unknown('command', command, [*COMMANDS, 'score', 'explore'])}\n\n{usage}")
-        print(usage)
-        return
-    given = COMMANDS[command]
-    if any("{}" in flag for flag in given):
-        if not rest or rest[0].startswith("-"):
-            _end(f"{command} needs a name, such as `scaledis {command} rendered`.")
-        given, rest = [flag.format(rest[0]) for flag in given], rest[1:]
-    sys.argv[1:] = [*given, *rest]
-    run()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 
 from scaledis import hosts, memory, runner, runtime
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.progress import SweepProgress
 from scaledis.runner import Groups
 from scaledis.sharding import WHOLE, Shard
@@ -60,7 +60,7 @@ def train_all(
         raise UserError("--track: follows runs of this process; with --engine=ray, leave it out.")
     ray = _connect()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
-    task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[runtime.Stopped])  # a process a task
+    task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Stopped])  # a process a task
     planning = task(_plan).options(name="plan", num_gpus=gpus)
     groups, devices = _get(ray, planning.remote(os.getcwd(), workdir, base, list(runs), extend))
     numbers, failed = {}, []
@@ -83,7 +83,7 @@ def train_all(
             for each in waiting:
                 ray.cancel(each)  # as an interrupt: it writes a checkpoint
             ray.wait(waiting, num_returns=len(waiting))
-            raise runtime.Stopped("Stopped; the same command goes on from the checkpoints of all populations.")
+            raise Stopped("Stopped; the same command goes on from the checkpoints of all populations.")
     if failed:
         raise UserError(f"{len(failed)} of {len(groups)} populations failed, the others are done: {failed[0]}")
     return groups

@@ -72,10 +72,6 @@ def _target() -> str:
     return f"jaxlib-{jaxlib.__version__}-{platform.machine()}"
 
 
-class Stopped(Exception):
-    """A signal asked to stop; the state is in a checkpoint."""
-
-
 def never() -> bool:
     """The `stop` of what nobody stops."""
     return False

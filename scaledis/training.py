@@ -19,11 +19,11 @@ from scaledis import hosts, input_pipeline, memory, population, runtime, sweep
 from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.population import NEVER, Model, Population, RunState
 from scaledis.progress import Progress
 from scaledis.records import Records, read_records
-from scaledis.runtime import Stopped, never
+from scaledis.runtime import never
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 

@@ -16,9 +16,8 @@ import pytest
 
 import scaledis
 from scaledis import datasets, evaluate, experiment, input_pipeline, methods, training
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.methods import beta_vae
-from scaledis.runtime import Stopped
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

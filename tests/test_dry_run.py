@@ -5,7 +5,7 @@ import os
 import jax
 import pytest
 
-from scaledis import datasets, dry_run, input_pipeline, sweep
+from scaledis import console, datasets, dry_run, input_pipeline, sweep
 from scaledis.checkpoint import Checkpoints
 from scaledis.population import Population
 from scaledis.workdir import Workdir
@@ -65,4 +65,4 @@ def test_the_command_and_its_subcommand_print_it_and_write_nothing(tmp_path, mon
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 runs, 1 program, 1 population\n")
     assert not (tmp_path / "new").exists()
-    assert tiny.command("train", *arguments, run=tiny.main.console) == done
+    assert tiny.command("train", *arguments, run=console.console) == done

@@ -439,7 +439,7 @@ def test_what_a_config_file_may_return(tmp_path, body):
 
 def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
     def console(*arguments):
-        return tiny.command(*arguments, run=main.console)
+        return tiny.command(*arguments, run=console.console)
 
     assert "  pair " in console("list", CONFIG).stdout
     assert "--config.method.block" in console("describe", "beta_stcvae").stdout
@@ -448,7 +448,7 @@ def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
     assert console("evaluate", f"--workdir={trained[0].root}").returncode == 0
     done = console("train", CONFIG, "--config.train.steps=2", "--stages=train", f"--workdir={tmp_path}")
     assert done.returncode == 0 and (Workdir(tmp_path).checkpoints(0) / "2").exists()
-    assert all(f"scaledis {name}" in console("help").stdout for name in [*main.COMMANDS, "score"])
+    assert all(f"scaledis {name}" in console("help").stdout for name in [*console.COMMANDS, "score"])
     unknown = console("evalute")
     assert unknown.returncode == 2 and "command: 'evalute' is unknown. Did you mean 'evaluate'" in unknown.stderr
     for rest, sentence in [

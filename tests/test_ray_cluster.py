@@ -5,10 +5,9 @@ import pytest
 
 from scaledis import ray_cluster, sweep
 from scaledis.checkpoint import Checkpoints
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.records import read_records
 from scaledis.results import load_results
-from scaledis.runtime import Stopped
 from scaledis.sharding import Shard
 from scaledis.workdir import Workdir
 from tests import tiny

@@ -14,10 +14,9 @@ import pytest
 
 from scaledis import input_pipeline, progress, runtime, sweep, training
 from scaledis.checkpoint import Checkpoints
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.records import read_records
 from scaledis.results import load_run
-from scaledis.runtime import Stopped
 from scaledis.workdir import Workdir
 from tests import processes, tiny
 

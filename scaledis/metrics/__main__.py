@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import metrics
-from scaledis.errors import UserError
+from scaledis.errors import UserError, sentences
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
 FACTS = ("n",)  # numbers that are no scores
@@ -92,8 +92,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with sentences():
         main()
-    except UserError as error:
-        print(f"scaledis: {error}", file=sys.stderr)
-        sys.exit(2)

@@ -2,13 +2,13 @@ import flax.linen as nn
 import numpy as np
 import pytest
 
+from scaledis.errors import Stopped
 from scaledis.methods.autoencoder import make_autoencoder
 from scaledis.methods.elbo import make_penalized_method
 from scaledis.methods.penalty import weighted_decomposition
 from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
 from scaledis.methods.scale_vlae import scale_aware
 from scaledis.records import read_records
-from scaledis.runtime import Stopped
 from scaledis.sweep import Run
 from scaledis.training import train_population
 from scaledis.types import ImageSpec

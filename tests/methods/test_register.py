@@ -8,11 +8,10 @@ import pytest
 
 import scaledis
 from scaledis import methods, training
-from scaledis.errors import UserError
+from scaledis.errors import Stopped, UserError
 from scaledis.methods.autoencoder import make_autoencoder
 from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.spec import Hyperparameter
-from scaledis.runtime import Stopped
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 from tests import assert_same, tiny
