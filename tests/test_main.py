@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from scaledis import datasets, main, methods, runner, sweep, version
+from scaledis import console, datasets, main, methods, runner, sweep, version
 from scaledis.files import read_json
 from scaledis.methods import beta_vae
 from scaledis.records import read_records
@@ -438,18 +438,18 @@ def test_what_a_config_file_may_return(tmp_path, body):
 
 
 def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
-    def console(*arguments):
+    def said(*arguments):
         return tiny.command(*arguments, run=console.console)
 
-    assert "  pair " in console("list", CONFIG).stdout
-    assert "--config.method.block" in console("describe", "beta_stcvae").stdout
-    assert "a full grid" in console("prepare", "rendered").stdout
-    assert console("report", f"--workdir={trained[0].root}").stdout == trained[1].stdout
-    assert console("evaluate", f"--workdir={trained[0].root}").returncode == 0
-    done = console("train", CONFIG, "--config.train.steps=2", "--stages=train", f"--workdir={tmp_path}")
+    assert "  pair " in said("list", CONFIG).stdout
+    assert "--config.method.block" in said("describe", "beta_stcvae").stdout
+    assert "a full grid" in said("prepare", "rendered").stdout
+    assert said("report", f"--workdir={trained[0].root}").stdout == trained[1].stdout
+    assert said("evaluate", f"--workdir={trained[0].root}").returncode == 0
+    done = said("train", CONFIG, "--config.train.steps=2", "--stages=train", f"--workdir={tmp_path}")
     assert done.returncode == 0 and (Workdir(tmp_path).checkpoints(0) / "2").exists()
-    assert all(f"scaledis {name}" in console("help").stdout for name in [*console.COMMANDS, "score"])
-    unknown = console("evalute")
+    assert all(f"scaledis {name}" in said("help").stdout for name in [*console.COMMANDS, "score"])
+    unknown = said("evalute")
     assert unknown.returncode == 2 and "command: 'evalute' is unknown. Did you mean 'evaluate'" in unknown.stderr
     for rest, sentence in [
         (("score", "nowhere.npz"), "nowhere.npz: there is no such file"),
@@ -459,9 +459,9 @@ def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
         ),
         (("explore", "nowhere"), "nowhere holds no experiment"),
     ]:
-        done = console(*rest)
+        done = said(*rest)
         assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
-    nameless = console("describe")
+    nameless = said("describe")
     assert nameless.returncode == 2 and "describe needs a name" in nameless.stderr
 
 
