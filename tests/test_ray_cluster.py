@@ -43,6 +43,7 @@ def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
     nodes, second = cluster
     monkeypatch.setattr(ray_cluster, "PATIENCE", 0.05)
     config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__steps": 200, "train__parallel": 1}
+    config |= {"method__name": "vae"}  # compiles soonest
     config |= {"train__checkpoint_every": 20, "evaluate__metrics": ("mig",)}
     workdir, lost = Workdir(tmp_path / "runs"), []
 
