@@ -1,5 +1,6 @@
 """How wide a network is: the papers' own, or the width whose parameter count is nearest to `model.parameters`."""
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ def parameter_shapes(network: nn.Module) -> dict:
     return jax.eval_shape(network.init, jax.random.key(0), images)
 
 
+@functools.cache  # of a network that many runs share
 def parameter_count(network: nn.Module) -> int:
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(network)))
 
