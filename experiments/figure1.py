@@ -1,6 +1,7 @@
 """Beyond Flat Latent, Figure 1: four objectives (none, intra only, inter only, both) on three levels of three units.
 
     python experiments/figure1.py --tier=small
+    python experiments/figure1.py --tier=paper --data=shapes3d    # the real set, with what Table 1 chose on it
 
 The penalties have the weights that Table 1 chose. What the paper shows in pictures is measured: the exact total
 correlation within and between levels, the redundancy of levels, DCI-D. Writes experiments/results/figure1/<tier>.json,

@@ -15,9 +15,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tables import ROOT, results_of, write_results
+from tables import ROOT, flags, results_of, write_results
 
-from scaledis import experiment, runner, runtime, sweep
+from scaledis import datasets, experiment, runner, runtime, sweep
 from scaledis.files import read_json
 from scaledis.records import read_records
 from scaledis.sweep import Run
@@ -46,18 +46,27 @@ def product(**axes: Sequence[Any]) -> list[dict[str, Any]]:
     return [dict(zip(keys, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """--tier, and the names of the methods to run; all by default."""
+def arguments(description: str, data: str = "rendered") -> argparse.Namespace:
+    """--tier, --data, and the names of the methods to run; all by default.
+
+    On another data set than its own an experiment is one of its own: its tier is then "<data set>-<tier>".
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", help="those to run; the table holds whatever is there")
     parser.add_argument("--tier", choices=["small", "paper"], default="small")
+    parser.add_argument("--data", choices=datasets.names(), default=data, help="the real set, once it is prepared")
     parser.add_argument("--table", action="store_true", help="only write the table of what is there")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.data != data:
+        given.tier = f"{given.data}-{given.tier}"
+    return given
 
 
 def tier(name: str) -> dict[str, Any]:
-    """The config of a tier as a nested dictionary."""
-    return runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"](name).to_dict()
+    """The config of a tier as a nested dictionary, on the data set that its name begins with."""
+    data, _, size = name.rpartition("-")
+    base = runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"](size).to_dict()
+    return experiment.override(base, {"data.name": data}) if data else base
 
 
 def place(comparison: str, tier_name: str, entry: str, phase: str) -> Workdir:
@@ -136,7 +145,7 @@ def chosen(tier_name: str, method: str) -> dict[str, Any]:
     """The setting of a method that Table 1 chose, without its seed. Raises SystemExit where it has not run."""
     known = results_of("table1", tier_name)
     if method not in known:
-        raise SystemExit(f"Table 1 has no {method} yet: python experiments/table1.py --tier={tier_name} {method}")
+        raise SystemExit(f"Table 1 has no {method} yet: python experiments/table1.py {flags(tier_name)} {method}")
     return {key: value for key, value in known[method]["tuning"]["chosen"].items() if key != "seed"}
 
 

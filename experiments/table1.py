@@ -3,6 +3,7 @@
     python experiments/table1.py --tier=small              # all of them, an evening on two cores; it resumes
     python experiments/table1.py --tier=small vlae nvae    # some; the table holds whatever is there
     python experiments/table1.py --tier=small --table      # only the table
+    python experiments/table1.py --tier=paper --data=shapes3d    # mpi3d_real, cars3d: real sets, once they are prepared
 
 Writes experiments/results/table1/<tier>.json and .md. The claim: ours > VLAE > the best flat method in DCI-D and DCI-C.
 """
@@ -77,7 +78,7 @@ def write_table(tier, known):
         "[95 % t interval]; the last column is paired over the seeds."
     )
     columns = ["method", "setting", *SCORES, "DCI-D, scale_vlae - it"]
-    write_markdown("table1", tier, "Beyond Flat Latent, Table 1, on `rendered`", about, columns, rows)
+    write_markdown("table1", tier, "Beyond Flat Latent, Table 1", about, columns, rows)
 
 
 def write_claims(tier, known):

@@ -29,12 +29,18 @@ def write_markdown(
     comparison: str, tier: str, title: str, about: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
     """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about."""
-    command = f"`python experiments/{comparison}.py --tier={tier}`"
+    command = f"`python experiments/{comparison}.py {flags(tier)}`"
     lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
     lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     text = f"# {title}\n\n{command}. {about}\n\n" + "\n".join(lines) + "\n"
     write_bytes(RESULTS / comparison / f"{tier}.md", text.encode())
     print(text)
+
+
+def flags(tier: str) -> str:
+    """What the command line says for a tier, which may begin with a data set: "--data=shapes3d --tier=small"."""
+    data, _, size = tier.rpartition("-")
+    return f"--data={data} --tier={size}" if data else f"--tier={size}"
 
 
 def made_with(known: Mapping[str, Any]) -> str:

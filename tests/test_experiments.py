@@ -184,3 +184,16 @@ def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     assert {"figure1, intra, small", "figure1, both > none, small", "table2, depth, small"} <= set(
         read_json(results / "claims.json")
     )
+
+
+def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["table1", "--tier=paper", "--data=mpi3d_real"])
+    given = scripts["protocol"].arguments("Table 1.")
+    assert given.tier == "mpi3d_real-paper" and scripts["tables"].flags(given.tier) == "--data=mpi3d_real --tier=paper"
+    config = scripts["protocol"].tier(given.tier)
+    assert (config["data"]["name"], config["train"]["steps"]) == ("mpi3d_real", 300_000)
+    monkeypatch.setattr(sys, "argv", ["granularity", "--data=rendered_dsprites"])
+    assert scripts["protocol"].arguments("", scripts["granularity"].DATA).tier == "small"
+    assert scripts["protocol"].tier("small")["data"]["name"] == "rendered"
+    with pytest.raises(SystemExit, match=r"table1.py --data=cars3d --tier=small vlae"):
+        scripts["protocol"].chosen("cars3d-small", "vlae")
