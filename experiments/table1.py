@@ -82,7 +82,7 @@ def write_table(tier, known):
 
 
 def write_claims(tier, known):
-    """ours > VLAE > the best flat method, ours first in MIG, NVAE poor; nothing where a method of a claim is missing."""
+    """ours > VLAE > the best flat method, ours first in MIG, NVAE poor; nothing where a method of them is missing."""
     flat = [name for name in known if name not in LADDERS]
     if not {"scale_vlae", "vlae"} <= known.keys() or not flat:
         return
