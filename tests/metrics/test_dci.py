@@ -9,6 +9,7 @@ import pytest
 from scaledis import metrics
 from scaledis.errors import UserError
 from scaledis.metrics import dci
+from scaledis.metrics.shared import boosting
 from tests.metrics import crafted
 
 SIZES = (6, 5, 4)
@@ -170,6 +171,23 @@ def test_a_factor_of_183_classes_is_learned(rng):
     scores = dci.compute(codes, factors)
     assert scores["informativeness"] > 0.8
     assert scores["importances"][0][0] > 0.8
+
+
+def test_bins_do_not_hide_small_classes(rng, monkeypatch):
+    """Three ways to cut the same units: 255 bins, exact bins, and for factors of small classes some of either."""
+    factors = np.stack([rng.integers(size, size=1500) for size in (4, 60)], axis=1)
+    centered = (factors - factors.mean(0)) / factors.std(0)
+    codes = np.tanh(centered @ rng.standard_normal((2, 5))) + 0.1 * rng.standard_normal((1500, 5))
+
+    def importances(exact_rows, few_rows):
+        monkeypatch.setattr(boosting, "EXACT_ROWS", exact_rows)
+        monkeypatch.setattr(boosting, "FEW_ROWS", few_rows)
+        return dci.compute(codes, factors)["importances"]
+
+    exact, binned, mixed = importances(4000, 100), importances(100, 0), importances(100, 100)
+    np.testing.assert_array_equal(mixed[:, 0], binned[:, 0])  # 250 rows a class
+    to_exact, to_binned = (np.abs(mixed[:, 1] - other[:, 1]).sum() for other in (exact, binned))
+    assert 0 < to_binned < np.abs(exact - binned)[:, 1].sum() and to_exact < np.abs(exact - binned)[:, 1].sum()
 
 
 @pytest.mark.parametrize("backend", dci.BACKENDS)

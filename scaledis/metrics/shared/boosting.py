@@ -18,6 +18,7 @@ BOOSTERS = 10
 MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
 BINS = 255  # of LightGBM, where more are not asked for
 EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
+FEW_ROWS, EXACT_BOOSTERS = 100, 4  # with more rows: of a class, on average, and the boosters with exact bins for it
 LEAVES = 2**DEPTH
 
 
@@ -35,18 +36,26 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
     """
     orders = np.random.default_rng(seed).permuted(np.tile(np.arange(ranks.shape[1]), (BOOSTERS, 1)), axis=1)
     values = max(len(np.unique(unit)) for unit in ranks[:split].T)
-    binned = _datasets(ranks, orders, values, split, seed) if values > 1 else []
+    exact = split <= EXACT_ROWS or values <= BINS
+    binned = _datasets(ranks, orders, split, seed, exact) if values > 1 else []
+    small = [split < FEW_ROWS * len(np.unique(factor[:split])) for factor in factors.T]
+    fine = _datasets(ranks, orders[:EXACT_BOOSTERS], split, seed, True) if any(small) and not exact else []
     lock = threading.Lock()
+
+    def classifier(factor: np.ndarray, small: bool) -> tuple[np.ndarray, np.ndarray]:
+        datasets = [*fine, *binned[len(fine) :]] if small else binned
+        return _classifier(datasets, orders, ranks, factor, split, lock)
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        fits = list(pool.map(lambda factor: _classifier(binned, orders, ranks, factor, split, lock), factors.T))
-    gains, predicted = zip(*fits, strict=True)
+        gains, predicted = zip(*pool.map(classifier, factors.T, small), strict=True)
     return np.stack(gains, axis=1), np.stack(predicted, axis=1)
 
 
-def _settings(values: int, split: int, seed: int) -> dict[str, Any]:
-    """LightGBM's, for units of at most `values` different values.
+def _settings(split: int, seed: int, exact: bool) -> dict[str, Any]:
+    """LightGBM's, with a bin for every value, or with 255 by half of the rows, other ones for each seed.
 
-    A sample of the rows may see one value of a unit that hardly varies, and LightGBM cannot train without a unit.
+    A sample of the rows may see one value of a unit that hardly varies, and LightGBM cannot train without a unit: such
+    units get exact bins.
     """
     bins = {"max_bin": split, "min_data_in_bin": 1, "bin_construct_sample_cnt": split}
     sampled = {"bin_construct_sample_cnt": max(split // 2, 1)}  # other bins for each booster
@@ -61,17 +70,17 @@ def _settings(values: int, split: int, seed: int) -> dict[str, Any]:
         "force_col_wise": True,
         "num_threads": 1,  # factors run side by side instead
         "verbosity": -1,
-        **(bins if split <= EXACT_ROWS or values <= BINS else sampled),
+        **(bins if exact else sampled),
     }
 
 
-def _datasets(ranks: np.ndarray, orders: np.ndarray, values: int, split: int, seed: int) -> list[Any]:
+def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exact: bool) -> list[Any]:
     """The binned training rows of every booster; the factors share them."""
     import lightgbm  # it takes longer to import than all of JAX
 
     datasets = []
     for turn, order in enumerate(orders):
-        settings = _settings(values, split, seed + turn)
+        settings = _settings(split, seed + turn, exact)
         rows = ranks[:split, order].astype(np.float64)
         datasets.append(lightgbm.Dataset(rows, np.zeros(split), params=settings).construct())
     return datasets
