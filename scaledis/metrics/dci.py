@@ -56,7 +56,7 @@ def compute(
     into 255 bins, other ones for each of its boosters: on 10 mixed units of 3DShapes' factors with 10,000 training rows
     DCI-D is 0.279 and DCI-C 0.250, against 0.273 and 0.246 with exact bins, in a third of their time. A factor of so
     many classes that each has fewer than 100 training rows on average gets exact bins in four of its ten boosters: bins
-    hide small classes (mixed units of Cars3D's factors: DCI-D 0.422 by 255 bins, 0.441 so, 0.468 by exact bins in all,
+    hide small classes (mixed units of Cars3D's factors: DCI-D 0.422 by 255 bins, 0.437 so, 0.468 by exact bins in all,
     which takes twice the time; 0.475 by the reference).
 
     Choices: importances are clipped at 0 (disentanglement_lib takes their absolute value). An empty row or column has
