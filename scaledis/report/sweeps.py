@@ -33,9 +33,10 @@ class Axis(NamedTuple):
 def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
     """The scores and the ELBO over the swept keys; None unless one or two keys are swept, or where nothing is scored.
 
-    One key: a line over its values, the mean over the runs of a value, with the band of its 95 % t interval. Two keys:
-    a heat map of the means, in which the best value of each column is ringed; over the capacity (model.parameters) and
-    the granularity (method.block) the rings of the ELBO draw the V of Disentangling Granularity.
+    One key: a line over its values, the mean over the runs of a value, with the band of its 95 % t interval; over
+    words, such as methods, points with bars, since nothing lies between two words. Two keys: a heat map of the means,
+    in which the best value of each column is ringed; over the capacity (model.parameters) and the granularity
+    (method.block) the rings of the ELBO draw the V of Disentangling Granularity.
 
     Args:
       runs: of the plan.
@@ -99,11 +100,18 @@ def _line(spot: Axes, runs: Sequence[Summary], name: str, axis: Axis) -> None:
     at = [n for n, group in enumerate(groups) if group]
     means = [float(np.mean(groups[n])) for n in at]
     bands = [comparison.interval(groups[n]) or (mean, mean) for n, mean in zip(at, means, strict=True)]
-    spot.fill_between(at, *np.transpose(bands), color=COLORS[0], alpha=0.18, linewidth=0)
-    spot.plot(at, means, color=COLORS[0], marker="o", markersize=3.5)
+    words = any(isinstance(value, str) for value in axis.values)
+    if words:
+        spot.vlines(at, *np.transpose(bands), color=COLORS[0], linewidth=3, alpha=0.3)
+        spot.margins(x=0.3 / len(at))
+    else:
+        spot.fill_between(at, *np.transpose(bands), color=COLORS[0], alpha=0.18, linewidth=0)
+    spot.plot(at, means, color=COLORS[0], marker="o", markersize=3.5, linestyle="none" if words else "-")
     for n in at:
         spot.plot([n] * len(groups[n]), groups[n], ".", color=FAINT, markersize=3, zorder=1)
     spot.set_xticks(range(len(axis.values)), [_tick(value) for value in axis.values])
+    if words:
+        spot.tick_params("x", rotation=20)
     spot.set_xlabel(_short(axis.key), size=8, color=MUTED)
     spot.grid(axis="y", color=RULE, linewidth=0.5)
 
@@ -139,7 +147,8 @@ def _size(axes: Sequence[Axis]) -> tuple[float, float]:
 
 
 def _short(key: str) -> str:
-    return key.rpartition(".")[2]
+    section, _, name = key.rpartition(".")
+    return section if name == "name" else name
 
 
 def _tick(value: Any) -> str:

@@ -55,6 +55,16 @@ def test_one_key_has_a_line_with_the_interval_over_seeds():
     assert [label.get_text() for label in mig.get_xticklabels()] == ["4", "8", "16"] and mig.get_xlabel() == "batch"
 
 
+def test_words_have_points_with_bars_and_nothing_between_them():
+    runs = runs_of(*({"seed": seed, "method__name": name} for name in ("vlae", "beta_vae") for seed in (0, 1, 2)))
+    [spot] = sweeps.figure(runs, summaries(runs, lambda config: 0.1 * (1 + config.seed))).axes[1:]
+    assert spot.get_xlabel() == "method" and spot.lines[0].get_linestyle() == "None"
+    assert [label.get_text() for label in spot.get_xticklabels()] == ["vlae", "beta_vae"]
+    expected = comparison.interval([0.1, 0.2, 0.3])
+    for bar, place in zip(spot.collections[0].get_segments(), (0, 1), strict=True):
+        np.testing.assert_allclose(bar, [[place, expected[0]], [place, expected[1]]])
+
+
 def test_two_keys_have_a_heat_map_whose_rings_draw_the_v():
     """The best granularity falls with the capacity, then rises."""
     best = {6000: 4, 7000: 2, 8000: 4}
