@@ -149,8 +149,11 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     scores = read_json(folder / "scores.json", "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
     kl = scores["unit_kl_nats"]
     names = [f"level{level}" for level in range(len(known.allocation), 0, -1)]
+    shown = headlines(scores["all"])
+    if len(known.allocation) == 1:
+        shown.pop("level", None)  # the best there is by convention, and says nothing of a flat run
     known = known._replace(
-        scores=headlines(scores["all"]),
+        scores=shown,
         levels={name: headlines(scores[name]) for name in names if name in scores},
         diverged_at=scores["diverged"],
         kl=None if kl is None else np.asarray(kl),

@@ -74,3 +74,14 @@ def test_edits_are_drawn_where_scores_hold_them(trained):
     np.testing.assert_array_equal(found.changes, edits["edits/changes"])
     assert found.edited == ("ground", None, "colour") and without.changes is None
     assert "edits" in report.pictures([found, without]) and "edits" not in report.pictures([without])
+
+
+def test_a_flat_run_has_no_score_of_its_levels(trained):
+    """Its only level holds every factor: the best there is, of something that it does not have."""
+    directory, [[run, _]] = trained
+    about = {"diverged": None, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
+    write_json(directory.run(run.name) / "scores.json", {"all": {"level/concentration": 0.5, "mig/mig": 0.25}, **about})
+    logged = gather.logged(run, "a", tiny.dataset(), directory)
+    flat = logged._replace(allocation=(3,))
+    ladder, alone = (gather.scored(each, tiny.dataset(), directory).scores for each in (logged, flat))
+    assert ladder == {"MIG": 0.25, "level": 0.5} and alone == {"MIG": 0.25}
