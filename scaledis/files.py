@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,15 @@ from scaledis.errors import UserError
 def write_json(path: Path, value: Any) -> None:
     """Raises ValueError for NaN and infinity, which are not JSON."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_lines(path: Path, value: Mapping[str, Any] | Sequence[Any]) -> None:
+    """`write_json` with a line an entry, which Python writes three times as fast; for what a sweep has very many of."""
+    entries = [json.dumps(each, allow_nan=False) for each in (value.values() if isinstance(value, Mapping) else value)]
+    if isinstance(value, Mapping):
+        entries = [f"{json.dumps(key)}: {entry}" for key, entry in zip(value, entries, strict=True)]
+    first, last = "{}" if isinstance(value, Mapping) else "[]"
+    write_bytes(path, (first + "\n" + ",\n".join(entries) + "\n" + last + "\n").encode())
 
 
 def read_json(path: Path, *keys: str) -> Any:

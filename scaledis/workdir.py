@@ -24,7 +24,7 @@ from scaledis import config as config_schema
 from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
-from scaledis.files import read_json, write_json
+from scaledis.files import read_json, write_json, write_lines
 from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 
@@ -163,7 +163,7 @@ class Workdir:
 
     def write_config(self, run: Run, dataset: Mapping[str, Any]) -> None:
         held = {"dataset": dict(dataset)} if dataset else {}
-        write_json(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
+        write_lines(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
 
     def claim(
         self,
@@ -209,7 +209,7 @@ class Workdir:
                 list(writers.map(lambda run: self.write_config(run, {}), begun))
             there += [Planned([run.name for run in group], group[0].padded) for group in plan.populations(new, at_once)]
             write_json(self.config, {**base, "shards": shard.count, **version.here()})
-            write_json(self.plan, [{"runs": names, "allocation": padded} for names, padded in there])
+            write_lines(self.plan, [{"runs": names, "allocation": padded} for names, padded in there])
         return self.populations(known.__getitem__)
 
     def _has_config(self, run: Run) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from scaledis import input_pipeline, sweep
 from scaledis.errors import UserError
-from scaledis.files import read_json, write_json
+from scaledis.files import read_json, write_json, write_lines
 from scaledis.records import Records, read_records
 from scaledis.workdir import Workdir
 from tests import tiny
@@ -172,6 +172,16 @@ def test_writing_leaves_nothing_half_done(tmp_path):
     with pytest.raises(ValueError):
         write_json(path, {"a": float("nan")})
     assert read_json(path) == {"a": 1} and [file.name for file in path.parent.iterdir()] == ["scores.json"]
+
+
+@pytest.mark.parametrize("value", [{}, [], {"a": {"b": (1, 2)}, 'q"': None}, [{"runs": ["a"]}, {"runs": ["b"]}]])
+def test_lines_are_the_same_json(tmp_path, value):
+    write_lines(tmp_path / "lines.json", value)
+    write_json(tmp_path / "json.json", value)
+    assert read_json(tmp_path / "lines.json") == read_json(tmp_path / "json.json")
+    assert len((tmp_path / "lines.json").read_text().splitlines()) == 2 + max(len(value), 1)
+    with pytest.raises(ValueError):
+        write_lines(tmp_path / "lines.json", {"a": float("inf")})
 
 
 def test_records_forget_what_was_logged_after_the_checkpoint(tmp_path):
