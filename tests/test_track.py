@@ -1,6 +1,7 @@
 """Runs followed in TensorBoard and in Weights & Biases, which is offline here; scores and sheets while training."""
 
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -60,6 +61,9 @@ def test_the_libraries_write_their_files(tmp_path, monkeypatch, name, files):
     tracker.image("run", 1, "traversals", np.zeros((4, 4, 3), np.uint8))
     tracker.close()
     (written,) = tmp_path.glob(files)
+    until = time.monotonic() + 60  # wandb writes in a process of its own, which ends with this one
+    while b"loss_nats" not in written.read_bytes() and time.monotonic() < until:
+        time.sleep(0.05)
     assert b"loss_nats" in written.read_bytes()
 
 
