@@ -117,9 +117,8 @@ def _of_one_type(values: list[Any]) -> list[Any]:
 
 def _flat(directory: Workdir, name: str) -> dict[str, Any]:
     """A run's config by dotted key, as it was written down; its method need not be registered here."""
-    held = read_json(directory.run(name) / "config.json", "method", "train")
-    held.pop("dataset", None)
-    return of_config(held)
+    held = directory.held(name, "method", "train")
+    return of_config({key: value for key, value in held.items() if key != "dataset"})
 
 
 def _made(directory: Workdir, index: int) -> dict[str, Any]:

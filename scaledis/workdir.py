@@ -1,6 +1,7 @@
 """The files of a work directory. Everything is JSON, .npz or Parquet, written to a temporary name and renamed.
 
 config.json, plan.json           what it holds: the base config and sweeps; which runs train together
+planned/<population>.json        the configs of its runs, which stand for their own until they begin
 checkpoints/<population>/<step>  states
 runs/<run>/config.json           a run's own config, and what it was trained on
 runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
@@ -56,9 +57,14 @@ class Workdir:
             raise UserError(f"workdir: {str(root)[:80]!r} cannot be a directory: {error}.") from error
         self.config, self.plan = self.root / "config.json", self.root / "plan.json"
         self.report = self.root / "report"
+        self._places: dict[str, int] = {}  # run -> population
+        self._latest: tuple[int, dict[str, Any]] = -1, {}  # planned configs, which never change, by population
 
     def run(self, name: str) -> Path:
         return self.root / "runs" / name
+
+    def planned_configs(self, population: int) -> Path:
+        return self.root / "planned" / f"{population}.json"
 
     def checkpoints(self, population: int) -> Path:
         return self.root / "checkpoints" / str(population)
@@ -143,10 +149,25 @@ class Workdir:
         groups = self.populations(lambda name: Run(name, self.read_config(name)))
         return [run for group in groups for run in group]
 
+    def held(self, name: str, *keys: str) -> dict[str, Any]:
+        """A run's config as it was written down: its own, or that of the plan before it begins.
+
+        Raises UserError, naming the file, if it is damaged or lacks a key.
+        """
+        own = self.run(name) / "config.json"
+        if own.exists():
+            return read_json(own, *keys)
+        if name not in self._places:
+            self._places = {each: index for index, names in enumerate(self.groups()) for each in names}
+        index = self._places.get(name, -1)
+        if self._latest[0] != index and self.planned_configs(index).exists():
+            self._latest = index, read_json(self.planned_configs(index), name)
+        return self._latest[1][name] if name in self._latest[1] else read_json(own, *keys)
+
     def read_config(self, name: str) -> Config:
-        """A run's own config. Raises UserError, naming the file, if it is damaged."""
+        """`held` as a Config. Raises UserError, naming the file, if it is damaged."""
         path = self.run(name) / "config.json"
-        held = read_json(path, *(field.name for field in dataclasses.fields(Config)))
+        held = dict(self.held(name, *(field.name for field in dataclasses.fields(Config))))
         held.pop("dataset", None)
         try:
             return experiment.freeze(held)
@@ -162,6 +183,7 @@ class Workdir:
         return held
 
     def write_config(self, run: Run, dataset: Mapping[str, Any]) -> None:
+        """A run's own config, as it begins."""
         held = {"dataset": dict(dataset)} if dataset else {}
         write_lines(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
 
@@ -199,21 +221,19 @@ class Workdir:
                     f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their "
                     "values in the sweep, or take another workdir."
                 )
-            own = [known[name] for _, each in shard.take(there) for name in each.names]
-            for run in own:
-                if self._has_config(run):
-                    self.check_same(run, extend)
-            new = [run for run in runs if run.name not in held]
+            for _, each in shard.take(there):
+                for name in each.names:
+                    self.check_same(known[name], extend)
+            new = list(enumerate(plan.populations([run for run in runs if run.name not in held], at_once), len(there)))
             with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
-                begun = [*(run for run in own if not self._has_config(run)), *new]
-                list(writers.map(lambda run: self.write_config(run, {}), begun))
-            there += [Planned([run.name for run in group], group[0].padded) for group in plan.populations(new, at_once)]
+                list(writers.map(lambda each: self._plan_configs(*each), new))
+            there += [Planned([run.name for run in group], group[0].padded) for _, group in new]
             write_json(self.config, {**base, "shards": shard.count, **version.here()})
             write_lines(self.plan, [{"runs": names, "allocation": padded} for names, padded in there])
         return self.populations(known.__getitem__)
 
-    def _has_config(self, run: Run) -> bool:
-        return (self.run(run.name) / "config.json").exists()
+    def _plan_configs(self, index: int, group: Sequence[Run]) -> None:
+        write_lines(self.planned_configs(index), {run.name: config_schema.thaw(run.config) for run in group})
 
     def _check_shards(self, shard: Shard) -> None:
         """Raises UserError if the directory was begun with another number of shards, or by shards of other code."""

@@ -136,19 +136,38 @@ def test_a_workdir_that_cannot_be_written_is_a_clear_error(tmp_path):
 )
 def test_a_damaged_config_of_a_run_is_named(tmp_path, content, message):
     workdir = Workdir(tmp_path)
-    workdir.claim(BASE, runs_of())
+    [[run]] = workdir.claim(BASE, runs_of())
+    workdir.write_config(run, {})
     path = workdir.run("run") / "config.json"
     path.write_bytes(content.encode(errors="surrogateescape"))
     for read in (workdir.runs, lambda: workdir.claim(BASE, runs_of())):
         with pytest.raises(UserError, match=f"runs/run/config.json {message}"):
             read()
-    path.unlink()  # without it the same command makes it anew
+    path.unlink()  # without it the plan's stands
     assert names(workdir.claim(BASE, runs_of())) == [["run"]] and len(workdir.runs()) == 1
+
+
+def test_until_a_run_begins_its_config_is_that_of_the_plan(tmp_path):
+    workdir = Workdir(tmp_path)
+    workdir.claim(BASE, runs_of("seeds:2", train__parallel=1))
+    assert [run.config.seed for run in workdir.runs()] == [0, 1] and not (tmp_path / "runs").exists()
+    with pytest.raises(UserError, match="holds another run seed=0: train.batch is 8 there and 9 here"):
+        workdir.claim(BASE, runs_of("seeds:2", train__batch=9))
+    first, second = workdir.runs()
+    workdir.write_config(first._replace(config=tiny.config(train__batch=5)), {})
+    assert [run.config.train.batch for run in Workdir(tmp_path).runs()] == [5, 8]
+    for content, message in [("[", "is damaged or cannot be read"), ("{}", "is damaged: it lacks seed=1")]:
+        workdir.planned_configs(1).write_text(content)
+        with pytest.raises(UserError, match=f"planned/1.json {message}"):
+            Workdir(tmp_path).read_config(second.name)
+    with pytest.raises(UserError, match="runs/nobody/config.json is damaged or cannot be read"):
+        workdir.read_config("nobody")
 
 
 def test_a_config_with_a_value_that_cannot_be_names_the_file_and_the_key(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim(BASE, runs_of())
+    [[run]] = workdir.claim(BASE, runs_of())
+    workdir.write_config(run, {})
     path = workdir.run("run") / "config.json"
     write_json(path, read_json(path) | {"seed": -1})
     with pytest.raises(UserError, match="runs/run/config.json: seed: -1 must be"):
