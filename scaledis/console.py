@@ -11,6 +11,7 @@ scaledis score CODES.npz                     every metric of codes from any fram
 scaledis explore DIR                         a page on this machine: move units, swap levels between two images
 """
 
+import importlib
 import sys
 
 from scaledis import registry
@@ -25,27 +26,20 @@ COMMANDS = {
     "prepare": ["--prepare={}"],
     "extract": ["--extract={}"],
 }
+OWN = {"score": "scaledis.metrics.__main__", "explore": "scaledis.explore"}  # modules with a `main` of their own
 
 
 def console() -> None:
     """A subcommand, what it is about, and the flags of `python -m scaledis.main`. Only what it needs is imported."""
     command, *rest = sys.argv[1:] or ["help"]
-    if command == "score":
-        from scaledis.metrics import __main__ as of_codes
-
+    if command in OWN:
         with sentences():
-            of_codes.main(rest)
-        return
-    if command == "explore":
-        from scaledis import explore
-
-        with sentences():
-            explore.main(rest)
+            importlib.import_module(OWN[command]).main(rest)
         return
     if command not in COMMANDS:
         usage = (__doc__ or "").split("\n\n")[1]
         if command not in ("help", "--help", "-h"):
-            end(f"{registry.unknown('command', command, [*COMMANDS, 'score', 'explore'])}\n\n{usage}")
+            end(f"{registry.unknown('command', command, [*COMMANDS, *OWN])}\n\n{usage}")
         print(usage)
         return
     given = COMMANDS[command]

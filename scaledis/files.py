@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ def read_json(path: Path, *keys: str) -> Any:
         value = json.loads(path.read_text())
     except (ValueError, OSError) as error:
         raise UserError(f"{path} is damaged or cannot be read: {error}.") from error
+    return with_keys(path, value, keys)
+
+
+def with_keys(path: Path, value: Any, keys: Iterable[str]) -> Any:
+    """`value`, which was read from `path`. Raises UserError, naming the file, where it lacks a key."""
     missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
     if missing:
         raise UserError(f"{path} is damaged: it lacks {', '.join(missing)}.")

@@ -25,7 +25,7 @@ from scaledis import config as config_schema
 from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
-from scaledis.files import read_json, write_json, write_lines
+from scaledis.files import read_json, with_keys, write_json, write_lines
 from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 
@@ -58,7 +58,7 @@ class Workdir:
         self.config, self.plan = self.root / "config.json", self.root / "plan.json"
         self.report = self.root / "report"
         self._places: dict[str, int] = {}  # run -> population
-        self._latest: tuple[int, dict[str, Any]] = -1, {}  # planned configs, which never change, by population
+        self._latest: tuple[Path, dict[str, Any]] = self.root, {}  # planned configs, which never change, of a file
 
     def run(self, name: str) -> Path:
         return self.root / "runs" / name
@@ -154,19 +154,26 @@ class Workdir:
 
         Raises UserError, naming the file, if it is damaged or lacks a key.
         """
+        path = self._config_file(name)
+        if path.parent == self.run(name):
+            return read_json(path, *keys)
+        if self._latest[0] != path:
+            self._latest = path, read_json(path, name)
+        return with_keys(path, with_keys(path, self._latest[1], [name])[name], keys)
+
+    def _config_file(self, name: str) -> Path:
+        """Where a run's config is."""
         own = self.run(name) / "config.json"
         if own.exists():
-            return read_json(own, *keys)
+            return own
         if name not in self._places:
             self._places = {each: index for index, names in enumerate(self.groups()) for each in names}
-        index = self._places.get(name, -1)
-        if self._latest[0] != index and self.planned_configs(index).exists():
-            self._latest = index, read_json(self.planned_configs(index), name)
-        return self._latest[1][name] if name in self._latest[1] else read_json(own, *keys)
+        planned = self.planned_configs(self._places.get(name, -1))
+        return planned if planned.exists() else own
 
     def read_config(self, name: str) -> Config:
         """`held` as a Config. Raises UserError, naming the file, if it is damaged."""
-        path = self.run(name) / "config.json"
+        path = self._config_file(name)
         held = dict(self.held(name, *(field.name for field in dataclasses.fields(Config))))
         held.pop("dataset", None)
         try:

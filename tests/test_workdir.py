@@ -156,9 +156,14 @@ def test_until_a_run_begins_its_config_is_that_of_the_plan(tmp_path):
     first, second = workdir.runs()
     workdir.write_config(first._replace(config=tiny.config(train__batch=5)), {})
     assert [run.config.train.batch for run in Workdir(tmp_path).runs()] == [5, 8]
-    for content, message in [("[", "is damaged or cannot be read"), ("{}", "is damaged: it lacks seed=1")]:
+    for content, message in [
+        ("[", "is damaged or cannot be read"),
+        ("{}", "is damaged: it lacks seed=1"),
+        ('{"seed=1": 5}', "is damaged: it lacks data"),
+        (json.dumps({"seed=1": tiny.plain(train__batch=-1)}), "train.batch: -1"),
+    ]:
         workdir.planned_configs(1).write_text(content)
-        with pytest.raises(UserError, match=f"planned/1.json {message}"):
+        with pytest.raises(UserError, match=f"planned/1.json:? {message}"):
             Workdir(tmp_path).read_config(second.name)
     with pytest.raises(UserError, match="runs/nobody/config.json is damaged or cannot be read"):
         workdir.read_config("nobody")
