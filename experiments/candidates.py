@@ -59,7 +59,10 @@ GROUPS = {
         for weight in (10.0, 100.0)
     },
     "small batch": {"batch 32, twice the steps": {"train.batch": 32, "train.steps": 10_000}},
-    "rate": {"learning rate 4e-3": {"train.learning_rate": 4e-3}},
+    "rate": {
+        "learning rate 4e-3": {"train.learning_rate": 4e-3},
+        "learning rate 4e-3, falls by a cosine": {"train.learning_rate": 4e-3, "schedule.learning_rate": "cosine"},
+    },
     "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
     "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
     "long": {"twice the steps": {"train.steps": 10_000}},
