@@ -63,6 +63,14 @@ GROUPS = {
         "learning rate 4e-3": {"train.learning_rate": 4e-3},
         "learning rate 4e-3, falls by a cosine": {"train.learning_rate": 4e-3, "schedule.learning_rate": "cosine"},
     },
+    "rate and weights": {
+        "learning rate 4e-3, beta 4": {"train.learning_rate": 4e-3, "method.beta": 4.0},
+        "learning rate 4e-3, beta 4, sigma 0.35": {
+            "train.learning_rate": 4e-3,
+            "method.beta": 4.0,
+            "objective.sigma": 0.35,
+        },
+    },
     "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
     "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
     "long": {"twice the steps": {"train.steps": 10_000}},

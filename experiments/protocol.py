@@ -13,6 +13,7 @@ import os
 import runpy
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tables import ROOT, flags, results_of, write_results
@@ -98,8 +99,16 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
         **{title: scores["all"].get(key) for title, key in SCORES.items()},
         **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in KEPT},
         "ELBO": None if None in last else statistics.fmean(last),
+        **over_steps(folder),
         **{key: scores[key] for key in kept},
     }
+
+
+def over_steps(folder: Path) -> dict[str, Any]:
+    """The scores that a run was given on its way, by step; nothing where it was scored once."""
+    files = sorted((read_json(path) for path in (folder / "scores").iterdir()), key=lambda scores: scores["step"])
+    scores = {str(each["step"]): {title: each["all"].get(key) for title, key in SCORES.items()} for each in files}
+    return {"over_steps": scores} if len(scores) > 1 else {}
 
 
 def tuned(comparison: str, tier_name: str, entry: Entry) -> dict[str, Any]:

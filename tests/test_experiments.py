@@ -28,12 +28,14 @@ def scripts():
         import figure1
         import figure2
         import granularity
+        import length
         import protocol
         import table1
         import table2
         import tables
 
         yield {"figure1": figure1, "figure2": figure2, "granularity": granularity, "protocol": protocol} | {
+            "length": length,
             "table1": table1,
             "table2": table2,
             "tables": tables,
@@ -47,7 +49,7 @@ def small(scripts, tmp_path, monkeypatch):
     monkeypatch.setattr(runtime, "prepare", lambda: None)
     monkeypatch.setattr(scripts["protocol"], "ROOT", tmp_path)
     monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path / "results")
-    for figure in ("figure1", "figure2"):
+    for figure in ("figure1", "figure2", "length"):
         monkeypatch.setattr(scripts[figure], "RESULTS", tmp_path / "results")
     monkeypatch.setattr(
         scripts["protocol"],
@@ -184,6 +186,24 @@ def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     assert {"figure1, intra, small", "figure1, both > none, small", "table2, depth, small"} <= set(
         read_json(results / "claims.json")
     )
+
+
+@pytest.mark.slow
+def test_the_length_begins_with_table_1(table1):
+    scripts, results, command = table1
+    command("table1")
+    command("length")
+    known, short = (read_json(results / f"{name}/small.json") for name in ("length", "table1"))
+    assert list(known) == ["scale_vlae", "vlae", "beta_tcvae"]
+    for method, entry in known.items():
+        for run, before in zip(entry["runs"], short[method]["runs"], strict=False):
+            assert list(run["over_steps"]) == ["2", "4", "6", "8", "10", "12", "14", "16"] and run["step"] == 16
+            assert run["over_steps"]["2"]["DCI-D"] == pytest.approx(before["DCI-D"], abs=1e-6)
+            assert run["over_steps"]["16"]["DCI-D"] == run["DCI-D"]
+    assert [row[:2] for row in rows_of(results / "length/small.md")][:3] == [[name, "DCI-D"] for name in known]
+    assert (results / "length/small.png").read_bytes()[:4] == b"\x89PNG"
+    claims = read_json(results / "claims.json")
+    assert {"length, scale_vlae > vlae, small", "length, vlae > beta_tcvae, small"} <= set(claims)
 
 
 def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):

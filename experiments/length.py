@@ -1,0 +1,85 @@
+"""How long is long enough: ours, VLAE and the best flat method after eight times the steps of Table 1.
+
+    python experiments/length.py --tier=small     # nine runs, half an hour on two quiet cores; it resumes
+
+Each has the setting that Table 1 chose for it at its own length, on the first three seeds, scored eight times on the
+way; the first score is that of Table 1's run. Writes experiments/results/length/<tier>.json, .md and .png. The claim
+of Table 1 once more: ours > VLAE > the best flat method in DCI-D.
+"""
+
+import matplotlib.pyplot as plt
+import protocol
+from protocol import SEEDS, arguments, chosen, low_priority, run_groups
+from table1 import LADDERS, mean
+from tables import RESULTS, claim, interval, made_with, paired, results_of, shown, verdict, write_markdown
+
+from scaledis import runtime
+
+TIMES, SCORED = 8, 8
+
+
+def main():
+    given = arguments(__doc__)
+    runtime.prepare()
+    low_priority()
+    methods = order(given.tier)
+    steps = TIMES * protocol.tier(given.tier)["train"]["steps"]
+    longer = {"train.steps": steps, "train.evaluate_every": steps // SCORED, "evaluate.metrics": ("dci", "mig")}
+    for method in methods:
+        if not given.table and (not given.methods or method in given.methods):
+            setting = {**chosen(given.tier, method), **longer}
+            run_groups("length", given.tier, method, {method: [{**setting, "seed": seed} for seed in SEEDS[:3]]})
+    report(given.tier, methods)
+
+
+def order(tier_name):
+    """What the claim names, the best first: ours, VLAE, and the flat method that is the best of Table 1."""
+    known = results_of("table1", tier_name)
+    flat = [method for method in known if method not in LADDERS]
+    return ["scale_vlae", "vlae", max(flat, key=lambda method: mean(known[method]["runs"], "DCI-D"))]
+
+
+def report(tier_name, methods):
+    """The table, the picture and the claims, of what has run."""
+    known = results_of("length", tier_name)
+    there = [method for method in methods if method in known]
+    scored = list(known[there[0]]["runs"][0]["over_steps"])
+    rows = [
+        [method, score, *(shown(over(known[method], step, score)) for step in scored)]
+        for score in ("DCI-D", "DCI-C", "MIG", "DCI-I")
+        for method in there
+    ]
+    columns = ["method", "score", *(f"{int(step):,} steps" for step in scored)]
+    write_markdown("length", tier_name, "Table 1 at eight times its length", made_with(known), columns, rows)
+    draw(tier_name, known, there, scored)
+    for one, other in zip(methods, methods[1:], strict=False):
+        if {one, other} <= known.keys():
+            gaps = paired(known[one]["runs"], known[other]["runs"], "DCI-D")
+            title = f"{one} > {other} after {TIMES} times the steps"
+            claim(f"length, {one} > {other}", title, ".92 > .86 > .77", shown(gaps), verdict(gaps), tier_name)
+
+
+def over(entry, step, score):
+    """A score of every run of a method at a step."""
+    return [run["over_steps"][step][score] for run in entry["runs"]]
+
+
+def draw(tier_name, known, methods, scored):
+    """DCI-D and MIG over the steps, with the deviation over the seeds."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, layout="constrained")
+    steps = [int(step) for step in scored]
+    for axis, score in zip(axes, ("DCI-D", "MIG"), strict=True):
+        for method in methods:
+            means, deviations, _ = zip(*(interval(over(known[method], step, score)) for step in scored), strict=True)
+            low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
+            [line] = axis.plot(steps, means, marker="o", markersize=3, label=method)
+            axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        axis.set(xlabel="steps", ylabel=score, ylim=(0, 1))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False)
+    figure.savefig(RESULTS / "length" / f"{tier_name}.png", dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
