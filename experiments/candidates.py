@@ -20,7 +20,8 @@ from scaledis.methods.scale_vlae import HYPERPARAMETERS, level_arrays, scale_awa
 from scaledis.methods.spec import Hyperparameter
 
 SEEDS = (100, 101, 102)
-BASE = "as it is"
+BASE, LONG = "as it is", "20,000 steps"  # "LONG: a change" is compared with LONG
+LONGER = {"train.steps": 20_000}
 GROUPS = {
     "weights": {
         BASE: {},
@@ -73,7 +74,21 @@ GROUPS = {
     },
     "cosine": {"learning rate falls by a cosine": {"schedule.learning_rate": "cosine"}},
     "clip": {"no gradient clipping": {"train.gradient_clip": 0.0}},
-    "long": {"twice the steps": {"train.steps": 10_000}},
+    "long": {
+        LONG: LONGER,
+        f"{LONG}: sigma 0.5": {**LONGER, "objective.sigma": 0.5},
+        f"{LONG}: gamma 10": {**LONGER, "method.gamma": 10.0},
+    },
+    "long bank": {
+        f"{LONG}: bank of 960, beta {beta:g}, gamma {gamma:g}": {
+            **LONGER,
+            "objective.estimator": "memory_bank",
+            "objective.bank": 960,
+            "method.beta": beta,
+            "method.gamma": gamma,
+        }
+        for beta, gamma in ((8.0, 3.0), (4.0, 3.0))
+    },
     "evening": {"eight times the steps": {"train.steps": 40_000}},
 }
 
@@ -111,16 +126,16 @@ def main():
 def write_table(tier):
     """experiments/results/candidates: every candidate's scores, and its difference to the setting as it is."""
     known = results_of("candidates", tier)
-    base = known[BASE]["runs"]
     rows = []
     for name, found in sorted(known.items(), key=lambda item: -sum(run["DCI-D"] or 0 for run in item[1]["runs"])):
+        base = known.get(name.rpartition(": ")[0] or BASE, {"runs": []})["runs"]
         gaps = [paired(found["runs"], base, score) if name != BASE else [] for score in ("DCI-D", "MIG")]
         rows.append([name, *(shown([run[score] for run in found["runs"]]) for score in SCORES), *map(shown, gaps)])
     about = (
-        "One change at a time to `scale_vlae` in the setting of `configs/tier.py`; differences are paired. "
-        + made_with(known)
+        "One change at a time to `scale_vlae` in the setting of `configs/tier.py`; differences are paired, to the setting "
+        "as it is, or, behind a colon, to what stands before it. " + made_with(known)
     )
-    columns = ["change", *SCORES, "DCI-D, it - as it is", "MIG, it - as it is"]
+    columns = ["change", *SCORES, "DCI-D, it - its base", "MIG, it - its base"]
     write_markdown("candidates", tier, "Candidates for the scale-aware ladder", about, columns, rows)
 
 
