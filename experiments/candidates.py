@@ -132,8 +132,8 @@ def write_table(tier):
         gaps = [paired(found["runs"], base, score) if name != BASE else [] for score in ("DCI-D", "MIG")]
         rows.append([name, *(shown([run[score] for run in found["runs"]]) for score in SCORES), *map(shown, gaps)])
     about = (
-        "One change at a time to `scale_vlae` in the setting of `configs/tier.py`; differences are paired, to the setting "
-        "as it is, or, behind a colon, to what stands before it. " + made_with(known)
+        "One change at a time to `scale_vlae` in the setting of `configs/tier.py`; differences are paired, to the "
+        "setting as it is, or, behind a colon, to what stands before it. " + made_with(known)
     )
     columns = ["change", *SCORES, "DCI-D, it - its base", "MIG, it - its base"]
     write_markdown("candidates", tier, "Candidates for the scale-aware ladder", about, columns, rows)
