@@ -79,6 +79,14 @@ GROUPS = {
         f"{LONG}: sigma 0.5": {**LONGER, "objective.sigma": 0.5},
         f"{LONG}: gamma 10": {**LONGER, "method.gamma": 10.0},
     },
+    "long precision": {
+        f"{LONG}: sigma falls over {steps:,} steps, KL whole": {
+            **LONGER,
+            "schedule.precision": f"warmup:{steps}",
+            "objective.kl_warmup": 0.0,
+        }
+        for steps in (5000, 10_000)
+    },
     "long bank": {
         f"{LONG}: bank of 960, beta {beta:g}, gamma {gamma:g}": {
             **LONGER,
