@@ -79,6 +79,14 @@ GROUPS = {
         f"{LONG}: sigma 0.5": {**LONGER, "objective.sigma": 0.5},
         f"{LONG}: gamma 10": {**LONGER, "method.gamma": 10.0},
     },
+    "long progressive": {
+        f"{LONG}: progressive levels, gamma {gamma:g}": {
+            **LONGER,
+            "method.name": "pro_scale_vlae",
+            "method.gamma": gamma,
+        }
+        for gamma in (3.0, 10.0)
+    },
     "long precision": {
         f"{LONG}: sigma falls over {steps:,} steps, KL whole": {
             **LONGER,
