@@ -30,7 +30,6 @@ KEPT = (
     *("level/redundancy", "level/concentration", "level/gap", "level/order"),
     *("edits/selectivity", "edits/selectivity_per_level", "edits/kept", "edits/effective"),
 )
-QUICK = {"evaluate.metrics": ("dci", "mig")}  # for tables that show no other score
 LAST = 0.05  # of the log lines, over which the ELBO is averaged
 
 

@@ -7,7 +7,7 @@ and .md. The claims: ours is at least as good as VLAE for each allocation; the b
 (4, 2, 2, 2) is the best.
 """
 
-from protocol import QUICK, SEEDS, arguments, chosen, low_priority, run_groups
+from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from tables import claim, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
@@ -25,9 +25,7 @@ def main():
     settings = {method: chosen(given.tier, method) for method in METHODS}
     settings["vlae"]["model.injection"] = settings["scale_vlae"]["model.injection"]  # they share a program
     overrides = {
-        f"{method} {allocation}": [
-            {**settings[method], **QUICK, "model.allocation": allocation, "seed": seed} for seed in SEEDS
-        ]
+        f"{method} {allocation}": [{**settings[method], "model.allocation": allocation, "seed": seed} for seed in SEEDS]
         for allocation in allocations
         for method in METHODS
     }

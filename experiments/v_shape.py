@@ -10,7 +10,7 @@ with the capacity; a better ELBO goes with a better MIG.
 import runpy
 
 from granularity import BLOCKS, DATA, with_seeds
-from protocol import QUICK, arguments, low_priority, run_groups
+from protocol import arguments, low_priority, run_groups
 from scipy import stats
 from tables import ROOT, claim, made_with, results_of, shown, write_markdown
 
@@ -25,7 +25,7 @@ def main():
     runtime.prepare()
     low_priority()
     for size, channels in CAPACITIES.items():
-        model = {**QUICK, "method.beta": 5.0, "model.parameters": size, "model.channels": channels}
+        model = {"method.beta": 5.0, "model.parameters": size, "model.channels": channels}
         cells = {name_of(size, block): {**model, "method.block": block} for block in BLOCKS}
         run_groups("v_shape", given.tier, f"parameters{size}", with_seeds(cells, SEEDS, given.data))
     report(given.tier)
