@@ -30,16 +30,19 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
     """The progressive ladder VAE with the scale-aware penalties: the future work of Beyond Flat Latent, section 5.
 
-        R = sum_{l present} [ KL_l + (beta_l - 1) TC(q(z_l)) ] + gamma KL(q(z) || prod_{l present} q(z_l))
+        R = sum_{l present} p_l [ KL_l + (beta_l - 1) TC(q(z_l)) ] + gamma KL(q(z) || prod_{l present} q(z_l))
             + inactive sum_{l not yet present} KL_l
 
-    with the stages of `pro_vlae`. The last stage has the scale-aware ladder's loss once its fade is over.
+    with the stages of `pro_vlae`, and p_l = min(1, steps in the stage / fade) for the level that comes in, else 1. A
+    level that pays the whole price from its first step empties before the decoder has learned to read it, and stays
+    empty. The last stage has the scale-aware ladder's loss once its fade is over.
     """
-    present = posterior.presence > 0
+    presence = posterior.presence
     row = scale_aware(hyperparameters, posterior)
     return row._replace(
-        kl=jnp.where(present, row.kl, hyperparameters["inactive"]),
-        mutual_information=jnp.where(present, row.mutual_information, 0.0),
+        kl=jnp.where(presence > 0, presence * row.kl, hyperparameters["inactive"]),
+        mutual_information=presence * row.mutual_information,
+        intra=presence * row.intra,
     )
 
 
@@ -105,7 +108,11 @@ METHODS = {
         make_build(progressive_scale_aware, presence_of=presence_of),
         equation_of(progressive_scale_aware),
         about="levels added from the top, with the scale-aware penalties (Beyond Flat Latent, section 5).",
-        hyperparameters={**scale_vlae.HYPERPARAMETERS, **STAGES},
+        hyperparameters={
+            **scale_vlae.HYPERPARAMETERS,
+            "inactive": Hyperparameter(0.0, "weight of the KL of a level that is not there yet"),
+            "fade": Hyperparameter(2500.0, "steps over which a new level fades in, and what it pays for its code"),
+        },
         flat=False,
         staged=True,
         arrays=scale_vlae.level_arrays,

@@ -45,7 +45,7 @@ def test_at_the_last_stage_the_loss_is_the_ladders():
     assert pro_penalty == pytest.approx(penalty(make_config("scale_vlae"), scale_aware, ALL)[0], rel=1e-6)
 
 
-def test_an_absent_level_has_a_small_kl_weight_and_is_in_no_group():
+def test_a_level_that_is_absent_or_fades_in_has_a_small_weight_and_only_the_latter_is_in_a_group():
     run = make_config("pro_vlae", method__beta=2.0, method__inactive=0.25)
     kl = penalty(run, progressive, ALL)[1]
     expected = 2 * (kl["kl_level3_nats"] + kl["kl_level2_nats"]) + 0.25 * kl["kl_level1_nats"]
@@ -60,7 +60,9 @@ def test_an_absent_level_has_a_small_kl_weight_and_is_in_no_group():
         levels=ALL.levels[:2, :5],
         presence=ALL.presence[:2],
     )
-    expected = penalty(ladder, scale_aware, of_two)[0] + 0.25 * kl["kl_level1_nats"]
+    terms = penalty(ladder, scale_aware, of_two)[1]
+    of_level = [terms[f"kl_level{n}_nats"] + 2 * terms[f"total_correlation_level{n}_nats"] for n in (2, 1)]
+    expected = of_level[0] + 0.3 * of_level[1] + 2 * terms["inter_nats"] + 0.25 * kl["kl_level1_nats"]
     assert penalty(run, progressive_scale_aware, TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
 
 
