@@ -80,12 +80,16 @@ GROUPS = {
         f"{LONG}: gamma 10": {**LONGER, "method.gamma": 10.0},
     },
     "long progressive": {
-        f"{LONG}: progressive levels, gamma {gamma:g}": {
+        f"{LONG}: progressive levels, KL whole, {name}": {
             **LONGER,
             "method.name": "pro_scale_vlae",
-            "method.gamma": gamma,
+            "objective.kl_warmup": 0.0,
+            **change,
         }
-        for gamma in (3.0, 10.0)
+        for name, change in {
+            "sigma 0.5": {"objective.sigma": 0.5},
+            "sigma falls over 10,000 steps": {"schedule.precision": "warmup:10000"},
+        }.items()
     },
     "long precision": {
         f"{LONG}: sigma falls over {steps:,} steps, KL whole": {
