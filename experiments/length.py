@@ -9,6 +9,7 @@ of Table 1 once more: ours > VLAE > the best flat method in DCI-D.
 
 import matplotlib.pyplot as plt
 import protocol
+from matplotlib.ticker import MaxNLocator
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from table1 import LADDERS, mean
 from tables import RESULTS, claim, interval, made_with, paired, results_of, shown, verdict, write_markdown
@@ -75,6 +76,8 @@ def draw(tier_name, known, methods, scored):
             [line] = axis.plot(steps, means, marker="o", markersize=3, label=method)
             axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
         axis.set(xlabel="steps", ylabel=score, ylim=(0, 1))
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
     figure.savefig(RESULTS / "length" / f"{tier_name}.png", dpi=120)
