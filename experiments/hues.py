@@ -80,16 +80,16 @@ def told(codes, factors):
 
 
 def draw(tier, codes, found):
-    """A column a run, a row a factor: the images in the plane of the factor's pair of units, colored by the factor."""
-    rows = list(next(iter(found.values())))
-    figure, axes = plt.subplots(len(rows), len(codes), figsize=(9, 11), layout="constrained", squeeze=False)
-    for column, (seed, each) in zip(axes.T, codes.items(), strict=True):
-        for axis, name in zip(column, rows, strict=True):
+    """A row a run, a column a factor: the images in the plane of the factor's pair of units, colored by the factor."""
+    names = list(next(iter(found.values())))
+    figure, axes = plt.subplots(len(codes), len(names), figsize=(11, 8), layout="constrained", squeeze=False)
+    for row, (seed, each) in zip(axes, codes.items(), strict=True):
+        for axis, name in zip(row, names, strict=True):
             one, other = found[seed][name]["units"]
             colors = {"c": each["factors"][:, NAMES.index(name)], "cmap": "viridis" if name == "scale" else "hsv"}
             axis.scatter(*each["mean"][:, [one, other]].T, **colors, s=2, linewidth=0)
             axis.set(title=f"seed {seed}, by {name.replace('_', ' ')}", xlabel=f"unit {one}", ylabel=f"unit {other}")
-    figure.savefig(RESULTS / "hues" / f"{tier}.png", dpi=90)
+    figure.savefig(RESULTS / "hues" / f"{tier}.png", dpi=80)
     plt.close(figure)
 
 
