@@ -79,18 +79,6 @@ GROUPS = {
         f"{LONG}: sigma 0.5": {**LONGER, "objective.sigma": 0.5},
         f"{LONG}: gamma 10": {**LONGER, "method.gamma": 10.0},
     },
-    "long progressive": {
-        f"{LONG}: progressive levels, KL whole, {name}": {
-            **LONGER,
-            "method.name": "pro_scale_vlae",
-            "objective.kl_warmup": 0.0,
-            **change,
-        }
-        for name, change in {
-            "sigma 0.5": {"objective.sigma": 0.5},
-            "sigma falls over 10,000 steps": {"schedule.precision": "warmup:10000"},
-        }.items()
-    },
     "long precision": {
         f"{LONG}: sigma falls over {steps:,} steps, KL whole": {
             **LONGER,
@@ -110,6 +98,14 @@ GROUPS = {
         for beta, gamma in ((8.0, 3.0), (4.0, 3.0))
     },
     "evening": {"eight times the steps": {"train.steps": 40_000}},
+    "evening progressive": {
+        "eight times the steps: progressive levels, KL whole, sigma 0.5": {
+            "train.steps": 40_000,
+            "method.name": "pro_scale_vlae",
+            "objective.kl_warmup": 0.0,
+            "objective.sigma": 0.5,
+        }
+    },
 }
 
 

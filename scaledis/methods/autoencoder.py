@@ -82,8 +82,14 @@ def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Arra
     return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
 
 
-def make_autoencoder(config: Config, images: ImageSpec, rectifier: ladder.Rectifier = nn.relu) -> Autoencoder:
-    """The autoencoder of a config: the ladder of its allocation. `rectifier` is that of the injections v_l."""
+def make_autoencoder(
+    config: Config, images: ImageSpec, rectifier: ladder.Rectifier = nn.relu, clear: bool = False
+) -> Autoencoder:
+    """The autoencoder of a config: the ladder of its allocation. `rectifier` is that of the injections v_l.
+
+    What a level injects is multiplied by its presence p. While it fades in, so is what it reads (Li et al. 2020); with
+    `clear` it reads the whole state, and its noise is multiplied instead: z = m + p s eps.
+    """
     allocation = config.model.allocation
     network = sizing.make_ladder(config.model, images.shape, rectifier)
     likelihood = LIKELIHOODS[config.objective.likelihood]
@@ -93,7 +99,7 @@ def make_autoencoder(config: Config, images: ImageSpec, rectifier: ladder.Rectif
 
     def posterior(params, hyperparameters, pixels, presence):
         # A level that is not there yet reads the trunk all the same: its weighed KL trains it towards the prior.
-        reads = None if presence is None else jnp.where(presence > 0, presence, 1.0)
+        reads = None if presence is None or clear else jnp.where(presence > 0, presence, 1.0)
         mean, log_variance = network.apply({"params": params["network"]}, pixels, reads, method="encode")
         active = hyperparameters["active"]
         return mean.T * active, log_variance.T * active
@@ -106,6 +112,8 @@ def make_autoencoder(config: Config, images: ImageSpec, rectifier: ladder.Rectif
         pixels = as_pixels(images)
         mean, log_variance = posterior(params, hyperparameters, pixels, presence)
         noise = standard_normal(key, allocation, len(images))
+        if clear and presence is not None:
+            noise = noise * (presence @ partition.levels(allocation))
         codes = mean + jnp.exp(0.5 * log_variance) * noise * hyperparameters["active"]
         return Forward(pixels, codes, mean, log_variance, output(params, hyperparameters, codes, presence))
 

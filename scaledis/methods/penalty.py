@@ -115,17 +115,18 @@ def make_build(
     parts_of: PartsOf = by_level,
     estimator: str | None = None,
     presence_of: Callable[[Config], Presence] | None = None,
+    clear: bool = False,
 ) -> Callable[[Config, ImageSpec], Method]:
     """The `build` of a method whose penalty is a row of weights.
 
     With `presence_of`, levels come in one after the other, and the v_l have exponential linear units, as the nets of
     Li et al. 2020: what a level injects when it comes only disturbs a decoder that has learned without it, and relus
-    are dead for good within some twenty steps.
+    are dead for good within some twenty steps. `clear` is that of `make_autoencoder`.
     """
 
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the parts of the KL."""
-        model = make_autoencoder(config, images, nn.elu if presence_of else nn.relu)
+        model = make_autoencoder(config, images, nn.elu if presence_of else nn.relu, clear)
         penalty = weighted_decomposition(config, images.size, weights, parts_of, estimator)
         return make_penalized_method(config, model, penalty, presence_of and presence_of(config))
 

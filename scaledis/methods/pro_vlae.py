@@ -33,8 +33,9 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
         R = sum_{l present} p_l [ KL_l + (beta_l - 1) TC(q(z_l)) ] + gamma KL(q(z) || prod_{l present} q(z_l))
             + inactive sum_{l not yet present} KL_l
 
-    with the stages of `pro_vlae`, and p_l = min(1, steps in the stage / fade) for the level that comes in, else 1. A
-    level that pays the whole price from its first step empties before the decoder has learned to read it, and stays
+    with the stages of `pro_vlae`, and p_l = min(1, steps in the stage / fade) for the level that comes in, else 1. That
+    level reads the whole state of the encoder, and its codes are m + p_l s eps: a level that speaks through its whole
+    noise, or pays the whole price, from its first step empties before the decoder has learned to read it, and stays
     empty. The last stage has the scale-aware ladder's loss once its fade is over.
     """
     presence = posterior.presence
@@ -105,13 +106,13 @@ METHODS = {
         },
     ),
     "pro_scale_vlae": MethodSpec(
-        make_build(progressive_scale_aware, presence_of=presence_of),
+        make_build(progressive_scale_aware, presence_of=presence_of, clear=True),
         equation_of(progressive_scale_aware),
         about="levels added from the top, with the scale-aware penalties (Beyond Flat Latent, section 5).",
         hyperparameters={
             **scale_vlae.HYPERPARAMETERS,
             "inactive": Hyperparameter(0.0, "weight of the KL of a level that is not there yet"),
-            "fade": Hyperparameter(2500.0, "steps over which a new level fades in, and what it pays for its code"),
+            "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },
         flat=False,
         staged=True,

@@ -1,4 +1,5 @@
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 
@@ -90,6 +91,23 @@ def test_a_level_that_is_not_there_yet_draws_nothing():
     for step, moves in [(0, False), (5, True)]:
         images = np.asarray(method.decode(state._replace(step=np.int32(step)), codes))
         assert (np.ptp(images, axis=0).max() > 1e-6) == moves
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_a_level_that_fades_in_speaks_through_a_part_of_its_noise_only_where_it_is_clear(clear):
+    run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1))
+    images = DATASET.images(np.arange(8))
+    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), nn.elu, clear)
+    hyperparameters = arrays(run)
+    params = model.init(jax.random.key(0), hyperparameters)
+    found = [
+        model.forward(params, hyperparameters, images, jax.random.key(1), np.array([1, share], np.float32))
+        for share in (0.25, 1.0)
+    ]
+    part, whole = ((each.codes - each.mean) / np.exp(0.5 * each.log_variance) for each in found)
+    np.testing.assert_allclose(part[:, :2], whole[:, :2], atol=1e-5)
+    np.testing.assert_allclose(part[:, 2], (0.25 if clear else 1.0) * whole[:, 2], atol=1e-5)
+    assert np.array_equal(found[0].mean[:, 2], found[1].mean[:, 2]) == clear  # what it reads
 
 
 def test_what_a_late_level_injects_can_be_pushed_to_nothing_and_come_back():
