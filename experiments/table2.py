@@ -29,7 +29,8 @@ def main():
         for allocation in allocations
         for method in METHODS
     }
-    run_groups("table2", given.tier, "seeds", overrides)
+    if not given.table:
+        run_groups("table2", given.tier, "seeds", overrides)
     known = results_of("table2", given.tier)
     of = {(each, method): known[f"{method} {each}"]["runs"] for each in allocations for method in METHODS}
     write(given.tier, allocations, of, known)
@@ -61,18 +62,14 @@ def main():
         given.tier,
     )
     first = max(allocations, key=means.get)
-    against = [
-        value
-        for each in allocations
-        if each != (4, 2, 2, 2)
-        for value in paired(of[(4, 2, 2, 2), "scale_vlae"], of[each, "scale_vlae"], "DCI-D")
-    ]
+    second = max((each for each in allocations if each != (4, 2, 2, 2)), key=means.get)
+    gaps = paired(of[(4, 2, 2, 2), "scale_vlae"], of[second, "scale_vlae"], "DCI-D")
     claim(
         "table2, (4, 2, 2, 2)",
         "(4, 2, 2, 2) is the best",
         ".92",
-        f"the best is {first}, {means[first]:.2f}; (4, 2, 2, 2) {means[(4, 2, 2, 2)]:.2f}",
-        verdict(against) if first == (4, 2, 2, 2) else "does not hold",
+        f"the best is {first}, {means[first]:.2f}; (4, 2, 2, 2) - {second}: {shown(gaps)}",
+        verdict(gaps),
         given.tier,
     )
 
