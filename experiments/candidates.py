@@ -1,6 +1,6 @@
 """What could make the scale-aware ladder better: one change at a time to the small tier's setting, three seeds each.
 
-    python experiments/candidates.py                 # all, an hour on two cores; it resumes
+    python experiments/candidates.py                 # all, two evenings on two cores; it resumes
     python experiments/candidates.py weights         # one group; the table holds whatever is there
 
 Each row is the paired difference to the setting of the tier on the same seeds, which no table reports elsewhere.
