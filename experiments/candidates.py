@@ -126,16 +126,15 @@ scaledis.register_method(
 
 
 def main():
-    given = arguments(__doc__)
+    given = arguments(__doc__, GROUPS)
     runtime.prepare()
     low_priority()
-    for group, candidates in GROUPS.items():
-        if not given.table and (not given.methods or group in given.methods):
-            overrides = {
-                name: [{"method.name": "scale_vlae", **change, "seed": seed} for seed in SEEDS]
-                for name, change in candidates.items()
-            }
-            run_groups("candidates", given.tier, group, overrides)
+    for group in given.names:
+        overrides = {
+            name: [{"method.name": "scale_vlae", **change, "seed": seed} for seed in SEEDS]
+            for name, change in GROUPS[group].items()
+        }
+        run_groups("candidates", given.tier, group, overrides)
     write_table(given.tier)
 
 

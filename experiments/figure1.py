@@ -41,7 +41,8 @@ def main():
     low_priority()
     settings = overrides_of(given.tier)
     overrides = {name: [{**setting, "seed": seed} for seed in SEEDS] for name, setting in settings.items()}
-    run_groups("figure1", given.tier, "seeds", overrides)
+    if not given.table:
+        run_groups("figure1", given.tier, "seeds", overrides)
     known = results_of("figure1", given.tier)
     of = {name: found["runs"] for name, found in known.items()}
     for row in (row for rows in of.values() for row in rows):

@@ -12,7 +12,7 @@ import itertools
 import os
 import runpy
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ KEPT = (
     *("level/redundancy", "level/concentration", "level/gap", "level/order"),
     *("edits/selectivity", "edits/selectivity_per_level", "edits/kept", "edits/effective"),
 )
+SCORED_BY = ("split", "train_codes", "test_codes", "dci_backend")
 LAST = 0.05  # of the log lines, over which the ELBO is averaged
 
 
@@ -47,17 +48,23 @@ def product(**axes: Sequence[Any]) -> list[dict[str, Any]]:
     return [dict(zip(keys, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def arguments(description: str, data: str = "rendered") -> argparse.Namespace:
-    """--tier, --data, and the names of the methods to run; all by default.
+def arguments(description: str, names: Iterable[str] = (), data: str = "rendered") -> argparse.Namespace:
+    """--tier, --data, --table, and `names`, those of `names` that are to run: all by default, none with --table.
 
     On another data set than its own an experiment is one of its own: its tier is then "<data set>-<tier>".
     """
+    known = list(names)
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("methods", nargs="*", help="those to run; the table holds whatever is there")
+    if known:
+        parser.add_argument("names", nargs="*", metavar="NAME", help=f"to run, of {', '.join(known)}; all by default")
     parser.add_argument("--tier", choices=["small", "paper"], default="small")
     parser.add_argument("--data", choices=datasets.names(), default=data, help="the real set, once it is prepared")
-    parser.add_argument("--table", action="store_true", help="only write the table of what is there")
+    parser.add_argument("--table", action="store_true", help="run nothing, write the table of what is there")
     given = parser.parse_args()
+    asked = getattr(given, "names", [])
+    if wrong := [name for name in asked if name not in known]:
+        parser.error(f"{wrong[0]!r} is none of {', '.join(known)}")
+    given.names = [] if given.table else asked or known
     if given.data != data:
         given.tier = f"{given.data}-{given.tier}"
     return given
@@ -105,9 +112,16 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
 
 
 def over_steps(folder: Path) -> dict[str, Any]:
-    """The scores that a run was given on its way, by step; nothing where it was scored once."""
-    files = sorted((read_json(path) for path in (folder / "scores").iterdir()), key=lambda scores: scores["step"])
-    scores = {str(each["step"]): {title: each["all"].get(key) for title, key in SCORES.items()} for each in files}
+    """The scores that a run was given on its way, by step; nothing where it was scored once.
+
+    Other scores of the run, of another split or number of codes, are not among them.
+    """
+    last, files = read_json(folder / "scores.json"), (read_json(path) for path in (folder / "scores").iterdir())
+    alike = [each for each in files if all(each[key] == last[key] for key in SCORED_BY)]
+    scores = {
+        str(each["step"]): {title: each["all"].get(key) for title, key in SCORES.items()}
+        for each in sorted(alike, key=lambda each: each["step"])
+    }
     return {"over_steps": scores} if len(scores) > 1 else {}
 
 
@@ -128,11 +142,9 @@ def seeds_of(comparison: str, tier_name: str, entry: Entry, setting: Mapping[str
     return run(place(comparison, tier_name, entry.name, "seeds"), tier(tier_name), overrides)
 
 
-def compare(comparison: str, entries: Sequence[Entry], only: Sequence[str], tier_name: str) -> None:
-    """Tunes and trains the methods that are named, all by default; writes what is known after each."""
+def compare(comparison: str, entries: Iterable[Entry], tier_name: str) -> None:
+    """Tunes and trains the methods; writes what is known after each."""
     for entry in entries:
-        if only and entry.name not in only:
-            continue
         tuning = tuned(comparison, tier_name, entry)
         rows = seeds_of(comparison, tier_name, entry, tuning["chosen"])
         found = {"tuning": tuning, "runs": rows, "machine": runtime.machine()}

@@ -20,10 +20,10 @@ SIZES = {key: getattr(Config().model, key) for key in ("channels", "ladder_chann
 
 
 def main():
-    given = arguments(__doc__)
+    given = arguments(__doc__, METHODS)
     runtime.prepare()
     low_priority()
-    for method in METHODS:
+    for method in given.names:
         setting = chosen(given.tier, method)
         large = {"data.resolution": 0, "objective.sigma": 2 * setting["objective.sigma"]}
         large |= {f"model.{key}": value for key, value in SIZES.items()}

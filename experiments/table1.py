@@ -46,11 +46,10 @@ ENTRIES = [
 
 
 def main():
-    given = arguments(__doc__)
+    given = arguments(__doc__, [entry.name for entry in ENTRIES])
     runtime.prepare()
     low_priority()
-    if not given.table:
-        compare("table1", ENTRIES, given.methods, given.tier)
+    compare("table1", [entry for entry in ENTRIES if entry.name in given.names], given.tier)
     known = results_of("table1", given.tier)
     write_table(given.tier, known)
     write_claims(given.tier, {name: entry["runs"] for name, entry in known.items()})

@@ -21,11 +21,11 @@ CAPACITIES = runpy.run_path(str(ROOT / "configs/granularity.py"))["CAPACITIES"] 
 
 
 def main():
-    given = arguments(__doc__, DATA)
+    given = arguments(__doc__, map(str, CAPACITIES), DATA)
     runtime.prepare()
     low_priority()
-    for size, channels in CAPACITIES.items():
-        model = {"method.beta": 5.0, "model.parameters": size, "model.channels": channels}
+    for size in map(int, given.names):
+        model = {"method.beta": 5.0, "model.parameters": size, "model.channels": CAPACITIES[size]}
         cells = {name_of(size, block): {**model, "method.block": block} for block in BLOCKS}
         run_groups("v_shape", given.tier, f"parameters{size}", with_seeds(cells, SEEDS, given.data))
     report(given.tier)
@@ -41,13 +41,16 @@ def report(tier):
     known = results_of("v_shape", tier)
     runs = [row for found in known.values() for row in found["runs"]]
     best, lines = [], []
-    for size in CAPACITIES:
+    sizes = [size for size in CAPACITIES if name_of(size, BLOCKS[0]) in known]
+    for size in sizes:
         elbo = {block: [row["ELBO"] for row in known[name_of(size, block)]["runs"]] for block in BLOCKS}
         best.append(max(BLOCKS, key=lambda block, elbo=elbo: sum(elbo[block])))
         lines.append([f"{size:,}", *map(shown, elbo.values()), best[-1]])
     about = "ELBO in nats per image. " + made_with(known)
     columns = ["parameters", *(f"b = {block}" for block in BLOCKS), "best"]
     write_markdown("v_shape", tier, "ELBO over capacity and granularity", about, columns, lines)
+    if len(sizes) < len(CAPACITIES):
+        return
     rank = stats.spearmanr([row["ELBO"] for row in runs], [row["MIG"] for row in runs])
     lowest = best.index(min(best))
     falls = best[:lowest] == sorted(best[:lowest], reverse=True) and best[0] > min(best)

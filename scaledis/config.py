@@ -139,7 +139,7 @@ class Schedule:
     learning_rate: str = text("constant")
     beta: str = text("constant")
     gamma: str = text("constant")
-    precision: str = text("constant")  # 1 / sigma^2 of a Gaussian: "warmup:2000" lets sigma fall
+    precision: str = text("constant")  # 1 / sigma^2 of a Gaussian: "warmup:2000:0.25" lets sigma fall to its half
     capacity: str = text("warmup:100000")
 
 

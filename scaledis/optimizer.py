@@ -1,5 +1,6 @@
 """Adam with gradient clipping, and the schedules that may drive the weights of an objective; all from optax."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,26 +12,33 @@ from scaledis import registry
 from scaledis.errors import UserError
 
 LEAST_PRECISION = 1e-3  # share of 1 / sigma^2 where its schedule is at 0
-SCHEDULES: dict[str, Callable[[int], optax.Schedule]] = {
-    "constant": lambda steps: optax.constant_schedule(1.0),
-    "linear": lambda steps: optax.linear_schedule(1.0, 0.0, steps),
-    "cosine": lambda steps: optax.cosine_decay_schedule(1.0, steps),
-    "warmup": lambda steps: optax.linear_schedule(0.0, 1.0, steps),
-    "warmup_cosine": lambda steps: optax.warmup_cosine_decay_schedule(0.0, 1.0, max(steps // 20, 1), steps),
+SCHEDULES: dict[str, Callable[[int, float], optax.Schedule]] = {
+    "constant": lambda steps, least: optax.constant_schedule(1.0),
+    "linear": lambda steps, least: optax.linear_schedule(1.0, least, steps),
+    "cosine": lambda steps, least: optax.cosine_decay_schedule(1.0, steps, least),
+    "warmup": lambda steps, least: optax.linear_schedule(least, 1.0, steps),
+    "warmup_cosine": lambda steps, least: optax.warmup_cosine_decay_schedule(
+        least, 1.0, max(steps // 20, 1), steps, least
+    ),
 }
 
 
 def make_schedule(key: str, spec: str, steps: int) -> optax.Schedule:
-    """step -> factor in [0, 1], from "name" (over all `steps`) or "name:n" (over the first n), e.g. "warmup:1000".
+    """step -> factor in [least, 1], from "name" (over all `steps`), "name:n" (over the first n) or "name:n:least".
 
-    linear and cosine fall from 1 to 0, warmup rises from 0 to 1 and stays, warmup_cosine rises over the first
-    twentieth and falls. Raises UserError for anything else.
+    linear and cosine fall from 1 to least, warmup rises from least to 1 and stays, warmup_cosine rises over the first
+    twentieth and falls; least is 0 where it is not given. "warmup:5000:0.25" of the precision takes sigma from twice
+    its value down to it. Raises UserError for anything else.
     """
-    name, _, length = str(spec).partition(":")
-    make = registry.choose(key, name, SCHEDULES)
-    if length and not (length.isdecimal() and len(length) < 10 and int(length) > 0):
-        raise UserError(f"{key}: {spec!r} must be a schedule and a number of steps below 10^9, such as {name}:1000.")
-    return make(int(length) if length else steps)
+    make = registry.choose(key, str(spec).partition(":")[0], SCHEDULES)
+    found = re.fullmatch(r"\w+(?::([1-9][0-9]{0,8})(?::(0?\.[0-9]{1,9}))?)?", str(spec), re.ASCII)
+    if not found:
+        raise UserError(
+            f"{key}: {spec!r} must be a schedule, perhaps with a number of steps below 10^9 and its least factor, a "
+            "decimal fraction, such as warmup:1000 or warmup:1000:0.25."
+        )
+    length, least = found.groups()
+    return make(int(length or steps), float(least or 0))
 
 
 def at_step(values: Mapping[str, Array], schedules: Mapping[str, optax.Schedule], step: Array) -> dict[str, Array]:

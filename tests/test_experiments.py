@@ -1,8 +1,11 @@
 """The scripts of experiments/ from their grid to their table and their claims, on the tiny data set."""
 
+import importlib
+import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scaledis import datasets, input_pipeline, runtime
@@ -15,6 +18,7 @@ from tests.datasets import place
 from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+SCRIPTS = ("figure1", "figure2", "granularity", "hues", "length", "protocol", "table1", "table2", "tables")
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
 ALLOCATIONS = [{"model.allocation": allocation} for allocation in [(2, 1), (1, 2), (1, 1, 1), (4, 2, 2, 2)]]
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -25,21 +29,7 @@ def scripts():
     """The scripts as modules."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXPERIMENTS)
-        import figure1
-        import figure2
-        import granularity
-        import length
-        import protocol
-        import table1
-        import table2
-        import tables
-
-        yield {"figure1": figure1, "figure2": figure2, "granularity": granularity, "protocol": protocol} | {
-            "length": length,
-            "table1": table1,
-            "table2": table2,
-            "tables": tables,
-        }
+        yield {name: importlib.import_module(name) for name in SCRIPTS}
 
 
 @pytest.fixture
@@ -120,11 +110,19 @@ def test_table_1_has_its_choices_its_rows_and_its_claims(table1):
 @pytest.mark.slow
 def test_granularity_has_a_row_a_beta_and_a_column_a_block(small, monkeypatch):
     scripts, results, command = small
-    monkeypatch.setattr(scripts["granularity"], "BETAS", (5.0, 2.0))
-    command("granularity")
+    command("granularity", "5", "bank")
     table = rows_of(results / "granularity/small.md")
-    assert [row[0] for row in table] == ["5", "2"] and all("n = 2" in cell for row in table for cell in row[1:])
-    assert "granularity, small" in read_json(results / "claims.json")
+    assert [row[:2] for row in table] == [[row, score] for score in ("MIG", "DCI-D", "ELBO") for row in ("5", "bank")]
+    assert all("n = 2" in cell for row in table for cell in row[2:])
+    assert {"granularity, beta 5, small", "granularity, bank, small"} <= set(read_json(results / "claims.json"))
+
+
+@pytest.mark.parametrize("script", ["table1", "granularity", "length"])
+def test_a_name_that_does_not_exist_is_an_error_that_lists_those_there_are(small, script, capsys):
+    _, _, command = small
+    with pytest.raises(SystemExit):
+        command(script, "vale")
+    assert re.search("'vale' is none of .*(vlae|10)", capsys.readouterr().err)
 
 
 @pytest.mark.slow
@@ -180,6 +178,16 @@ def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     monkeypatch.setattr(scripts["table2"], "sweep_allocations", lambda: iter(ALLOCATIONS))
     command("table2")
     assert [row[0] for row in rows_of(results / "table2/small.md")] == ["(2, 1)", "(1, 2)", "(1, 1, 1)", "(4, 2, 2, 2)"]
+    known = read_json(results / "table2/small.json")
+    of = {
+        each: [run["DCI-D"] for run in known[f"scale_vlae {each}"]["runs"]]
+        for each in ["(2, 1)", "(1, 2)", "(1, 1, 1)"]
+    }
+    first, best = known["scale_vlae (4, 2, 2, 2)"]["runs"], max(of, key=lambda each: sum(of[each]))
+    gaps = [run["DCI-D"] - other for run, other in zip(first, of[best], strict=True)]
+    claim = read_json(results / "claims.json")["table2, (4, 2, 2, 2), small"]
+    assert f"(4, 2, 2, 2) - {best}: {sum(gaps) / 2:.3f} ±" in claim["found"]
+    assert claim["verdict"] == scripts["tables"].verdict(gaps)
     command("figure1")
     assert [row[0] for row in rows_of(results / "figure1/small.md")] == ["none", "intra", "inter", "both"]
     assert (results / "figure1/small.png").read_bytes()[:4] == b"\x89PNG"
@@ -206,14 +214,31 @@ def test_the_length_begins_with_table_1(table1):
     assert {"length, scale_vlae > vlae, small", "length, vlae > beta_tcvae, small"} <= set(claims)
 
 
+def test_a_circle_is_told_by_its_pair_of_units_and_a_cut_one_by_a_unit(scripts):
+    rng = np.random.default_rng(0)
+    factors = np.stack([rng.integers(0, size, 600) for size in (10, 10, 10, 8, 4, 15)], axis=1)
+    angle, wall = factors[:, 2] / 10 * 2 * np.pi, factors[:, 1]
+    radius = 1 + factors[:, 3]
+    codes = np.stack([radius * np.cos(angle), wall, radius * np.sin(angle), rng.normal(size=600)], axis=1)
+    found = scripts["hues"].of_run(codes + rng.normal(scale=0.02, size=codes.shape), factors)
+    assert found["object_hue"]["units"] == found["scale"]["units"] == [0, 2]
+    assert (
+        found["object_hue"]["pair"] > 0.95 and found["scale"]["pair"] > 0.95 and found["object_hue"]["best unit"] < 0.6
+    )
+    assert found["wall_hue"]["best unit"] > 0.99 and found["floor_hue"]["pair"] < 0.25
+
+
 def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["table1", "--tier=paper", "--data=mpi3d_real"])
-    given = scripts["protocol"].arguments("Table 1.")
+    given = scripts["protocol"].arguments("Table 1.", ["vlae"])
+    assert given.names == ["vlae"]
     assert given.tier == "mpi3d_real-paper" and scripts["tables"].flags(given.tier) == "--data=mpi3d_real --tier=paper"
     config = scripts["protocol"].tier(given.tier)
     assert (config["data"]["name"], config["train"]["steps"]) == ("mpi3d_real", 300_000)
     monkeypatch.setattr(sys, "argv", ["granularity", "--data=rendered_dsprites"])
-    assert scripts["protocol"].arguments("", scripts["granularity"].DATA).tier == "small"
+    assert scripts["protocol"].arguments("", data=scripts["granularity"].DATA).tier == "small"
+    monkeypatch.setattr(sys, "argv", ["table1", "--table"])
+    assert scripts["protocol"].arguments("Table 1.", ["vlae"]).names == []
     assert scripts["protocol"].tier("small")["data"]["name"] == "rendered"
     with pytest.raises(SystemExit, match=r"table1.py --data=cars3d --tier=small vlae"):
         scripts["protocol"].chosen("cars3d-small", "vlae")

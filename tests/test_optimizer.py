@@ -14,6 +14,10 @@ from scaledis import optimizer
         ("warmup", [0, 0.5, 1]),
         ("warmup:50", [0, 1, 1]),
         ("linear:50", [1, 0, 0]),
+        ("warmup:50:0.25", [0.25, 1, 1]),
+        ("linear:100:0.5", [1, 0.75, 0.5]),
+        ("cosine:100:.1", [1, 0.55, 0.1]),
+        ("constant:100:0.2", [1, 1, 1]),
     ],
 )
 def test_schedules_are_factors_over_the_steps(spec, factors):
@@ -27,7 +31,10 @@ def test_warmup_cosine_is_optax_own():
     assert [float(ours(step)) for step in range(0, 101, 10)] == [float(theirs(step)) for step in range(0, 101, 10)]
 
 
-@pytest.mark.parametrize("spec", ["warm", "warmup:0", "warmup:x", "cosine:1.5"])
+@pytest.mark.parametrize(
+    "spec",
+    ["warm", "warmup:0", "warmup:x", "cosine:1.5", "warmup:9:1.5", "warmup:9:", "warmup:9:-.5", "warmup:9:.5:1", ":9"],
+)
 def test_what_is_no_schedule_is_an_error_that_names_the_key(spec):
     with pytest.raises(ValueError, match="schedule.beta: "):
         optimizer.make_schedule("schedule.beta", spec, 100)

@@ -18,10 +18,10 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 
         R = beta sum_{l present} KL(q(z_l | x) || p(z_l)) + inactive sum_{l not yet present} KL(q(z_l | x) || p(z_l))
 
-    Training is cut into as many stages of equal length as there are levels; stage s adds the s-th level from the top.
-    During its stage, its input from the encoder and what it injects into the decoder are multiplied by
-    min(1, steps in the stage / fade). Before it, the level injects nothing, but its posterior reads the encoder all the
-    same, and the second term trains it towards the prior.
+    Training is cut into as many stages as there are levels, of equal length unless `alone` and `stage` say otherwise;
+    stage s adds the s-th level from the top. From then on, its input from the encoder and what it injects into the
+    decoder are multiplied by min(1, steps since its stage began / fade). Before it, the level injects nothing, but its
+    posterior reads the encoder all the same, and the second term trains it towards the prior.
     With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(posterior.presence > 0, hyperparameters["beta"], hyperparameters["inactive"]))
@@ -33,10 +33,10 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
         R = sum_{l present} p_l [ KL_l + (beta_l - 1) TC(q(z_l)) ] + gamma KL(q(z) || prod_{l present} q(z_l))
             + inactive sum_{l not yet present} KL_l
 
-    with the stages of `pro_vlae`, and p_l = min(1, steps in the stage / fade) for the level that comes in, else 1. That
-    level reads the whole state of the encoder, and its codes are m + p_l s eps: a level that speaks through its whole
-    noise, or pays the whole price, from its first step empties before the decoder has learned to read it, and stays
-    empty. The last stage has the scale-aware ladder's loss once its fade is over.
+    with the stages of `pro_vlae`, and p_l = min(1, steps since the stage of l began / fade), 1 for the top. A
+    level that comes in reads the whole state of the encoder, and its codes are m + p_l s eps: one that speaks through
+    its whole noise, or pays the whole price, from its first step empties before the decoder has learned to read it,
+    and stays empty. The last stage has the scale-aware ladder's loss once its fade is over.
     """
     presence = posterior.presence
     row = scale_aware(hyperparameters, posterior)
@@ -47,23 +47,17 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     )
 
 
-def stage(step: Array, levels: int, steps: int) -> tuple[Array, Array]:
-    """The stage of a step, 0 to L - 1, and the step at which it began."""
-    length = max(steps // levels, 1)
-    now = jnp.minimum(step // length, levels - 1)
-    return now, now * length
-
-
 def presence_of(config: Config) -> Presence:
     """(hyperparameters, step) -> presence [L], top to bottom."""
     levels, steps = len(config.model.allocation), config.train.steps
 
     def presence(hyperparameters: Hyperparameters, step: Array) -> Array:
-        now, began = stage(step, levels, steps)
-        # Counted from 1, so that the newest level is there from the first step of its stage.
-        faded = jnp.minimum((step - began + 1) / jnp.maximum(hyperparameters["fade"], 1.0), 1.0)
+        length = jnp.where(hyperparameters["stage"] > 0, hyperparameters["stage"], max(steps // levels, 1))
+        alone = jnp.where(hyperparameters["alone"] > 0, hyperparameters["alone"], length)
         level = jnp.arange(levels)
-        return jnp.where((level == 0) | (level < now), 1.0, jnp.where(level == now, faded, 0.0))
+        # Counted from 1, so that a level is there from the first step of its stage.
+        there = step - (alone + (level - 1) * length) + 1
+        return jnp.where(level == 0, 1.0, jnp.clip(there / jnp.maximum(hyperparameters["fade"], 1.0), 0.0, 1.0))
 
     return presence
 
@@ -71,6 +65,8 @@ def presence_of(config: Config) -> Presence:
 STAGES = {
     "inactive": Hyperparameter(0.5, "weight of the KL of a level that is not there yet (Li et al.: .5 on 3DShapes)"),
     "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
+    "alone": Hyperparameter(0.0, "steps of the first stage, the top alone; 0: as many as of the others"),
+    "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: stages of equal length"),
 }
 
 METHODS = {
@@ -111,6 +107,7 @@ METHODS = {
         about="levels added from the top, with the scale-aware penalties (Beyond Flat Latent, section 5).",
         hyperparameters={
             **scale_vlae.HYPERPARAMETERS,
+            **STAGES,
             "inactive": Hyperparameter(0.0, "weight of the KL of a level that is not there yet"),
             "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },

@@ -33,6 +33,19 @@ def test_levels_come_from_the_top_one_a_stage_and_fade_in(fade):
     np.testing.assert_array_equal(seen[20:24, 2], seen[10:14, 1])
 
 
+def test_the_first_stage_and_the_others_may_have_lengths_of_their_own():
+    run = make_config("pro_vlae", method__fade=5.0, method__alone=12.0, method__stage=2.0, train__steps=30)
+    presence = presence_of(run)
+    seen = np.stack([presence(arrays(run), step) for step in range(30)])
+    np.testing.assert_array_equal(seen[:, 0], 1)
+    for level, began in ((1, 12), (2, 14)):  # a stage may be shorter than the fade
+        np.testing.assert_allclose(seen[:, level], np.clip((np.arange(30) - began + 1) / 5, 0, 1), atol=1e-6)
+
+    only = make_config("pro_vlae", method__fade=0.0, method__stage=4.0, train__steps=30)
+    counts = [int(presence_of(only)(arrays(only), step).sum()) for step in range(30)]
+    assert counts == [1] * 4 + [2] * 4 + [3] * 22
+
+
 def test_at_the_last_stage_the_loss_is_the_ladders():
     overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
     pro = one_update(tiny.config(method__name="pro_vlae", method__fade=0.0, **overrides), DATASET, 5)[1]
