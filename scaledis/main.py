@@ -32,7 +32,7 @@ from scaledis import (
     training,
 )
 from scaledis.checkpoint import Checkpoints
-from scaledis.config import Data
+from scaledis.config import Data, thaw
 from scaledis.errors import UserError, end, sentences
 from scaledis.evaluate import sample
 from scaledis.report import contact
@@ -51,6 +51,7 @@ STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to d
 STEP = flags.DEFINE_integer(
     "step", None, "Evaluate, or extract, the checkpoint of this step instead of the newest one."
 )
+STEPS = flags.DEFINE_integer("steps", None, "Without --config: train what --workdir holds on to so many steps.")
 SHARD = flags.DEFINE_string(
     "shard", str(WHOLE), "i/n: this process takes populations i, i + n, ...; n such processes share one workdir."
 )
@@ -238,12 +239,19 @@ def _workdir() -> Workdir:
 def _experiment(workdir: Workdir) -> tuple[Mapping[str, Any], list[Run]]:
     """What the command is, for the record, and its runs: from --config and --sweep, or from what the workdir holds."""
     if CONFIG.value is None and not CONFIG.present:
-        held = workdir.claimed()
-        return held, workdir.runs()
+        return workdir.claimed(), [_longer(run) for run in workdir.runs()]
+    if STEPS.value is not None:
+        raise UserError("--steps: it is for a workdir alone; beside --config, give --config.train.steps.")
     base = CONFIG.value.to_dict() if isinstance(CONFIG.value, ConfigDict) else CONFIG.value
     experiment.freeze(base)
     sweeps = [each for given in SWEEP.value for each in ([given] if "=" in given else given.split(","))]
     return {"config": base, "sweep": sweeps, "command": _command()}, sweep.expand(base, sweeps, _namespace())
+
+
+def _longer(run: Run) -> Run:
+    """The run with the steps of --steps."""
+    longer = {} if STEPS.value is None else {"train.steps": STEPS.value}
+    return run._replace(config=experiment.freeze(experiment.override(thaw(run.config), longer)))
 
 
 def _namespace() -> Mapping[str, Any]:

@@ -379,6 +379,7 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
         ([CONFIG, f"--config.train.steps={2**32}"], "train.steps: 4294967296 must be a whole number from 1 to"),
         ([CONFIG, f"--config.seed={'7' * 60}"], "seed: a number of about 60 digits must be"),
         ([CONFIG, "--config.objective.sigma=1e39"], r"objective.sigma: 1e\+39 .* that a float32 can hold"),
+        ([CONFIG, "--steps=9"], "--steps: .* give --config.train.steps"),
         ([CONFIG, f"--config.schedule.capacity=warmup:{'9' * 25}"], "schedule.capacity: 'warmup:9+' .* below 10"),
         ([CONFIG, "--config.train.batch=10000000"], "train.batch: 10000000 is too large to be allocated"),
         ([CONFIG, f"--config.objective.bank={2**32}"], "objective.bank: 4294967296 must be"),
