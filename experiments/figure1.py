@@ -48,7 +48,8 @@ def main():
     for row in (row for rows in of.values() for row in rows):
         row["within"] = sum(row["level/tc_within"])
     write(given.tier, of, known)
-    draw(given.tier, settings)
+    if not given.table:
+        draw(given.tier, settings)
     for key, words, one, other, score in [
         ("intra", "intra lowers the dependence within levels", "none", "intra", "within"),
         ("inter", "inter removes copies between levels", "none", "inter", "level/redundancy"),

@@ -13,9 +13,10 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
+from pictures import save
 from protocol import arguments, place
 from sklearn.neighbors import KNeighborsClassifier
-from tables import RESULTS, flags, write_markdown, write_results
+from tables import flags, write_markdown, write_results
 
 from scaledis import version
 from scaledis.datasets import rendered
@@ -82,15 +83,14 @@ def told(codes, factors):
 def draw(tier, codes, found):
     """A row a run, a column a factor: the images in the plane of the factor's pair of units, colored by the factor."""
     names = list(next(iter(found.values())))
-    figure, axes = plt.subplots(len(codes), len(names), figsize=(11, 8), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(len(codes), len(names), figsize=(7.3, 5.4), layout="constrained", squeeze=False)
     for row, (seed, each) in zip(axes, codes.items(), strict=True):
         for axis, name in zip(row, names, strict=True):
             one, other = found[seed][name]["units"]
             colors = {"c": each["factors"][:, NAMES.index(name)], "cmap": "viridis" if name == "scale" else "hsv"}
             axis.scatter(*each["mean"][:, [one, other]].T, **colors, s=2, linewidth=0)
             axis.set(title=f"seed {seed}, by {name.replace('_', ' ')}", xlabel=f"unit {one}", ylabel=f"unit {other}")
-    figure.savefig(RESULTS / "hues" / f"{tier}.png", dpi=80)
-    plt.close(figure)
+    save(figure, "hues", tier)
 
 
 if __name__ == "__main__":

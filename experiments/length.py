@@ -12,9 +12,10 @@ the best flat method in DCI-D; and what few units first add to ours.
 import matplotlib.pyplot as plt
 import protocol
 from matplotlib.ticker import MaxNLocator
+from pictures import save
 from protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
 from table1 import LADDERS, SIGMA, mean
-from tables import RESULTS, claim, flags, interval, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import claim, flags, interval, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -106,8 +107,7 @@ def draw(tier_name, known, methods, scored):
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].legend(frameon=False)
-    figure.savefig(RESULTS / "length" / f"{tier_name}.png", dpi=120)
-    plt.close(figure)
+    save(figure, "length", tier_name)
 
 
 if __name__ == "__main__":

@@ -4,9 +4,10 @@
 
 At 64x64 the networks have the papers' sizes (1.2M and 0.77M parameters); each method keeps the setting that Table 1
 chose for it in the small tier, with twice the sigma, since four times as many pixels weigh four times as much. Writes
-experiments/results/resolution/small.json and .md: the scores at both sizes and the rank correlation between them.
+experiments/results/resolution/small.json, .md and .png: the scores at both sizes and the rank correlation between them.
 """
 
+from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from scipy import stats
 from tables import made_with, results_of, shown, write_markdown
@@ -45,6 +46,8 @@ def report(tier):
     about = f"Spearman over the methods: {', '.join(found)}. At 64x64: " + made_with(large)
     columns = ["method", *(f"{score} {size}" for score in SCORES for size in ("32x32", "64x64"))]
     write_markdown("resolution", tier, "The small world and the large one", about, columns, rows)
+    sizes = {"32x32": small, "64x64": large}
+    dots("resolution", tier, {name: {size: of[name]["runs"] for size, of in sizes.items()} for name in large}, SCORES)
 
 
 def mean(entry, score):

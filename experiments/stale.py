@@ -30,7 +30,7 @@ MAKERS = (
 def commits(value: Any) -> Iterator[str]:
     """Every commit that a result names, wherever in it."""
     if isinstance(value, dict):
-        yield from (found for key, found in value.items() if key == "commit" and found)
+        yield from (commit for key, found in value.items() if key == "commit" and found for commit in found.split(", "))
         value = list(value.values())
     if isinstance(value, list):
         for each in value:

@@ -7,7 +7,6 @@ from typing import Any
 
 from scipy import stats
 
-from scaledis import runtime, version
 from scaledis.files import read_json, write_bytes, write_json
 
 ROOT = Path(__file__).parents[1]
@@ -76,10 +75,15 @@ def paired(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]],
 
 
 def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str) -> None:
-    """Writes one row of experiments/results/claims.md, beside those that are there."""
+    """Writes one row of experiments/results/claims.md, beside those that are there.
+
+    The key begins with the name of the comparison, whose runs say with what commit and on what machine it was made.
+    """
     path = RESULTS / "claims.json"
     known = read_json(path) if path.exists() else {}
-    made = {"commit": version.commit(), "machine": runtime.machine()}
+    made_by = list(results_of(key.partition(",")[0], tier_name).values())
+    commit = each(run["commit"] for entry in made_by for run in entry["runs"])
+    made = {"commit": commit, "machine": each(entry["machine"] for entry in made_by)}
     known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "verdict": says, **made}
     write_json(path, known)
     lines = [

@@ -47,8 +47,8 @@ def test_a_table_that_was_written_does_not_change_the_commit_of_the_next(made, t
 
 
 def test_every_commit_that_a_result_names_is_found():
-    result = {"a": {"commit": "1"}, "runs": [{"commit": "2+", "x": [{"commit": ""}]}], "commit": "3"}
-    assert sorted(stale.commits(result)) == ["1", "2+", "3"]
+    result = {"a": {"commit": "1"}, "runs": [{"commit": "2+", "x": [{"commit": ""}]}], "commit": "3, 4"}
+    assert sorted(stale.commits(result)) == ["1", "2+", "3", "4"]
 
 
 def test_what_makes_the_numbers_is_there():

@@ -1,0 +1,43 @@
+"""What the experiments' figures have in common: every run as a dot beside the mean and its interval."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import tables
+from matplotlib.figure import Figure
+
+Runs = Sequence[Mapping[str, Any]]
+
+
+def dots(comparison: str, tier: str, rows: Mapping[str, Mapping[str, Runs]], scores: Sequence[str]) -> None:
+    """A panel a score, a row a setting, in it a color a series of runs: small dots are runs, bars 95 % t intervals."""
+    names = list(dict.fromkeys(name for series in rows.values() for name in series))
+    size = 2 + 3 * len(scores), 0.9 + 0.22 * max(len(names), 1.5) * len(rows)
+    figure, axes = plt.subplots(1, len(scores), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis, score in zip(axes[0], scores, strict=True):
+        for place, series in enumerate(rows.values()):
+            for name, runs in series.items():
+                number, values = names.index(name), [run[score] for run in runs if run[score] is not None]
+                y, color = place + (number - (len(names) - 1) / 2) * 0.8 / len(names), f"C{number}"
+                if not values:
+                    continue
+                mean, _, half = tables.interval(values)
+                axis.plot(values, [y] * len(values), "o", color=color, alpha=0.4, markersize=3, markeredgewidth=0)
+                label = name if place == 0 else None
+                axis.errorbar(mean, y, xerr=half, fmt="o", color=color, markersize=5, capsize=2, label=label)
+        axis.set(xlabel=score, xlim=(0, None), yticks=range(len(rows)), yticklabels=rows)
+        axis.grid(axis="y", alpha=0.2)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0][0].invert_yaxis()
+    if len(names) > 1:
+        axes[0][-1].legend(frameon=False)
+    save(figure, comparison, tier)
+
+
+def save(figure: Figure, comparison: str, tier: str) -> None:
+    """experiments/results/<comparison>/<tier>.png"""
+    path = tables.RESULTS / comparison / f"{tier}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
