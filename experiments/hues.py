@@ -83,7 +83,7 @@ def told(codes, factors):
 def draw(tier, codes, found):
     """A row a run, a column a factor: the images in the plane of the factor's pair of units, colored by the factor."""
     names = list(next(iter(found.values())))
-    figure, axes = plt.subplots(len(codes), len(names), figsize=(7.3, 5.4), layout="constrained", squeeze=False)
+    figure, axes = plt.subplots(len(codes), len(names), figsize=(8.6, 6), layout="constrained", squeeze=False)
     for row, (seed, each) in zip(axes, codes.items(), strict=True):
         for axis, name in zip(row, names, strict=True):
             one, other = found[seed][name]["units"]
