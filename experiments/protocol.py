@@ -31,7 +31,13 @@ KEPT = (
     *("edits/selectivity", "edits/selectivity_per_level", "edits/kept", "edits/effective"),
 )
 SCORED_BY = ("split", "train_codes", "test_codes", "dci_backend")
-LAST = 0.05  # of the log lines, over which the ELBO is averaged
+TERMS = {
+    "ELBO": "elbo_nats",
+    "KL": "kl_nats",
+    "R": "regularization_nats",
+    "I of blocks": "mutual_information_of_blocks_nats",
+}
+LAST = 0.05  # of the log lines, over which the terms are averaged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,16 +105,22 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
     """A run's scores, its ELBO, and what they were made with."""
     folder = workdir.run(name)
     scores, records = read_json(folder / "scores.json"), read_records(folder / "metrics.jsonl")
-    last = [record["elbo_nats"] for record in records[-max(1, round(LAST * len(records))) :]]
+    last = records[-max(1, round(LAST * len(records))) :]
     kept = ("step", "dataset", "fingerprint", "diverged", "commit", "version")
     return {
         "override": dict(override),
         **{title: scores["all"].get(key) for title, key in SCORES.items()},
         **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in KEPT},
-        "ELBO": None if None in last else statistics.fmean(last),
+        **{title: average(last, term) for title, term in TERMS.items() if term in last[0]},
         **over_steps(folder),
         **{key: scores[key] for key in kept},
     }
+
+
+def average(records: Sequence[Mapping[str, Any]], term: str) -> float | None:
+    """The mean of a term over log lines; None where the run was not finite in one of them."""
+    values = [record[term] for record in records]
+    return None if None in values else statistics.fmean(values)
 
 
 def over_steps(folder: Path) -> dict[str, Any]:

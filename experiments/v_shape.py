@@ -50,9 +50,15 @@ def report(tier):
         elbo = {block: [row["ELBO"] for row in known[name_of(size, block)]["runs"]] for block in BLOCKS}
         best.append(max(BLOCKS, key=lambda block, elbo=elbo: sum(elbo[block])))
         lines.append([f"{size:,}", *map(shown, elbo.values()), best[-1]])
-    about = "ELBO in nats per image. " + made_with(known)
+    for title in ("MIG", "KL", "I of blocks", "R"):
+        cells = ([run[title] for size in sizes for run in known[name_of(size, block)]["runs"]] for block in BLOCKS)
+        lines.append([f"all, {title}", *map(shown, cells), ""])
+    about = (
+        "ELBO in nats per image. Below it, over all capacities, in nats: the KL, the mutual information of image and "
+        "block that the estimator sees, summed over the blocks, and the regularization R, which is what is paid. "
+    )
     columns = ["parameters", *(f"b = {block}" for block in BLOCKS), "best"]
-    write_markdown("v_shape", tier, "ELBO over capacity and granularity", about, columns, lines)
+    write_markdown("v_shape", tier, "ELBO over capacity and granularity", about + made_with(known), columns, lines)
     draw(tier, sizes, best, known)
     if len(sizes) < len(CAPACITIES):
         return
