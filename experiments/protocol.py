@@ -34,6 +34,7 @@ SCORED_BY = ("split", "train_codes", "test_codes", "dci_backend")
 TERMS = {
     "ELBO": "elbo_nats",
     "KL": "kl_nats",
+    "loss": "loss_nats",
     "R": "regularization_nats",
     "I of blocks": "mutual_information_of_blocks_nats",
 }
