@@ -72,7 +72,7 @@ def best_starts(tier_name, setting, steps):
     run_groups("length", tier_name, "starts", {"starts": starts})
     of = {run["override"]["seed"]: run for run in results_of("length", tier_name)["starts"]["runs"]}
     whole = [[of[seed] for seed in group if of[seed]["diverged"] is None] for group in groups]
-    kept = [sorted(group, key=lambda run: run["ELBO"])[1:] for group in whole]
+    kept = [sorted(group, key=lambda run: run["ELBO"])[-2:] for group in whole]
     return [min(group, key=lambda run: run["R"])["override"]["seed"] for group in kept]
 
 
