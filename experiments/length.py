@@ -9,18 +9,21 @@ that is least dependent. That was found on other seeds. Writes experiments/resul
 .png. The claim of Table 1 once more: ours > VLAE > the best flat method in DCI-D; and what few units first add to ours.
 """
 
+import runpy
+
 import matplotlib.pyplot as plt
 import protocol
 from matplotlib.ticker import MaxNLocator
 from pictures import save
 from protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
-from table1 import LADDERS, SIGMA, mean
-from tables import claim, flags, interval, made_with, paired, results_of, shown, verdict, write_markdown
+from table1 import LADDERS, mean
+from tables import ROOT, claim, flags, interval, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
 TIMES, SCORED = 8, 8
 FEW, STARTS = "pro_scale_vlae", 3
+few_first = runpy.run_path(str(ROOT / "configs/few_first.py"))["overrides"]
 FRESH = (3, 4, 5)  # seeds 0 to 2 told that the loss does not tell which start is entangled
 NAMES = ("scale_vlae", "vlae", "flat", FEW)  # flat: the best flat method of Table 1
 
@@ -48,19 +51,6 @@ def methods_of(tier_name):
         raise SystemExit(f"Table 1 has no flat method yet: python experiments/table1.py {flags(tier_name)}")
     best = max(flat, key=lambda name: mean(known[name]["runs"], "DCI-D"))
     return {name: best if name == "flat" else name for name in NAMES}
-
-
-def few_first(steps):
-    """The overrides of `pro_scale_vlae`: three units alone for a fifth of the steps, while sigma falls by half."""
-    return {
-        "method.name": FEW,
-        "model.allocation": (3, 3, 2, 2),
-        "objective.sigma": SIGMA,
-        "objective.kl_warmup": 0.0,
-        "schedule.precision": f"warmup:{steps // 5}:0.25",
-        "method.alone": steps / 5,
-        "method.stage": steps / 40,
-    }
 
 
 def best_starts(tier_name, setting, steps):

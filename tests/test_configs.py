@@ -3,9 +3,11 @@
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scaledis import plan, sweep
+from scaledis.methods.pro_vlae import STAGES, presence_of
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -53,3 +55,13 @@ def test_figure_1_has_four_objectives_on_three_levels():
 def test_granularities_betas_and_seeds_at_one_capacity_are_one_program():
     runs = expand("granularity", "blocks", "betas", "seeds")
     assert len(runs) == 60 and len(plan.programs(runs)) == 1
+
+
+@pytest.mark.parametrize("tier", ["small", "paper"])
+def test_the_starts_of_few_first_end_where_the_top_is_no_longer_alone(tier):
+    [run] = expand("few_first", tier=tier)
+    steps, top = run.config.train.steps, presence_of(run.config)
+    values = {key: np.float32(value) for key, value in run.config.method.hyperparameters.items() if key in STAGES}
+    assert steps == 8 * {"small": 5000, "paper": 300_000}[tier]
+    np.testing.assert_array_equal(top(values, np.int32(steps // 5 - 1)), [1, 0, 0, 0])
+    assert (top(values, np.int32(steps // 5)) > 0).sum() == 2 and (top(values, np.int32(steps - 1)) == 1).all()

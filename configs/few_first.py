@@ -1,0 +1,35 @@
+"""Few units first: the scale-aware ladder whose top of three units is alone for a fifth of the steps.
+
+    python -m scaledis.main --config=configs/few_first.py --sweep=seeds:3 --config.train.steps=8000    # three starts
+    scaledis extract seed=2 --workdir=runs/few_first --to=runs/one      # the one of least regularization_nats
+    scaledis train --workdir=runs/one --steps=40000 --extend
+
+Three units have no room for three circles of hues, and so cut them; meanwhile sigma falls from twice its value. In one
+start of three or four the top mixes two hues, which its regularization tells: some 46 nats against 38. A start whose
+ELBO is far below the others' lacks a factor. experiments/length.py measures it.
+"""
+
+import runpy
+from pathlib import Path
+
+TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
+
+
+def overrides(steps):
+    """What makes few units first of a tier's config, in a training of so many steps."""
+    return {
+        "method.name": "pro_scale_vlae",
+        "method.alone": steps / 5,
+        "method.stage": steps / 40,
+        "model.allocation": (3, 3, 2, 2),
+        "objective.sigma": 0.25,
+        "objective.kl_warmup": 0.0,
+        "schedule.precision": f"warmup:{steps // 5}:0.25",
+    }
+
+
+def get_config(tier="small"):
+    config = TIER["get_config"](tier)
+    config.train.steps *= 8
+    config.update_from_flattened_dict(overrides(config.train.steps))
+    return config
