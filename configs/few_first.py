@@ -22,7 +22,6 @@ def overrides(steps):
         "method.alone": steps / 5,
         "method.stage": steps / 40,
         "model.allocation": (3, 3, 2, 2),
-        "objective.sigma": 0.25,
         "objective.kl_warmup": 0.0,
         "schedule.precision": f"warmup:{steps // 5}:0.25",
     }

@@ -43,13 +43,12 @@ def main():
     overrides = {name: [{**setting, "seed": seed} for seed in SEEDS] for name, setting in settings.items()}
     if not given.table:
         run_groups("figure1", given.tier, "seeds", overrides)
+        draw(given.tier, settings)
     known = results_of("figure1", given.tier)
     of = {name: found["runs"] for name, found in known.items()}
     for row in (row for rows in of.values() for row in rows):
         row["within"] = sum(row["level/tc_within"])
     write(given.tier, of, known)
-    if not given.table:
-        draw(given.tier, settings)
     for key, words, one, other, score in [
         ("intra", "intra lowers the dependence within levels", "none", "intra", "within"),
         ("inter", "inter removes copies between levels", "none", "inter", "level/redundancy"),

@@ -12,7 +12,7 @@ granularity the MIG is up to a fifth above that of the beta-TCVAE.
 
 from pictures import dots
 from protocol import SEEDS, arguments, low_priority, run_groups
-from tables import claim, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import claim, made_with, mean, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -40,7 +40,8 @@ def main():
         cells = {name_of(row, block): {**ROWS[row], "method.block": block} for block in BLOCKS}
         run_groups("granularity", given.tier, f"beta{row}", with_seeds(cells, SEEDS, given.data))
         report(given.tier)
-    report(given.tier)
+    if given.table:
+        report(given.tier)
 
 
 def with_seeds(cells, seeds, data):
@@ -69,7 +70,7 @@ def report(tier):
     drawn = {f"b = {block}": {f"beta {row}": cells[block] for row, cells in of.items()} for block in BLOCKS}
     dots("granularity", tier, drawn, ("MIG", "DCI-D"))
     for row, cells in of.items():
-        means = {block: sum(run["MIG"] for run in runs) / len(runs) for block, runs in cells.items()}
+        means = {block: mean(runs, "MIG") for block, runs in cells.items()}
         best = max(BLOCKS[1:], key=means.get)
         gain = paired(cells[best], cells[1], "MIG")
         found = f"MIG, b = {best} {means[best]:.3f}, b = 1 {means[1]:.3f}; difference {shown(gain)}"

@@ -16,8 +16,8 @@ import protocol
 from matplotlib.ticker import MaxNLocator
 from pictures import save
 from protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
-from table1 import LADDERS, mean
-from tables import ROOT, claim, flags, interval, made_with, paired, results_of, shown, verdict, write_markdown
+from table1 import LADDERS
+from tables import ROOT, claim, flags, interval, made_with, mean, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -36,8 +36,11 @@ def main():
     steps = TIMES * protocol.tier(given.tier)["train"]["steps"]
     longer = {"train.steps": steps, "train.evaluate_every": steps // SCORED, "evaluate.metrics": ("dci", "mig")}
     for method in (methods[name] for name in given.names):
-        setting = few_first(steps) if method == FEW else chosen(given.tier, method)
-        seeds = best_starts(given.tier, setting, steps // 5) if method == FEW else SEEDS[:3]
+        if method == FEW:
+            setting = few_first(steps)
+            seeds = best_starts(given.tier, setting)
+        else:
+            setting, seeds = chosen(given.tier, method), SEEDS[:3]
         runs = [{**setting, **longer, "seed": seed} for seed in seeds]
         run_groups("length", given.tier, method, {method: runs})
     report(given.tier, list(methods.values()))
@@ -53,11 +56,11 @@ def methods_of(tier_name):
     return {name: best if name == "flat" else name for name in NAMES}
 
 
-def best_starts(tier_name, setting, steps):
+def best_starts(tier_name, setting):
     """The seeds to go on with, one of each three: without the one of least ELBO, which may lack a factor, that of least
     R, whose units are the least dependent. No factor is looked at."""
     groups = [[seed + 10 * number for number in range(STARTS)] for seed in FRESH]
-    first = {**setting, "train.steps": steps, "evaluate.metrics": ("mig",)}
+    first = {**setting, "train.steps": int(setting["method.alone"]), "evaluate.metrics": ("mig",)}
     starts = [{**first, "seed": seed} for group in groups for seed in group]
     run_groups("length", tier_name, "starts", {"starts": starts})
     of = {run["override"]["seed"]: run for run in results_of("length", tier_name)["starts"]["runs"]}
@@ -93,7 +96,7 @@ def report(tier_name, methods):
 
 
 def numbered(runs):
-    """The runs with their place instead of their seed: a start's seed is not that of the run beside it."""
+    """The runs with their place for a seed: the starts have other seeds than ours, so they pair by place alone."""
     return [{**run, "override": {"seed": place}} for place, run in enumerate(runs)]
 
 

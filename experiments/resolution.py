@@ -10,7 +10,7 @@ experiments/results/resolution/small.json, .md and .png: the scores at both size
 from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from scipy import stats
-from tables import made_with, results_of, shown, write_markdown
+from tables import made_with, mean, results_of, shown, write_markdown
 
 from scaledis import runtime
 from scaledis.config import Config
@@ -40,7 +40,7 @@ def report(tier):
         cells = [shown([run[score] for run in known[method]["runs"]]) for score in SCORES for known in (small, large)]
         rows.append([method, *cells])
     for score in SCORES:
-        pairs = [(mean(small[method], score), mean(large[method], score)) for method in large]
+        pairs = [[mean(known[method]["runs"], score) for known in (small, large)] for method in large]
         rank = stats.spearmanr(*zip(*pairs, strict=True))
         found.append(f"{score} {rank.statistic:.2f} (p = {rank.pvalue:.2g})")
     about = f"Spearman over the methods: {', '.join(found)}. At 64x64: " + made_with(large)
@@ -48,11 +48,6 @@ def report(tier):
     write_markdown("resolution", tier, "The small world and the large one", about, columns, rows)
     sizes = {"32x32": small, "64x64": large}
     dots("resolution", tier, {name: {size: of[name]["runs"] for size, of in sizes.items()} for name in large}, SCORES)
-
-
-def mean(entry, score):
-    """The mean of a score over the runs of a method."""
-    return sum(run[score] for run in entry["runs"]) / len(entry["runs"])
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ DCI-C.
 
 from pictures import dots
 from protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
-from tables import claim, each, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import claim, each, made_with, mean, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -113,12 +113,6 @@ def write_claims(tier, known):
             verdict(gaps),
             tier,
         )
-
-
-def mean(runs, score):
-    """The mean of a score over the runs that have it."""
-    values = [run[score] for run in runs if run[score] is not None]
-    return sum(values) / max(len(values), 1)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ the best of each depth rises with the depth; (4, 2, 2, 2) is the best.
 
 from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
-from tables import claim, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import claim, made_with, mean, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 from scaledis.sweep import sweep_allocations
@@ -48,7 +48,7 @@ def main():
         verdict(every),
         given.tier,
     )
-    means = {each: sum(row["DCI-D"] for row in of[each, "scale_vlae"]) / len(SEEDS) for each in allocations}
+    means = {each: mean(of[each, "scale_vlae"], "DCI-D") for each in allocations}
     best = {depth: max((each for each in allocations if len(each) == depth), key=means.get) for depth in (2, 3, 4)}
     steps = [paired(of[best[depth + 1], "scale_vlae"], of[best[depth], "scale_vlae"], "DCI-D") for depth in (2, 3)]
     words = ", ".join(f"{depth} levels {best[depth]} {means[best[depth]]:.2f}" for depth in best)

@@ -99,6 +99,12 @@ def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str
     write_bytes(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
 
 
+def mean(runs: Sequence[Mapping[str, Any]], score: str) -> float:
+    """The mean of a score over the runs that have it."""
+    values = [run[score] for run in runs if run[score] is not None]
+    return sum(values) / max(len(values), 1)
+
+
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, standard deviation, and half of the 95 % t interval; NaN where one value does not tell."""
     mean = statistics.fmean(values)

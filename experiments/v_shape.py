@@ -16,7 +16,7 @@ from granularity import BLOCKS, DATA, with_seeds
 from pictures import save
 from protocol import arguments, low_priority, run_groups
 from scipy import stats
-from tables import ROOT, claim, made_with, results_of, shown, verdict, write_markdown
+from tables import ROOT, claim, made_with, mean, results_of, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -41,29 +41,34 @@ def name_of(size, block):
 
 
 def report(tier):
-    """The table, and the two claims."""
+    """The table, and the two claims once every capacity has run."""
     known = results_of("v_shape", tier)
-    runs = [row for found in known.values() for row in found["runs"]]
-    best, lines = [], []
-    sizes = [size for size in CAPACITIES if name_of(size, BLOCKS[0]) in known]
-    for size in sizes:
-        elbo = {block: [row["ELBO"] for row in known[name_of(size, block)]["runs"]] for block in BLOCKS}
-        best.append(max(BLOCKS, key=lambda block, elbo=elbo: sum(elbo[block])))
-        lines.append([f"{size:,}", *map(shown, elbo.values()), best[-1]])
+    cells = {
+        size: [known[name_of(size, block)]["runs"] for block in BLOCKS]
+        for size in CAPACITIES
+        if name_of(size, BLOCKS[0]) in known
+    }
+    elbo = {size: [mean(runs, "ELBO") for runs in of] for size, of in cells.items()}
+    best = [BLOCKS[values.index(max(values))] for values in elbo.values()]
+    lines = [
+        [f"{size:,}", *(shown([run["ELBO"] for run in runs]) for runs in of), block]
+        for (size, of), block in zip(cells.items(), best, strict=True)
+    ]
     for title in ("MIG", "KL", "I of blocks", "R"):
-        cells = ([run[title] for size in sizes for run in known[name_of(size, block)]["runs"]] for block in BLOCKS)
-        lines.append([f"all, {title}", *map(shown, cells), ""])
+        of_block = ([run[title] for runs in column for run in runs] for column in zip(*cells.values(), strict=True))
+        lines.append([f"all, {title}", *map(shown, of_block), ""])
     about = (
         "ELBO in nats per image. Below it, over all capacities, in nats: the KL, the mutual information of image and "
         "block that the estimator sees, summed over the blocks, and the regularization R, which is what is paid. "
     )
     columns = ["parameters", *(f"b = {block}" for block in BLOCKS), "best"]
     write_markdown("v_shape", tier, "ELBO over capacity and granularity", about + made_with(known), columns, lines)
-    draw(tier, sizes, best, known)
-    if len(sizes) < len(CAPACITIES):
+    draw(tier, elbo, best)
+    if len(cells) < len(CAPACITIES):
         return
-    rank = stats.spearmanr([row["ELBO"] for row in runs], [row["MIG"] for row in runs])
-    bends = [bend([[run_of(known, size, block, seed)["ELBO"] for block in BLOCKS] for size in sizes]) for seed in SEEDS]
+    runs = [run for of in cells.values() for each in of for run in each]
+    rank = stats.spearmanr([run["ELBO"] for run in runs], [run["MIG"] for run in runs])
+    bends = [bend([[runs[place]["ELBO"] for runs in of] for of in cells.values()]) for place in range(len(SEEDS))]
     claim(
         "v_shape",
         "the granularity of the best ELBO falls, then rises with capacity",
@@ -89,11 +94,6 @@ def report(tier):
     )
 
 
-def run_of(known, size, block, seed):
-    """The run of a cell with a seed."""
-    return next(run for run in known[name_of(size, block)]["runs"] if run["override"]["seed"] == seed)
-
-
 def bend(elbo):
     """How V-shaped the best block is over capacity, of ELBOs [capacities, blocks]: above 0 for a V, 0 for a line.
 
@@ -104,15 +104,13 @@ def bend(elbo):
     return (best[0] + best[-1]) / 2 - statistics.fmean(middle)
 
 
-def draw(tier, sizes, best, known):
+def draw(tier, elbo, best):
     """The mean ELBO over capacity and block, below the best of its capacity, with the line of the best blocks."""
-    runs = [[known[name_of(size, block)]["runs"] for block in BLOCKS] for size in sizes]
-    elbo = [[statistics.fmean(run["ELBO"] for run in cell) for cell in column] for column in runs]
-    behind = [[value - max(column) for value in column] for column in elbo]
+    behind = [[value - max(column) for value in column] for column in elbo.values()]
     figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
     image = axis.imshow(list(zip(*behind, strict=True)), aspect="auto", origin="lower", cmap="viridis")
-    axis.plot(range(len(sizes)), [BLOCKS.index(block) for block in best], "o-", color="C1", label="best")
-    axis.set(xlabel="parameters", xticks=range(len(sizes)), xticklabels=[f"{size:,}" for size in sizes])
+    axis.plot(range(len(elbo)), [BLOCKS.index(block) for block in best], "o-", color="C1", label="best")
+    axis.set(xlabel="parameters", xticks=range(len(elbo)), xticklabels=[f"{size:,}" for size in elbo])
     axis.set(ylabel="units in a block", yticks=range(len(BLOCKS)), yticklabels=BLOCKS)
     figure.colorbar(image, label="ELBO behind the best, nats")
     axis.legend(frameon=False, labelcolor="C1")

@@ -239,7 +239,8 @@ def _workdir() -> Workdir:
 def _experiment(workdir: Workdir) -> tuple[Mapping[str, Any], list[Run]]:
     """What the command is, for the record, and its runs: from --config and --sweep, or from what the workdir holds."""
     if CONFIG.value is None and not CONFIG.present:
-        return workdir.claimed(), [_longer(run) for run in workdir.runs()]
+        held, runs, steps = workdir.claimed(), workdir.runs(), STEPS.value
+        return held, runs if steps is None else [_longer(run, steps) for run in runs]
     if STEPS.value is not None:
         raise UserError("--steps: it is for a workdir alone; beside --config, give --config.train.steps.")
     base = CONFIG.value.to_dict() if isinstance(CONFIG.value, ConfigDict) else CONFIG.value
@@ -248,10 +249,9 @@ def _experiment(workdir: Workdir) -> tuple[Mapping[str, Any], list[Run]]:
     return {"config": base, "sweep": sweeps, "command": _command()}, sweep.expand(base, sweeps, _namespace())
 
 
-def _longer(run: Run) -> Run:
-    """The run with the steps of --steps."""
-    longer = {} if STEPS.value is None else {"train.steps": STEPS.value}
-    return run._replace(config=experiment.freeze(experiment.override(thaw(run.config), longer)))
+def _longer(run: Run, steps: int) -> Run:
+    """The run with other steps."""
+    return run._replace(config=experiment.freeze(experiment.override(thaw(run.config), {"train.steps": steps})))
 
 
 def _namespace() -> Mapping[str, Any]:
