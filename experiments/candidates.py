@@ -98,6 +98,13 @@ GROUPS = {
         for beta, gamma in ((8.0, 3.0), (4.0, 3.0))
     },
     "evening": {"eight times the steps": {"train.steps": 40_000}},
+    "evening bank": {
+        "eight times the steps: bank of 960": {
+            "train.steps": 40_000,
+            "objective.estimator": "memory_bank",
+            "objective.bank": 960,
+        }
+    },
     "evening progressive": {
         "eight times the steps: progressive levels, KL whole, sigma 0.5": {
             "train.steps": 40_000,
