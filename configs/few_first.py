@@ -2,7 +2,7 @@
 
     python -m scaledis.main --config=configs/few_first.py --sweep=seeds:3 --config.train.steps=8000    # three starts
     scaledis extract seed=2 --workdir=runs/few_first --to=runs/one      # the one of least regularization_nats
-    scaledis train --workdir=runs/one --steps=40000 --extend
+    scaledis train --workdir=runs/one --steps=40000
 
 Three units have no room for three circles of hues, and so cut them; meanwhile sigma falls from twice its value. In one
 start of three or four the top mixes two hues, which its regularization tells: some 46 nats against 38. A start whose

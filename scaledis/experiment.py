@@ -108,9 +108,10 @@ def freeze(config: Mapping[str, Any]) -> Config:
 
 
 def length_dependent(config: Config) -> list[str]:
-    """The keys whose meaning changes with `train.steps`: schedules over all steps, and the stages of a method."""
+    """The keys whose meaning changes with `train.steps`: schedules over all steps, and the shares of a method."""
     keys = [f"schedule.{key}" for key, spec in vars(config.schedule).items() if spec != "constant" and ":" not in spec]
-    return keys + (["method.name"] if methods.choose(config.method.name).staged else [])
+    shares = methods.choose(config.method.name).shares
+    return keys + [f"method.{name}" for name in shares if not config.method.hyperparameters[name]]
 
 
 def _method(given: dict[str, Any]) -> Method:

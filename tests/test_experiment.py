@@ -131,7 +131,8 @@ def test_what_changes_with_the_number_of_steps_is_known():
     assert experiment.length_dependent(tiny.config()) == []
     assert experiment.length_dependent(tiny.config(schedule__beta="warmup:100")) == []
     assert experiment.length_dependent(tiny.config(schedule__learning_rate="cosine")) == ["schedule.learning_rate"]
-    assert experiment.length_dependent(tiny.config(method__name="pro_vlae")) == ["method.name"]
+    assert experiment.length_dependent(tiny.config(method__name="pro_vlae")) == ["method.stage"]
+    assert experiment.length_dependent(tiny.config(method__name="pro_vlae", method__stage=2)) == []
 
 
 STRANGE = [

@@ -77,7 +77,7 @@ def test_more_steps_ask_for_extend_where_they_change_the_course(tmp_path):
     workdir = Workdir(tmp_path)
     settings = {"method__name": "pro_vlae"}
     workdir.claim(BASE, runs_of(**settings))
-    with pytest.raises(UserError, match="train.steps: from 6 to 8, method.name of run run would change its course"):
+    with pytest.raises(UserError, match="train.steps: from 6 to 8, method.stage of run run would change its course"):
         workdir.claim(BASE, runs_of(**settings, train__steps=8))
     assert names(workdir.claim(BASE, runs_of(**settings, train__steps=8), extend=True)) == [["run"]]
 

@@ -76,7 +76,7 @@ METHODS = {
         about="levels added from the top: the progressive ladder VAE (Li et al. 2020).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
         flat=False,
-        staged=True,
+        shares=("stage",),
         widens=True,
         settings={
             # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
@@ -112,7 +112,7 @@ METHODS = {
             "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },
         flat=False,
-        staged=True,
+        shares=("stage",),
         arrays=scale_vlae.level_arrays,
         widens=True,
         settings={"": LADDER},

@@ -74,7 +74,8 @@ class MethodSpec:
       arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
         them. Raises UserError for values that do not go together.
       program: the method whose program it shares, given other arrays; "" for its own.
-      staged: whether its objective depends on `train.steps`, so that a run cannot simply be lengthened.
+      shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
+        cannot simply be lengthened.
       widens: whether its networks of one shape but for `model.parameters` train together, the narrow ones widened with
         zeros (population.widened). No layer may then read two hidden layers side by side, and an activation is 0 at 0.
       settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
@@ -89,7 +90,7 @@ class MethodSpec:
     flat: bool = True
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
     program: str = ""
-    staged: bool = False
+    shares: tuple[str, ...] = ()
     widens: bool = False
     settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
