@@ -9,6 +9,7 @@ Writes experiments/results/table1/<tier>.json, .md and .png. The claim: ours > V
 DCI-C.
 """
 
+import protocol
 from pictures import dots
 from protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
 from tables import claim, each, made_with, mean, paired, results_of, shown, verdict, write_markdown
@@ -17,42 +18,45 @@ from scaledis import runtime
 
 DRAWN = ("DCI-D", "DCI-C", "MIG")
 LADDERS = ("scale_vlae", "vlae", "nvae", "pro_vlae", "pro_scale_vlae")
-SIGMA = 0.25  # at 32x32 the reconstruction weighs as much against the KL as with 0.5 at 64x64
 WARM_UP = (0.0, 1500.0)
 
 
-def entry(name, method=None, **axes):
-    """Eight settings: four of what the method's paper tunes, with and without a warm-up of the KL."""
-    axes = {"method__name": (method or name,), "objective__sigma": (SIGMA,), "objective__kl_warmup": WARM_UP, **axes}
+def entry(name, sigmas, **axes):
+    """A method with eight settings: four of what its paper tunes, with and without a warm-up of the KL."""
+    axes = {"method__name": (name,), "objective__sigma": sigmas, "objective__kl_warmup": WARM_UP, **axes}
     return Entry(name, product(**axes))
 
 
-ENTRIES = [
-    entry("scale_vlae", method__beta=(4.0, 8.0), method__gamma=(1.0, 3.0), model__injection=("map",)),
-    entry("vlae", model__injection=("map", "vector"), objective__sigma=(SIGMA, 0.5)),
-    entry("beta_tcvae", method__beta=(2.0, 4.0, 6.0, 10.0)),
-    entry("beta_vae_hfs", method__beta=(1.0, 4.0), method__gamma=(10.0, 100.0)),
-    entry("beta_vae", method__beta=(2.0, 4.0, 8.0, 16.0)),
-    entry("factor_vae", method__gamma=(5.0, 10.0, 20.0, 40.0)),
-    entry("alpha_tcvae", method__alpha=(0.25, 0.5), objective__sigma=(0.5, 1.0)),  # sigma is its only weight of the KL
-    entry(
-        "dava",
-        objective__kl_warmup=(0.0,),
-        method__capacity_step=(4e-4, 4e-3),
-        method__gamma=(100.0, 500.0),
-        discriminator__learning_rate=(1e-4, 5e-4),
-    ),
-    entry("nvae", objective__sigma=(0.125, SIGMA), method__balance=(0.0, 1.0)),
-    entry("beta_tcvae_hfs", method__beta=(2.0, 6.0), method__gamma=(10.0, 100.0)),
-    entry("pro_vlae", method__beta=(1.0, 4.0), model__injection=("map", "vector")),
-]
+def entries(sigma):
+    """All methods. `sigma` is the tier's: four times the pixels weigh as much against the KL with twice the sigma."""
+    return [
+        entry("scale_vlae", [sigma], method__beta=(4.0, 8.0), method__gamma=(1.0, 3.0), model__injection=("map",)),
+        entry("vlae", [sigma, 2 * sigma], model__injection=("map", "vector")),
+        entry("beta_tcvae", [sigma], method__beta=(2.0, 4.0, 6.0, 10.0)),
+        entry("beta_vae_hfs", [sigma], method__beta=(1.0, 4.0), method__gamma=(10.0, 100.0)),
+        entry("beta_vae", [sigma], method__beta=(2.0, 4.0, 8.0, 16.0)),
+        entry("factor_vae", [sigma], method__gamma=(5.0, 10.0, 20.0, 40.0)),
+        entry("alpha_tcvae", [2 * sigma, 4 * sigma], method__alpha=(0.25, 0.5)),  # sigma is its only weight of the KL
+        entry(
+            "dava",
+            [sigma],
+            objective__kl_warmup=(0.0,),
+            method__capacity_step=(4e-4, 4e-3),
+            method__gamma=(100.0, 500.0),
+            discriminator__learning_rate=(1e-4, 5e-4),
+        ),
+        entry("nvae", [sigma / 2, sigma], method__balance=(0.0, 1.0)),
+        entry("beta_tcvae_hfs", [sigma], method__beta=(2.0, 6.0), method__gamma=(10.0, 100.0)),
+        entry("pro_vlae", [sigma], method__beta=(1.0, 4.0), model__injection=("map", "vector")),
+    ]
 
 
 def main():
-    given = arguments(__doc__, [entry.name for entry in ENTRIES])
+    given = arguments(__doc__, [entry.name for entry in entries(sigma=1.0)])
     runtime.prepare()
     low_priority()
-    compare("table1", [entry for entry in ENTRIES if entry.name in given.names], given.tier)
+    sigma = protocol.tier(given.tier)["objective"]["sigma"]
+    compare("table1", [entry for entry in entries(sigma) if entry.name in given.names], given.tier)
     known = results_of("table1", given.tier)
     write_table(given.tier, known)
     write_claims(given.tier, {name: entry["runs"] for name, entry in known.items()})

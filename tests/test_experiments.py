@@ -22,6 +22,7 @@ SCRIPTS = (
     *("figure1", "figure2", "granularity", "hues", "length", "protocol", "resolution", "table1", "table2", "tables"),
     "v_shape",
 )
+TIERS = ("small", "paper")
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
 ALLOCATIONS = [{"model.allocation": allocation} for allocation in [(2, 1), (1, 2), (1, 1, 1), (4, 2, 2, 2)]]
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -75,13 +76,27 @@ def table1(small, monkeypatch):
     """`small`, with a grid of two settings for three methods."""
     scripts, *_ = small
     entry = scripts["table1"].entry
-    entries = [
-        entry("scale_vlae", method__beta=(4.0, 8.0), objective__kl_warmup=(0.0,), **LADDER),
-        entry("vlae", objective__kl_warmup=(0.0, 2.0), **LADDER),
-        entry("beta_tcvae", method__beta=(4.0, 8.0), objective__kl_warmup=(0.0,), model__latents=(3,)),
-    ]
-    monkeypatch.setattr(scripts["table1"], "ENTRIES", entries)
+
+    def entries(sigma):
+        return [
+            entry("scale_vlae", [sigma], method__beta=(4.0, 8.0), objective__kl_warmup=(0.0,), **LADDER),
+            entry("vlae", [sigma], objective__kl_warmup=(0.0, 2.0), **LADDER),
+            entry("beta_tcvae", [sigma], method__beta=(4.0, 8.0), objective__kl_warmup=(0.0,), model__latents=(3,)),
+        ]
+
+    monkeypatch.setattr(scripts["table1"], "entries", entries)
     return small
+
+
+def test_the_grids_of_table_1_are_those_that_its_results_were_chosen_from(scripts):
+    known = read_json(EXPERIMENTS / "results/table1/small.json")
+    of_tiers = {name: scripts["table1"].entries(scripts["protocol"].tier(name)["objective"]["sigma"]) for name in TIERS}
+    assert known.keys() == {entry.name for entry in of_tiers["small"]}
+    for small, paper in zip(*(of_tiers[name] for name in ("small", "paper")), strict=True):
+        tried = [{**row["override"], "seed": 0} for row in known[small.name]["tuning"]["grid"]]
+        assert tried == [{**setting, "seed": 0} for setting in small.grid] and len(tried) == 8
+        twice = [{**setting, "objective.sigma": 2 * setting["objective.sigma"]} for setting in small.grid]
+        assert paper.grid == twice
 
 
 @pytest.mark.slow
