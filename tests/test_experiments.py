@@ -258,8 +258,9 @@ def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_length_begins_with_table_1(table1):
+def test_the_length_begins_with_table_1(table1, monkeypatch):
     scripts, results, command = table1
+    monkeypatch.setattr(scripts["length"], "FRESH", (3, 4))
     command("table1")
     command("length")
     known, short = (read_json(results / f"{name}/small.json") for name in ("length", "table1"))
@@ -267,10 +268,10 @@ def test_the_length_begins_with_table_1(table1):
     assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae"]
     of = {run["override"]["seed"]: run for run in starts}
     best = []
-    for seed in (3, 4, 5):
+    for seed in (3, 4):
         *others, _ = sorted((seed, seed + 10, seed + 20), key=lambda each: -of[each]["ELBO"])
         best.append(min(others, key=lambda each: of[each]["R"]))
-    assert len(starts) == 9 and all(run["step"] == 3 for run in starts)
+    assert len(starts) == 6 and all(run["step"] == 3 for run in starts)
     assert [run["override"]["seed"] for run in known["pro_scale_vlae"]["runs"]] == best
     for method, entry in list(known.items())[:3]:
         for run, before in zip(entry["runs"], short[method]["runs"], strict=False):
@@ -278,7 +279,8 @@ def test_the_length_begins_with_table_1(table1):
             assert run["over_steps"]["2"]["DCI-D"] == pytest.approx(before["DCI-D"], abs=1e-6)
             assert run["over_steps"]["16"]["DCI-D"] == run["DCI-D"]
     assert [row[:2] for row in rows_of(results / "length/small.md")][:4] == [[name, "DCI-D"] for name in known]
-    pairs = ["DCI-D, scale_vlae > vlae", "DCI-D, vlae > beta_tcvae", "MIG, pro_scale_vlae > scale_vlae"]
+    ladders = ["DCI-D, scale_vlae > vlae", "MIG, pro_scale_vlae > scale_vlae"]
+    pairs = [*ladders, *(f"DCI-D, {method} > beta_tcvae" for method in ("vlae", "scale_vlae"))]
     assert (results / "length/small.png").read_bytes()[:4] == b"\x89PNG"
     claims = read_json(results / "claims.json")
     assert {f"length, {each}, small" for each in pairs} <= set(claims)
