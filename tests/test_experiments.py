@@ -19,7 +19,19 @@ from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = (
-    *("figure1", "figure2", "granularity", "hues", "length", "protocol", "resolution", "table1", "table2", "tables"),
+    *(
+        "elbo",
+        "figure1",
+        "figure2",
+        "granularity",
+        "hues",
+        "length",
+        "protocol",
+        "resolution",
+        "table1",
+        "table2",
+        "tables",
+    ),
     "v_shape",
 )
 TIERS = ("small", "paper")
@@ -224,6 +236,34 @@ def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
     scripts["figure2"].report("small", "rendered")
     claim = read_json(results / "claims.json")["figure2, rendered, small"]
     assert claim["verdict"] == "holds" and "0.245 ±" in claim["found"]
+
+
+def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
+    scripts, results, command = small
+    facts = {"dataset": "tiny", "step": 2, "commit": "abc"}
+
+    def entry(elbo, dci, mig):
+        runs = [{"ELBO": e, "DCI-D": d, "MIG": m, **facts} for e, d, m in zip(elbo, dci, mig, strict=True)]
+        return {"runs": runs, "machine": "here"}
+
+    table1 = {"one": entry([-9.0, -5.0, -7.0], [0.1, 0.6, 0.2], [0.3, 0.1, 0.2]), "two": entry([1, 2], [0, 1], [0, 1])}
+    length = {
+        "one": entry([10.0, 11.0, 12.0, 9.0], [0.1, 0.2, 0.3, None], [0.1, 0.1, 0.4, 0.1]),
+        "starts": entry([1.0, 2.0, 3.0], [None] * 3, [0.1, 0.2, 0.3]),
+    }
+    for name, known in {"table1": table1, "length": length}.items():
+        scripts["tables"].write_results(name, "small", known)
+    command("elbo")
+    found = read_json(results / "elbo/small.json")
+    [one], [other] = (found[name]["runs"] for name in ("table1", "length"))  # "two" and "starts" are no settings of it
+    assert found.keys() == {"table1", "length"} and (one["setting"], one["n"], other["n"]) == ("one", 3, 3)
+    assert one["DCI-D"] == pytest.approx(0.6 - 0.15) and one["MIG"] == pytest.approx(0.1 - 0.25)
+    assert one["DCI-D, rank"] == pytest.approx(1) and one["MIG, rank"] == pytest.approx(-1)
+    assert other["DCI-D"] == pytest.approx(0.3 - 0.15) and other["MIG"] == pytest.approx(0.4 - 0.1)
+    claim = read_json(results / "claims.json")["elbo, tiny, small"]
+    assert claim["found"].startswith("DCI-D, it - the others: 0.300 ± 0.212 [-1.606, 2.206], n = 2")
+    assert claim["verdict"] == "undecided at n = 2" and claim["commit"] == "abc"
+    assert (results / "elbo/small.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_a_verdict_needs_an_interval_beside_zero(scripts):
