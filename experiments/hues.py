@@ -1,12 +1,14 @@
-"""What a long run of ours leaves entangled: each hue is a circle in the plane of two units, one shared with the scale.
+"""What a long run of ours leaves entangled: each hue is a circle in the plane of two units, another factor its radius.
 
     python experiments/length.py --tier=small scale_vlae pro_scale_vlae    # the runs
     python experiments/hues.py --tier=small
 
-For every run and hue, of all pairs of units the one that tells most of the hue, by the nearest neighbors of one half of
-the codes in the other half, beside the best single unit; for the object's hue the pair tells of its scale as well. A
-hue is a circle, so the code that is nearest to the pixels takes two units; one unit needs the circle to be cut. Few
-units first cut it. Writes experiments/results/hues/<tier>.json, .md and .png, and a .png of few units first.
+For every run and hue, the pair of units that tells most of the hue, by the nearest neighbors of one half of the codes
+in the other half, and most beyond what its better unit tells alone; which other factor the pair tells; and how
+dependent its two units are. A hue is a circle, so the code that is nearest to the pixels takes two units; one unit
+needs the circle to be cut, as few units first cut it. And no total correlation tells a circle whose radius is another
+factor from two factors: r cos a and r sin a are independent normals where a is uniform and r is Rayleigh (Box and
+Muller 1958). Writes experiments/results/hues/<tier>.json, .md and .png, and a .png of few units first.
 """
 
 import itertools
@@ -15,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from pictures import save
 from protocol import arguments, place
+from sklearn.feature_selection import mutual_info_regression
 from sklearn.neighbors import KNeighborsClassifier
 from tables import flags, results_of, write_markdown, write_results
 
@@ -22,11 +25,7 @@ from scaledis import version
 from scaledis.datasets import rendered
 
 NAMES = list(rendered.FACTORS)
-HUES = {
-    "floor_hue": ["floor_hue"],
-    "wall_hue": ["wall_hue"],
-    "object_hue": ["object_hue", "scale"],
-}  # what a pair tells
+HUES = ("floor_hue", "wall_hue", "object_hue")
 NEIGHBORS = 15
 METHODS = ("scale_vlae", "pro_scale_vlae")  # ours, and with few units first
 
@@ -39,61 +38,76 @@ def main():
         if not folder.groups():
             raise SystemExit(f"{folder.root} holds no runs: python experiments/length.py {flags(given.tier)} {method}")
         codes = {run.config.seed: np.load(folder.run(run.name) / "codes.npz") for run in folder.runs()}
-        found = {str(seed): of_run(each["mean"], each["factors"]) for seed, each in codes.items()}
+        found = {str(seed): of_run(each["mean"], each["log_variance"], each["factors"]) for seed, each in codes.items()}
         known[method] = {"commit": version.commit(), "runs": found}
         draw(given.tier if method == METHODS[0] else f"{method}-{given.tier}", codes, found)
     write_results("hues", given.tier, known)
+    report(given.tier, known)
+
+
+def report(tier, known):
+    """The table: a row a run and hue."""
     rows = [
-        [method, seed, factor, f"{row['best unit']:.2f}", f"{row['pair']:.2f}", row["units"]]
+        [
+            *(method, seed, hue, f"{row['best unit']:.2f}", row["units"], f"{row['pair']:.2f}"),
+            *(f"{row['also']} {row['also told']:.2f}", f"{row['dependence_nats']:.2f}"),
+        ]
         for method in known
-        for seed, factors in known[method]["runs"].items()
-        for factor, row in factors.items()
+        for seed, hues in known[method]["runs"].items()
+        for hue, row in hues.items()
     ]
     about = (
-        f"Share of the images whose factor is that of most of their {NEIGHBORS} nearest neighbors in the code of one "
-        "unit, or of a pair; there are ten hues and eight scales."
+        f"Share of the images whose hue is that of most of their {NEIGHBORS} nearest neighbors in the code of the best "
+        "unit, and of the pair that tells most, and most beyond its better unit; the other factor that the pair tells "
+        "most of, 0 for chance, 1 for all; the mutual information of the pair's two units in nats."
     )
-    columns = ["method", "seed", "factor", "best unit", "pair", "units"]
-    write_markdown("hues", given.tier, "Hues in a long run", about, columns, rows)
+    columns = ["method", "seed", "hue", "best unit", "pair", "by the pair", "the pair also tells", "dependence, nats"]
+    write_markdown("hues", tier, "Hues in a long run", about, columns, rows)
 
 
-def of_run(means, factors):
-    """What the best unit and the best pair tell of every hue, and of the scale the pair of the object's hue."""
+def of_run(means, log_variances, factors):
+    """What the best unit and the ring's pair of units tell of every hue; means and log_variances are [N, K]."""
     units = range(means.shape[1])
-    single, pair = (
-        {each: told(means[:, each], factors) for each in itertools.combinations(units, size)} for size in (1, 2)
-    )
+    samples = means + np.exp(log_variances / 2) * np.random.default_rng(0).normal(size=means.shape)
     found = {}
-    for names in HUES.values():
-        best = max(pair, key=lambda each, names=names: sum(pair[each][name] for name in names))
-        for name in names:
-            top = max(each[name] for each in single.values())
-            found[name] = {"units": list(best), "best unit": top, "pair": pair[best][name]}
+    for hue in HUES:
+        single = [told(means[:, [unit]], factors, hue) for unit in units]
+        pairs = {pair: told(means[:, pair], factors, hue) for pair in itertools.combinations(units, 2)}
+        one, other = max(pairs, key=lambda pair: 2 * pairs[pair] - max(single[unit] for unit in pair))
+        skills = {name: skill(means[:, [one, other]], factors, name) for name in NAMES if name != hue}
+        also = max(skills, key=skills.get)
+        dependence = mutual_info_regression(samples[:, [one]], samples[:, other], random_state=0)[0]
+        found[hue] = {
+            **{"best unit": max(single), "units": [one, other], "pair": pairs[one, other]},
+            **{"also": also, "also told": skills[also], "dependence_nats": float(dependence)},
+        }
     return found
 
 
-def told(codes, factors):
-    """The share of the second half of the codes [N, units] whose factors their neighbors in the first half tell."""
-    half = len(codes) // 2
-    found = {}
-    for name in itertools.chain(*HUES.values()):
-        labels = factors[:, NAMES.index(name)]
-        found[name] = float(
-            KNeighborsClassifier(NEIGHBORS).fit(codes[:half], labels[:half]).score(codes[half:], labels[half:])
-        )
-    return found
+def told(codes, factors, name):
+    """The share of the second half of the codes [N, units] whose factor their neighbors in the first half tell."""
+    half, labels = len(codes) // 2, factors[:, NAMES.index(name)]
+    neighbors = KNeighborsClassifier(NEIGHBORS).fit(codes[:half], labels[:half])
+    return float(neighbors.score(codes[half:], labels[half:]))
+
+
+def skill(codes, factors, name):
+    """`told` from 0, the share of the most frequent value, to 1."""
+    chance = np.unique(factors[:, NAMES.index(name)], return_counts=True)[1].max() / len(factors)
+    return float((told(codes, factors, name) - chance) / (1 - chance))
 
 
 def draw(tier, codes, found):
-    """A row a run, a column a factor: the images in the plane of the factor's pair of units, colored by the factor."""
-    names = list(next(iter(found.values())))
-    figure, axes = plt.subplots(len(codes), len(names), figsize=(8.6, 6), layout="constrained", squeeze=False)
+    """A row a run: the images in the plane of each hue's pair, colored by the hue, and the object's by its scale."""
+    columns = [*zip(HUES, HUES, strict=True), ("object_hue", "scale")]
+    size = 8.6, 2 * len(codes)
+    figure, axes = plt.subplots(len(codes), len(columns), figsize=size, layout="constrained", squeeze=False)
     for row, (seed, each) in zip(axes, codes.items(), strict=True):
-        for axis, name in zip(row, names, strict=True):
-            one, other = found[str(seed)][name]["units"]
-            colors = {"c": each["factors"][:, NAMES.index(name)], "cmap": "viridis" if name == "scale" else "hsv"}
+        for axis, (hue, factor) in zip(row, columns, strict=True):
+            one, other = found[str(seed)][hue]["units"]
+            colors = {"c": each["factors"][:, NAMES.index(factor)], "cmap": "hsv" if factor in HUES else "viridis"}
             axis.scatter(*each["mean"][:, [one, other]].T, **colors, s=2, linewidth=0)
-            axis.set(title=f"seed {seed}, by {name.replace('_', ' ')}", xlabel=f"unit {one}", ylabel=f"unit {other}")
+            axis.set(title=f"seed {seed}, by {factor.replace('_', ' ')}", xlabel=f"unit {one}", ylabel=f"unit {other}")
     save(figure, "hues", tier)
 
 

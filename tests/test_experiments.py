@@ -326,16 +326,20 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
     assert {f"length, {each}, small" for each in pairs} <= set(claims)
 
 
-def test_a_circle_is_told_by_its_pair_of_units_and_a_cut_one_by_a_unit(scripts):
+def test_a_circle_is_told_by_its_pair_of_units_which_are_independent_where_its_radius_is_a_factor(scripts):
     rng = np.random.default_rng(0)
     factors = np.stack([rng.integers(0, size, 4000) for size in (10, 10, 10, 8, 4, 15)], axis=1)
-    angle, wall = factors[:, 2] / 10 * 2 * np.pi, factors[:, 1]
-    radius = 1 + factors[:, 3]
-    codes = np.stack([radius * np.cos(angle), wall, radius * np.sin(angle), rng.normal(size=4000)], axis=1)
-    found = scripts["hues"].of_run(codes + rng.normal(scale=0.02, size=codes.shape), factors)
-    assert found["object_hue"]["units"] == found["scale"]["units"] == [0, 2]
-    assert found["object_hue"]["pair"] > 0.9 and found["scale"]["pair"] > 0.9 and found["object_hue"]["best unit"] < 0.6
-    assert found["wall_hue"]["best unit"] > 0.99 and found["floor_hue"]["pair"] < 0.25
+    angle, share = 2 * np.pi * (factors[:, 2] + rng.random(4000)) / 10, (factors[:, 3] + rng.random(4000)) / 8
+    ring, disc = np.full(4000, 2**0.5), np.sqrt(-2 * np.log(1 - share))
+    for radius in (ring, disc):
+        codes = np.stack([radius * np.cos(angle), factors[:, 1], radius * np.sin(angle), rng.normal(size=4000)], axis=1)
+        found = scripts["hues"].of_run(codes, np.full_like(codes, 2 * np.log(0.1)), factors)
+        row = found["object_hue"]
+        assert row["units"] == [0, 2] and row["pair"] > 0.9 and row["best unit"] < 0.65
+        # Box and Muller: a radius that is another factor makes the two units of a circle independent.
+        assert (0.8 < row["dependence_nats"] < 2) if radius is ring else (0 <= row["dependence_nats"] < 0.05)
+        assert (row["also told"] < 0.1) if radius is ring else (row["also"] == "scale" and 0.8 < row["also told"] <= 1)
+        assert found["wall_hue"]["best unit"] > 0.99 and found["floor_hue"]["pair"] < 0.25
 
 
 def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):
