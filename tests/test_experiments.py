@@ -243,7 +243,11 @@ def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
     facts = {"dataset": "tiny", "step": 2, "commit": "abc"}
 
     def entry(elbo, dci, mig):
-        runs = [{"ELBO": e, "DCI-D": d, "MIG": m, **facts} for e, d, m in zip(elbo, dci, mig, strict=True)]
+        scores = zip(elbo, dci, mig, strict=True)
+        runs = [
+            {"ELBO": e, "DCI-D": d, "MIG": m, "override": {"seed": seed}, **facts}
+            for seed, (e, d, m) in enumerate(scores)
+        ]
         return {"runs": runs, "machine": "here"}
 
     table1 = {"one": entry([-9.0, -5.0, -7.0], [0.1, 0.6, 0.2], [0.3, 0.1, 0.2]), "two": entry([1, 2], [0, 1], [0, 1])}
@@ -260,8 +264,11 @@ def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
     assert one["DCI-D"] == pytest.approx(0.6 - 0.15) and one["MIG"] == pytest.approx(0.1 - 0.25)
     assert one["DCI-D, rank"] == pytest.approx(1) and one["MIG, rank"] == pytest.approx(-1)
     assert other["DCI-D"] == pytest.approx(0.3 - 0.15) and other["MIG"] == pytest.approx(0.4 - 0.1)
+    assert (one["seed"], other["seed"]) == (1, 2)
+    again = {"seed": 1, "DCI-D": 0.15}
+    assert scripts["elbo"].means_by_seed([one, other, again]) == pytest.approx([0.3, 0.15])
     claim = read_json(results / "claims.json")["elbo, tiny, small"]
-    assert claim["found"].startswith("DCI-D, it - the others: 0.300 ± 0.212 [-1.606, 2.206], n = 2")
+    assert claim["found"].startswith("DCI-D, it - the others: 0.300 ± 0.212 [-1.606, 2.206], n = 2, by its seed")
     assert claim["verdict"] == "undecided at n = 2" and claim["commit"] == "abc"
     assert (results / "elbo/small.png").read_bytes()[:4] == b"\x89PNG"
 
