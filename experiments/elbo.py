@@ -81,7 +81,7 @@ def report(tier, found):
 
 
 def means_by_seed(settings):
-    """The mean gain in DCI-D for each seed that has a best run: settings share their seeds, so these are independent."""
+    """The mean gain in DCI-D for each seed that has a best run; settings share seeds, so single gains do not count."""
     seeds = dict.fromkeys(setting["seed"] for setting in settings)
     return [statistics.fmean(one["DCI-D"] for one in settings if one["seed"] == seed) for seed in seeds]
 
