@@ -327,7 +327,7 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
             assert run["over_steps"]["16"]["DCI-D"] == run["DCI-D"]
     assert [row[:2] for row in rows_of(results / "length/small.md")][:4] == [[name, "DCI-D"] for name in known]
     ladders = ["DCI-D, scale_vlae > vlae", "MIG, pro_scale_vlae > scale_vlae"]
-    pairs = [*ladders, *(f"DCI-D, {method} > beta_tcvae" for method in ("vlae", "scale_vlae"))]
+    pairs = [*ladders, *(f"DCI-D, {method} > beta_tcvae" for method in ("vlae", "scale_vlae", "pro_scale_vlae"))]
     assert (results / "length/small.png").read_bytes()[:4] == b"\x89PNG"
     claims = read_json(results / "claims.json")
     assert {f"length, {each}, small" for each in pairs} <= set(claims)
