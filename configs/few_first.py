@@ -5,8 +5,8 @@
     scaledis train --workdir=runs/one --steps=40000
 
 Three units have no room for three circles of hues, and so cut them; meanwhile sigma falls from twice its value. In one
-start of three the top mixes two hues, which its regularization tells: 42 to 46 nats against 38. A start whose ELBO is far
-below the others' lacks a factor. experiments/length.py measures it.
+start of three the top mixes two hues, which its regularization tells: 42 to 46 nats against 38. A start whose ELBO is
+far below the others' lacks a factor. experiments/length.py measures it.
 """
 
 import runpy

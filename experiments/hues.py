@@ -27,6 +27,7 @@ from scaledis.datasets import rendered
 NAMES = list(rendered.FACTORS)
 HUES = ("floor_hue", "wall_hue", "object_hue")
 NEIGHBORS = 15
+DRAWN = 5  # runs
 METHODS = ("scale_vlae", "pro_scale_vlae")  # ours, and with few units first
 
 
@@ -40,7 +41,8 @@ def main():
         codes = {run.config.seed: np.load(folder.run(run.name) / "codes.npz") for run in folder.runs()}
         found = {str(seed): of_run(each["mean"], each["log_variance"], each["factors"]) for seed, each in codes.items()}
         known[method] = {"commit": version.commit(), "runs": found}
-        draw(given.tier if method == METHODS[0] else f"{method}-{given.tier}", codes, found)
+        shown = dict(itertools.islice(codes.items(), DRAWN))
+        draw(given.tier if method == METHODS[0] else f"{method}-{given.tier}", shown, found)
     write_results("hues", given.tier, known)
     report(given.tier, known)
 
