@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 from pictures import save
 from protocol import arguments
 from scipy import stats
-from tables import claim, each, interval, made_with, results_of, shown, verdict, write_markdown, write_results
+from tables import by_elbo, claim, each, interval, made_with, results_of, shown, verdict, write_markdown, write_results
 
 EXPERIMENTS = ("table1", "table2", "figure1", "length", "granularity", "v_shape")
 SCORES = ("DCI-D", "MIG")
@@ -26,7 +26,7 @@ def main():
     known = {name: settings for name in EXPERIMENTS if (settings := settings_of(results_of(name, given.tier)))}
     found = {
         name: {
-            "runs": [summary(name, runs) for name, (runs, _) in settings.items()],
+            "runs": [summary(setting, runs) for setting, (runs, _) in settings.items()],
             "machine": each(machine for _, machine in settings.values()),
         }
         for name, settings in known.items()
@@ -44,7 +44,7 @@ def settings_of(known):
 
 def summary(name, runs):
     """Of a setting: how far the run of the best ELBO is above the mean of the others, and the rank correlation."""
-    best = max(runs, key=lambda run: run["ELBO"])
+    best = by_elbo(runs)
     others = [run for run in runs if run is not best]
     elbo = [run["ELBO"] for run in runs]
     gains = {score: best[score] - statistics.fmean(run[score] for run in others) for score in SCORES}
@@ -65,7 +65,7 @@ def report(tier, found):
         for name, entry in found.items()
     ]
     about = (
-        "n settings of three to five seeds each; the score of the run of the best ELBO less the mean of the other runs "
+        f"n settings of {LEAST} seeds or more; the score of the run of the best ELBO less the mean of the other runs "
         "of its setting, and Spearman's rank correlation of ELBO and score over its runs. " + made_with(found)
     )
     title = "The ELBO over the seeds of a setting"

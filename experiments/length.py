@@ -17,7 +17,20 @@ from matplotlib.ticker import MaxNLocator
 from pictures import save
 from protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
 from table1 import LADDERS
-from tables import ROOT, claim, flags, interval, made_with, mean, paired, results_of, shown, verdict, write_markdown
+from tables import (
+    ROOT,
+    by_elbo,
+    claim,
+    flags,
+    interval,
+    made_with,
+    mean,
+    paired,
+    results_of,
+    shown,
+    verdict,
+    write_markdown,
+)
 
 from scaledis import runtime
 
@@ -79,7 +92,7 @@ def report(tier_name, methods):
             method,
             score,
             *(shown(over(known[method], step, score)) for step in scored),
-            f"{by_elbo(known[method])[score]:.3f}",
+            f"{by_elbo(known[method]['runs'])[score]:.3f}",
         ]
         for score in SCORES
         for method in there
@@ -107,11 +120,6 @@ def report(tier_name, methods):
 def numbered(runs):
     """The runs with their place for a seed: the starts have other seeds than ours, so they pair by place alone."""
     return [{**run, "override": {"seed": place}} for place, run in enumerate(runs)]
-
-
-def by_elbo(entry):
-    """The run of the best ELBO: the one that a user without factors would keep."""
-    return max(entry["runs"], key=lambda run: run["ELBO"])
 
 
 def over(entry, step, score):

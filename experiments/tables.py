@@ -105,6 +105,11 @@ def mean(runs: Sequence[Mapping[str, Any]], score: str) -> float:
     return sum(values) / max(len(values), 1)
 
 
+def by_elbo(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The run of the best ELBO: the one that a user without factors would keep."""
+    return max(runs, key=lambda run: run["ELBO"])
+
+
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     """Mean, standard deviation, and half of the 95 % t interval; NaN where one value does not tell."""
     mean = statistics.fmean(values)
