@@ -48,8 +48,13 @@ def made_with(known: Mapping[str, Any]) -> str:
     machines = [entry["machine"] for entry in known.values()]
     return (
         f"Data set {each(run['dataset'] for run in runs)}, {each(run['step'] for run in runs)} steps, commit "
-        f"{each(run['commit'] for run in runs)}, {each(machines)}."
+        f"{commits(known)}, {each(machines)}."
     )
+
+
+def commits(known: Mapping[str, Any]) -> str:
+    """The commits that made the runs of `results_of`; a run that sums several up names several."""
+    return each(commit for entry in known.values() for run in entry["runs"] for commit in run["commit"].split(", "))
 
 
 def each(values: Iterable[Any]) -> str:
@@ -81,9 +86,8 @@ def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str
     """
     path = RESULTS / "claims.json"
     known = read_json(path) if path.exists() else {}
-    made_by = list(results_of(key.partition(",")[0], tier_name).values())
-    commit = each(run["commit"] for entry in made_by for run in entry["runs"])
-    made = {"commit": commit, "machine": each(entry["machine"] for entry in made_by)}
+    made_by = results_of(key.partition(",")[0], tier_name)
+    made = {"commit": commits(made_by), "machine": each(entry["machine"] for entry in made_by.values())}
     known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "verdict": says, **made}
     write_json(path, known)
     lines = [

@@ -145,7 +145,8 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small):
     table = rows_of(results / "granularity/small.md")
     assert [row[:2] for row in table] == [[row, score] for score in ("MIG", "DCI-D", "ELBO") for row in ("5", "bank")]
     assert all("n = 2" in cell for row in table for cell in row[2:])
-    assert {"granularity, beta 5, small", "granularity, bank, small"} <= set(read_json(results / "claims.json"))
+    claims = read_json(results / "claims.json")
+    assert {"granularity, beta 5, small", "granularity, beta 5 with a bank, small"} <= set(claims)
 
 
 @pytest.mark.parametrize("script", ["table1", "granularity", "length"])
@@ -280,6 +281,12 @@ def test_a_verdict_needs_an_interval_beside_zero(scripts):
 
 
 @pytest.mark.slow
+def test_a_table_names_each_commit_once_though_a_row_may_sum_up_runs_of_several(scripts):
+    runs = [{"dataset": "d", "step": 1, "commit": commit} for commit in ("a1, b2+", "b2+", "c3, a1")]
+    known = {"one": {"runs": runs[:2], "machine": "M, 2 cores"}, "two": {"runs": runs[2:], "machine": "M, 2 cores"}}
+    assert scripts["tables"].made_with(known) == "Data set d, 1 steps, commit a1, b2+, c3, M, 2 cores."
+
+
 def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     scripts, results, command = table1
     command("table1")
