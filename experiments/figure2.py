@@ -1,18 +1,17 @@
 """Beyond Flat Latent, Figure 2: edits of CelebA's faces by a ladder of four levels (B) against alpha-TCVAE (A).
 
-    python experiments/figure2.py --tier=paper                      # CelebA, which must be prepared
-    python experiments/figure2.py --tier=small --data=rendered      # a look-alike of 3DShapes instead, named as such
+    python experiments/figure2.py --tier=small                    # `rendered`, a look-alike of 3DShapes, instead
+    python experiments/figure2.py --tier=paper --data=celeba      # CelebA, which must be prepared
 
 For each attribute the unit of either method that knows most of it moves through nine values on the same image, from the
-coarsest attribute to the finest. What the picture shows is measured too: the selectivity of edits, on five seeds of
-the look-alike with the settings that Table 1 chose, on one of CelebA with the published ones. Writes
-experiments/results/figure2/<data>-<tier>.png, <tier>.json and .md. The claim: finer levels edit more selectively.
+coarsest attribute to the finest. What the picture shows is measured too: the selectivity of edits, on five seeds with
+the settings that Table 1 chose, on one of CelebA with the published ones. Writes
+experiments/results/figure2/<tier>.json, .md and .png. The claim: finer levels edit more selectively.
 """
 
-import argparse
 import statistics
 
-from protocol import SEEDS, chosen, low_priority, place, run_groups
+from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
 from tables import RESULTS, claim, made_with, paired, results_of, shown, verdict, write_markdown
 
 from scaledis import evaluate, input_pipeline, methods, results, runtime
@@ -31,34 +30,27 @@ COLUMNS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tier", choices=["small", "paper"], default="small")
-    parser.add_argument("--data", choices=list(ATTRIBUTES), default="celeba")
-    given = parser.parse_args()
+    given = arguments(__doc__)
     runtime.prepare()
     low_priority()
-    settings = {name: setting(name, given.tier, given.data) for name in METHODS}
-    seeds = SEEDS[:1] if given.data == "celeba" else SEEDS
-    overrides = {named(name, given.data): [{**settings[name], "seed": seed} for seed in seeds] for name in METHODS}
-    run_groups("figure2", given.tier, given.data, overrides)
-    report(given.tier, given.data)
-    picture = draw(place("figure2", given.tier, "figure2", given.data), ATTRIBUTES[given.data])
-    write_bytes(RESULTS / f"figure2/{given.data}-{given.tier}.png", canvas.png(picture))
+    if not given.table:
+        settings = {name: setting(name, given.tier, given.data) for name in METHODS}
+        seeds = SEEDS[:1] if given.data == "celeba" else SEEDS
+        overrides = {name: [{**settings[name], "seed": seed} for seed in seeds] for name in METHODS}
+        run_groups("figure2", given.tier, "methods", overrides)
+        picture = draw(place("figure2", given.tier, "figure2", "methods"))
+        write_bytes(RESULTS / f"figure2/{given.tier}.png", canvas.png(picture))
+    report(given.tier)
 
 
 def setting(name, tier, data):
-    """The overrides of a method: those published for CelebA, or those that Table 1 chose on the look-alike."""
-    common = {"data.name": data, "method.name": name, "evaluate.metrics": METRICS}
+    """The overrides of a method: those published for CelebA, or those that Table 1 chose on another set."""
+    common = {"method.name": name, "evaluate.metrics": METRICS}
     if data != "celeba":
         return {**chosen(tier, name), **common}
     published = methods.choose(name).settings_for(data)
     own = {key: value for key, value in published.items() if key.startswith("method.")}
     return {**own, **common, "evaluate.split": "held_out"}
-
-
-def named(name, data):
-    """The name of a method's rows among the results."""
-    return f"{data}, {name}"
 
 
 def below_the_top(levels):
@@ -67,8 +59,8 @@ def below_the_top(levels):
     return statistics.fmean(known) if known else None
 
 
-def report(tier, data):
-    """The table of what has run on any data set, a line a method, and the claim on this one."""
+def report(tier):
+    """The table, a line a method, and the claim."""
     known = results_of("figure2", tier)
     of = {name: found["runs"] for name, found in known.items()}
     runs = [row for rows in of.values() for row in rows]
@@ -76,11 +68,11 @@ def report(tier, data):
         row["below the top"] = below_the_top(row.get("edits/selectivity_per_level", []))
     rows = [[name, *(shown([row.get(key) for row in rows]) for key in COLUMNS.values())] for name, rows in of.items()]
     about = f"Edit selectivity. {made_with(known)}"
-    write_markdown("figure2", tier, "Beyond Flat Latent, Figure 2", about, ["data set, method", *COLUMNS], rows)
+    write_markdown("figure2", tier, "Beyond Flat Latent, Figure 2", about, ["method", *COLUMNS], rows)
     flat, ours = METHODS
-    gaps = paired(of[named(ours, data)], of[named(flat, data)], "below the top")
+    gaps = paired(of[ours], of[flat], "below the top")
     claim(
-        f"figure2, {data}",
+        "figure2",
         f"finer levels edit more selectively than {flat}",
         "Figure 2",
         f"selectivity, levels below the top - {flat}: {shown(gaps)}",
@@ -89,7 +81,7 @@ def report(tier, data):
     )
 
 
-def draw(workdir, attributes):
+def draw(workdir):
     """The edits of both methods on the first images of the evaluation, one for each attribute; the first seeds."""
     firsts = sorted(workdir.runs(), key=lambda run: run.config.seed)
     runs = [next(run for run in firsts if run.config.method.name == name) for name in METHODS]
@@ -97,6 +89,7 @@ def draw(workdir, attributes):
     models = [results.load_run(workdir.root, each.name) for each in runs]
     known = [gather.summary(each, each.config.method.name, dataset, workdir) for each in runs]
     index, _ = evaluate.sample(dataset, runs[0].config)
+    attributes = ATTRIBUTES.get(runs[0].config.data.name, dataset.factor_names[:3])
     pairs = [
         tuple(paper.edit(summary, model, name, image) for summary, model in zip(known, models, strict=True))
         for name, image in zip(attributes, dataset.images(index[: len(attributes)]), strict=True)

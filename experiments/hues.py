@@ -19,7 +19,7 @@ from pictures import save
 from protocol import arguments, place
 from sklearn.feature_selection import mutual_info_regression
 from sklearn.neighbors import KNeighborsClassifier
-from tables import flags, results_of, write_markdown, write_results
+from tables import command, results_of, write_markdown, write_results
 
 from scaledis import version
 from scaledis.datasets import rendered
@@ -37,7 +37,7 @@ def main():
     for method in given.names:
         folder = place("length", given.tier, "length", method)
         if not folder.groups():
-            raise SystemExit(f"{folder.root} holds no runs: python experiments/length.py {flags(given.tier)} {method}")
+            raise SystemExit(f"{folder.root} holds no runs: {command('length', given.tier)} {method}")
         codes = {run.config.seed: np.load(folder.run(run.name) / "codes.npz") for run in folder.runs()}
         found = {str(seed): of_run(each["mean"], each["log_variance"], each["factors"]) for seed, each in codes.items()}
         known[method] = {"commit": version.commit(), "runs": found}

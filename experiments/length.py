@@ -21,7 +21,7 @@ from tables import (
     ROOT,
     by_elbo,
     claim,
-    flags,
+    command,
     interval,
     made_with,
     mean,
@@ -64,7 +64,7 @@ def methods_of(tier_name):
     known = results_of("table1", tier_name)
     flat = [method for method in known if method not in LADDERS]
     if not flat:
-        raise SystemExit(f"Table 1 has no flat method yet: python experiments/table1.py {flags(tier_name)}")
+        raise SystemExit(f"Table 1 has no flat method yet: {command('table1', tier_name)}")
     best = max(flat, key=lambda name: mean(known[name]["runs"], "DCI-D"))
     return {name: best if name == "flat" else name for name in NAMES}
 

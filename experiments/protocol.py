@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tables import ROOT, flags, results_of, write_results
+from tables import ROOT, command, results_of, write_results
 
 from scaledis import datasets, experiment, runner, runtime, sweep
 from scaledis.files import read_json
@@ -179,7 +179,7 @@ def chosen(tier_name: str, method: str) -> dict[str, Any]:
     """The setting of a method that Table 1 chose, without its seed. Raises SystemExit where it has not run."""
     known = results_of("table1", tier_name)
     if method not in known:
-        raise SystemExit(f"Table 1 has no {method} yet: python experiments/table1.py {flags(tier_name)} {method}")
+        raise SystemExit(f"Table 1 has no {method} yet: {command('table1', tier_name)} {method}")
     return {key: value for key, value in known[method]["tuning"]["chosen"].items() if key != "seed"}
 
 

@@ -10,7 +10,7 @@ experiments/results/resolution/small.json, .md and .png: the scores at both size
 from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from scipy import stats
-from tables import made_with, mean, results_of, shown, write_markdown
+from tables import check_finished, made_with, mean, results_of, shown, write_markdown
 
 from scaledis import runtime
 from scaledis.config import Config
@@ -35,6 +35,7 @@ def main():
 def report(tier):
     """The table, with the rank correlations over it."""
     small, large = results_of("table1", tier), results_of("resolution", tier)
+    check_finished("resolution", tier, large)
     rows, found = [], []
     for method in large:
         cells = [shown([run[score] for run in known[method]["runs"]]) for score in SCORES for known in (small, large)]

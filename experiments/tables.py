@@ -1,7 +1,7 @@
 """What the experiments' tables are made of: intervals, paired differences, verdicts, and their files."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,35 @@ def results_of(comparison: str, tier: str) -> dict[str, Any]:
 
 
 def write_results(comparison: str, tier: str, known: Mapping[str, Any]) -> None:
-    """Writes what `results_of` reads."""
+    """Writes what `results_of` reads. Raises SystemExit where nothing is known."""
+    check_finished(comparison, tier, known)
     write_json(RESULTS / comparison / f"{tier}.json", known)
 
 
 def write_markdown(
     comparison: str, tier: str, title: str, about: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
-    """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about."""
-    command = f"`python experiments/{comparison}.py {flags(tier)}`"
-    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    text = f"# {title}\n\n{command}. {about}\n\n" + "\n".join(lines) + "\n"
+    """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about.
+
+    Raises SystemExit for a table without rows.
+    """
+    body = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    check_finished(comparison, tier, body)
+    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|", *body]
+    text = f"# {title}\n\n`{command(comparison, tier)}`. {about}\n\n" + "\n".join(lines) + "\n"
     write_bytes(RESULTS / comparison / f"{tier}.md", text.encode())
     print(text)
+
+
+def command(comparison: str, tier: str) -> str:
+    """What one types to run a comparison."""
+    return f"python experiments/{comparison}.py {flags(tier)}"
+
+
+def check_finished(comparison: str, tier: str, there: Collection[Any]) -> None:
+    """Raises SystemExit where nothing of a comparison has run."""
+    if not there:
+        raise SystemExit(f"No run of {comparison} is finished yet: {command(comparison, tier)}")
 
 
 def flags(tier: str) -> str:
