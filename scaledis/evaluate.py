@@ -3,20 +3,16 @@
 import dataclasses
 import inspect
 import sys
-import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scaledis import coding, hosts, input_pipeline, metrics, model_metrics, registry, version
+from scaledis import coding, hosts, input_pipeline, metrics, model_metrics, registry, score_files, version
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
 from scaledis.errors import Stopped, UserError
-from scaledis.files import read_json, write_arrays, write_json
 from scaledis.metrics import compute
 from scaledis.objectives import gaussian
 from scaledis.population import NEVER, Model, Population, RunState
@@ -53,7 +49,7 @@ def evaluate_population(
         at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
         print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
         return False
-    if hosts.first_process(all(_is_scored(workdir, run, wanted, dataset) for run in runs)):
+    if hosts.first_process(all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
         return False
     spec = input_pipeline.spec_of(dataset, runs[0].config.data)
     population = Population([run.config for run in runs], spec, allocation=runs[0].padded)
@@ -86,12 +82,12 @@ def score_population(
     for slot, run in enumerate(runs):
         if stop():
             raise Stopped("Stopped between evaluations; the same command goes on from there.")
-        if _is_scored(workdir, run, step, dataset):
+        if score_files.is_scored(workdir, run, step, dataset):
             continue
         settings, diverged = run.config.evaluate, int(states.diverged[slot])
-        print(f"{run.name}: scoring{'' if _applying(settings, dataset) else NO_FACTORS}", file=sys.stderr)
-        path = workdir.run(run.name) / "scores" / scores_name(settings, step)
-        held, model = _held(path), population.model(states, slot)
+        print(f"{run.name}: scoring{'' if score_files.applying(settings, dataset) else NO_FACTORS}", file=sys.stderr)
+        held = score_files.read(score_files.path(workdir, run, step))
+        model = population.model(states, slot)
         index, train_codes = sample(dataset, run.config)
         codes = coding.encode_images(model, dataset, index)
         factors = dataset.factors(index)
@@ -109,25 +105,10 @@ def score_population(
             "version": version.VERSION,
             "commit": version.commit(),
         }
-        wanted = dataclasses.replace(settings, metrics=tuple(_missing(held, settings, dataset)))
+        wanted = dataclasses.replace(settings, metrics=tuple(score_files.missing(held, settings, dataset)))
         scores |= score_codes(codes, factors, wanted, train_codes, dataset)
-        scores = _merged(held, score_model(scores, model, dataset, index, codes, wanted))
-        write_arrays(
-            workdir.run(run.name) / "codes.npz",
-            index=index,
-            mean=codes.mean,
-            log_variance=codes.log_variance,
-            levels=codes.levels,
-            factors=factors,
-        )
-        write_json(path, scores)
-        write_json(workdir.run(run.name) / "scores.json", scores)
-
-
-def scores_name(settings: Evaluate, step: int) -> str:
-    """The file of the scores that these settings make at a step; metrics are merged in it."""
-    codes = f"{settings.train_codes}+{settings.test_codes}"
-    return f"step={step},split={settings.split},codes={codes},seed={settings.seed},dci={settings.dci_backend}.json"
+        scores = score_files.merged(held, score_model(scores, model, dataset, index, codes, wanted))
+        score_files.write(workdir, run, scores, codes, index, factors)
 
 
 def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
@@ -216,60 +197,6 @@ def _scores(
         levels=codes.levels[units],
         log_variances=codes.log_variance[:, units],
     )
-
-
-def _is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
-    """Whether scores.json and codes.npz are what the run's config asks for, at a step."""
-    folder = workdir.run(run.name)
-    path = folder / "scores" / scores_name(run.config.evaluate, step)
-    held = _held(path)
-    if not held or _missing(held, run.config.evaluate, dataset):
-        return False
-    newest, codes = folder / "scores.json", folder / "codes.npz"
-    return newest.exists() and newest.read_bytes() == path.read_bytes() and _is_archive(codes)
-
-
-def _held(path: Path) -> dict[str, Any]:
-    """The scores in a file; {} where there is none, or where it is damaged, so that it is made again."""
-    if not path.exists():
-        return {}
-    try:
-        held = read_json(path, "all", "step", "dataset", "skipped", "unit_kl_nats", "diverged")
-        if isinstance(held["all"], dict) and isinstance(held["skipped"], dict):
-            return held
-        print(f"{path} is damaged. It is made again.", file=sys.stderr)
-    except UserError as error:
-        print(f"{error} It is made again.", file=sys.stderr)
-    return {}
-
-
-def _missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics that are neither among the scores nor among those that were skipped."""
-    there = {key.partition("/")[0] for key in held.get("all", {})}
-    skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
-    return [metric for metric in _applying(settings, dataset) if metric not in there | skipped]
-
-
-def _applying(settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics that are asked for: without factors only those of models, of which some need none."""
-    return [each for each in settings.metrics if dataset.factor_names or each in model_metrics.names()]
-
-
-def _is_archive(path: Path) -> bool:
-    """Whether a .npz file is there and whole."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile):
-        return False
-
-
-def _merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The newer scores with those of metrics that only the older ones have."""
-    groups = {
-        key: held[key] | new[key] for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict)
-    }
-    return {**new, **groups}
 
 
 def score(
