@@ -314,23 +314,26 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
     command("table1")
     command("length")
     known, short = (read_json(results / f"{name}/small.json") for name in ("length", "table1"))
-    starts = known.pop("starts")["runs"]
-    assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae"]
-    of = {run["override"]["seed"]: run for run in starts}
-    best = []
-    for seed in (3, 4):
-        *others, _ = sorted((seed, seed + 10, seed + 20), key=lambda each: -of[each]["ELBO"])
-        best.append(min(others, key=lambda each: of[each]["R"]))
-    assert len(starts) == 6 and all(run["step"] == 3 for run in starts)
-    assert [run["override"]["seed"] for run in known["pro_scale_vlae"]["runs"]] == best
+    for method in ("pro_scale_vlae", "pro_scale_vlae-bank"):
+        starts = known.pop(f"{method}, starts")["runs"]
+        of = {run["override"]["seed"]: run for run in starts}
+        best = []
+        for seed in (3, 4):
+            *others, _ = sorted((seed, seed + 10, seed + 20), key=lambda each: -of[each]["ELBO"])
+            best.append(min(others, key=lambda each: of[each]["R"]))
+        assert len(starts) == 6 and all(run["step"] == 3 for run in starts)
+        assert [run["override"]["seed"] for run in known[method]["runs"]] == best
+    assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae", "pro_scale_vlae-bank"]
+    estimators = [known[method]["runs"][0]["override"].get("objective.estimator") for method in list(known)[3:]]
+    assert estimators == [None, "memory_bank"]
     for method, entry in list(known.items())[:3]:
         for run, before in zip(entry["runs"], short[method]["runs"], strict=False):
             assert list(run["over_steps"]) == ["2", "4", "6", "8", "10", "12", "14", "16"] and run["step"] == 16
             assert run["over_steps"]["2"]["DCI-D"] == pytest.approx(before["DCI-D"], abs=1e-6)
             assert run["over_steps"]["16"]["DCI-D"] == run["DCI-D"]
-    assert [row[:2] for row in rows_of(results / "length/small.md")][:4] == [[name, "DCI-D"] for name in known]
+    assert [row[:2] for row in rows_of(results / "length/small.md")][:5] == [[name, "DCI-D"] for name in known]
     ladders = ["DCI-D, scale_vlae > vlae", "MIG, pro_scale_vlae > scale_vlae"]
-    pairs = [*ladders, *(f"DCI-D, {method} > beta_tcvae" for method in ("vlae", "scale_vlae", "pro_scale_vlae"))]
+    pairs = [*ladders, *(f"DCI-D, {method} > beta_tcvae" for method in known if method != "beta_tcvae")]
     assert (results / "length/small.png").read_bytes()[:4] == b"\x89PNG"
     claims = read_json(results / "claims.json")
     assert {f"length, {each}, small" for each in pairs} <= set(claims)
