@@ -104,6 +104,7 @@ def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str
     made_by = results_of(key.partition(",")[0], tier_name)
     made = {"commit": commits(made_by), "machine": each(entry["machine"] for entry in made_by.values())}
     known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "verdict": says, **made}
+    known = dict(sorted(known.items()))
     write_json(path, known)
     lines = [
         "# The claims of both papers",
@@ -112,7 +113,7 @@ def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str
     ]
     lines += ["unless it is named. Intervals are 95 % t intervals over seeds.", ""]
     lines += ["| experiment | claim | paper | found | verdict | commit |", "| --- " * 6 + "|"]
-    for name, row in sorted(known.items()):
+    for name, row in known.items():
         cells = [name, row["claim"], row["paper"], row["found"], f"**{row['verdict']}**", row["commit"]]
         lines.append("| " + " | ".join(cells) + " |")
     write_bytes(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
