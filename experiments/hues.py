@@ -1,6 +1,6 @@
 """What a long run of ours leaves entangled: each hue is a circle in the plane of two units, another factor its radius.
 
-    python experiments/length.py --tier=small scale_vlae pro_scale_vlae    # the runs
+    python experiments/length.py --tier=small scale_vlae pro_scale_vlae pro_scale_vlae-bank    # the runs
     python experiments/hues.py --tier=small
 
 For every run and hue, the pair of units that tells most of the hue, by the nearest neighbors of one half of the codes
@@ -15,6 +15,7 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
+from length import FEW
 from pictures import save
 from protocol import arguments, place
 from sklearn.feature_selection import mutual_info_regression
@@ -28,7 +29,7 @@ NAMES = list(rendered.FACTORS)
 HUES = ("floor_hue", "wall_hue", "object_hue")
 NEIGHBORS = 15
 DRAWN = 5  # runs
-METHODS = ("scale_vlae", "pro_scale_vlae")  # ours, and with few units first
+METHODS = ("scale_vlae", *FEW)  # ours, and with few units first
 
 
 def main():
