@@ -37,10 +37,7 @@ from scaledis import runtime
 
 TIMES, SCORED = 8, 8
 STARTS = 3
-FEW = {
-    "pro_scale_vlae": {},
-    "pro_scale_vlae-bank": {"objective.estimator": "memory_bank", "objective.bank": 960},
-}
+FEW = {"pro_scale_vlae": {"objective.estimator": "minibatch_weighted"}, "pro_scale_vlae-bank": {}}
 few_first = runpy.run_path(str(ROOT / "configs/few_first.py"))["overrides"]
 FRESH = (3, 4, 5, 6, 7, 8, 9, 10)  # seeds 0 to 2 told that the loss does not tell which start is entangled
 NAMES = ("scale_vlae", "vlae", "flat", *FEW)  # flat: the best flat method of Table 1
@@ -151,7 +148,7 @@ def draw(tier_name, known, methods, scored):
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter("{x:,.0f}")
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].legend(frameon=False)
+    axes[1].legend(frameon=False, loc="upper left")
     save(figure, "length", tier_name)
 
 

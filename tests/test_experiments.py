@@ -325,7 +325,7 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
         assert [run["override"]["seed"] for run in known[method]["runs"]] == best
     assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae", "pro_scale_vlae-bank"]
     estimators = [known[method]["runs"][0]["override"].get("objective.estimator") for method in list(known)[3:]]
-    assert estimators == [None, "memory_bank"]
+    assert estimators == ["minibatch_weighted", "memory_bank"]
     for method, entry in list(known.items())[:3]:
         for run, before in zip(entry["runs"], short[method]["runs"], strict=False):
             assert list(run["over_steps"]) == ["2", "4", "6", "8", "10", "12", "14", "16"] and run["step"] == 16
