@@ -218,7 +218,6 @@ def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, mo
     assert [row[0] for row in rows_of(results / "figure2/celeba-small.md")] == ["alpha_tcvae", "scale_vlae"]
 
 
-@pytest.mark.slow
 def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
     scripts, results, _ = small
     below = scripts["figure2"].below_the_top
@@ -276,13 +275,13 @@ def test_a_verdict_needs_an_interval_beside_zero(scripts):
     assert verdict([0.1, -0.1, 0.2]) == "undecided at n = 3" and verdict([0.5]) == "undecided at n = 1"
 
 
-@pytest.mark.slow
 def test_a_table_names_each_commit_once_though_a_row_may_sum_up_runs_of_several(scripts):
     runs = [{"dataset": "d", "step": 1, "commit": commit} for commit in ("a1, b2+", "b2+", "c3, a1")]
     known = {"one": {"runs": runs[:2], "machine": "M, 2 cores"}, "two": {"runs": runs[2:], "machine": "M, 2 cores"}}
     assert scripts["tables"].made_with(known) == "Data set d, 1 steps, commit a1, b2+, c3, M, 2 cores."
 
 
+@pytest.mark.slow
 def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     scripts, results, command = table1
     command("table1")
