@@ -8,7 +8,7 @@ Writes experiments/results/candidates/small.json and .md.
 """
 
 from protocol import SCORES, arguments, low_priority, run_groups
-from tables import made_with, paired, results_of, shown, write_markdown
+from tables import finished, made_with, paired, shown, write_markdown
 
 import scaledis
 from scaledis import runtime
@@ -147,7 +147,7 @@ def main():
 
 def write_table(tier):
     """experiments/results/candidates: every candidate's scores, and its difference to the setting as it is."""
-    known = results_of("candidates", tier)
+    known = finished("candidates", tier)
     rows = []
     for name, found in sorted(known.items(), key=lambda item: -sum(run["DCI-D"] or 0 for run in item[1]["runs"])):
         base = known.get(name.rpartition(": ")[0] or BASE, {"runs": []})["runs"]

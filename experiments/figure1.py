@@ -9,7 +9,7 @@ correlation within and between levels, the redundancy of levels, DCI-D. Writes e
 """
 
 from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
-from tables import RESULTS, claim, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
 
 from scaledis import input_pipeline, results, runtime
 from scaledis.files import write_bytes
@@ -44,7 +44,7 @@ def main():
     if not given.table:
         run_groups("figure1", given.tier, "seeds", overrides)
         draw(given.tier, settings)
-    known = results_of("figure1", given.tier)
+    known = finished("figure1", given.tier)
     of = {name: found["runs"] for name, found in known.items()}
     for row in (row for rows in of.values() for row in rows):
         row["within"] = sum(row["level/tc_within"])

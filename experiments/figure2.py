@@ -12,7 +12,7 @@ experiments/results/figure2/<tier>.json, .md and .png. The claim: finer levels e
 import statistics
 
 from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
-from tables import RESULTS, claim, made_with, paired, results_of, shown, verdict, write_markdown
+from tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
 
 from scaledis import evaluate, input_pipeline, methods, results, runtime
 from scaledis.files import write_bytes
@@ -61,7 +61,7 @@ def below_the_top(levels):
 
 def report(tier):
     """The table, a line a method, and the claim."""
-    known = results_of("figure2", tier)
+    known = finished("figure2", tier)
     of = {name: found["runs"] for name, found in known.items()}
     runs = [row for rows in of.values() for row in rows]
     for row in runs:

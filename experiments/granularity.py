@@ -12,7 +12,7 @@ granularity the MIG is up to a fifth above that of the beta-TCVAE.
 
 from pictures import dots
 from protocol import SEEDS, arguments, low_priority, run_groups
-from tables import claim, made_with, mean, paired, results_of, shown, verdict, write_markdown
+from tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -62,7 +62,7 @@ def title_of(row):
 
 def report(tier):
     """The tables of what has run, and a claim a row: the best block of several units against one unit."""
-    known = results_of("granularity", tier)
+    known = finished("granularity", tier)
     of = {row: {b: known[name_of(row, b)]["runs"] for b in BLOCKS} for row in ROWS if name_of(row, 1) in known}
     rows = [
         [row, score, *(shown([run[score] for run in runs]) for runs in cells.values())]

@@ -21,6 +21,7 @@ from table1 import LADDERS
 from tables import (
     ROOT,
     by_elbo,
+    check_some,
     claim,
     command,
     interval,
@@ -89,6 +90,7 @@ def report(tier_name, methods):
     """The table, the picture and the claims, of what has run."""
     known = results_of("length", tier_name)
     there = [method for method in methods if method in known]
+    check_some("length", tier_name, there)  # the starts alone are no line of it
     scored = list(known[there[0]]["runs"][0]["over_steps"])
     rows = [
         [

@@ -10,7 +10,7 @@ experiments/results/resolution/small.json, .md and .png: the scores at both size
 from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from scipy import stats
-from tables import check_finished, made_with, mean, results_of, shown, write_markdown
+from tables import finished, made_with, mean, results_of, shown, write_markdown
 
 from scaledis import runtime
 from scaledis.config import Config
@@ -34,8 +34,7 @@ def main():
 
 def report(tier):
     """The table, with the rank correlations over it."""
-    small, large = results_of("table1", tier), results_of("resolution", tier)
-    check_finished("resolution", tier, large)
+    small, large = results_of("table1", tier), finished("resolution", tier)
     rows, found = [], []
     for method in large:
         cells = [shown([run[score] for run in known[method]["runs"]]) for score in SCORES for known in (small, large)]

@@ -14,7 +14,7 @@ import itertools
 import protocol
 from pictures import dots
 from protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
-from tables import claim, each, made_with, mean, paired, results_of, shown, verdict, write_markdown
+from tables import claim, each, finished, made_with, mean, paired, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -59,7 +59,7 @@ def main():
     low_priority()
     sigma = protocol.tier(given.tier)["objective"]["sigma"]
     compare("table1", [entry for entry in entries(sigma) if entry.name in given.names], given.tier)
-    known = results_of("table1", given.tier)
+    known = finished("table1", given.tier)
     write_table(given.tier, known)
     write_claims(given.tier, {name: entry["runs"] for name, entry in known.items()})
 

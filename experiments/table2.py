@@ -9,7 +9,7 @@ the best of each depth rises with the depth; (4, 2, 2, 2) is the best.
 
 from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
-from tables import claim, made_with, mean, paired, results_of, shown, verdict, write_markdown
+from tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
 
 from scaledis import runtime
 from scaledis.sweep import sweep_allocations
@@ -32,7 +32,7 @@ def main():
     }
     if not given.table:
         run_groups("table2", given.tier, "seeds", overrides)
-    known = results_of("table2", given.tier)
+    known = finished("table2", given.tier)
     of = {(each, method): known[f"{method} {each}"]["runs"] for each in allocations for method in METHODS}
     write(given.tier, allocations, of, known)
     gaps = {each: paired(of[each, "scale_vlae"], of[each, "vlae"], "DCI-D") for each in allocations}

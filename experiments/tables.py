@@ -19,22 +19,25 @@ def results_of(comparison: str, tier: str) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
 
 
+def finished(comparison: str, tier: str) -> dict[str, Any]:
+    """`results_of` for a table. Raises SystemExit where nothing has run."""
+    known = results_of(comparison, tier)
+    check_some(comparison, tier, known)
+    return known
+
+
 def write_results(comparison: str, tier: str, known: Mapping[str, Any]) -> None:
     """Writes what `results_of` reads. Raises SystemExit where nothing is known."""
-    check_finished(comparison, tier, known)
+    check_some(comparison, tier, known)
     write_json(RESULTS / comparison / f"{tier}.json", known)
 
 
 def write_markdown(
     comparison: str, tier: str, title: str, about: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
-    """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about.
-
-    Raises SystemExit for a table without rows.
-    """
-    body = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    check_finished(comparison, tier, body)
-    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|", *body]
+    """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about."""
+    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     text = f"# {title}\n\n`{command(comparison, tier)}`. {about}\n\n" + "\n".join(lines) + "\n"
     write_bytes(RESULTS / comparison / f"{tier}.md", text.encode())
     print(text)
@@ -45,7 +48,7 @@ def command(comparison: str, tier: str) -> str:
     return f"python experiments/{comparison}.py {flags(tier)}"
 
 
-def check_finished(comparison: str, tier: str, there: Collection[Any]) -> None:
+def check_some(comparison: str, tier: str, there: Collection[Any]) -> None:
     """Raises SystemExit where nothing of a comparison has run."""
     if not there:
         raise SystemExit(f"No run of {comparison} is finished yet: {command(comparison, tier)}")

@@ -16,7 +16,7 @@ from granularity import BLOCKS, DATA, with_seeds
 from pictures import save
 from protocol import arguments, low_priority, run_groups
 from scipy import stats
-from tables import ROOT, check_finished, claim, made_with, mean, results_of, shown, verdict, write_markdown
+from tables import ROOT, claim, finished, made_with, mean, shown, verdict, write_markdown
 
 from scaledis import runtime
 
@@ -42,8 +42,7 @@ def name_of(size, block):
 
 def report(tier):
     """The table, and the two claims once every capacity has run."""
-    known = results_of("v_shape", tier)
-    check_finished("v_shape", tier, known)
+    known = finished("v_shape", tier)
     cells = {
         size: [known[name_of(size, block)]["runs"] for block in BLOCKS]
         for size in CAPACITIES

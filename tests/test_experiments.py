@@ -139,10 +139,17 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small):
 
 @pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"protocol", "tables"}))
 def test_a_table_of_nothing_is_not_written(small, script):
-    _, results, command = small
+    scripts, results, command = small
     with pytest.raises(SystemExit, match=r"python experiments/\w+\.py --tier=small"):
         command(script, "--table")
     assert not list(results.rglob("*.*"))
+    if script != "table1":  # nor where Table 1 has run, whose settings others take, and nothing else
+        entry = {"tuning": {"chosen": {"model.injection": "map"}}, "runs": [{"DCI-D": 0.1, "MIG": 0.1}], "machine": "M"}
+        known = dict.fromkeys(("scale_vlae", "vlae", "beta_tcvae"), entry)
+        scripts["tables"].write_results("table1", "small", known)
+        with pytest.raises(SystemExit, match=rf"^No run of {script} is finished yet: python experiments/{script}\.py"):
+            command(script, "--table")
+        assert [path.parent.name for path in results.rglob("*.*")] == ["table1"]
 
 
 @pytest.mark.parametrize("script", ["table1", "granularity", "length"])
