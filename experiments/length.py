@@ -38,6 +38,7 @@ from scaledis import runtime
 
 TIMES, SCORED = 8, 8
 STARTS = 3
+# Few units first, as a change to configs/few_first.py, which has a bank.
 FEW = {"pro_scale_vlae": {"objective.estimator": "minibatch_weighted"}, "pro_scale_vlae-bank": {}}
 few_first = runpy.run_path(str(ROOT / "configs/few_first.py"))["overrides"]
 FRESH = (3, 4, 5, 6, 7, 8, 9, 10)  # seeds 0 to 2 told that the loss does not tell which start is entangled
