@@ -1,17 +1,18 @@
 """What a run is made of: the schema with its defaults. Each field's own bound stands beside it.
 
-This module imports nothing else of the package but errors and names; `experiment` checks a config against the
+This module imports nothing else of the package but errors, names and values; `experiment` checks a config against the
 registries.
 """
 
 import dataclasses
+import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from scaledis import registry
 from scaledis.errors import UserError
+from scaledis.values import PLAIN, over, plain, whole
 
-PLAIN = (str, int, float, type(None))
 LARGEST = 2**31 - 1  # an int32: steps, seeds and sizes are carried as such
 
 
@@ -192,11 +193,11 @@ class Config:
 
 def thaw(config: Config) -> dict[str, Any]:
     """Config -> plain nested dict, as it is written to JSON; `experiment.freeze` takes it back."""
-    plain = {
+    nested = {
         key: dict(vars(value)) if dataclasses.is_dataclass(value) else value for key, value in vars(config).items()
     }
-    plain["method"] = {"name": config.method.name, **config.method.hyperparameters}
-    return plain
+    nested["method"] = {"name": config.method.name, **config.method.hyperparameters}
+    return nested
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -208,10 +209,20 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         elif isinstance(value, Mapping):
             flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = as_tuple(value)
+            flat[prefix + key] = plain(value)
     return flat
 
 
-def as_tuple(value: Any) -> Any:
-    """Lists as tuples, all the way down."""
-    return tuple(map(as_tuple, value)) if isinstance(value, list | tuple) else value
+def typed(key: str, value: Any) -> Any:
+    """`value` in plain Python, as the dotted `key` takes it: a whole float such as 3e5 becomes an int for a count."""
+    value = plain(value)
+    return over(whole, value) if key in WHOLE else value
+
+
+SECTIONS = {"": Config, **{f"{field.name}.": type(field.default) for field in dataclasses.fields(Config)}}
+WHOLE = {  # dotted keys of whole numbers, one or several
+    prefix + name
+    for prefix, section in SECTIONS.items()
+    for name, kind in typing.get_type_hints(section).items()
+    if kind in (int, tuple[int, ...])
+}

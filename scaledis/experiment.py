@@ -14,16 +14,18 @@ from scaledis import (
     datasets,
     estimators,
     input_pipeline,
+    kinds,
     methods,
     metrics,
     model_metrics,
     optimizer,
     registry,
 )
-from scaledis.config import Config, Method, Model, Schedule, as_tuple, check_fields, flatten
+from scaledis.config import Config, Method, Model, Schedule, check_fields, flatten, thaw, typed
 from scaledis.errors import UserError
 from scaledis.networks import ladder
 from scaledis.objectives.likelihood import LIKELIHOODS
+from scaledis.values import plain
 
 LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
 FLAT = 10  # units of a flat method
@@ -39,7 +41,7 @@ def default() -> ml_collections.ConfigDict:
 
     `config.method` has the hyperparameters of all methods; None stands for the method's own default.
     """
-    config = ml_collections.ConfigDict(dataclasses.asdict(Config()))
+    config = ml_collections.ConfigDict(dataclasses.asdict(Config()), type_safe=False)  # `freeze` checks the types
     del config.method.hyperparameters
     for spec in methods.specs().values():
         for name in spec.hyperparameters:
@@ -48,6 +50,7 @@ def default() -> ml_collections.ConfigDict:
     return config
 
 
+@kinds.checked
 def make_config(method: str = "scale_vlae", overrides: Mapping[str, Any] | None = None) -> Config:
     """A checked config of a method, with its defaults but for `overrides` by dotted key.
 
@@ -90,7 +93,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
     sections["model"] = _allocate(sections["model"], sections["method"].name, spec.flat)
     if sections["objective"].kl_warmup is None:
         sections["objective"] = dataclasses.replace(sections["objective"], kl_warmup=spec.kl_warmup)
-    frozen = Config(**sections, seed=config.get("seed", 0))
+    frozen = Config(**sections, seed=typed("seed", config.get("seed", 0)))
     check_fields("", frozen)
     _check(frozen)
     spec.checked_arrays(frozen)  # the method's own checks
@@ -107,6 +110,13 @@ def freeze(config: Mapping[str, Any]) -> Config:
     return frozen
 
 
+def refreeze(config: Config) -> Config:
+    """The config, checked as `make_config` checks it: dataclasses.replace checks nothing. Raises UserError."""
+    kinds.check_fields("config.", config)
+    kinds.check_fields("config.method.", config.method)
+    return freeze(thaw(config))
+
+
 def length_dependent(config: Config) -> list[str]:
     """The keys whose meaning changes with `train.steps`: schedules over all steps, and the shares of a method."""
     keys = [f"schedule.{key}" for key, spec in vars(config.schedule).items() if spec != "constant" and ":" not in spec]
@@ -115,9 +125,9 @@ def length_dependent(config: Config) -> list[str]:
 
 
 def _method(given: dict[str, Any]) -> Method:
-    name = given.pop("name")
+    name = plain(given.pop("name"))
     spec = methods.choose(name)
-    own = {key: as_tuple(value) for key, value in given.items() if value is not None}
+    own = {key: typed(f"method.{key}", value) for key, value in given.items() if value is not None}
     for key in own:
         registry.check(f"method ({name})", key, spec.hyperparameters)
     defaults = {key: hyperparameter.default for key, hyperparameter in spec.hyperparameters.items()}
@@ -140,8 +150,9 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
 def _section(name: str, schema: type, values: Any) -> Any:
     if not isinstance(values, Mapping | ml_collections.ConfigDict):
         raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
+    values = {key: typed(f"{name}.{key}", value) for key, value in dict(values).items()}
     try:
-        given = name, repr(dict(values))
+        given = name, repr(values)
     except ValueError:  # an integer of thousands of digits, which its check refuses
         return _checked_section(name, schema, values)
     if given not in _sections:
@@ -151,16 +162,16 @@ def _section(name: str, schema: type, values: Any) -> Any:
     return _sections[given]
 
 
-def _checked_section(name: str, schema: type, values: Any) -> Any:
+def _checked_section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
     types = _types(schema)
-    typed = {}
-    for key, value in dict(values).items():
+    given = {}
+    for key, value in values.items():
         registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
-            parts = value if isinstance(value, list | tuple) else (value,)
-            value = as_tuple([name for part in parts for name in (_names(part) if isinstance(part, str) else [part])])
-        typed[key] = value
-    section = schema(**typed)
+            parts = value if isinstance(value, tuple) else (value,)
+            value = tuple(name for part in parts for name in (_names(part) if isinstance(part, str) else [part]))
+        given[key] = value
+    section = schema(**given)
     check_fields(f"{name}.", section)
     return section
 

@@ -17,8 +17,8 @@ def short(value: object) -> str:
     if isinstance(value, int) and abs(value) >= 10**30:
         return f"a number of about {1 + int((value.bit_length() - 1) * math.log10(2))} digits"
     try:
-        words = repr(value)
-    except ValueError:  # a number of more than 4,300 digits within
+        words = " ".join(repr(value).split()) if "\n" in repr(value) else repr(value)
+    except Exception:  # a number of more than 4,300 digits within, or a class that cannot say
         words = f"a {type(value).__name__}"
     return words if len(words) <= 80 else words[:77] + "..."
 
@@ -29,7 +29,7 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
     words = short(name)
     near = difflib.get_close_matches(str(name) if isinstance(name, str) else words, choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{kind}: {words} is unknown.{hint} Choices: {', '.join(choices)}.")
+    return UserError(f"{kind}: {words} is unknown.{hint} Choices: {', '.join(choices) or 'none'}.")
 
 
 def check(kind: str, name: object, choices: Collection[str]) -> None:

@@ -1,11 +1,12 @@
 """What a work directory holds, for reading only: one trained run as a Model, and all runs as one table."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas
 
-from scaledis import legacy, table
+from scaledis import kinds, legacy, table
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config
 from scaledis.errors import UserError
@@ -15,6 +16,7 @@ from scaledis.types import ImageSpec
 from scaledis.workdir import Workdir
 
 
+@kinds.checked
 def load_run(workdir: str | Path, name: str | None = None, *, step: int | None = None) -> Model:
     """A trained run of a work directory, from its newest checkpoint that is not damaged or that of `step`.
 
@@ -91,20 +93,23 @@ def _image_spec(directory: Workdir, name: str, config: Config, checkpoint: Path)
     )  # the count only shifts a logged constant
 
 
-def load_results(workdirs: str | Path | Sequence[str | Path]) -> pandas.DataFrame:
+@kinds.checked
+def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFrame:
     """One row a run of one or several work directories; those that still train are there as far as they are.
 
     Columns: workdir, run, every key of the config that varies (and seed), every score that is one number, of all units
     and of each level, the last terms under `final/`, step, diverged, the seconds that its population trained for and
     the device, data set, fingerprint, versions, commit.
 
-    Raises UserError where a directory holds no experiment.
+    Raises UserError where a directory holds no experiment, and for no directories.
 
     >>> results = load_results("runs/mine")
     >>> results.loc[0, "run"]
     'run'
     """
-    places = [workdirs] if isinstance(workdirs, str | Path) else list(workdirs)
+    places = [workdirs] if isinstance(workdirs, str | os.PathLike) else list(workdirs)
+    if not places:
+        raise UserError("workdirs: there are none; give one or several.")
     found = []
     for directory in map(Workdir, places):
         rows, keys = table.read(directory)

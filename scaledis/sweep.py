@@ -93,7 +93,7 @@ def expand(
     runs: dict[str, Run] = {}
     names: dict[tuple[Any, ...], str] = {}  # by content
     for parts in itertools.product(*steps):
-        override = {key: value for part in parts for key, value in part.items()}
+        override = {key: config_schema.typed(key, value) for part in parts for key, value in part.items()}
         frozen = experiment.freeze(experiment.override(base, override, "sweep key"))
         name = run_name(override, runs)
         same = names.setdefault(tuple(config_schema.flatten(config_schema.thaw(frozen)).values()), name)
@@ -127,17 +127,21 @@ def _overrides(sweep: str, namespace: Mapping[str, Any]) -> list[Override]:
 
 
 def _values(key: str, text: str) -> list[Any]:
-    """ "2,4,8" or "(4,6),(5,5)" or "vlae,vae" as values: literals of Python, and words as they are."""
-    parts = [part.strip() for part in re.split(r",(?![^(]*\))", text)]
+    """ "2,4,8" or "(4,6),[5,5]" or "vlae,vae" as values: what stands between commas outside of brackets."""
+    depths = itertools.accumulate((letter in "([") - (letter in ")]") for letter in text)
+    commas = [place for place, depth in enumerate(depths) if text[place] == "," and not depth]
+    parts = [text[last + 1 : place].strip() for last, place in itertools.pairwise([-1, *commas, len(text)])]
     if not all(parts):
         raise UserError(f"--sweep: {key}={text} has an empty value; give {key}=value,value,...")
-    values = []
-    for part in parts:
-        try:
-            values.append(ast.literal_eval(part))
-        except (ValueError, SyntaxError):
-            values.append(part)
-    return values
+    return [_literal(part) for part in parts]
+
+
+def _literal(text: str) -> Any:
+    """A literal of Python, or true and false as flags have them; any other word as it is."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
 
 
 def run_name(override: Override, taken: Container[str] = ()) -> str:

@@ -5,7 +5,7 @@ import math
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scaledis import config as config_schema
-from scaledis import hosts, input_pipeline, memory, population, runtime, sweep
+from scaledis import experiment, hosts, input_pipeline, kinds, memory, population, runtime, sweep
 from scaledis.checkpoint import Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
@@ -31,8 +31,9 @@ OnLog = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by n
 OnEvaluate = Callable[[int, Population, RunState], None]
 
 
+@kinds.checked
 def train(
-    configs: Config | Sequence[Config],
+    configs: Config | Iterable[Config],
     dataset: Dataset | None = None,
     *,
     workdir: str | Path | None = None,
@@ -53,13 +54,14 @@ def train(
       extend: whether a run of `workdir` may go on to more steps although its schedule or its stages change with them.
       restart: whether a run that has come some way may begin again where no checkpoint of it can be used.
 
-    Raises UserError for two equal configs, for a workdir of other runs, and where something cannot be written.
+    Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and where
+    something cannot be written.
 
     >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")
     >>> model.config.method.name
     'vlae'
     """
-    configs = [configs] if isinstance(configs, Config) else list(configs)
+    configs = [experiment.refreeze(each) for each in ([configs] if isinstance(configs, Config) else configs)]
     if not configs:
         raise UserError("configs: there are none.")
     if workdir is None:

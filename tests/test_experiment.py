@@ -3,11 +3,14 @@
 import json
 import math
 import random
+from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from scaledis import config as config_schema
-from scaledis import experiment, methods
+from scaledis import experiment, methods, sweep
 from scaledis.config import Config
 from scaledis.errors import UserError
 from tests import tiny
@@ -178,8 +181,81 @@ def test_what_is_no_config_is_one_clear_error(wrong):
 
 
 def test_a_name_that_is_a_list_is_one_clear_error():
-    with pytest.raises(UserError, match=r"method.name: \['vlae'\] is unknown"):
+    with pytest.raises(UserError, match=r"method.name: \('vlae',\) is unknown"):
         experiment.freeze(tiny.plain() | {"method": {"name": ["vlae"]}})
+
+
+PLAIN_AND_OTHERS = [
+    (
+        "train.steps",
+        300000,
+        [3e5, np.int32(300000), np.float32(3e5), np.array(300000), jnp.int32(300000), np.uint64(3e5)],
+    ),
+    ("seed", 3, [3.0, np.int8(3), np.array(3.0), jnp.uint32(3)]),
+    ("train.learning_rate", 0.1, [np.float64(0.1), np.float32(0.1), jnp.float32(0.1), np.array(0.1, np.float32)]),
+    ("objective.kl_warmup", 2.5, [np.float16(2.5), jnp.bfloat16(2.5), jnp.asarray(2.5)]),
+    ("model.allocation", (3, 2), [[3, 2], [3.0, np.int64(2)], np.array([3, 2]), np.array([3.0, 2]), jnp.array([3, 2])]),
+    (
+        "method.beta",
+        (0.1, 2.5),
+        [[0.1, 2.5], np.array([0.1, 2.5]), np.array([0.1, 2.5], np.float32), [0.1, jnp.float32(2.5)]],
+    ),
+    ("data.path", "a/b", [Path("a/b"), np.str_("a/b"), np.array("a/b")]),
+    ("data.scale", True, [np.bool_(True), np.array(True), jnp.bool_(True)]),
+    ("evaluate.metrics", ("dci", "mig"), [["dci", "mig"], np.array(["dci", "mig"]), "dci,mig"]),
+    ("data.correlation", (("a", "b", 0.2),), [[["a", "b", 0.2]], [("a", "b", np.float32(0.2))]]),
+]
+
+
+@pytest.mark.parametrize(("key", "plain", "others"), PLAIN_AND_OTHERS)
+def test_a_value_of_numpy_jax_or_a_path_is_the_plain_one(key, plain, others):
+    """The same config with the same types, as JSON, as one run of a sweep, and from a config file."""
+    base = tiny.plain(data__name="arrays")
+
+    def told(config):
+        return repr(config), json.dumps(config_schema.thaw(config)), hash((config.data, config.model, config.train))
+
+    expected = experiment.freeze(experiment.override(base, {key: plain}))
+    [run] = sweep.expand(base, ["mine"], {"sweep_mine": lambda: [{key: plain}]})
+    for other in others:
+        found = experiment.freeze(experiment.override(base, {key: other}))
+        assert found == expected and told(found) == told(expected), other
+        [same] = sweep.expand(base, ["mine"], {"sweep_mine": lambda other=other: [{key: other}]})
+        assert same.config == run.config
+        assert same.name == run.name or isinstance(other, str)
+        edited = tiny.config_dict(data__name="arrays")
+        section, _, name = key.rpartition(".")
+        setattr(edited[section] if section else edited, name, other)
+        assert told(experiment.freeze(edited)) == told(expected)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.steps", True, "train.steps: True must be a whole number"),
+        ("train.steps", np.bool_(True), "train.steps: True must be a whole number"),
+        ("train.learning_rate", True, "train.learning_rate: True must be a finite number"),
+        ("data.scale", 1, "data.scale: 1 must be True or False"),
+        ("data.scale", np.int64(0), "data.scale: 0 must be True or False"),
+        ("data.scale", "true", "data.scale: 'true' must be True or False"),
+        ("train.steps", "3e5", "train.steps: '3e5' must be a whole number"),
+        ("train.steps", np.float32(2.5), "train.steps: 2.5 must be a whole number"),
+        ("train.steps", np.array([3, 4]), r"train.steps: \(3, 4\) must be a whole number"),
+        ("train.learning_rate", np.complex64(1), r"train.learning_rate: \(1\+0j\) must be a finite number"),
+        ("train.learning_rate", np.ma.masked, "train.learning_rate: None must be a finite number"),
+        ("data.path", b"x", "data.path: b'x' must be text"),
+    ],
+)
+def test_a_flag_is_no_number_and_text_is_neither(key, value, message):
+    with pytest.raises(UserError, match=message):
+        experiment.make_config("vlae", {key: value})
+
+
+def test_arrays_that_look_alike_are_not_mistaken_for_each_other():
+    """numpy writes both as 0.12345679."""
+    rates = [np.array(0.123456789), np.array(0.123456791)]
+    configs = [experiment.make_config("vlae", {"train.learning_rate": rate}) for rate in rates]
+    assert [config.train.learning_rate for config in configs] == [0.123456789, 0.123456791]
 
 
 def test_a_section_that_is_missing_has_its_defaults():

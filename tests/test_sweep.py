@@ -28,11 +28,21 @@ def test_sweeps_on_the_command_line():
     runs = sweep.expand(tiny.plain(), ["method.beta=2,4.5,8", "seeds:2"])
     assert [run.name for run in runs][:3] == ["beta=2,seed=0", "beta=2,seed=1", "beta=4.5,seed=0"]
     assert [run.config.method.hyperparameters["beta"] for run in runs] == [2, 2, 4.5, 4.5, 8, 8]
-    runs = sweep.expand(tiny.plain(), ["model.allocation=(2,1),(1,2)"])
-    assert [(run.name, run.config.model.allocation) for run in runs] == [
-        ("allocation=2-1", (2, 1)),
-        ("allocation=1-2", (1, 2)),
+    expected = [("allocation=2-1", (2, 1)), ("allocation=1-2", (1, 2))]
+    for given in ("(2,1),(1,2)", "[2,1],[1,2]", "[2, 1] , (1,2.0)"):
+        runs = sweep.expand(tiny.plain(), [f"model.allocation={given}"])
+        assert [(run.name, run.config.model.allocation) for run in runs] == expected
+    pairs = "((('ground','place',.2),),('place',.1)),()"
+    assert sweep._values("data.correlation", pairs) == [((("ground", "place", 0.2),), ("place", 0.1)), ()]
+    runs = sweep.expand(tiny.plain(), ["train.steps=3e5,1_000,7.0"])
+    assert [(run.name, run.config.train.steps) for run in runs] == [
+        ("steps=300000", 300000),
+        ("steps=1000", 1000),
+        ("steps=7", 7),
     ]
+    runs = sweep.expand(tiny.plain(data__name="folder"), ["data.skip_unreadable=true,False"])
+    assert [run.config.data.skip_unreadable for run in runs] == [True, False]
+    assert [run.name for run in runs] == ["skip_unreadable=True", "skip_unreadable=False"]
     runs = sweep.expand(tiny.plain(), ["method.name=vlae,scale_vlae"])
     assert [run.config.method.name for run in runs] == [run.name for run in runs] == ["vlae", "scale_vlae"]
 
@@ -48,6 +58,11 @@ def test_sweeps_on_the_command_line():
         ("method.beta=x", "method.beta: 'x' must be"),
         ("method.bet=2", "sweep key: 'method.bet' is unknown. Did you mean 'method.beta'"),
         ("seed=1,True", "seed: True must be a whole number"),
+        ("data.scale=0,1", "data.scale: 0 must be True or False"),
+        ("train.steps=300000,3e5", "gives the same run twice, as steps=300000 and as steps=300000~2"),
+        ("seed=" + 3000 * "(", r"seed: '\(\(.* must be a whole number"),
+        ("seed={[]:1}", r"seed: '{\[\]:1}' must be a whole number"),
+        ("model.allocation=[2,1],(1,2", r"model.allocation: .*\(1.* must have 1 to 4 levels"),
         ("seed=1,1", "gives the same run twice, as seed=1 and as seed=1~2"),
         ("method.beta=2,2.0", "gives the same run twice, as beta=2 and as beta=2.0"),
         (".seed=1", "sweep key: '.seed' is unknown"),

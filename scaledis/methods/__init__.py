@@ -4,6 +4,7 @@ A module here defines `METHODS`, name -> MethodSpec. From outside the package a 
 by an entry point of the group "scaledis.methods" that points at such a dictionary.
 """
 
+import dataclasses
 import functools
 import importlib.metadata
 import re
@@ -11,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scaledis import registry
+from scaledis import kinds, registry
 from scaledis.config import Config
 from scaledis.errors import UserError
 from scaledis.methods.spec import Hyperparameter, MethodSpec
@@ -26,7 +27,9 @@ def _installed() -> dict[str, MethodSpec]:
     """The methods of this package and of every package that has an entry point."""
     found = registry.collect(sys.modules[__name__], "METHODS")
     for entry in importlib.metadata.entry_points(group=GROUP):
-        for name, spec in entry.load().items():
+        loaded = entry.load()
+        kinds.check(f"entry point {entry.value}", loaded, Mapping[str, MethodSpec])
+        for name, spec in loaded.items():
             if name in found:
                 raise UserError(f"method.name: {name!r} of the entry point {entry.value} is taken.")
             found[name] = spec
@@ -43,6 +46,7 @@ def choose(name: str, key: str = "method.name") -> MethodSpec:
     return registry.choose(key, name, specs())
 
 
+@kinds.checked
 def register_method(
     name: str,
     build: Callable[[Config, ImageSpec], Method],
@@ -65,7 +69,8 @@ def register_method(
       flat: whether all units form one level instead of a ladder.
       more: further attributes of MethodSpec, such as `arrays` and `settings`.
 
-    Raises UserError for a name that this package has, or that is not a lower-case word, and for a hyperparameter of a
+    Raises UserError for a name that this package has, or that is not a lower-case word, for a `build` that does not
+    take two arguments, for an attribute that MethodSpec lacks, for an unknown program, and for a hyperparameter of a
     reserved name.
 
     >>> from scaledis.methods import Hyperparameter, register_method
@@ -78,13 +83,19 @@ def register_method(
         raise UserError(f"name: {name!r} must be a lower-case word, such as sparse_vae.")
     if name in _installed():
         raise UserError(f"name: {name!r} is a method of scaledis or of an installed package; choose another.")
+    for key in more:
+        registry.check("register_method", key, [field.name for field in dataclasses.fields(MethodSpec)])
     about = more.pop("about", equation.strip().partition("\n")[0])
-    _registered[name] = MethodSpec(
-        build, equation, about=about, hyperparameters=hyperparameters or {}, flat=flat, **more
-    )
+    spec = MethodSpec(build, equation, about=about, hyperparameters=hyperparameters or {}, flat=flat, **more)
+    if spec.program:
+        choose(spec.program, "program")
+    _registered[name] = spec
 
 
 def build(config: Config, images: ImageSpec) -> Method:
-    """The Method of a config. Raises UserError for an unknown name."""
-    spec = choose(config.method.name)
-    return choose(spec.program or config.method.name).build(config, images)
+    """The Method of a config. Raises UserError for an unknown name, and if its `build` gives no Method."""
+    name = choose(config.method.name).program or config.method.name
+    made = choose(name).build(config, images)
+    kinds.check(f"build of {name}", made, Method)
+    kinds.check_fields(f"build of {name}: ", made)
+    return made

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis import registry
+from scaledis import kinds, registry
 from scaledis.config import Config, is_float32
 from scaledis.errors import UserError
 from scaledis.types import ImageSpec, Method
@@ -80,7 +80,8 @@ class MethodSpec:
         zeros (population.widened). No layer may then read two hidden layers side by side, and an activation is 0 at 0.
       settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
 
-    Raises UserError where a hyperparameter has the name of something that every run carries.
+    Raises UserError for an attribute of another kind, and where a hyperparameter has the name of something that every
+    run carries.
     """
 
     build: Callable[[Config, ImageSpec], Method]
@@ -95,12 +96,16 @@ class MethodSpec:
     settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in self.hyperparameters:
+        kinds.check_fields("", self)
+        for name, hyperparameter in self.hyperparameters.items():
+            kinds.check_fields(f"hyperparameters[{name!r}].", hyperparameter)
             if name in RESERVED or name == "name" or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
                 raise UserError(
                     f"hyperparameter: {name!r} cannot be the name of a method's own; it must be a lower-case word and "
                     f"none of {', '.join(RESERVED)}, which every run carries."
                 )
+        for name in self.shares:
+            registry.check("shares", name, self.hyperparameters)
 
     def checked_arrays(self, config: Config) -> dict[str, np.ndarray]:
         """All arrays of a run's hyperparameters. Raises UserError that names the key, the value and what it can be."""
@@ -112,10 +117,11 @@ class MethodSpec:
                 shape = (levels,) if hyperparameter.per_level else ()
                 found[name] = np.broadcast_to(np.asarray(given[name], np.float32), shape).copy()
         own = self.arrays(config)
+        kinds.check(f"arrays of {config.method.name}", own, Mapping[str, Any])
         for name in own:
             if name in RESERVED:
                 raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
-        return found | own
+        return {**found, **own}
 
     @property
     def kl_warmup(self) -> float:
