@@ -14,6 +14,7 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from scaledis import (
+    config_file,
     datasets,
     describe,
     dry_run,
@@ -40,18 +41,20 @@ from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 
-CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "A file of configs/; any of its keys can be set behind it: --config.train.steps=4000."
+CONFIG = config_file.define(
+    "config", "A file of configs/; any of its keys can be set behind it: --config.train.steps=4000."
 )
 WORKDIR = flags.DEFINE_string("workdir", None, "Where everything is written. Default: runs/<name of the config file>.")
 SWEEP = flags.DEFINE_multi_string(
     "sweep", [], "A sweep by name, seeds:5, or key=value,value; several, also with commas between names: their product."
 )
 STAGES = flags.DEFINE_list("stages", ["train", "evaluate", "report"], "What to do, of these three.")
-STEP = flags.DEFINE_integer(
-    "step", None, "Evaluate, or extract, the checkpoint of this step instead of the newest one."
+STEP = flags.DEFINE(
+    config_file.Whole(), "step", None, "Evaluate, or extract, the checkpoint of this step instead of the newest one."
 )
-STEPS = flags.DEFINE_integer("steps", None, "Without --config: train what --workdir holds on to so many steps.")
+STEPS = flags.DEFINE(
+    config_file.Whole(), "steps", None, "Without --config: train what --workdir holds on to so many steps."
+)
 SHARD = flags.DEFINE_string(
     "shard", str(WHOLE), "i/n: this process takes populations i, i + n, ...; n such processes share one workdir."
 )
@@ -268,35 +271,19 @@ def _command() -> str:
 
 
 def _parse(argv: list[str]) -> list[str]:
-    """absl's own parser, with an unknown config key, and a config file that cannot be read, as a sentence."""
+    """absl's own parser, with a sentence for an unknown config key; what a config file raises keeps its traceback."""
     try:
-        rest = flags.FLAGS(argv)
-        getattr(CONFIG.value, "to_dict", None)  # what stands for a file that is not there raises OSError
-        return rest
+        return flags.FLAGS(argv)
     except flags.Error as error:
-        end(_cause(error))
-    except UserError as error:
-        end(error)
+        end(error.__context__ if isinstance(error.__context__, UserError) else error)
+    except config_file.Raised as raised:
+        raise (raised.__cause__ or raised) from None
     except (KeyError, AttributeError) as error:
         *_, (frame, _) = traceback.walk_tb(error.__traceback__)
         if "ml_collections" not in frame.f_code.co_filename:
             raise  # a bug in the config file
         innermost = error.args[0] if isinstance(error.args[0], KeyError) else error
         end(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}")
-    except OSError as error:
-        near = ", ".join(sorted(str(path) for path in Path("configs").glob("*.py")))
-        given = next(
-            (each.partition("=")[2] for each in argv if each.lstrip("-").startswith("config=")), error.filename
-        )
-        end(f"--config: {given} cannot be read; there are {near or 'none in configs/'}.")
-
-
-def _cause(error: BaseException) -> BaseException:
-    """The error of our own behind those that absl and ml_collections make of it, if there is one."""
-    inner: BaseException | None = error
-    while inner and not (isinstance(inner, UserError) and inner.__context__ is None):
-        inner = inner.__context__
-    return inner or error
 
 
 def run() -> None:

@@ -12,7 +12,7 @@ import sys
 import numpy as np
 import pytest
 
-from scaledis import console, datasets, main, methods, runner, sweep, version
+from scaledis import console, datasets, describe, dry_run, main, methods, runner, sweep, version
 from scaledis.files import read_json
 from scaledis.methods import beta_vae
 from scaledis.records import read_records
@@ -375,7 +375,10 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
         ([CONFIG, "--sweep=pears"], "--sweep: 'pears' is unknown. Did you mean 'pair'"),
         ([CONFIG, "--stages=trian"], "--stages: 'trian' is unknown. Did you mean 'train'"),
         ([CONFIG, "--config.train.steps=x"], "train.steps=x"),
+        ([CONFIG, "--config.train.steps=3.5"], "train.steps=3.5: it must be a whole number"),
         ([CONFIG, "--config.train.steps=True"], "train.steps=True"),
+        ([CONFIG, "--config.data.scale=null"], "data.scale=null: it must be true or false"),
+        ([CONFIG, "--config.method.fade=1", "--config.method.name=vae"], "'fade' is unknown. Choices: none"),
         ([CONFIG, f"--config.train.steps={2**32}"], "train.steps: 4294967296 must be a whole number from 1 to"),
         ([CONFIG, f"--config.seed={'7' * 60}"], "seed: a number of about 60 digits must be"),
         ([CONFIG, "--config.objective.sigma=1e39"], r"objective.sigma: 1e\+39 .* that a float32 can hold"),
@@ -410,24 +413,42 @@ def test_a_wrong_command_is_one_sentence_and_writes_nothing(arguments, message, 
     assert not (tmp_path / "run").exists()
 
 
-BODIES = {
-    "return default().to_dict()": None,
-    "c = default(); del c.schedule; return c": None,
-    "return None": "config: NoneType is not a config; get_config must return default",
-    "return [1]": "config: list is not a config",
-    "c = default().to_dict(); c['train'] = 3; return c": "config.train: 3 must be a section with keys",
-    "c = default(); del c.method; return c": "config.method: the section is missing or has no name",
-    "c = default(); c.trian.steps = 3; return c": 'unknown key .trian. Did you mean "train"',
-    "return make_config('vlea')": "scaledis: method: 'vlea' is unknown. Did you mean 'vlae'",
-    "return {}['x']": KeyError,
-    "return None.steps": AttributeError,
+DEFAULT = "from scaledis.experiment import default, make_config\n\ndef get_config():\n    "
+FILES = {
+    DEFAULT + "return default().to_dict()": None,
+    DEFAULT + "c = default(); c.train.batch = 8.0; return c": None,
+    DEFAULT + "import numpy; c = default(); c.model.allocation = numpy.array([3, 4]); return c": None,
+    DEFAULT + "c = default(); c.train.steps = 'x'; return c": "train.steps: 'x' must be a whole number",
+    DEFAULT + "c = default(); del c.schedule; return c": "config.schedule: is missing; get_config must return default",
+    DEFAULT + "c = default(); del c.train.steps; return c": "config.train.steps: is missing",
+    DEFAULT + "c = default().to_dict(); del c['method']['beta']; return c": "config.method.beta: is missing",
+    DEFAULT + "c = default(); del c.seed; return c": "config.seed: is missing",
+    DEFAULT + "c = default(); del c.method; return c": "config.method: is missing",
+    DEFAULT + "return None": "config: NoneType is not a config; get_config must return default",
+    DEFAULT + "return [1]": "config: list is not a config",
+    DEFAULT + "c = default().to_dict(); c['train'] = 3; return c": "config.train: 3 must be a section with keys",
+    DEFAULT + "c = default(); c.lock(); c.trian.steps = 3": 'unknown key .trian. Did you mean "train"',
+    DEFAULT + "return make_config('vlea')": "scaledis: method: 'vlea' is unknown. Did you mean 'vlae'",
+    DEFAULT + "exit(3)": r"mine.py calls sys.exit\(3\); get_config must return default",
+    DEFAULT + "return {}['x']": KeyError,
+    DEFAULT + "return None.steps": AttributeError,
+    DEFAULT + "raise ValueError": ValueError,
+    DEFAULT + "return 3 + 'x'": TypeError,
+    DEFAULT + "open('/nowhere')": FileNotFoundError,
+    "import no_such_module": ModuleNotFoundError,
+    "": "mine.py defines no function get_config",
+    "get_config = 3": "mine.py defines no function get_config",
+    "def get_config(:": r"mine.py is not a Python file: invalid syntax \(mine.py, line 1\)",
+    "\0PK": "mine.py is not a Python file: source code string cannot contain null bytes",
+    "def get_config(tier): ...": r"mine.py calls get_config\(\), but the file has get_config\(tier\)",
 }
 
 
-@pytest.mark.parametrize("body", BODIES)
-def test_what_a_config_file_may_return(tmp_path, body):
-    path, expected = tmp_path / "mine.py", BODIES[body]
-    path.write_text(f"from scaledis.experiment import default, make_config\n\ndef get_config():\n    {body}\n")
+@pytest.mark.parametrize("content", FILES)
+def test_what_a_config_file_may_be(tmp_path, content, monkeypatch):
+    monkeypatch.setattr(describe, "tree", lambda config, images: "on tiny")
+    path, expected = tmp_path / "mine.py", FILES[content]
+    path.write_text(content)
     line = [f"--config={path}", "--describe=network", f"--workdir={tmp_path / 'run'}"]
     if isinstance(expected, type):
         with pytest.raises(expected):  # a bug in the file keeps its traceback
@@ -436,6 +457,24 @@ def test_what_a_config_file_may_return(tmp_path, body):
     done = tiny.command(*line)
     assert done.returncode == (2 if expected else 0), done.stderr
     assert re.search(expected or "on tiny", done.stderr + done.stdout)
+    assert not expected or len(done.stderr.splitlines()) == 1
+
+
+def test_values_on_the_command_line_are_those_of_python(monkeypatch):
+    monkeypatch.setattr(dry_run, "report", lambda runs, workdir: repr(runs))
+
+    def planned(*arguments):
+        done = tiny.command(CONFIG, *arguments, "--dry_run")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    given = ("steps=5000", "steps=5e3", "steps=5_000", "steps=5000.0")
+    assert len({planned(f"--config.train.{each}") for each in given}) == 1
+    assert len({planned(f"--config.model.allocation={each}") for each in ("(2,2)", "[2,2]", "2,2", "[2.0,2]")}) == 1
+    assert len({planned(f"--sweep=model.allocation={each}") for each in ("(2,2),(1,2)", "[2,2],[1,2]")}) == 1
+    done = tiny.command(CONFIG + ":paper", "--dry_run")
+    assert done.returncode == 2
+    assert "tiny_config.py:paper calls get_config('paper'), but the file has get_config()." in done.stderr
 
 
 def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):

@@ -5,7 +5,6 @@ import functools
 import hashlib
 import io
 import sys
-import warnings
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -115,8 +114,7 @@ def command(
     """The command line in this process, on the data set that `load` gives; a bug is an exception here."""
     out, err, saved = io.StringIO(), io.StringIO(), flagsaver.save_flag_values(flags.FLAGS)
     input_pipeline.load_dataset.cache_clear()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"the load_module\(\) method", DeprecationWarning)  # of ml_collections
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(datasets, "load", load)
         patch.setattr(runtime, "prepare", lambda: None)  # its settings last
         patch.setattr(sys, "argv", ["scaledis", *arguments])
