@@ -24,6 +24,7 @@ from scaledis.estimators.setting import Setting
 from scaledis.files import write_arrays, write_bytes, write_json
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.report import figures
+from scaledis.types import Posterior
 from scaledis.workdir import Workdir
 
 RESULTS = Path(__file__).parent / "results"
@@ -56,10 +57,11 @@ class Bench:
         self.rng = np.random.default_rng(0)
 
     def draw(self, count):
-        index = self.rng.integers(0, len(self.mean), count)
+        index = self.rng.integers(0, len(self.mean), count, dtype=np.int32)
         mean, log_variance = self.mean[index], self.log_variance[index]
         noise = self.rng.normal(size=mean.shape).astype(np.float32)
-        return mean + np.exp(0.5 * log_variance) * noise, mean, log_variance
+        codes = mean + np.exp(0.5 * log_variance) * noise
+        return Posterior(codes, mean, log_variance, self.parts, np.ones(len(self.parts)), index)
 
     def split(self, table):
         """Mean dependence within the levels, summed, and across them."""
@@ -70,7 +72,7 @@ class Bench:
         weights, membership = aggregate_posterior.exact(len(self.mean)), partition.membership(self.parts)
         against = self.mean, self.log_variance, weights, membership
         density = jax.jit(lambda codes: aggregate_posterior.log_density(codes, *against))
-        codes = np.split(self.draw(CODES)[0], CODES // CHUNK)  # the weights of all at once would fill the memory
+        codes = np.split(self.draw(CODES).codes, CODES // CHUNK)  # the weights of all at once would fill the memory
         table = np.concatenate([density(chunk) for chunk in codes])
         per_code = partition.combine(table, self.rows.intra).sum(-1), partition.combine(table, self.rows.inter)
         return np.asarray(self.split(table)), [float(np.std(values) / np.sqrt(CODES)) for values in per_code]
@@ -81,20 +83,20 @@ class Bench:
         setting = Setting(batch, len(self.mean), allocation, max(bank, 1), features=256, layers=3, learning_rate=5e-4)
         estimator = estimators.make(name, setting)
         extra = estimator.init(jax.random.key(0), self.parts)
-        update = jax.jit(lambda extra, seen, key: estimator.update(extra, *seen, self.parts, key)[0])
+        update = jax.jit(lambda extra, seen, key: estimator.update(extra, seen, self.parts, key)[0])
         fills = bank // batch if name == "memory_bank" else LEARNING_STEPS if name == "density_ratio" else 0
         for n in range(fills):
             extra = update(extra, self.draw(batch), jax.random.key(n))
 
-        estimate = jax.jit(lambda extra, seen: self.split(estimator.log_density(extra, *seen, self.parts)))
+        estimate = jax.jit(lambda extra, seen: self.split(estimator.log_density(extra, seen, self.parts)))
         values = np.asarray([estimate(extra, self.draw(batch)) for _ in range(REPEATS)])
 
         @jax.jit
         def step(extra, seen, key):
-            def total(seen):
-                return self.split(estimator.log_density(extra, *seen, self.parts)).sum()
+            def total(arrays):
+                return self.split(estimator.log_density(extra, Posterior(*arrays, *seen[3:]), self.parts)).sum()
 
-            return jax.grad(total)(seen), estimator.update(extra, *seen, self.parts, key)[0]
+            return jax.grad(total)(seen[:3]), estimator.update(extra, seen, self.parts, key)[0]
 
         times = []
         for n in range(TIMED + 1):

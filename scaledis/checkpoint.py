@@ -4,7 +4,8 @@
     <directory>/<step>/manifest.json   version, structure, what the caller adds, and a checksum of every file
 
 Reading changes nothing. A checkpoint whose files do not have their checksums is damaged, and the one before it is used;
-one of another structure is an error that says what differs.
+one of another structure is an error that says what differs. What a method carries between steps may differ, as long as
+training does not go on.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from scaledis import hosts, legacy, version
@@ -25,6 +27,7 @@ from scaledis.population import RunState
 
 STATE, MANIFEST = "state", "manifest.json"
 ASIDE = "damaged-"  # what train renames a damaged checkpoint to
+CARRIED = "state/extra/"  # arrays that neither encode nor decode reads (types.State)
 
 
 class Damaged(Exception):
@@ -111,8 +114,17 @@ class Checkpoints:
             pass
         raise Damaged(f"{path} is not what was written")
 
+    def check_whole(self, like: RunState, step: int) -> None:
+        """Raises OtherStructure if the checkpoint of `step` lacks an array of `like`, so that training cannot go on."""
+        manifest = self.manifest(step)
+        if manifest["version"] != legacy.VERSION:  # which reads all or nothing
+            _check_structure(self._directory / str(step), manifest, like)
+
     def restore(self, like: RunState, step: int) -> RunState:
         """The checkpoint of `step`, placed like the shapes and shardings of `like`.
+
+        An array below `state/extra` that the checkpoint lacks, or has in another shape, is filled with NaN, or with -1
+        if it holds whole numbers; `check_whole` tells.
 
         Raises Damaged if its files have changed since they were written, OtherStructure if it is of another state, and
         UserError if the operating system cannot read it now.
@@ -127,12 +139,15 @@ class Checkpoints:
                     name for name in found.keys() | manifest["files"] if found.get(name) != manifest["files"].get(name)
                 }
                 raise Damaged(f"{len(names)} of its files have changed, such as {min(names)}")
-            _check_structure(folder, manifest, like)
+            leaves, held = flat(like), manifest["structure"]
+            unknown = _check_structure(folder, manifest, like, apart=CARRIED)
+            sharding = next(iter(leaves.values())).sharding
+            wanted = {name: _shape(held[name], sharding) if name in unknown else leaves[name] for name in held}
             with ocp.StandardCheckpointer() as reader:
-                restored = reader.restore(folder / STATE, flat(like))
+                restored = reader.restore(folder / STATE, wanted)
         except OSError as error:
             raise UserError(f"The checkpoint {folder} cannot be read now: {_first_line(error)}.") from error
-        return unflat(restored, like)
+        return unflat({name: _filled(leaves[name]) if name in unknown else restored[name] for name in leaves}, like)
 
     def restore_newest(self, like: RunState, last: int = sys.maxsize) -> tuple[int, RunState] | None:
         """The newest checkpoint, of step `last` or before, that is not damaged, and its step. None if there is none.
@@ -192,16 +207,31 @@ def _seal(manifest: Mapping[str, Any]) -> str:
     return hashlib.blake2b(json.dumps(manifest, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def _check_structure(folder: Path, manifest: Mapping[str, Any], like: RunState) -> None:
+def _check_structure(folder: Path, manifest: Mapping[str, Any], like: RunState, apart: str | None = None) -> set[str]:
+    """Paths of the arrays that differ from those of `like`. Raises OtherStructure unless all are below `apart`."""
     held, wanted = manifest["structure"], structure(like)
-    differing = sorted(name for name in held.keys() | wanted.keys() if held.get(name) != wanted.get(name))
-    if differing:
-        first = differing[0]
+    differing = {name for name, _ in held.items() ^ wanted.items()}
+    needed = sorted(name for name in differing if apart is None or not name.startswith(apart))
+    if needed:
+        first = needed[0]
         raise OtherStructure(
             f"The checkpoint {folder}, written by version {manifest['version']}, has another structure than version "
-            f"{version.VERSION} expects: {len(differing)} arrays differ, such as {first}, which is "
+            f"{version.VERSION} expects: {len(needed)} arrays differ, such as {first}, which is "
             f"{held.get(first, 'missing')} there and {wanted.get(first, 'missing')} here."
         )
+    return differing
+
+
+def _shape(description: str, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+    """The inverse of a description of `structure`."""
+    dtype, _, shape = description.partition("[")
+    return jax.ShapeDtypeStruct(json.loads(f"[{shape}"), dtype, sharding=sharding)
+
+
+def _filled(leaf: Any) -> jax.Array:
+    """An array like `leaf` of nothing that is known: NaN, or -1 among whole numbers."""
+    value = np.nan if np.issubdtype(leaf.dtype, np.floating) else -1
+    return hosts.place(np.full(leaf.shape, value).astype(leaf.dtype), leaf.sharding)
 
 
 def _first_line(error: Exception) -> str:

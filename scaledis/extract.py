@@ -30,12 +30,13 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
     Its state is that of the newest checkpoint that is not damaged, or that of `step`, without the units and the width
     that pad it in its population. Its log comes with it, and without `step` its scores.
 
-    Raises UserError for an unknown run or step, for a run that was never trained, if `to` holds an experiment already,
-    and for a method whose arrays order their units in a way that is not known here.
+    Raises UserError for an unknown run or step, for a run that was never trained, for one that this version cannot go
+    on with, if `to` holds an experiment already, and for a method whose arrays order their units in a way that is not
+    known here.
     """
     source, target = Workdir(workdir), Workdir(to)
     index, slot = find(source, name)
-    population, states = load_population(source, index, step)
+    population, states = load_population(source, index, step, whole=True)
     run = Run(name, population.configs[slot])
     alone = Population([run.config], population.images)
     state = without_padding(jax.device_get(select(states, slot)), population, alone)

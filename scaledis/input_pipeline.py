@@ -20,14 +20,14 @@ from scaledis import datasets, hosts, registry, runtime
 from scaledis.config import Data, is_float32
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
-from scaledis.types import ImageSpec
+from scaledis.types import Batch, ImageSpec
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
 AHEAD = 3  # batches gathered before they are wanted
 ROOM = 0.5  # of a device's memory that a data set may take
 
 Draw = Callable[[Any, Any], tuple[Array, Array]]  # (run, arrays) -> (image indices [B], the key of the step's rest)
-Update = Callable[[Any, Array, Array], tuple[Any, dict[str, Array]]]  # (run, images, key) -> (run, terms)
+Update = Callable[[Any, Batch, Array], tuple[Any, dict[str, Array]]]  # (run, batch, key) -> (run, terms)
 
 
 class Advance(NamedTuple):
@@ -195,7 +195,7 @@ def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh
 
     def ready(run, arrays, source):
         index, key = draw(run, arrays)
-        return dataset.gather(source, index), key
+        return Batch(dataset.gather(source, index), index), key
 
     def stretch(runs, arrays, source, steps):
         all_ready = jax.jit(jax.vmap(ready, in_axes=(0, None, None)), inline=True)  # jit: each is traced once
@@ -228,7 +228,8 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
     """The data set stays on the host; a thread gathers the batches of the next steps while one is computed."""
 
     def step(run, arrays, images):
-        return update(run, images, draw(run, arrays)[1])
+        index, key = draw(run, arrays)
+        return update(run, Batch(images, index), key)
 
     all_steps = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), inline=True)  # jit: it is traced once
 

@@ -21,7 +21,7 @@ from scaledis import input_pipeline, methods, runtime
 from scaledis.config import Config, thaw
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
-from scaledis.types import Codes, ImageSpec, Method, Terms
+from scaledis.types import Batch, Codes, ImageSpec, Method, Terms
 
 NEVER = -1
 COMPILED = ("method", "mesh", "by_run", "make_advance", "_compiled_init", "_compiled")  # what one shape shares
@@ -255,16 +255,16 @@ class Population:
         self.make_advance.cache_clear()
 
     def _make_advance(self, dataset: Dataset) -> input_pipeline.Advance:
-        data, batch = self.config.data, self.config.train.batch
+        data, size = self.config.data, self.config.train.batch
 
         def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
             key = jax.random.fold_in(jax.random.wrap_key_data(run.key), run.step)
             image_key, update_key = jax.random.split(key)
-            return input_pipeline.draw(arrays, image_key, batch), update_key
+            return input_pipeline.draw(arrays, image_key, size), update_key
 
-        def update(run: RunState, images: Array, key: Array) -> tuple[RunState, Terms]:
+        def update(run: RunState, batch: Batch, key: Array) -> tuple[RunState, Terms]:
             """One step of one run; a run whose terms are not finite keeps the state that it had."""
-            state, terms = self.method.update(run.state, images, key)
+            state, terms = self.method.update(run.state, batch, key)
             finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
             diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
             healthy = diverged == NEVER

@@ -57,11 +57,15 @@ def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:
     return index, groups[index].index(wanted)
 
 
-def load_population(directory: Workdir, index: int, step: int | None = None) -> tuple[Population, RunState]:
+def load_population(
+    directory: Workdir, index: int, step: int | None = None, whole: bool = False
+) -> tuple[Population, RunState]:
     """Population `index` of the plan, from its newest checkpoint that is not damaged or that of `step`.
 
-    Its models share their compiled functions. Raises UserError for a step that is not there, for a population that was
-    never trained, and for a checkpoint of another structure.
+    Its models share their compiled functions. With `whole` it is one that training can go on from.
+
+    Raises UserError for a step that is not there, for a population that was never trained, and for a checkpoint of
+    another structure.
     """
     (names, allocation), checkpoints = directory.planned()[index], Checkpoints(directory.checkpoints(index))
     of = ", ".join(names)
@@ -72,15 +76,16 @@ def load_population(directory: Workdir, index: int, step: int | None = None) -> 
     configs = [directory.read_config(each) for each in names]
     images = _image_spec(directory, names[0], configs[0], directory.checkpoints(index) / str(checkpoints.newest))
     population = Population(configs, images, allocation=allocation)
-    if step is None:
-        found = checkpoints.restore_newest(population.shapes)
-        if found is None:
-            raise UserError(f"workdir: every checkpoint of {of} in {directory.root} is damaged.")
-        return population, found[1]
+    shapes = population.shapes
     try:
-        return population, checkpoints.restore(population.shapes, step)
+        found = checkpoints.restore_newest(shapes) if step is None else (step, checkpoints.restore(shapes, step))
     except Damaged as damage:
         raise UserError(f"step: the checkpoint of step {step} is damaged: {damage}.") from damage
+    if found is None:
+        raise UserError(f"workdir: every checkpoint of {of} in {directory.root} is damaged.")
+    if whole:
+        checkpoints.check_whole(shapes, found[0])
+    return population, found[1]
 
 
 def _image_spec(directory: Workdir, name: str, config: Config, checkpoint: Path) -> ImageSpec:

@@ -199,6 +199,8 @@ def _resume(
     """The newest checkpoint that is not damaged, or the start. Damaged ones that are newer are set aside."""
     try:
         found = checkpoints.restore_newest(members.shapes)
+        if found and found[0] < members.config.train.steps:
+            checkpoints.check_whole(members.shapes, found[0])
     except OtherStructure as error:
         if not restart:
             raise UserError(f"{error} --restart begins again at step 0 and sets it aside.") from error

@@ -37,12 +37,24 @@ class Codes(NamedTuple):
     levels: np.ndarray
 
 
+class Batch(NamedTuple):
+    """The images of a step, drawn with replacement.
+
+    images: uint8 [B, H, W, C].
+    number: int32 [B], the place of each image in its data set; an image that was drawn twice has its number twice.
+    """
+
+    images: Array
+    number: Array
+
+
 class Posterior(NamedTuple):
     """What a penalty sees of a batch.
 
     codes, mean, log_variance: [B, K], samples and the posteriors that they were drawn from.
     levels: [L, K], 0/1, the active units of each level.
     presence: [L], how far each level has faded in; all ones but for progressive methods.
+    number: int32 [B], the place of each image in its data set.
     """
 
     codes: Array
@@ -50,6 +62,7 @@ class Posterior(NamedTuple):
     log_variance: Array
     levels: Array
     presence: Array
+    number: Array
 
 
 class State(NamedTuple):
@@ -57,7 +70,8 @@ class State(NamedTuple):
 
     params: of the networks.
     optimizer: the optimizer's own state.
-    extra: what the method carries beside them: discriminators, banks of posteriors, capacities; () for most.
+    extra: what the method carries beside them: discriminators, banks of posteriors, capacities; () for most. Only
+      `update` reads it, so a model loads where an older version carried something else.
     step: int32 [], steps done.
     hyperparameters: the run's arrays.
     """
@@ -73,14 +87,13 @@ class Method(NamedTuple):
     """A method as pure functions on one run; a population is their `vmap`.
 
     init: (key, hyperparameters) -> state, one pytree.
-    update: (state, images uint8 [B, H, W, C], key) -> (state, terms), one step. A run whose terms are not all finite
-      is frozen.
+    update: (state, Batch, key) -> (state, terms), one step. A run whose terms are not all finite is frozen.
     encode: (state, images uint8 [B, H, W, C]) -> Codes.
     decode: (state, codes [B, K]) -> expected images float [B, H, W, C] in [0, 1].
     """
 
     init: Callable[[Array, Hyperparameters], Any]
-    update: Callable[[Any, Array, Array], tuple[Any, Terms]]
+    update: Callable[[Any, Batch, Array], tuple[Any, Terms]]
     encode: Callable[[Any, Array], Codes]
     decode: Callable[[Any, Array], Array]
 
@@ -89,13 +102,13 @@ class Estimator(NamedTuple):
     """Log densities of the aggregate posterior in a training step, and what the estimator carries between steps.
 
     init: (key, parts [P, K]) -> extra, a pytree; it belongs to the run's state and so to its checkpoints.
-    log_density: (extra, codes, mean, log_variance, parts) -> [B, G], for the groups of partition.membership.
-    update: (extra, codes, mean, log_variance, parts, key) -> (extra, terms), after each step.
+    log_density: (extra, posterior, parts) -> [B, G], for the groups of partition.membership.
+    update: (extra, posterior, parts, key) -> (extra, terms), after each step; the posterior has no gradient.
     """
 
     init: Callable[[Array, Array], Any]
-    log_density: Callable[[Any, Array, Array, Array, Array], Array]
-    update: Callable[[Any, Array, Array, Array, Array, Array], tuple[Any, Terms]]
+    log_density: Callable[[Any, Posterior, Array], Array]
+    update: Callable[[Any, Posterior, Array, Array], tuple[Any, Terms]]
 
 
 class Likelihood(NamedTuple):

@@ -24,9 +24,9 @@ def build(config: Config, images: ImageSpec) -> Method:
     def init(key, hyperparameters):
         return 0.01 * jax.random.normal(key, (pixels, units)) * hyperparameters["active"], hyperparameters
 
-    def update(state, images, key):
+    def update(state, batch, key):
         weights, hyperparameters = state
-        x, noise = flat(images), 0.1 * jax.random.normal(key, (len(images), units))
+        x, noise = flat(batch.images), 0.1 * jax.random.normal(key, (len(batch.images), units))
 
         def loss(weights):
             codes = (x @ weights + noise) * hyperparameters["active"]

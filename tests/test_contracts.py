@@ -13,6 +13,7 @@ import pytest
 from scaledis import datasets, describe, estimators, experiment, methods, metrics, model_metrics, population, sweep
 from scaledis.errors import UserError
 from scaledis.objectives import partition
+from scaledis.types import Batch, Posterior
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -29,8 +30,9 @@ def test_method(name):
     method = tiny.population([config], DATASET).method
     hyperparameters = population.hyperparameters(config, config.model.allocation)
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
+    batch = Batch(images, jax.ShapeDtypeStruct((8,), np.int32))
     state = jax.eval_shape(method.init, key, hyperparameters)  # shapes alone: tests/methods runs every method
-    after, terms = jax.eval_shape(method.update, state, images, key)
+    after, terms = jax.eval_shape(method.update, state, batch, key)
     # Weak types too: a state of another type than the one before it would be compiled for again.
     before, after = (
         jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), each) for each in (state, after)
@@ -99,11 +101,12 @@ def test_estimator(name):
     setting = estimators.Setting(batch, 96, allocation, bank=24, features=16, layers=2)
     estimator = estimators.make(name, setting)
     key = jax.random.key(0)
-    codes, mean, log_variance = (jax.ShapeDtypeStruct((batch, 3), np.float32) for _ in range(3))
+    codes = jax.ShapeDtypeStruct((batch, 3), np.float32)
+    posterior = Posterior(codes, codes, codes, parts, np.ones(2), jax.ShapeDtypeStruct((batch,), np.int32))
     extra = jax.eval_shape(estimator.init, key, parts)
-    densities = jax.eval_shape(estimator.log_density, extra, codes, mean, log_variance, parts)
+    densities = jax.eval_shape(estimator.log_density, extra, posterior, parts)
     assert densities.shape == (batch, len(partition.membership(parts)))
-    after, terms = jax.eval_shape(estimator.update, extra, codes, mean, log_variance, parts, key)
+    after, terms = jax.eval_shape(estimator.update, extra, posterior, parts, key)
     shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), each) for each in (extra, after)]
     assert shapes[0] == shapes[1] and all(term.shape == () for term in terms.values())
     assert inspect.getdoc(estimators.makers()[name])

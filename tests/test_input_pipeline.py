@@ -44,8 +44,8 @@ def test_where_a_run_fed_from_the_host_is_interrupted_changes_nothing():
 def test_the_same_batches_for_the_same_key_in_both_ways():
     """The images that a step gets, not what it makes of them: seen by a method that only keeps them."""
     keep = Method(
-        init=lambda key, hyperparameters: np.zeros((8, 16, 16, 3), np.uint8),
-        update=lambda state, images, key: (images, {"loss_nats": images.mean(dtype=np.float32)}),
+        init=lambda key, hyperparameters: tiny.batch(np.zeros((8, 16, 16, 3), np.uint8)),
+        update=lambda state, batch, key: (batch, {"loss_nats": batch.images.mean(dtype=np.float32)}),
         encode=None,
         decode=None,
     )
@@ -56,9 +56,12 @@ def test_the_same_batches_for_the_same_key_in_both_ways():
         members.method = keep
         runs, terms = members.make_advance(ON_DISK)(members.init(), 9)
         seen[memory] = jax.device_get((runs.state, terms["loss_nats"]))
-    np.testing.assert_array_equal(seen["device"][0], seen["host"][0])
+    assert_same(seen["device"][0], seen["host"][0])
+    images, number = seen["host"][0]
+    for run in range(2):  # with places in the data set, not in the split
+        np.testing.assert_array_equal(images[run], ON_DISK.images(number[run]))
     np.testing.assert_allclose(seen["device"][1], seen["host"][1], rtol=1e-6)
-    assert not np.array_equal(seen["host"][0][0], seen["host"][0][1])
+    assert not np.array_equal(images[0], images[1]) and number.dtype == np.int32
 
 
 def drawn(dataset, data, n=20_000):

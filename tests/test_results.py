@@ -1,6 +1,7 @@
 """Reading a work directory back: this version's, one of 0.1.0, and what is not there."""
 
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from scaledis import input_pipeline, legacy, sweep, training
 from scaledis.errors import UserError
+from scaledis.extract import extract
 from scaledis.files import read_json
 from scaledis.records import read_records
 from scaledis.results import load_results, load_run
@@ -18,7 +20,7 @@ from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
 DATASET = tiny.dataset()
-OLD = Path(__file__).with_name("workdir_0.1.0.zip")
+OLD, WITH_BANK = (Path(__file__).with_name(f"workdir_{version}.zip") for version in ("0.1.0", "0.2.0"))
 PAIR = ("vlae", "scale_vlae")
 
 
@@ -54,6 +56,30 @@ def test_a_run_of_0_1_0_encodes_as_it_did(old, name):
         np.testing.assert_allclose(found.log_variance, codes["log_variance"], rtol=1e-4, atol=1e-6)
     assert found.levels.tolist() == [0, 0, 1] and model.decode(found.mean).shape == (90, 16, 16, 3)
     assert tiny.tree(old) == before
+
+
+def test_a_bank_of_0_2_0_is_read_and_reported_and_not_gone_on_with(tmp_path):
+    """Its remembered posteriors have no image numbers, which only the next training step would need."""
+    with zipfile.ZipFile(WITH_BANK) as archive:
+        archive.extractall(tmp_path)
+    for name in PAIR:
+        model = load_run(tmp_path, name)
+        assert model.step == 6 and (model.state.extra.number == -1).all()
+        with np.load(tmp_path / "runs" / name / "codes.npz") as codes:
+            found = model.encode(DATASET.images(codes["index"]))
+            np.testing.assert_allclose(found.mean, codes["mean"], rtol=1e-4, atol=1e-6)
+    line = ["--config=tests/tiny_config.py", "--sweep=method.name=vlae,scale_vlae", f"--workdir={tmp_path}"]
+    line += ["--config.objective.estimator=memory_bank", "--config.train.keep=1"]
+    before = tiny.tree(tmp_path / "checkpoints")
+    done = tiny.command(*line, "--config.evaluate.test_codes=36")
+    assert done.returncode == 0 and "| vlae" in done.stdout, done.stderr
+    assert read_json(tmp_path / "runs" / "vlae" / "scores.json")["test_codes"] == 36
+    sentence = "has another structure than .* 2 arrays differ, such as state/extra/filled"
+    done = tiny.command(*line, "--config.train.steps=8", "--stages=train")
+    assert done.returncode and re.search(sentence, done.stderr)
+    with pytest.raises(UserError, match=sentence):
+        extract(tmp_path, "vlae", tmp_path / "alone")
+    assert tiny.tree(tmp_path / "checkpoints") == before
 
 
 def test_results_of_0_1_0_are_read(old):

@@ -22,7 +22,7 @@ from scaledis import datasets, experiment, input_pipeline, main, methods, runtim
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.population import Population
-from scaledis.types import ImageSpec
+from scaledis.types import Batch, ImageSpec
 
 SIZE = 16
 
@@ -49,6 +49,11 @@ def rendered() -> Dataset:
     sizes = {"floor_hue": 2, "wall_hue": 2, "object_hue": 4, "shape": 4, "orientation": 2}
     values = tuple(np.arange(float(size)) for size in sizes.values())
     return Dataset("tiny_rendered", tuple(sizes), values, (SIZE, SIZE, 3), jnp.asarray(images), lambda s, i: s[i])
+
+
+def batch(images: np.ndarray) -> Batch:
+    """These images as a step gets them, as the first of their data set."""
+    return Batch(images, np.arange(len(images), dtype=np.int32))
 
 
 def changed(images: Dataset) -> Dataset:

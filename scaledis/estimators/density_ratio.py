@@ -15,7 +15,7 @@ from scaledis.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.estimators.setting import Setting
 from scaledis.networks import discriminator
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, Terms
+from scaledis.types import Estimator, Posterior, Terms
 
 ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
 
@@ -44,7 +44,8 @@ def make_density_ratio(setting: Setting) -> Estimator:
         keys = jax.vmap(lambda task: jax.random.fold_in(key, task))(jnp.arange(tasks))
         return make_adversary(jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(keys), ADAM)
 
-    def log_density(extra: Adversary, codes: Array, mean: Array, log_variance: Array, parts: Array) -> Array:
+    def log_density(extra: Adversary, posterior: Posterior, parts: Array) -> Array:
+        codes, mean, log_variance = posterior[:3]
         in_use = parts.sum(0)
         units = aggregate_posterior.log_density(codes, mean, log_variance, minibatch, jnp.diag(in_use)) * in_use
         found = logits(extra.params, codes, parts) * _open(parts)[:, None]
@@ -54,9 +55,8 @@ def make_density_ratio(setting: Setting) -> Estimator:
             [of_parts.sum(1, keepdims=True) + found[count:].sum(0)[:, None], of_parts, units], axis=1
         )
 
-    def update(
-        extra: Adversary, codes: Array, mean: Array, log_variance: Array, parts: Array, key: Array
-    ) -> tuple[Adversary, Terms]:
+    def update(extra: Adversary, posterior: Posterior, parts: Array, key: Array) -> tuple[Adversary, Terms]:
+        codes = posterior.codes
         half = codes.shape[0] // 2
         real, other = codes[:half], codes[half : 2 * half]
         by_unit, by_part = shuffled(other, parts, key)

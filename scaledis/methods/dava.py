@@ -75,8 +75,8 @@ def build(config: Config, images: ImageSpec) -> Method:
         params = network.init(jax.random.fold_in(key, 1), blank(images.shape))
         return model.init(key, hyperparameters), Extra(make_adversary(params, ADAM), jnp.float32(0.5), jnp.zeros(()))
 
-    def autoencoder_loss(params, extra, hyperparameters, step, images, keys):
-        forward = model.forward(params, hyperparameters, images, keys.noise)
+    def autoencoder_loss(params, extra, hyperparameters, step, batch, keys):
+        forward = model.forward(params, hyperparameters, batch.images, keys.noise)
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         kl = gaussian.kl_to_standard(forward.mean, forward.log_variance).sum(1).mean()
         penalty = (kl / hyperparameters["active"].sum() - extra.capacity) ** 4
@@ -88,8 +88,8 @@ def build(config: Config, images: ImageSpec) -> Method:
         }
         return total, (terms, ())
 
-    def adversarial_loss(params, extra, hyperparameters, step, images, keys):
-        codes = model.forward(params, hyperparameters, images, keys.noise).codes
+    def adversarial_loss(params, extra, hyperparameters, step, batch, keys):
+        codes = model.forward(params, hyperparameters, batch.images, keys.noise).codes
         decoded = model.mean(model.output(lax.stop_gradient(params), hyperparameters, codes))
         others = resample(lax.stop_gradient(codes), keys.penalty)
         shuffled = model.mean(model.output(params, hyperparameters, others))

@@ -16,7 +16,7 @@ from scaledis import optimizer
 from scaledis.config import Config
 from scaledis.methods.autoencoder import Autoencoder, sigma_of
 from scaledis.objectives import gaussian, partition
-from scaledis.types import Codes, Hyperparameters, Method, Penalty, Posterior, State, Terms
+from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Posterior, State, Terms
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
 Loss = Callable[..., tuple[Array, tuple[Terms, Any]]]
@@ -95,14 +95,16 @@ def make_penalized_method(
         extra = penalty.init(jax.random.fold_in(key, 1), hyperparameters, levels(hyperparameters))
         return model.init(key, hyperparameters), extra
 
-    def loss(params, extra, hyperparameters, step, images, keys):
+    def loss(params, extra, hyperparameters, step, batch, keys):
         presence = presence_at(hyperparameters, step)
-        forward = model.forward(params, hyperparameters, images, keys.noise, presence)
+        forward = model.forward(params, hyperparameters, batch.images, keys.noise, presence)
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         reconstruction = nll.mean()
 
         there = jnp.ones(len(allocation)) if presence is None else presence
-        posterior = Posterior(forward.codes, forward.mean, forward.log_variance, levels(hyperparameters), there)
+        posterior = Posterior(
+            forward.codes, forward.mean, forward.log_variance, levels(hyperparameters), there, batch.number
+        )
         regularization, parts = penalty.value(hyperparameters, extra, posterior, keys.penalty)
 
         weight = hyperparameters["kl_weight"]
@@ -146,7 +148,7 @@ def make_gradient_method(
 
     Args:
       init: (key, hyperparameters) -> (params, extra).
-      losses: (params, extra, hyperparameters, step, images, keys) -> (loss, (terms, seen)). The gradient of each is
+      losses: (params, extra, hyperparameters, step, batch, keys) -> (loss, (terms, seen)). The gradient of each is
         clipped apart from the others'.
       update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
       encode, decode: those of the Method.
@@ -161,7 +163,7 @@ def make_gradient_method(
         params, extra = init(key, hyperparameters)
         return State(params, adam.init(params), extra, jnp.zeros((), jnp.int32), hyperparameters)
 
-    def update(state: State, images: Array, key: Array) -> tuple[State, Terms]:
+    def update(state: State, batch: Batch, key: Array) -> tuple[State, Terms]:
         keys = step_keys(key)
         now = optimizer.at_step(state.hyperparameters, schedules, state.step)
         now["kl_weight"] = kl_weight(state.hyperparameters, state.step)
@@ -169,7 +171,7 @@ def make_gradient_method(
         gradients, seen = [], None
         for loss in losses:
             gradient, (found, seen) = jax.grad(loss, has_aux=True)(
-                state.params, state.extra, now, state.step, images, keys
+                state.params, state.extra, now, state.step, batch, keys
             )
             gradients.append(gradient)
             terms |= found

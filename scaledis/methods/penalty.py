@@ -76,17 +76,14 @@ def weighted_decomposition(
         in_use = (posterior.presence > 0).astype(jnp.float32) @ posterior.levels
         return parts_of(hyperparameters, posterior.levels) * in_use
 
-    def samples(posterior: Posterior) -> tuple[Array, Array, Array]:
-        return posterior.codes, posterior.mean, posterior.log_variance
-
     def init(key, hyperparameters, levels):
         return estimate.init(key, parts_of(hyperparameters, levels))
 
     def value(hyperparameters, extra, posterior, key):
         kl = partition.combine(kl_of_units(posterior), parts_of(hyperparameters, posterior.levels)).mean(0)
         parts = groups(hyperparameters, posterior)
-        log_aggregate = estimate.log_density(extra, *samples(posterior), parts)
-        split = decompose(*samples(posterior), log_aggregate, parts)
+        log_aggregate = estimate.log_density(extra, posterior, parts)
+        split = decompose(posterior.codes, posterior.mean, posterior.log_variance, log_aggregate, parts)
         mutual_information, intra, dimension_wise, inter = (nats.mean(0) for nats in split)
 
         row = weights(hyperparameters, posterior)
@@ -105,7 +102,7 @@ def weighted_decomposition(
         }
 
     def update(hyperparameters, extra, posterior, key):
-        return estimate.update(extra, *samples(posterior), groups(hyperparameters, posterior), key)
+        return estimate.update(extra, posterior, groups(hyperparameters, posterior), key)
 
     return Penalty(init, value, update)
 

@@ -79,17 +79,21 @@ def minibatch_weighted(batch: int, size: int) -> np.ndarray:
 def minibatch_stratified(batch: int, size: int) -> np.ndarray:
     """Log weights [B, B] of minibatch stratified sampling: 1 / N for the own posterior, the rest shared evenly.
 
-    An unbiased estimate of q(z_i). It is the weight matrix of beta-TCVAE (Chen et al. 2018, appendix C.2) averaged over
-    which of the other samples takes the odd weight, with the own sample on the diagonal.
+    An unbiased estimate of q(z_i) where the images of the batch differ. It is the weight matrix of beta-TCVAE (Chen et
+    al. 2018, appendix C.2) averaged over which of the other samples takes the odd weight, with the own sample on the
+    diagonal.
     """
-    return np.asarray(stratified_among(batch, size, np.ones(batch, bool)))
+    return np.asarray(stratified_among(size, ~np.eye(batch, dtype=bool)))
 
 
-def stratified_among(batch: int, size: int, there: Array | np.ndarray) -> Array:
-    """Log weights [B, M]: 1 / N for the own posterior, of equal number; those that are `there` [M] share the rest."""
-    share = jnp.log1p(-1.0 / size) - jnp.log(there.sum() - 1)
-    others = jnp.where(there, share, ABSENT)
-    return jnp.where(jnp.eye(batch, len(there), dtype=bool), -jnp.log(float(size)), others)
+def stratified_among(size: int, others: Array | np.ndarray) -> Array:
+    """Log weights [B, M]: 1 / N for the own posterior, j = i; the `others` of code i, bool [B, M], share the rest.
+
+    Where the others are all N - 1 images but the own one, every weight is 1 / N.
+    """
+    share = jnp.log1p(-1.0 / size) - jnp.log(others.sum(1, keepdims=True))
+    own = jnp.eye(*others.shape, dtype=bool)
+    return jnp.where(own, -jnp.log(float(size)), jnp.where(others, share, ABSENT))
 
 
 def normalize(log_weights: np.ndarray) -> np.ndarray:

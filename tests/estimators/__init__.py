@@ -9,6 +9,7 @@ import numpy as np
 from scaledis import estimators
 from scaledis.estimators.setting import Setting
 from scaledis.objectives import partition
+from scaledis.types import Posterior
 
 COUNT, NOISE, STEPS = 480_000, 0.2, 60
 ALLOCATION = (2, 1)
@@ -26,24 +27,32 @@ WITHIN = total_correlation(CODES[:2, :2])
 ACROSS = total_correlation(CODES) - WITHIN
 
 
+def seen(codes, mean, log_variance, number=None) -> Posterior:
+    """A batch as an estimator sees it; by default of images that it sees for the first time."""
+    number = jnp.arange(len(codes), dtype=jnp.int32) if number is None else number
+    return Posterior(codes, mean, log_variance, PARTS, jnp.ones(len(PARTS)), number)
+
+
 @functools.cache
 def estimate(name: str, batch: int, bank: int = 1) -> np.ndarray:
     """Mean dependence within the upper level and across the levels, over batches seen once the bank is full."""
     estimator = estimators.make(name, Setting(batch, COUNT, ALLOCATION, bank=bank))
     rows, root = partition.contrasts(PARTS), np.linalg.cholesky(MEANS).astype(np.float32)
 
-    def step(extra, key):
+    def step(extra, drawn):
+        key, number = drawn
         of_mean, of_noise = jax.random.split(key)
         mean = jax.random.normal(of_mean, (batch, 3)) @ root.T
         codes = mean + np.sqrt(NOISE) * jax.random.normal(of_noise, (batch, 3))
-        posteriors = codes, mean, jnp.full((batch, 3), np.log(NOISE))
-        table = estimator.log_density(extra, *posteriors, PARTS)
-        extra, _ = estimator.update(extra, *posteriors, PARTS, key)
+        posterior = seen(codes, mean, jnp.full((batch, 3), np.log(NOISE)), number)
+        table = estimator.log_density(extra, posterior, PARTS)
+        extra, _ = estimator.update(extra, posterior, PARTS, key)
         return extra, (partition.combine(table, rows.intra).mean(0)[0], partition.combine(table, rows.inter).mean())
 
     filling = -(-bank // batch)
     keys = jax.random.split(jax.random.key(1), STEPS + filling)
-    values = jax.jit(lambda: jax.lax.scan(step, estimator.init(jax.random.key(0), PARTS), keys)[1])()
+    drawn = keys, jnp.arange(len(keys) * batch, dtype=jnp.int32).reshape(-1, batch)  # every image is another one
+    values = jax.jit(lambda: jax.lax.scan(step, estimator.init(jax.random.key(0), PARTS), drawn)[1])()
     return np.asarray([value[filling:].mean() for value in values])
 
 

@@ -12,6 +12,7 @@ from scaledis.estimators.setting import Setting
 from scaledis.networks import discriminator
 from scaledis.objectives import partition
 from tests import tiny
+from tests.estimators import seen
 
 BATCH, STEPS = 256, 2500
 ALLOCATION = (2, 1)
@@ -46,16 +47,16 @@ def learned(estimator):
         def step(n, carry):
             extra, _ = carry
             key_codes, key_shuffle = jax.random.split(jax.random.fold_in(key, n))
-            return estimator.update(extra, codes(key_codes), None, None, PARTS, key_shuffle)
+            return estimator.update(extra, seen(codes(key_codes), None, None), PARTS, key_shuffle)
 
-        first = estimator.update(extra, codes(key), None, None, PARTS, key)
+        first = estimator.update(extra, seen(codes(key), None, None), PARTS, key)
         return jax.lax.fori_loop(0, STEPS, step, first)
 
     extra, terms = train(jax.random.key(0))
     rows = partition.contrasts(PARTS)
     unseen = codes(jax.random.key(1), 64 * BATCH).reshape(64, BATCH, 3)
     posterior = jnp.full((BATCH, 3), -2.0)
-    tables = jax.jit(jax.vmap(lambda codes: estimator.log_density(extra, codes, codes, posterior, PARTS)))(unseen)
+    tables = jax.jit(jax.vmap(lambda codes: estimator.log_density(extra, seen(codes, codes, posterior), PARTS)))(unseen)
     intra, inter = partition.combine(tables, rows.intra), partition.combine(tables, rows.inter)
     return extra, terms, intra.mean((0, 1)), inter.mean()
 
@@ -75,7 +76,7 @@ def test_the_logit_within_a_part_pulls_its_own_codes_and_no_others(estimator, le
     rows = partition.contrasts(PARTS)
 
     def penalty(codes):
-        table = estimator.log_density(learned[0], codes, codes, posterior, PARTS)
+        table = estimator.log_density(learned[0], seen(codes, codes, posterior), PARTS)
         return partition.combine(table, rows.intra)[:, 0].mean()
 
     gradient = np.abs(jax.grad(penalty)(codes)).max(0)
@@ -86,7 +87,7 @@ def test_a_discriminator_takes_one_step_of_adam_down_its_cross_entropy(estimator
     """Codes of the first half of the batch against the shuffled ones of the second half: with half as many, as good."""
     codes = jax.random.normal(jax.random.key(2), (BATCH, 3))
     extra, key = learned[0], jax.random.key(3)
-    after, terms = estimator.update(extra, codes, None, None, PARTS, key)
+    after, terms = estimator.update(extra, seen(codes, None, None), PARTS, key)
     by_unit, by_part = density_ratio.shuffled(codes[BATCH // 2 :], PARTS, key)
     network = discriminator.OfCodes(64, 2, tuple(partition.unit_keys(ALLOCATION).tolist()))
     # The tasks: within the upper level, within the lower one (a single unit, nothing to tell), across the levels.

@@ -8,7 +8,7 @@ from scaledis import estimators
 from scaledis.errors import UserError
 from scaledis.estimators.setting import Setting
 from tests import tiny
-from tests.estimators import ALLOCATION, PARTS
+from tests.estimators import ALLOCATION, PARTS, seen
 
 SETTING = Setting(8, 1000, ALLOCATION, bank=12, features=4, layers=2)
 
@@ -27,15 +27,12 @@ def test_it_keeps_its_contract(name):
     make = estimators.makers()[name]
     assert make.__doc__
     estimator = make(SETTING)
-    key, batch = jax.random.key(0), jax.ShapeDtypeStruct((8, 3), jnp.float32)
+    key, codes = jax.random.key(0), jax.ShapeDtypeStruct((8, 3), jnp.float32)
+    posterior = seen(codes, codes, codes, jax.ShapeDtypeStruct((8,), jnp.int32))
     extra = jax.eval_shape(estimator.init, key, PARTS)
-    density = jax.eval_shape(
-        lambda extra, *batch: estimator.log_density(extra, *batch, PARTS), extra, batch, batch, batch
-    )
+    density = jax.eval_shape(estimator.log_density, extra, posterior, PARTS)
     assert density.shape == (8, 1 + 2 + 3)  # all units, two levels, three units
-    after, terms = jax.eval_shape(
-        lambda extra, *batch: estimator.update(extra, *batch, PARTS, key), extra, batch, batch, batch
-    )
+    after, terms = jax.eval_shape(estimator.update, extra, posterior, PARTS, key)
     # Weak types too: an extra of another type than the one before it would be compiled for again.
     before, after = (
         jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype, leaf.weak_type), each) for each in (extra, after)

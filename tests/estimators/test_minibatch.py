@@ -6,7 +6,7 @@ import pytest
 from scaledis import estimators
 from scaledis.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
-from tests.estimators import ACROSS, WITHIN, error, estimate
+from tests.estimators import ACROSS, WITHIN, error, estimate, seen
 from tests.objectives import ALLOCATION, posteriors
 
 WEIGHTS = {
@@ -33,5 +33,5 @@ def test_they_are_mixtures_of_the_batch_whose_weights_sum_to_one_and_carry_nothi
     weights = np.exp(WEIGHTS[name](7, 1000))
     log_weights = np.log(weights / weights.sum(1, keepdims=True))
     expected = aggregate_posterior.log_density(*batch, log_weights, partition.membership(parts))
-    np.testing.assert_allclose(estimator.log_density((), *batch, parts), expected, rtol=1e-5, atol=1e-5)
-    assert estimator.init(None, parts) == () and estimator.update((), *batch, parts, None) == ((), {})
+    np.testing.assert_allclose(estimator.log_density((), seen(*batch), parts), expected, rtol=1e-5, atol=1e-5)
+    assert estimator.init(None, parts) == () and estimator.update((), seen(*batch), parts, None) == ((), {})

@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from scaledis import methods, population
 from scaledis.config import Config
@@ -25,7 +24,7 @@ KEY = jax.random.key(0)
 def make_posterior(allocation=ALLOCATION, batch: int = 16, present=None, seed: int = 0) -> Posterior:
     codes, mean, log_variance = posteriors(batch, sum(allocation), seed)
     presence = jnp.ones(len(allocation)) if present is None else jnp.asarray(present, jnp.float32)
-    return Posterior(codes, mean, log_variance, jnp.asarray(partition.levels(allocation)), presence)
+    return Posterior(codes, mean, log_variance, jnp.asarray(partition.levels(allocation)), presence, jnp.arange(batch))
 
 
 def flat(posterior: Posterior) -> Posterior:
@@ -73,5 +72,5 @@ def one_update(
     """The state after one update from the start of the run, prepared and taken for step `step`, and its terms."""
     method = method or make_method(config, dataset)
     state = prepare(jax.jit(method.init)(KEY, arrays(config)))
-    images: Array = dataset.images(np.arange(config.train.batch))
-    return jax.jit(method.update)(state._replace(step=jnp.int32(step)), images, jax.random.key(1))
+    batch = tiny.batch(dataset.images(np.arange(config.train.batch)))
+    return jax.jit(method.update)(state._replace(step=jnp.int32(step)), batch, jax.random.key(1))

@@ -50,7 +50,7 @@ def test_levels_are_named_from_the_bottom_and_listed_from_the_top():
     state = jax.jit(method.init)(jax.random.key(0), arrays(config))
     codes = method.encode(state, DATASET.images(np.arange(8)))
     np.testing.assert_array_equal(codes.levels, [0, 0, 1])
-    found = jax.jit(method.update)(state, DATASET.images(np.arange(8)), jax.random.key(0))[1]
+    found = jax.jit(method.update)(state, tiny.batch(DATASET.images(np.arange(8))), jax.random.key(0))[1]
     kl = 0.5 * (codes.mean**2 + np.exp(codes.log_variance) - 1 - codes.log_variance).mean(0)
     np.testing.assert_allclose(found["kl_level2_nats"], kl[:2].sum(), rtol=1e-4)
     np.testing.assert_allclose(found["kl_level1_nats"], kl[2], rtol=1e-4)
