@@ -92,7 +92,7 @@ def stratified_among(size: int, others: Array | np.ndarray) -> Array:
     Where the others are all N - 1 images but the own one, every weight is 1 / N.
     """
     share = jnp.log1p(-1.0 / size) - jnp.log(others.sum(1, keepdims=True))
-    own = jnp.eye(*others.shape, dtype=bool)
+    own = jnp.eye(others.shape[0], others.shape[1], dtype=bool)
     return jnp.where(own, -jnp.log(float(size)), jnp.where(others, share, ABSENT))
 
 
