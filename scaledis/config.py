@@ -14,6 +14,7 @@ from scaledis.errors import UserError
 from scaledis.values import PLAIN, over, plain, whole
 
 LARGEST = 2**31 - 1  # an int32: steps, seeds and sizes are carried as such
+RESOLUTION = 18_912  # of images of which a batch of two holds 2**31 numbers, which are most that can be allocated
 
 
 def positive_int(default: int, least: int = 1, most: int = LARGEST) -> int:
@@ -97,10 +98,12 @@ class Data:
     name: str = text("rendered")
     directory: str = text("~/.cache/scaledis")  # prepared data sets and caches
     path: str = text("")  # the user's own images: data.name=folder or arrays
-    resolution: int = positive_int(0, least=0)  # pixels a side; 0: the data set's own
+    resolution: int = positive_int(0, least=0, most=RESOLUTION)  # pixels a side; 0: the data set's own
     correlation: tuple = ()  # pairs of factors while training: (("floor_hue", "wall_hue", 0.2),)
     held_out: float = positive_float(0.0, zero=True)  # share of images that no run trains on; 0: the data set's split
+    held_out_by: str = text("")  # hold out whole groups: "folder", or the images of a value of a factor; "": images
     scale: bool = flag(False)  # the user's own pixels are 0 to 1: multiply them by 255
+    bits: int = positive_int(0, least=0, most=16)  # of the user's own pixels, such as 12 of a camera's; 0: the file's
     folder_factor: bool = flag(False)  # the sub-folders of a folder of images are a factor
     skip_unreadable: bool = flag(False)  # leave out files of a folder that are no readable images
     accept_checksum: bool = flag(False)  # take a published file whose checksum is another one than expected

@@ -204,7 +204,6 @@ def _check(config: Config) -> None:
         ("objective.bank", config.objective.bank, units),
         ("discriminator.features", config.discriminator.features, config.discriminator.features),
         ("discriminator.layers", config.discriminator.layers, config.discriminator.features**2),
-        ("data.resolution", config.data.resolution, 3 * config.data.resolution),
         ("train.parallel", config.train.parallel, 10_000),
     ]:
         if value * each > MOST_FLOATS:

@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from scaledis import registry
+from scaledis.config import RESOLUTION, check_fields, flag, positive_int
 from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
 
@@ -31,7 +32,8 @@ WHOLE = 1 << 26  # bytes of images that it reads whole: 64 MB
 class Options:
     """What a user may ask of a data set. A set refuses what it does not understand.
 
-    Raises UserError for a resolution that is not a multiple of 16.
+    Raises UserError for a value of a wrong kind, for a resolution that is not a multiple of 16, and for bits below 8 or
+    beside `scale`.
 
     Attributes:
       path: the user's own images, or a copy of a published set that TFDS prepared.
@@ -39,20 +41,25 @@ class Options:
       accept_checksum: use a published file although its checksum is not the expected one.
       resolution: side of the images; 0 leaves it to the data set.
       scale: pixels are 0 to 1, and are multiplied by 255.
+      bits: pixels are whole numbers from 0 to 2^bits - 1, of which the upper 8 bits stay; 0: of all bits of the file.
       folder_factor: the sub-folders of a folder of images are a factor.
       skip_unreadable: files that cannot be read as images are left out; without it they are an error.
     """
 
     path: Path | None = None
-    download: bool = False
-    accept_checksum: bool = False
-    resolution: int = 0
-    scale: bool = False
-    folder_factor: bool = False
-    skip_unreadable: bool = False
+    download: bool = flag(False)
+    accept_checksum: bool = flag(False)
+    resolution: int = positive_int(0, least=0, most=RESOLUTION)
+    scale: bool = flag(False)
+    bits: int = positive_int(0, least=0, most=16)
+    folder_factor: bool = flag(False)
+    skip_unreadable: bool = flag(False)
 
     def __post_init__(self) -> None:
-        if self.resolution < 0 or self.resolution % pixels.STEP:
+        check_fields("data.", self)
+        if 0 < self.bits < 8 or (self.bits and self.scale):
+            raise UserError(f"data.bits: {self.bits} must be 0, or from 8 to 16 without data.scale.")
+        if self.resolution % pixels.STEP:
             raise UserError(f"data.resolution: {self.resolution} must be 0 or a multiple of {pixels.STEP}.")
 
     @property
@@ -67,6 +74,9 @@ class Options:
 class Dataset:
     """Images with their factors, read by index.
 
+    An index is whole numbers [n] from 0 to N - 1; none at all are taken too. Raises UserError for a name, of the set, a
+    factor or a value, that no file can hold.
+
     On a full grid of factors the index is the mixed-radix number of the factors, the last one varying fastest. Other
     sets have a table: a row of factors for each image, in which a combination may be missing or stand several times.
 
@@ -80,6 +90,7 @@ class Dataset:
       gather: pure function (source, index int32 [n]) -> uint8 [n, H, W, C]; runs inside the compiled step.
       table: int32 [N, F], the factor indices of images that are not a full grid; None for a full grid.
       held_out: int32 [n], the images that the data set's authors hold out; None where they hold out none.
+      folders: int32 [N], the number of the folder that an image lies in; None for images that do not lie in folders.
       version: names the program of images that are computed, "" for images that are stored. The last bits of computed
         pixels differ between machines, so the fingerprint takes the version in their place.
     """
@@ -93,6 +104,17 @@ class Dataset:
     table: np.ndarray | None = None
     held_out: np.ndarray | None = None
     version: str = ""
+    folders: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        values = [value for each in self.factor_values if np.asarray(each).dtype.kind in "OU" for value in each]
+        for name in (self.name, *self.factor_names, *map(str, values)):
+            try:
+                name.encode()
+            except (UnicodeEncodeError, AttributeError) as error:  # what is written down of a run is UTF-8
+                raise UserError(
+                    f"{self.name!a}: the name {registry.short(name)} is no UTF-8 text; rename it."
+                ) from error
 
     @property
     def factor_sizes(self) -> tuple[int, ...]:
@@ -122,7 +144,8 @@ class Dataset:
         return digest.hexdigest()
 
     def factors(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> factor indices int32 [n, F]."""
+        """Image indices [n] -> factor indices int32 [n, F]. Raises UserError for an index of no image."""
+        index = self._checked(index)
         if self.table is not None:
             return self.table[index]
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1).astype(np.int32)
@@ -130,25 +153,22 @@ class Dataset:
     def index(self, factors: np.ndarray) -> np.ndarray:
         """Factor indices [n, F] -> image indices int32 [n], on a full grid.
 
-        Raises UserError for a factor outside its range, and for a set that is not a full grid.
+        Raises UserError for factors of another shape or kind, for one outside its range, and for a set that is not a
+        full grid.
         """
         if self.table is not None:
             raise UserError(f"{self.name} is not a full grid of its factors; draw images with `matching` instead.")
-        columns = tuple(np.moveaxis(np.asarray(factors), -1, 0))
-        try:
-            return np.asarray(np.ravel_multi_index(columns, self.factor_sizes), np.int32)
-        except ValueError as error:
-            sizes = f"{self.name}, which has {self.factor_sizes} values"
-            raise UserError(f"factors: a row is outside of the grid of {sizes}: {error}.") from error
+        sizes = self.factor_sizes
+        return np.ravel_multi_index(tuple(_whole("factors", factors, sizes, self.name).T), sizes).astype(np.int32)
 
     def sample(self, number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """(images uint8 [n, H, W, C], factors int32 [n, F]) of `number` different images, drawn at random.
 
         The first n images of a grid do not do for a score: some factors have one value among them.
-        Raises UserError for more images than there are.
+        Raises UserError for more images than there are, and for a number or seed that is not a whole one.
         """
-        if not 0 < number <= self.size:
-            raise UserError(f"number: {number} must be from 1 to {self.size}, the images of {self.name}.")
+        _check_whole("number", number, 1, self.size, f", the images of {self.name}")
+        _check_whole("seed", seed, 0)
         index = np.random.default_rng(seed).choice(self.size, number, replace=False)
         return self.images(index), self.factors(index)
 
@@ -156,10 +176,15 @@ class Dataset:
         """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
 
         On a full grid the factors that are not fixed are independent and uniform; with a table they are as they are
-        among the images that match. Raises UserError for an unknown factor, and if no image matches.
+        among the images that match. Raises UserError for an unknown factor or value, for a number below 0, for what is
+        no numpy generator, and if no image matches.
         """
-        for name in fixed:
+        if not isinstance(rng, np.random.Generator):
+            raise UserError(f"rng: {registry.short(rng)} must be a generator, such as np.random.default_rng(0).")
+        _check_whole("n", n, 0)
+        for name, value in fixed.items():
             registry.check(f"factor of {self.name}", name, self.factor_names)
+            _check_whole(name, value, 0, self.factor_sizes[self.factor_names.index(name)] - 1)
         columns = {self.factor_names.index(name): value for name, value in fixed.items()}
         if self.table is None:
             factors = rng.integers(0, self.factor_sizes, (n, len(self.factor_sizes)))
@@ -180,6 +205,7 @@ class Dataset:
         Raises UserError unless the resolution divides the sides, which must be equal, and is a multiple of 16.
         """
         height, width, channels = self.image_shape
+        _check_whole("data.resolution", resolution, 1)
         if height != width or height % resolution or resolution % 16:
             possible = [size for size in range(16, height + 1, 16) if height == width and height % size == 0]
             shape = f"{self.name} of {height}x{width}"
@@ -195,16 +221,46 @@ class Dataset:
         return dataclasses.replace(self, name=name, image_shape=(resolution, resolution, channels), gather=gather)
 
     def images(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> uint8 [n, H, W, C], on the host."""
-        index = np.asarray(index, np.int32)
+        """Image indices [n] -> uint8 [n, H, W, C], on the host. Raises UserError for an index of no image."""
+        index = self._checked(index)
         if isinstance(self.source, np.ndarray):  # an array on disk is read here, not brought to a device whole
             return np.asarray(self.gather(self.source, index))
         return np.asarray(jax.jit(self.gather)(self.source, index))
+
+    def _checked(self, index: Any) -> np.ndarray:
+        return _whole("index", index, self.size, self.name).astype(np.int32)
 
 
 def rows(source: Any, index: jax.Array) -> jax.Array:
     """The `gather` of a set whose source is the array of its images: on the host for numpy, else in a compiled step."""
     return source[index]
+
+
+def _whole(argument: str, given: Any, sizes: int | tuple[int, ...], name: str) -> np.ndarray:
+    """`given` as whole numbers [n] from 0 to `sizes` - 1, or [n, F] below F sizes, of the data set `name`."""
+    try:
+        found = np.asarray(given)
+    except (ValueError, TypeError, OverflowError):
+        found = np.array(None)
+    shape = np.shape(sizes)
+    if not found.size and found.shape in ((0,), (0, *shape)):
+        return np.zeros((0, *shape), int)
+    if found.dtype.kind not in "iu" or found.shape[1:] != shape or not found.ndim:
+        expected = f"[n, {shape[0]}]" if shape else "[n]"
+        raise UserError(f"{argument}: {found.dtype} {found.shape} must be whole numbers {expected}.")
+    outside = ((found < 0) | (found >= np.asarray(sizes))).reshape(len(found), -1).any(axis=1)
+    if outside.any():
+        first, what = found[outside.argmax()].tolist(), "values" if shape else "images"
+        raise UserError(f"{argument}: {first} is outside of {name}, which has {sizes} {what}, counted from 0.")
+    return found
+
+
+def _check_whole(argument: str, value: Any, least: int, most: int | None = None, why: str = "") -> None:
+    """Raises UserError unless `value` is a whole number from `least` to `most`, which is explained by `why`."""
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least or (most is not None and value > most):
+        bound = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise UserError(f"{argument}: {registry.short(value)} must be a whole number {bound}{why}.")
 
 
 def names() -> list[str]:
@@ -242,7 +298,8 @@ def load(
     module = registry.module("data.name", sys.modules[__name__], name)
     for key in options:
         registry.check("data", key, [field.name for field in dataclasses.fields(Options)])
-    wanted = Options(path=_expanded("data.path", path) if path else None, download=download, **options)
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in options.items()}
+    wanted = Options(None if path in (None, "") else _expanded("data.path", path), download, **plain)
     understood = {"download", "resolution", *getattr(module, "OPTIONS", ())}
     for field in dataclasses.fields(Options):
         value = getattr(wanted, field.name)
@@ -266,7 +323,7 @@ def _expanded(key: str, path: str | Path) -> Path:
         with contextlib.suppress(FileNotFoundError):  # it may be made
             expanded.lstat()
         return expanded
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{key}: {reprlib.repr(str(path))} cannot be used: {reason}") from error
 

@@ -1,7 +1,8 @@
 """`arrays`: your own images and factors in one .npz file, a full grid or not; --config.data.path=FILE.
 
 The file, as numpy.savez writes it, holds
-    images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; data.scale and data.resolution take other ones
+    images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; data.scale, data.bits and data.resolution take
+             other ones
     factors  whole numbers, bools or strings [N, F] or [N], optional
     names    F strings, optional: factor_0, factor_1, ... without them
 """
@@ -18,8 +19,9 @@ from scaledis import datasets, registry
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, pixels
 from scaledis.errors import UserError
+from scaledis.ordering import ranked
 
-OPTIONS = ("path", "scale", "resolution")
+OPTIONS = ("path", "scale", "bits", "resolution")
 EXPECTED = {
     "images": "uint8 [N, H, W, C] or [N, H, W] with C 1 or 3",
     "factors": "whole numbers, bools or strings [N, F] or [N]",
@@ -30,10 +32,10 @@ EXPECTED = {
 def load(directory: Path, options: Options) -> Dataset:
     """The images [H, W, C] of the file `options.path`, with factors if it has any. `directory` is not used.
 
-    Images of 0 to 1 are taken with `options.scale`, images of any size with `options.resolution`
-    (`_builders.pixels.to_squares`). The index of a factor is the rank of its value among those that occur, and
-    `factor_values` has these values. Where the factors are a full grid, the last one varying fastest, so is the data
-    set; otherwise it has a table.
+    Images of 0 to 1 are taken with `options.scale`, those of more than 8 bits with `options.bits`, and images of any
+    size with `options.resolution` (`_builders.pixels`). The index of a factor is the rank of its value among those that
+    occur, strings in the order of the numbers in them (`ordering`), and `factor_values` has these values. Where the
+    factors are a full grid, the last one varying fastest, so is the data set; otherwise it has a table.
 
     Raises:
       UserError: there is no such file.
@@ -41,11 +43,11 @@ def load(directory: Path, options: Options) -> Dataset:
     """
     path = options.images_path
     arrays = _read(path)
-    images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale)
+    images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale, options.bits)
     images, change = pixels.to_squares(f"{path}: images", images, options.resolution)
     factors = _factors(path, arrays.get("factors", np.zeros((len(images), 0), int)), len(images))
     names = _names(path, arrays["names"], factors.shape[1]) if "names" in arrays else _numbered(factors.shape[1])
-    columns = [np.unique(column, return_inverse=True) for column in factors.T]
+    columns = [ranked(column) for column in factors.T]
     values = tuple(distinct for distinct, _ in columns)
     table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
     return Dataset(
@@ -113,7 +115,10 @@ def _factors(path: Path, factors: np.ndarray, count: int) -> np.ndarray:
     if factors.dtype.kind not in "biufUS" or factors.ndim != 2 or len(factors) != count:
         raise archives.mismatch(path, "factors", found, f"{EXPECTED['factors']} with N = {count}, as of images")
     if factors.dtype.kind == "S":
-        return np.char.decode(factors, "utf-8", "replace")
+        try:
+            return np.char.decode(factors, "utf-8")
+        except UnicodeDecodeError as error:
+            raise archives.mismatch(path, "factors", f"{found}, not in UTF-8 ({error})", EXPECTED["factors"]) from error
     if factors.dtype.kind == "f" and not (np.isfinite(factors) & (factors % 1 == 0)).all():
         remedy = "numpy.unique(column, return_inverse=True)[1] ranks a column, numpy.digitize(column, edges) bins it"
         raise archives.mismatch(path, "factors", f"{found} with fractions or NaN", f"{EXPECTED['factors']}; {remedy}")

@@ -186,6 +186,50 @@ def test_factors_of_any_type_are_ranked_and_their_values_kept(tmp_path, values):
         ]
 
 
+def test_strings_are_in_the_order_of_the_numbers_in_them(tmp_path):
+    values = np.array(["scale_-1", "scale_0.5", "scale_2", "scale_10"])
+    factors = np.stack([values[GRID[:, 2]], GRID[:, 1].astype(str)], axis=-1)
+    data = datasets.load("arrays", tmp_path, path=archive(tmp_path, images=images(), factors=factors))
+    assert data.factor_values[0].tolist() == values.tolist()
+    np.testing.assert_array_equal(data.factors(np.arange(24)), GRID[:, [2, 1]])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"names": ["a\ud800", "b", "c"]}, r"the name 'a\\ud800' is no UTF-8 text; rename it"),
+        ({"factors": np.where(GRID, "\udcff", "b")}, r"the name '\\udcff' is no UTF-8 text; rename it"),
+        ({"factors": np.where(GRID, b"\xff", b"\xfe")}, "factors is .S1 .*, not in UTF-8 .*, expected whole numbers"),
+    ],
+)
+def test_names_that_could_not_be_written_down_are_refused(tmp_path, content, message):
+    path = archive(tmp_path, **{"images": images(), "factors": GRID, **content})
+    with pytest.raises(UserError, match=message):
+        datasets.load("arrays", tmp_path, path=path)
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, ">u2", np.uint64])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_whole_numbers_of_more_than_8_bits(tmp_path, kind, bits):
+    deep = np.random.default_rng(0).integers(0, 4096, (5, 16, 16, 3))
+    path = archive(tmp_path, images=deep.astype(kind))
+    with pytest.raises(UserError, match=r"range is from 0 to 4095 .*, or 0 to 4095 with data.bits=12; bring"):
+        datasets.load("arrays", tmp_path, path=path)
+    data = datasets.load("arrays", tmp_path, path=path, bits=bits)
+    assert data.source.dtype == np.uint8
+    np.testing.assert_array_equal(data.source, deep // 2 ** (bits - 8))
+    with pytest.raises(
+        UserError, match=r"range is from 0 to 4095 .*, expected 0 to 1023 by data.bits=10, or 0 to 4095 w"
+    ):
+        datasets.load("arrays", tmp_path, path=path, bits=10)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, bool, float])
+def test_bits_are_for_whole_numbers_of_more_than_8(tmp_path, kind):
+    with pytest.raises(UserError, match="data.bits=12 is for whole numbers of more bits than 8, not "):
+        datasets.load("arrays", tmp_path, path=archive(tmp_path, images=images().astype(kind)), bits=12)
+
+
 def test_bools_are_factors(tmp_path):
     factors = GRID[:, :2] > 0
     data = datasets.load("arrays", tmp_path, path=archive(tmp_path, images=images(), factors=factors))

@@ -70,7 +70,7 @@ def shapes(tmp_path_factory) -> tuple[Path, np.ndarray]:
 
 
 @pytest.mark.parametrize("below", [".", "shapes3d", "shapes3d/2.0.0"])
-def test_shapes3d_by_its_path(tmp_path, shapes, monkeypatch, below):
+def test_shapes3d_by_its_path(tmp_path, shapes, monkeypatch, below, capsys):
     monkeypatch.setattr(shapes3d, "SOURCE", SHAPES)
     monkeypatch.setattr(records, "BLOCK", 17)
     directory, images = shapes
@@ -82,6 +82,9 @@ def test_shapes3d_by_its_path(tmp_path, shapes, monkeypatch, below):
     assert datasets.load("shapes3d", tmp_path).fingerprint == data.fingerprint  # the copy is needed no more
     (folder / "images.npy").unlink()
     holds(datasets.load("shapes3d", tmp_path, path=directory), images, SHAPES_FACTORS)
+    assert "is not read" not in capsys.readouterr().err
+    datasets.load("shapes3d", tmp_path, path=tmp_path / "other")
+    assert f"was prepared from {directory}/shapes3d/2.0.0, and data.path={tmp_path}/other is" in capsys.readouterr().err
 
 
 def test_a_copy_in_the_directory_of_tfds_is_found(tmp_path, shapes, monkeypatch, capsys):

@@ -1,10 +1,12 @@
 """The user's own folder of images."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import jax
@@ -13,7 +15,7 @@ import pytest
 from PIL import Image
 
 import scaledis
-from scaledis import datasets
+from scaledis import datasets, metrics
 from scaledis.datasets import folder
 from scaledis.datasets._builders import disk, pictures
 from scaledis.errors import UserError
@@ -149,6 +151,113 @@ def test_sub_folders_are_a_factor(faces, tmp_path):
     assert data.fingerprint != load(tmp_path, faces).fingerprint
     with pytest.raises(UserError, match="data.folder_factor: all images of .*deep are in one folder"):
         load(tmp_path, faces / "a" / "deep", folder_factor=True)
+
+
+def test_sub_folders_that_are_numbers_are_in_their_order(tmp_path):
+    for number in range(12):
+        (tmp_path / "views" / str(number)).mkdir(parents=True)
+        for name in ("a", "b"):
+            Image.fromarray(picture(number)).save(tmp_path / "views" / str(number) / f"{name}.png")
+    data = load(tmp_path / "data", tmp_path / "views", folder_factor=True, resolution=16)
+    assert data.factor_values[0].tolist() == [str(number) for number in range(12)]
+    factors = data.factors(np.arange(24))
+    numbers = [int(name.split("/")[0]) for name in sorted(f"{number}/{name}" for number in range(12) for name in "ab")]
+    assert factors[:, 0].tolist() == numbers  # the images lie in the order of their paths
+    scores = metrics.compute(["mcc"], np.array(numbers, float)[:, None], factors)
+    assert [scores["mcc/pearson"], scores["mcc/spearman"]] == pytest.approx([1, 1])
+
+
+def test_the_folder_that_holds_an_image_is_its_group(faces, tmp_path):
+    for options in ({}, {"folder_factor": True}):
+        assert load(tmp_path, faces, **options).folders.tolist() == [0, 2, 1, 0]  # Z.png, a/deep/0.PNG, a/x.bmp, b.webp
+
+
+def test_a_name_that_is_not_utf_8(faces, tmp_path):
+    os.mkdir(os.fsencode(faces) + b"/\xff")
+    os.rename(faces / "Z.png", os.fsencode(faces) + b"/\xff/\xfe.png")
+    assert load(tmp_path, faces).size == 4  # of a file it stands nowhere
+    with pytest.raises(UserError, match=r"folder: my faces.*: the name '\\udcff' is no UTF-8 text; rename it"):
+        load(tmp_path, faces, folder_factor=True)
+
+
+@pytest.mark.parametrize("replace", [os.replace, lambda new, old: old.write_bytes(new.read_bytes())])
+def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path, replace, monkeypatch):
+    monkeypatch.setattr(folder, "CLOCK", 0)
+    file, new = tmp_path / "mine" / "a.bmp", tmp_path / "new.bmp"
+    file.parent.mkdir()
+    for seed, path in enumerate((file, new)):
+        Image.fromarray(picture(seed)).save(path)
+        os.utime(path, ns=(10**18, 10**18))
+    before = load(tmp_path, file.parent).fingerprint
+    time.sleep(0.02)  # longer than the clock of a file system takes for a step
+    replace(new, file)
+    os.utime(file, ns=(10**18, 10**18))
+    after = load(tmp_path, file.parent)
+    np.testing.assert_array_equal(after.images([0])[0], picture(1))
+    assert after.fingerprint != before
+
+
+def test_a_file_that_has_just_changed_has_a_signature_of_this_moment_alone(faces, monkeypatch):
+    """It may change once more within the same step of the clock."""
+    (first, _), (second, _) = folder.find(faces), folder.find(faces)
+    assert all(first[name] != second[name] for name in first)
+    later = time.time_ns() + folder.CLOCK
+    monkeypatch.setattr(folder.time, "time_ns", lambda: later)
+    assert folder.find(faces) == folder.find(faces)
+
+
+def test_a_copy_of_the_same_files_is_not_read_again(faces, tmp_path, reads, monkeypatch):
+    before = load(tmp_path, faces)
+    (images,) = (tmp_path / "folder").glob("*/images-*.npy")
+    for keep_times in (True, False):  # as cp -a, or as a checkout
+        inode = images.stat().st_ino
+        shutil.copytree(faces, tmp_path / "copy", copy_function=shutil.copy2 if keep_times else shutil.copy)
+        shutil.rmtree(faces)
+        (tmp_path / "copy").rename(faces)
+        assert load(tmp_path, faces).fingerprint == before.fingerprint
+        assert len(reads) == 4 and images.stat().st_ino == inode
+    (faces / "b.webp").touch()
+    Image.fromarray(picture(9)).save(faces / "Z.png")
+    assert load(tmp_path, faces).size == 4 and reads[4:] == ["Z.png"]
+    (faces / "b.webp").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # a cache that another user has prepared
+    monkeypatch.setattr(disk, "lock", lambda _: 1 / 0)
+    np.testing.assert_array_equal(load(tmp_path, faces).images([0])[0], picture(9))
+
+
+def deep(path: Path, name: str, bits: int) -> np.ndarray:
+    path.mkdir(exist_ok=True)
+    pixels = np.random.default_rng(bits).integers(0, 2**bits, (64, 64), np.uint16)
+    Image.fromarray(pixels).save(path / name)
+    return pixels
+
+
+def test_16_bits_of_which_fewer_are_used_are_refused_or_scaled(tmp_path, reads):
+    path = tmp_path / "microscope"
+    pixels = deep(path, "a.png", 12)
+    deep(path, "b.png", 9)
+    for _ in range(2):
+        with pytest.raises(
+            UserError, match="data.bits: the 16-bit images of .*microscope use 12 bits.*data.bits=12, or"
+        ):
+            load(tmp_path, path)
+    assert len(reads) == 2  # and they are kept
+    for bits in (12, 14, 16):
+        found = load(tmp_path, path, bits=bits).images([0])[0, ..., 0]
+        np.testing.assert_array_equal(found, pixels >> (bits - 8))
+    with pytest.raises(
+        UserError, match="1 of 2 files.*\n.*a.png: pixels: range is .*, expected 0 to 1023 by data.bits=10"
+    ):
+        load(tmp_path, path, bits=10)
+    whole = deep(path, "c.png", 16)
+    data = load(tmp_path, path)  # over the folder all 16 are used
+    np.testing.assert_array_equal(data.images([2])[0, ..., 0], whole >> 8)
+    np.testing.assert_array_equal(data.images([0])[0, ..., 0], pixels >> 8)
+
+
+def test_bits_of_images_that_have_8_are_refused(faces, tmp_path):
+    with pytest.raises(UserError, match="data.bits: 12 is for images of more than 8 bits, and .*my faces holds none"):
+        load(tmp_path, faces, bits=12)
 
 
 def test_folder_that_is_missing_or_has_no_image(tmp_path):

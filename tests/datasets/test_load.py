@@ -53,6 +53,23 @@ def test_the_directory_has_a_default(monkeypatch):
         ("folder", {"path": "x", "accept_checksum": True}, "data.accept_checksum: 'True' is not understood by folder"),
         ("folder", {"path": "x", "skip": True}, "data: 'skip' is unknown. Choices: .*, skip_unreadable."),
         ("folder", {"path": "x", "resolution": 50}, "data.resolution: 50 must be 0 or a multiple of 16"),
+        *(
+            ("rendered", {key: value}, f"data.{key}: .* must be {expected}")
+            for key, expected in {
+                **dict.fromkeys(("resolution", "bits"), "a whole number from 0 to"),
+                **dict.fromkeys(
+                    ("download", "accept_checksum", "scale", "folder_factor", "skip_unreadable"), "True or False"
+                ),
+            }.items()
+            for value in ("16", 16.0, None, [16], -16)
+        ),
+        ("rendered", {"resolution": 1_000_000}, "data.resolution: 1000000 must be a whole number from 0 to 18912"),
+        *(("folder", {"path": path}, "data.path: .* cannot be used") for path in (3, 0, True, b"x", ["x"])),
+        (None, {}, "data.name: None is unknown"),
+        (["rendered"], {}, "data.name: .'rendered'. is unknown"),
+        ("arrays", {"path": "x", "bits": 7}, "data.bits: 7 must be 0, or from 8 to 16 without data.scale"),
+        ("arrays", {"path": "x", "bits": 12, "scale": True}, "data.bits: 12 must be 0, or from 8 to 16 without data.s"),
+        ("rendered", {"bits": 12}, "data.bits: '12' is not understood by rendered"),
         (
             "arrays",
             {"path": "~nosuchuser/my.npz"},
@@ -68,7 +85,7 @@ def test_what_is_not_understood_is_refused(tmp_path, name, options, message):
         datasets.load(name, tmp_path, **options)
 
 
-@pytest.mark.parametrize("directory", ["~nosuchuser/data", "a\0b", "a" * 5000, f"{__file__}/x"])
+@pytest.mark.parametrize("directory", [None, 3, b"x", "~nosuchuser/data", "a\0b", "a" * 5000, f"{__file__}/x"])
 def test_a_directory_that_cannot_be(directory):
     with pytest.raises(UserError, match="data.directory: .* cannot be used"):
         datasets.load("rendered", directory)

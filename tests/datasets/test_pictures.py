@@ -1,11 +1,13 @@
 """Image files of all kinds."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from scaledis.datasets._builders import pictures
 from scaledis.errors import UserError
@@ -13,8 +15,8 @@ from scaledis.errors import UserError
 GRAY = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16  # 0 to 65,520
 
 
-def read(file: Path, side: int = 64, scale: bool = False) -> np.ndarray:
-    image = pictures.read(file, side, scale)
+def read(file: Path, side: int = 64, scale: bool = False, bits: int = 0) -> np.ndarray:
+    image = pictures.read(file, side, scale, bits).pixels
     assert image.shape == (side, side, 3) and image.dtype == np.uint8
     return image
 
@@ -60,6 +62,106 @@ def test_gray_of_16_bits_is_scaled(tmp_path, suffix):
     else:
         Image.fromarray(GRAY).save(tmp_path / f"deep{suffix}")
     np.testing.assert_array_equal(read(tmp_path / f"deep{suffix}")[..., 0], GRAY >> 8)
+
+
+def png(pixels: np.ndarray, color: int, clear: bytes = b"") -> bytes:
+    """A PNG file of 16-bit pixels [h, w, C] in a color type, with the chunk tRNS if it is not empty."""
+    chunks = {b"IHDR": struct.pack(">IIBBBBB", *pixels.shape[1::-1], 16, color, 0, 0, 0), b"tRNS": clear}
+    chunks[b"IDAT"] = zlib.compress(b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels))
+    whole = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in {**chunks, b"IEND": b""}.items()
+        if data or name == b"IEND"
+    )
+    return b"\x89PNG\r\n\x1a\n" + whole
+
+
+def tiff(pixels: np.ndarray, **tags: int) -> bytes:
+    """A TIFF file of one strip, [h, w, C], little endian; `tags` replace its own."""
+    (height, width, channels), size = pixels.shape, 8 * pixels.itemsize
+    own = {"ImageWidth": width, "ImageLength": height, "BitsPerSample": [size] * channels, "Compression": 1}
+    own |= {"PhotometricInterpretation": 2 if channels > 1 else 1, "SamplesPerPixel": channels}
+    content, file = io.BytesIO(), TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    for name, value in {
+        **own,
+        "RowsPerStrip": height,
+        "StripByteCounts": pixels.nbytes,
+        "StripOffsets": 0,
+        **tags,
+    }.items():
+        file[pictures.TAGS[name]] = value
+    content.write(b"II*\0\x08\0\0\0")
+    file.save(content)
+    return content.getvalue() + pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+
+
+COLORS = np.random.default_rng(0).integers(0, 4096, (64, 64, 3), np.uint16)  # of a camera with 12 bits
+
+
+@pytest.mark.parametrize("bits", [10, 12, 14, 16])
+def test_whole_numbers_of_fewer_bits_keep_their_upper_8(tmp_path, bits):
+    colors = COLORS >> 2 if bits == 10 else COLORS
+    file, expected = tmp_path / "deep.png", (colors >> (bits - 8)).astype(np.uint8)
+    for content, planes in [
+        (png(colors[..., :1], 0), 1),
+        (png(colors, 2), 3),
+        (tiff(colors), 3),
+        (tiff(colors[..., :1]), 1),
+    ]:
+        file.write_bytes(content)
+        np.testing.assert_array_equal(read(file, bits=bits)[..., :planes], expected[..., :planes])
+        known = colors[..., :planes].max() if planes == 1 or bits < 16 else colors.max() >> 8 << 8 | 255
+        assert pictures.read(file, 64, False, bits).largest == known
+    Image.fromarray(colors[..., 0].astype(np.int32)).save(tmp_path / "wide.tif")
+    np.testing.assert_array_equal(read(tmp_path / "wide.tif", bits=bits)[..., 0], expected[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("content", "bits", "message"),
+    [
+        (
+            png(GRAY[..., None], 0),
+            12,
+            r"pixels: range is from 0 to 65520 \(uint16\), expected 0 to 4095 by data.bits=12, or",
+        ),
+        (png(16 * COLORS, 2), 12, "range is from .* to 65520 .*, expected 0 to 4095 by data.bits=12"),
+        (png(np.dstack([COLORS, COLORS[..., 0]]), 6), 12, "the lower bits of its 16 cannot be read .PNG, RGBA."),
+        (b"P6 64 64 65535 " + COLORS.astype(">u2").tobytes(), 12, "the lower bits of its 16 cannot be read .PPM, RGB."),
+        (png(COLORS, 2, b"\0\0" * 3), 0, "its colors have 16 bits, and one of them is transparent"),
+        (
+            tiff(COLORS, PlanarConfiguration=2),
+            0,
+            "TIFF file of planes",
+        ),
+        (tiff(COLORS[..., :1], PhotometricInterpretation=0), 0, "TIFF file of planes, negatives or signed bytes"),
+        (tiff(np.zeros((64, 64, 1), np.uint8), SampleFormat=2), 0, "TIFF file of planes, negatives or signed bytes"),
+    ],
+)
+def test_what_would_become_another_picture_is_refused(tmp_path, content, bits, message):
+    (tmp_path / "deep.png").write_bytes(content)
+    with pytest.raises(UserError, match=f"deep.png: .*{message}"):
+        read(tmp_path / "deep.png", bits=bits)
+
+
+@pytest.mark.parametrize(
+    ("content", "largest"),
+    [
+        (png(GRAY[..., None], 0), 65_520),
+        (png(COLORS, 2), 4_095),
+        (png(np.dstack([COLORS, 65_535 + 0 * COLORS[..., 0]]), 6), 4_095),  # not that of the transparency
+        (b"P6 64 64 65535 " + COLORS.astype(">u2").tobytes(), 4_351),  # Pillow rounds 15.9 to 16
+        (b"P5 64 64 4095 " + COLORS[..., 0].astype(">u2").tobytes(), 65_535),  # the file says its own range
+        (b"P5 64 64 255 " + b"a" * 4096, -1),
+    ],
+)
+def test_the_largest_of_16_bits_is_known(tmp_path, content, largest):
+    (tmp_path / "deep.png").write_bytes(content)
+    assert pictures.read(tmp_path / "deep.png", 16, False).largest == largest
+
+
+def test_a_transparent_gray_of_16_bits_is_put_on_white(tmp_path):
+    (tmp_path / "clear.png").write_bytes(png(GRAY[..., None], 0, b"\x10\x00"))
+    np.testing.assert_array_equal(read(tmp_path / "clear.png")[..., 0], np.where(GRAY == 0x1000, 255, GRAY >> 8))
 
 
 @pytest.mark.parametrize(("kind", "mode"), [(np.float32, "F"), (np.int32, "I")])

@@ -9,7 +9,7 @@ from scaledis.errors import UserError
 
 def test_every_pixel_is_the_rounded_mean_of_a_square(tmp_path):
     large = datasets.load("rendered_dsprites", tmp_path)
-    small = datasets.load("rendered_dsprites", tmp_path, resolution=32)
+    small = datasets.load("rendered_dsprites", tmp_path, resolution=np.int64(32))
     index = np.arange(0, large.size, 70_001)
     means = large.images(index).reshape(-1, 32, 2, 32, 2, 1).mean((2, 4))
     np.testing.assert_array_equal(small.images(index), np.floor(means + 0.5))

@@ -1,9 +1,11 @@
 """Image files of every kind as RGB squares of one size."""
 
+import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFile, TiffTags
 
 from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
@@ -16,6 +18,8 @@ LARGEST = 50_000_000  # pixels of a file: decoding takes some 8 bytes for each, 
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises for broken files
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16-bit gray
 GRAY = ("1", "L", "I", "F", *DEEP)
+TAGS = {info.name: number for number, info in TiffTags.TAGS_V2.items()}
+OTHER_BYTES = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}  # orders of two bytes
 UPRIGHT = {  # what turns an image upright, by the orientation in its EXIF block
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -27,25 +31,38 @@ UPRIGHT = {  # what turns an image upright, by the orientation in its EXIF block
 }
 
 
-def read(file: Path, side: int, scale: bool) -> np.ndarray:
+class Picture(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+      pixels: uint8 [side, side, 3].
+      largest: its largest number where pixels have more than 8 bits, of which all 16 may be given; else -1.
+    """
+
+    pixels: np.ndarray
+    largest: int
+
+
+def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
     """An image file as uint8 [side, side, 3]; of several frames or pages the first.
 
     The largest central square is resized by Lanczos' filter, transparency is put on white, and the image is turned
-    upright (EXIF). Gray of 16 bits keeps its upper 8. With `scale` pixels from 0 to 1 are multiplied by 255.
+    upright (EXIF). Pixels of 16 bits keep the upper 8; of whole numbers that use fewer, the upper 8 of `bits`. With
+    `scale` pixels from 0 to 1 are multiplied by 255.
 
     Raises:
       UserError: the file is damaged, or larger than 50 million pixels.
-      UserError: its pixels are 32-bit numbers, whose range is not known, and `scale` is False.
+      UserError: its pixels are 32-bit numbers, whose range is not known, and neither `scale` nor `bits` is given.
       UserError: a pixel is above 1, and `scale` is True.
+      UserError: a pixel has more bits than `bits`, or the lower ones of its 16 cannot be read.
     """
     try:
         with Image.open(file) as image:
             if image.width * image.height > LARGEST:
                 raise UserError(f"{image.width}x{image.height} is more than {LARGEST:,} pixels, make it smaller")
-            orientation = _orientation(image)
-            picture: Image.Image = image
-            if image.mode == "I" and image.format == "PPM":  # which has 16 bits, whatever the mode says
-                picture = Image.fromarray(np.asarray(image).astype(np.uint16))
+            _check_tiff(image)
+            picture, largest = (image, -1) if scale else _reduced(file, image, bits)
+            orientation = _orientation(image)  # decodes a PNG file, and with that its `tile` is gone
             length = min(picture.size)
             left, top = ((size - length) // 2 for size in picture.size)
             whole = left == top == 0
@@ -55,7 +72,64 @@ def read(file: Path, side: int, scale: bool) -> np.ndarray:
         raise UserError(f"{file}: {error}") from error
     if square.mode == "RGBA":
         square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square).convert("RGB")
-    return np.asarray(square.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else square)
+    return Picture(np.asarray(square.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else square), largest)
+
+
+def _reduced(file: Path, image: ImageFile.ImageFile, bits: int) -> tuple[Image.Image, int]:
+    """A picture with 8 bits instead of more, and the `largest` of `Picture`."""
+    clear = image.info.get("transparency")
+    if image.mode in DEEP or (image.mode == "I" and (bits or image.format == "PPM")):  # a PPM file has at most 16 bits
+        values = np.asarray(image)
+    elif not _is_deep(image):
+        return image, -1
+    elif clear is not None:
+        raise UserError("its colors have 16 bits, and one of them is transparent; save it with 8 bits")
+    elif bits in (0, 16):  # Pillow reads the upper 8
+        return image, int(np.asarray(image)[..., :3].max()) << 8 | 255
+    else:
+        values = _sixteen(file, image)
+    shallow = Image.fromarray(pixels.to_bytes("pixels", values, scale=False, bits=bits or 16))
+    if clear is not None:
+        shallow.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return shallow, int(values.max())
+
+
+def _is_deep(image: ImageFile.ImageFile) -> bool:
+    """Whether the colors of an image that is not yet decoded have 16 bits, whatever its mode says."""
+    return any(";16" in str(tile.args) or _is_deep_ppm(tile) for tile in image.tile)
+
+
+def _is_deep_ppm(tile: Any) -> bool:
+    """Whether the decoder's second argument, the largest number of a PPM file, takes more than 8 bits."""
+    return tile.codec_name.startswith("ppm") and isinstance(tile.args, tuple) and tile.args[1] > 255
+
+
+def _sixteen(file: Path, image: ImageFile.ImageFile) -> np.ndarray:
+    """The colors uint16 [h, w, 3] of an image, of which Pillow reads one byte: the upper, or the lower of its twin."""
+    if image.mode != "RGB" or image.format == "PPM":
+        raise UserError(f"the lower bits of its 16 cannot be read ({image.format}, {image.mode}); save it with 8 bits")
+    with Image.open(file) as lower:
+        lower.tile = [tile._replace(args=_other_byte(tile.args)) for tile in lower.tile]
+        return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)
+
+
+def _other_byte(args: Any) -> Any:
+    """The arguments of one of Pillow's decoders, "RGB;16B" or a tuple that starts so, for the other of two bytes."""
+    if isinstance(args, tuple):
+        return (_other_byte(args[0]), *args[1:])
+    return args[:-1] + OTHER_BYTES[args[-1]]
+
+
+def _check_tiff(image: ImageFile.ImageFile) -> None:
+    """Raises UserError for what Pillow decodes without an error to other pixels than those of the file."""
+    tags = getattr(image, "tag_v2", {})
+    deep = max(tags.get(TAGS["BitsPerSample"], (8,))) > 8
+    if (
+        (deep and tags.get(TAGS["PlanarConfiguration"]) == 2 and not _is_deep(image))
+        or (deep and tags.get(TAGS["PhotometricInterpretation"]) == 0)
+        or (not deep and 2 in tags.get(TAGS["SampleFormat"], ()))
+    ):
+        raise UserError("a TIFF file of planes, negatives or signed bytes cannot be read; save it as PNG")
 
 
 def _colored(image: Image.Image, scale: bool) -> Image.Image:
@@ -63,8 +137,6 @@ def _colored(image: Image.Image, scale: bool) -> Image.Image:
     if scale:
         values = np.asarray(image if image.mode in GRAY else image.convert("RGB"))
         return Image.fromarray(pixels.to_bytes("pixels", values, scale)).convert("RGB")
-    if image.mode in DEEP:  # Pillow would clip, not scale, them
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         raise UserError(f"its pixels are 32-bit numbers (mode {image.mode}); save them as 8 or 16 bits")
     mode = "RGBA" if image.has_transparency_data else "RGB"

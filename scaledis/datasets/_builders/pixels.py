@@ -11,31 +11,46 @@ from scaledis.errors import UserError
 STEP = 16  # a side must be its multiple: the networks halve it four times
 
 
-def to_bytes(where: str, pixels: np.ndarray, scale: bool) -> np.ndarray:
+def to_bytes(where: str, pixels: np.ndarray, scale: bool, bits: int = 0) -> np.ndarray:
     """Pixels of any shape and number type, 0 to 255, as uint8; with `scale`, pixels in [0, 1] times 255.
 
-    `where` names the pixels in an error.
+    With `bits` whole numbers from 0 to 2^bits - 1 keep their upper 8 bits, x >> (bits - 8). `where` names the pixels in
+    an error.
 
     Raises:
       UserError: no pixel is above 1, so that the images would be nearly black, and `scale` is False.
       UserError: a pixel is above 1, and `scale` is True.
-      UserError: a pixel is not a whole number from 0 to 255.
+      UserError: a pixel is not a whole number from 0 to 255, or to 2^bits - 1.
+      UserError: the pixels have 8 bits or a fraction, and `bits` is given.
     """
     if pixels.dtype.kind not in "buif":
         raise mismatch(where, "dtype", pixels.dtype, "uint8, 0 to 255")
     low, high = pixels.min(), pixels.max()
-    if not (0 <= low and high <= 255):  # also where one is NaN
+    most = 2 ** (bits or 8) - 1
+    if not (0 <= low and high <= most):  # also where one is NaN
         found = f"from {low:g} to {high:g} ({pixels.dtype})"
-        raise mismatch(where, "range", found, "0 to 255, or 0 to 1 with data.scale=True; bring the pixels there first")
+        remedies = f"0 to {most}" + (f" by data.bits={bits}" if bits else ", or 0 to 1 with data.scale=True")
+        if pixels.dtype.kind in "ui" and low >= 0 and most < high < 1 << 16:
+            remedies += f", or 0 to {2 ** used(high) - 1} with data.bits={used(high)}"
+        raise mismatch(where, "range", found, f"{remedies}; bring the pixels there first")
     if scale:
         if high > 1:
             raise UserError(f"{where}: data.scale=True is for pixels from 0 to 1, and the largest is {high:g}.")
         return np.round(255 * pixels.astype(np.float32)).astype(np.uint8)
+    if bits:
+        if pixels.dtype.kind not in "ui" or pixels.dtype.itemsize == 1:
+            raise UserError(f"{where}: data.bits={bits} is for whole numbers of more bits than 8, not {pixels.dtype}.")
+        return (pixels >> (bits - 8)).astype(np.uint8)
     if high <= 1:
         raise dark(where, high, "data.scale=True multiplies them by 255")
     if pixels.dtype.kind == "f" and (pixels % 1).any():
         raise UserError(f"{where}: {pixels.dtype} pixels are not all whole numbers; save them as uint8.")
     return pixels.astype(np.uint8, copy=False)
+
+
+def used(largest: int) -> int:
+    """How many bits whole numbers up to `largest` take, 8 at least."""
+    return max(8, int(largest).bit_length())
 
 
 def dark(where: str, largest: float, remedy: str) -> UserError:

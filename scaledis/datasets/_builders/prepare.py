@@ -106,7 +106,13 @@ def load(
                 if not copy and not records.are_in(folder):
                     _record(source, read, check, places, folder, options.accept_checksum)
                 _cache(source, folder, copy)
-    _check_manifest(source, folder)
+    origin = _check_manifest(source, folder)
+    if options.path and isinstance(origin, str) and options.path not in (Path(origin), *Path(origin).parents):
+        print(
+            f"{source.name}: {folder} was prepared from {origin}, and data.path={options.path} is not read; delete the "
+            "first to prepare it from the second.",
+            file=sys.stderr,
+        )
     images, table = _open(source, folder)
     names, values = source.factor_names, source.factor_values
     return Dataset(source.name, names, values, source.image_shape, images, datasets.rows, table)
@@ -147,14 +153,18 @@ def _is_whole(source: Source, folder: Path) -> bool:
     return True
 
 
-def _check_manifest(source: Source, folder: Path) -> None:
-    """Raises UserError if `folder` was made from something else."""
+def _check_manifest(source: Source, folder: Path) -> Any:
+    """What `folder` was made from: a copy, files by their digests, or None for verified ones.
+
+    Raises UserError if it was made from something else.
+    """
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         accepted = {**_content(source), "origin": manifest.get("origin")}  # the user vouched for it
         expected = accepted if "origin" in manifest else _verified(source)
         if manifest != expected:
             raise mismatch(folder / "manifest.json", "content", manifest, expected)
+        return manifest.get("origin")
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{source.name}: delete {folder} to prepare it again, it is damaged: {error}") from error
 
