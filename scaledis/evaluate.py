@@ -97,6 +97,7 @@ def score_population(
             "fingerprint": dataset.fingerprint,
             "split": settings.split,
             "held_out": run.config.data.held_out,
+            "held_out_by": run.config.data.held_out_by,
             "train_codes": train_codes,
             "test_codes": len(index) - train_codes,
             "dci_backend": settings.dci_backend,
@@ -116,7 +117,7 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
 
     Where the split has fewer images than asked for, all of them are taken, in the same proportion.
 
-    Raises UserError for fewer than ten images.
+    Raises UserError for fewer than ten images, and where the codes to train or to test on round to none.
     """
     settings = config.evaluate
     among = input_pipeline.split(dataset, config.data, settings.split)
@@ -127,6 +128,11 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
         )
     taken = min(wanted, len(among))
     train_codes = round(taken * settings.train_codes / wanted)
+    if dataset.factor_names and train_codes in (0, taken):
+        raise UserError(
+            f"evaluate.train_codes: {settings.train_codes} beside evaluate.test_codes={settings.test_codes} leaves "
+            f"{train_codes} of {len(among)} images of {dataset.name} to train on; both parts need one."
+        )
     return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
 
 

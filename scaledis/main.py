@@ -147,6 +147,7 @@ def print_plan() -> None:
     """--dry_run"""
     workdir = _workdir()
     _, runs = _experiment(workdir)
+    _check(runs)
     print(dry_run.report(runs, workdir))
 
 
@@ -163,9 +164,7 @@ def run_stages() -> None:
         return
     if len(runs) > sweep.MANY_RUNS and not YES.value:
         raise UserError(f"--sweep: it gives {len(runs):,} runs; --dry_run says what they take, and --yes trains them.")
-    training.check([run.config for run in runs])
-    for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
-        sample(input_pipeline.load_dataset(config.data), config)  # what cannot be scored is said before training
+    _check(runs)
     with workdir.locked(shard) if hosts.first() else contextlib.nullcontext(), runtime.stopping() as stop:
         trackers = [track.make_tracker(name, workdir) for name in TRACK.value if hosts.first()]
         try:
@@ -184,6 +183,13 @@ def run_stages() -> None:
             for tracker in trackers:
                 tracker.close()
         _look(workdir, groups, stop, shard)
+
+
+def _check(runs: list[Run]) -> None:
+    """Says what cannot be built, or cannot be scored, before anything trains."""
+    training.check([run.config for run in runs])
+    for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
+        sample(input_pipeline.load_dataset(config.data), config)
 
 
 def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:

@@ -31,7 +31,7 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
     structure.
 
     >>> model = load_run("runs/mine")
-    >>> codes = model.encode(dataset.images(np.arange(100)))
+    >>> codes = model.encode(dataset.images(np.arange(64)))
     >>> model.decode(codes.mean).dtype
     dtype('float32')
     """

@@ -70,6 +70,9 @@ def train(
     input_pipeline.load_dataset.cache_clear()  # a file may be another one than at the last call
     runs = named(configs)
     check(configs, dataset)
+    if dataset is not None:
+        for data in {config.data for config in configs}:
+            input_pipeline.warn_of_neighbors(dataset, data)
     directory = Workdir(workdir)
     with directory.locked():
         base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}

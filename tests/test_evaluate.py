@@ -49,6 +49,8 @@ def test_a_set_that_is_smaller_than_asked_for_is_scored_on_what_there_is():
 def test_a_split_of_very_few_images_is_an_error_that_names_both_numbers():
     with pytest.raises(UserError, match="evaluate.split: 'held_out' of tiny has 5 images; 10 are needed"):
         evaluate.sample(GRID, tiny.config(data__held_out=0.05, evaluate__split="held_out"))
+    with pytest.raises(UserError, match="evaluate.train_codes: 2 beside evaluate.test_codes=999 leaves 0 of 96 images"):
+        evaluate.sample(GRID, tiny.config(evaluate__train_codes=2, evaluate__test_codes=999))
     few = tiny.config(data__held_out=0.05, evaluate__split="held_out")
     assert len(evaluate.sample(NAMELESS, few)[0]) == 5  # without factors nothing is trained on the codes
 

@@ -100,6 +100,70 @@ def test_splits_are_disjoint_the_same_each_time_and_of_the_given_share():
     assert set(drawn(GRID, data)) == set(train)
 
 
+def test_the_default_split_is_what_it_always_was():
+    expected = np.sort(np.random.default_rng(0).permutation(96)[:24])
+    np.testing.assert_array_equal(input_pipeline.split(GRID, Data(held_out=0.25), "held_out"), expected)
+    assert expected[:5].tolist() == [5, 8, 9, 10, 11]  # as numpy draws them
+
+
+def test_whole_groups_are_held_out():
+    folders = np.repeat(np.arange(16, dtype=np.int32), 6)[::-1]
+    frames = dataclasses.replace(GRID, folders=folders)
+    for images, by, groups in [(frames, "folder", folders), (frames, "place", GRID.factors(np.arange(96))[:, 1])]:
+        data = Data(held_out=0.25, held_out_by=by)
+        train, held_out = (set(groups[input_pipeline.split(images, data, name)]) for name in ("train", "held_out"))
+        assert not train & held_out and len(held_out) == len(set(groups)) / 4 and train | held_out == set(groups)
+    places = set(GRID.factors(drawn(frames, data))[:, 1])
+    assert len(places) == 6 and not places & held_out
+
+
+@pytest.mark.parametrize(
+    ("share", "by", "message"),
+    [
+        (0.05, "place", "data.held_out: 0.05 of 8 groups by data.held_out_by=place rounds to 0; at least one must"),
+        (0.95, "place", "data.held_out: 0.95 of 8 groups .* rounds to 8; at least one must be held out, and one train"),
+        (0.5, "folder", "data.held_out_by: 'folder' is unknown. Choices: colour, ground, place."),
+        (0.5, "plce", "data.held_out_by: 'plce' is unknown. Did you mean 'place'"),
+    ],
+)
+def test_groups_that_cannot_be_held_out(share, by, message):
+    with pytest.raises(UserError, match=message):
+        input_pipeline.split(GRID, Data(held_out=share, held_out_by=by), "train")
+
+
+def test_a_set_without_folders_and_factors_has_no_groups():
+    nameless = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
+    with pytest.raises(UserError, match="data.held_out_by: 'folder' is unknown; tiny has neither folders nor factors"):
+        input_pipeline.split(nameless, Data(held_out=0.5, held_out_by="folder"), "train")
+
+
+def test_frames_that_are_split_one_by_one_are_said(capsys):
+    frames = dataclasses.replace(GRID, folders=np.arange(96) // 12)
+    for images, data, said in [
+        (frames, Data(held_out=0.1), 1),
+        (frames, Data(), 0),
+        (frames, Data(held_out=0.1, held_out_by="folder"), 0),
+        (GRID, Data(held_out=0.1), 0),
+        (dataclasses.replace(GRID, folders=np.zeros(96)), Data(held_out=0.1), 0),
+    ]:
+        input_pipeline.warn_of_neighbors(images, data)
+        assert capsys.readouterr().err.count("the images of 8 folders of tiny are split one by one") == said
+
+
+def test_another_split_or_order_of_the_same_images_is_seen():
+    names = dataclasses.replace(GRID, factor_values=(np.array(["1", "2", "9", "10"]), *GRID.factor_values[1:]))
+    for images in (GRID, names):
+        held = input_pipeline.facts(images, Data(held_out=0.25))
+        input_pipeline.check_same(held, input_pipeline.facts(images, Data(held_out=0.25)), "mine")
+        with pytest.raises(UserError, match="mine was trained on other .*: train_split was .* and is [0-9a-f]{16}.$"):
+            input_pipeline.check_same(
+                held, input_pipeline.facts(images, Data(held_out=0.25, held_out_by="place")), "mine"
+            )
+    before = {"fingerprint": "that of 1, 10, 2, 9"}
+    with pytest.raises(UserError, match="fingerprint was .* Since then names are in the order of their numbers"):
+        input_pipeline.check_same(before, input_pipeline.facts(names, Data()), "mine")
+
+
 def test_the_data_sets_own_split_holds_unless_another_is_asked_for():
     np.testing.assert_array_equal(input_pipeline.split(TABLE, Data(), "held_out"), np.arange(50, 60))
     assert len(input_pipeline.split(TABLE, Data(held_out=0.5), "held_out")) == 30

@@ -36,6 +36,8 @@ def test_a_workdir_holds_one_experiment_and_says_what_differs(tmp_path):
         UserError, match="method.beta is 8.0 there and 2.0 here; method.name is scale|method.beta is 8.0"
     ):
         workdir.claim(BASE, runs_of(method__beta=2.0))
+    with pytest.raises(UserError, match="data.held_out_by is '' there and 'place' here"):
+        workdir.claim(BASE, runs_of(data__held_out=0.2, data__held_out_by="place"))
     with pytest.raises(UserError, match="train.steps is 6 there and 4 here"):
         workdir.claim(BASE, runs_of(train__steps=4))
 
