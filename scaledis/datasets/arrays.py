@@ -8,14 +8,12 @@ The file, as numpy.savez writes it, holds
 """
 
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from scaledis import datasets, registry
+from scaledis import datasets, npz, registry
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, pixels
 from scaledis.errors import UserError
@@ -64,32 +62,14 @@ def load(directory: Path, options: Options) -> Dataset:
 def _read(path: Path) -> Mapping[str, np.ndarray]:
     """All arrays of the file by their keys."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-    except (zipfile.BadZipFile, RuntimeError) as error:
-        raise archives.mismatch(path, "content", "no archive of arrays", "a file of numpy.savez") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"data.path: there is no file {path} that can be read: {error}") from error
+        keys = npz.names(path)
+    except UserError as error:
+        raise UserError(f"data.path: {error}") from error
     for key in keys:
         registry.check(f"{path}: key", key, EXPECTED)
     if "images" not in keys:
         raise archives.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
-        raise archives.mismatch(path, "content", "a damaged archive", "a file of numpy.savez") from error
-    with archive:
-        return {key: _array(path, archive, key) for key in keys}
-
-
-def _array(path: Path, archive: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    try:
-        return np.asarray(archive[key])  # content that is not an array is given as bytes, and refused for its dtype
-    except (ValueError, EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        found = f"unreadable ({error})"
-        if "allow_pickle" in str(error):
-            found = "an object array, which could run code (numpy.array(..., dtype=str) or dtype=int makes a plain one)"
-        raise archives.mismatch(path, key, found, EXPECTED[key]) from error
+    return {key: npz.read(path, key, EXPECTED[key]) for key in keys}
 
 
 def _images(path: Path, images: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
     python -m scaledis.metrics codes.npz
     python -m scaledis.metrics codes.npz --metrics=dci,mig --protocol=hfs
 
-The file holds `codes` (or `mean`), float [N, K], and `factors`, int or bool [N, F]; if they are known also `levels`,
+The file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F]; if known also `levels`,
 int [K], and `log_variance`, float [N, K]. Metrics see at most 10,000 + 5,000 rows, but for those to which the protocol
 gives all.
 """
@@ -11,14 +11,13 @@ gives all.
 import argparse
 import json
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scaledis import metrics
+from scaledis import metrics, npz
 from scaledis.errors import UserError, sentences
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
@@ -28,16 +27,10 @@ FACTS = ("n",)  # numbers that are no scores
 def read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of `path` that have a name in `ARRAYS`; `mean` counts as `codes`.
 
-    Raises UserError, naming the file, if it is missing, no .npz file, or has no codes.
+    Raises UserError, naming the file, if it is missing, no .npz file, damaged, or has no codes.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in ARRAYS if name in file.files}
-            names = file.files
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: there is no such file") from error
-    except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: not an .npz file of plain arrays ({error})") from error
+    names = npz.names(path)
+    arrays = {name: npz.read(path, name) for name in ARRAYS if name in names}
     if "mean" in arrays:
         arrays.setdefault("codes", arrays.pop("mean"))
     if "codes" not in arrays:

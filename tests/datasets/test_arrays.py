@@ -12,6 +12,7 @@ from PIL import Image
 from scaledis import datasets
 from scaledis.datasets import arrays
 from scaledis.errors import UserError
+from tests import archives
 
 GRID = np.stack(np.unravel_index(np.arange(24), (2, 3, 4)), axis=-1)
 
@@ -238,10 +239,10 @@ def test_bools_are_factors(tmp_path):
 
 
 def test_a_file_that_is_missing_or_no_archive(tmp_path):
-    with pytest.raises(UserError, match="data.path: there is no file .*/nowhere.npz that can be read"):
+    with pytest.raises(UserError, match="data.path: .*/nowhere.npz: there is no such file"):
         datasets.load("arrays", tmp_path, path=str(tmp_path / "nowhere.npz"))
     np.save(tmp_path / "images.npy", images())
-    with pytest.raises(ValueError, match="images.npy: content is no archive of arrays, expected a file of numpy.savez"):
+    with pytest.raises(ValueError, match="images.npy: not an .npz file of plain arrays"):
         datasets.load("arrays", tmp_path, path=str(tmp_path / "images.npy"))
 
 
@@ -266,6 +267,12 @@ def test_a_damaged_archive_is_named(tmp_path):
     path.write_bytes(content)
     with pytest.raises(ValueError, match="my set.npz: images is unreadable .*CRC"):
         datasets.load("arrays", tmp_path, path=str(path))
+
+
+def test_a_header_that_claims_petabytes_is_a_sentence(tmp_path):
+    archives.claiming(tmp_path / "my.npz", "images", (2**50, 16, 16))
+    with pytest.raises(UserError, match="my.npz: images is unreadable .*, expected uint8"):
+        datasets.load("arrays", tmp_path, path=str(tmp_path / "my.npz"))
 
 
 def test_a_file_damaged_anywhere_is_a_sentence(tmp_path):

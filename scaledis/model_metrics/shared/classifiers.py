@@ -1,8 +1,6 @@
 """Small classifiers of a data set's factors: trained on its images once, then kept beside its caches."""
 
 import functools
-import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +13,8 @@ from flax import traverse_util
 from jax import Array
 from tqdm import tqdm
 
+from scaledis import npz
+from scaledis.chunks import chunked, joined
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.files import write_arrays
@@ -117,11 +117,8 @@ def softened(pixels: Array, strength: Array) -> Array:
 
 def probabilities(network: OfFactors, params: Any, images: np.ndarray) -> list[np.ndarray]:
     """Images [n, H, W, C] in [0, 1] -> [n, V_k] for every factor, in chunks of one shape."""
-    parts = [
-        _probabilities(network, params, jnp.resize(images[start : start + CHUNK], (CHUNK, *images.shape[1:])))
-        for start in range(0, len(images), CHUNK)
-    ]
-    return [np.concatenate([np.asarray(part) for part in factor])[: len(images)] for factor in zip(*parts, strict=True)]
+    parts = [_probabilities(network, params, chunk) for chunk in chunked(images, CHUNK)]
+    return [joined(factor, len(images)) for factor in zip(*parts, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -133,7 +130,6 @@ def _probabilities(network: OfFactors, params: Any, images: Any) -> list[Any]:
 def _read(path: Path) -> dict[str, np.ndarray] | None:
     """What `train` made; None where the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, ValueError, KeyError, zlib.error, zipfile.BadZipFile):
+        return {key: npz.read(path, key) for key in npz.names(path)}
+    except UserError:
         return None
