@@ -1,30 +1,21 @@
-"""Images to codes and codes to images, in chunks of one shape, so that each is compiled once."""
+"""The codes of a data set's images, and codes that move."""
 
 import numpy as np
 
+from scaledis.chunks import chunked, joined
 from scaledis.datasets import Dataset
 from scaledis.population import Model
 from scaledis.types import Codes
 
-ENCODED, DECODED = 500, 64  # images at once
+READ = 512  # images
 DEAD = 0.1  # nats: a unit with less KL says nothing about the image
 
 
 def encode_images(model: Model, dataset: Dataset, index: np.ndarray) -> Codes:
-    """Codes of the images at `index` [n]: mean and log_variance [n, K] as numpy arrays."""
-    chunks = [index[start : start + ENCODED] for start in range(0, len(index), ENCODED)]
-    parts = [model.encode(dataset.images(np.resize(chunk, ENCODED))) for chunk in chunks]
-    mean, log_variance = (
-        np.concatenate([np.asarray(getattr(part, name)) for part in parts])[: len(index)]
-        for name in ("mean", "log_variance")
-    )
+    """Codes of the images at `index` [n], of which `READ` are in memory at once."""
+    parts = [model.encode(dataset.images(chunk)) for chunk in chunked(index, READ)]
+    mean, log_variance = (joined([part[place] for part in parts], len(index)) for place in (0, 1))
     return Codes(mean, log_variance, parts[0].levels)
-
-
-def decode_codes(model: Model, codes: np.ndarray) -> np.ndarray:
-    """Expected images [n, H, W, C] in [0, 1] of codes [n, K]."""
-    chunks = [codes[start : start + DECODED] for start in range(0, len(codes), DECODED)]
-    return np.concatenate([model.decode(np.resize(chunk, (DECODED, codes.shape[1])))[: len(chunk)] for chunk in chunks])
 
 
 def traversed(mean: np.ndarray, low: float = -3.0, high: float = 3.0, steps: int = 7) -> np.ndarray:

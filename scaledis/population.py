@@ -17,7 +17,8 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
-from scaledis import input_pipeline, methods, runtime
+from scaledis import convert, input_pipeline, methods, runtime
+from scaledis.chunks import chunked, joined
 from scaledis.config import Config, thaw
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
@@ -50,6 +51,9 @@ class Model(NamedTuple):
     state: the method's own.
     encode: images uint8 [B, H, W, C] -> Codes, mean and log_variance [B, K] and levels [K], as numpy arrays.
     decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
+
+    Both take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once. They raise
+    UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
     """
 
     config: Config
@@ -292,26 +296,29 @@ class Population:
 
     def model(self, runs: RunState, slot: int) -> Model:
         """Run `slot` as a Model. All models of a population share two compiled functions."""
+        runtime.check_process("model")
         run, config = select(runs, slot), self.configs[slot]
         units = np.flatnonzero(active(config, self.allocation))
         encode_padded, decode_padded = self._compiled
 
         def encode(images: Any) -> Codes:
-            images = np.asarray(images)
+            runtime.check_process("encode")
+            images = convert.numbers("images", images)
             if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
                 expected = "uint8 [B, " + ", ".join(map(str, self.images.shape)) + "]"
                 raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
-            codes = encode_padded(run.state, images)
-            mean, log_variance = (np.asarray(array)[:, units] for array in codes[:2])
-            return Codes(mean, log_variance, np.asarray(codes.levels)[units])
+            parts = [jax.device_get(encode_padded(run.state, chunk)) for chunk in chunked(images)]
+            mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
+            return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
 
         def decode(codes: Any) -> np.ndarray:
-            codes = np.asarray(codes, np.float32)
+            runtime.check_process("decode")
+            codes = convert.numbers("codes", codes).astype(np.float32)
             if codes.ndim != 2 or codes.shape[1] != len(units):
                 raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
             whole = np.zeros((len(codes), sum(self.allocation)), np.float32)
             whole[:, units] = codes
-            return np.asarray(decode_padded(run.state, whole))
+            return joined((np.asarray(decode_padded(run.state, chunk)) for chunk in chunked(whole)), len(codes))
 
         step, diverged = int(run.step), int(run.diverged)
         if diverged != NEVER:  # version 0.1.0 counted the steps of a frozen run on

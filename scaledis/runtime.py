@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import functools
 import hashlib
 import os
 import platform
@@ -14,6 +15,8 @@ from typing import Any
 
 import jax
 import jaxlib
+
+from scaledis.errors import UserError
 
 LEVEL_FLAG = "--xla_backend_optimization_level"
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
@@ -42,6 +45,22 @@ def prepare() -> None:
         # Programs of another CPU or jaxlib must not be found: a home directory may be shared.
         cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
         jax.config.update("jax_compilation_cache_dir", str(cache))
+
+
+@functools.cache
+def _first_process() -> int:
+    """The process that computed first: a fork inherits the answer, and JAX's threads stay behind."""
+    return os.getpid()
+
+
+def check_process(what: str) -> None:
+    """Raises UserError in a process that was forked from one that had computed, where JAX would wait forever."""
+    if _first_process() != os.getpid():
+        raise UserError(
+            f"{what}: this process was forked from one that computes with JAX, whose threads do not survive a fork; "
+            "start it by spawn (multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')), or "
+            "encode in the parent"
+        )
 
 
 def cores() -> int:

@@ -1,8 +1,9 @@
 """Images to codes and codes to images, and codes that move."""
 
 import numpy as np
+import pytest
 
-from scaledis import coding
+from scaledis import chunks, coding
 from scaledis.population import Model
 from scaledis.types import Codes
 from tests import tiny
@@ -24,22 +25,27 @@ def test_the_traversals_of_several_images_are_those_of_each():
     np.testing.assert_array_equal(several, np.stack([coding.traversed(each, -2, 2, 5) for each in (MEAN, -MEAN)]))
 
 
-def test_chunks_have_one_shape_and_leave_the_order_as_it_is():
+def test_images_are_read_in_blocks_of_one_shape_and_stay_in_order(monkeypatch):
     shapes = set()
 
     def encode(images):
         shapes.add(images.shape)
-        mean = images.reshape(len(images), -1)[:, :3].astype(np.float32)
+        mean = images[:, 0, 0].astype(np.float32)
         return Codes(mean, -mean, np.zeros(3, int))
 
-    def decode(codes):
-        shapes.add(codes.shape)
-        return codes[:, None, None]
-
+    monkeypatch.setattr(coding, "READ", 32)
     data = tiny.dataset()
-    model, index = Model(tiny.config(), 0, None, encode, decode), np.arange(90)[::-1]
-    codes = coding.encode_images(model, data, index)
-    np.testing.assert_array_equal(codes.mean, data.images(index).reshape(90, -1)[:, :3])
-    np.testing.assert_array_equal(codes.log_variance, -codes.mean)
-    np.testing.assert_array_equal(coding.decode_codes(model, codes.mean)[:, 0, 0], codes.mean)
-    assert shapes == {(coding.ENCODED, *data.image_shape), (coding.DECODED, 3)}
+    model = Model(tiny.config(), 0, None, encode, None)
+    for index in (np.arange(90)[::-1], np.arange(0)):
+        codes = coding.encode_images(model, data, index)
+        np.testing.assert_array_equal(codes.mean, data.images(index)[:, 0, 0])
+        np.testing.assert_array_equal(codes.log_variance, -codes.mean)
+    assert shapes == {(32, *data.image_shape)}
+
+
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 33, 64, 90])
+def test_chunks_have_one_shape_whatever_the_number_of_rows(count):
+    rows = np.arange(2 * count).reshape(count, 2)
+    parts = list(chunks.chunked(rows))
+    assert {part.shape for part in parts} == {(chunks.ROWS, 2)} and len(parts) == max(1, -(-count // chunks.ROWS))
+    np.testing.assert_array_equal(chunks.joined(parts, count), rows)

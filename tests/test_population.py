@@ -1,3 +1,7 @@
+import os
+import signal
+import warnings
+
 import jax
 import numpy as np
 import pytest
@@ -6,6 +10,7 @@ from scaledis import population
 from scaledis.errors import UserError
 from scaledis.population import NEVER
 from tests import assert_same, tiny
+from tests.frameworks import Tensor
 
 DATASET = tiny.dataset()
 
@@ -169,9 +174,57 @@ def test_a_model_has_no_padding_and_is_that_of_the_run_alone():
     np.testing.assert_allclose(models[0].decode(codes), own.decode(codes), rtol=2e-4, atol=2e-5)
 
 
+def test_any_number_of_images_is_encoded_and_decoded_by_one_program():
+    members = tiny.population([tiny.config()], DATASET)
+    runs, images = members.init(), DATASET.images(np.arange(70))
+    model, state = members.model(runs, 0), population.select(runs, 0).state
+    whole = model.encode(images)
+    decoded = model.decode(whole.mean)
+    for rows in (slice(0, 0), slice(69, 70), slice(5, 38)):
+        codes = model.encode(images[rows])
+        for found, array in zip(codes[:2], whole[:2], strict=True):
+            np.testing.assert_array_equal(found, array[rows])
+        np.testing.assert_array_equal(codes.levels, whole.levels)
+        np.testing.assert_array_equal(model.decode(whole.mean[rows]), decoded[rows])
+    assert [compiled._cache_size() for compiled in members._compiled] == [1, 1]
+    np.testing.assert_array_equal(model.encode(Tensor(images)).mean, whole.mean)
+    np.testing.assert_array_equal(model.decode(Tensor(whole.mean)), decoded)
+    expected = jax.jit(members.method.encode)(state, images)  # at once
+    for found, array in zip(whole[:2], expected[:2], strict=True):
+        np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(decoded, jax.jit(members.method.decode)(state, whole.mean), rtol=1e-5, atol=1e-6)
+
+
+def test_in_a_forked_process_a_sentence_comes_instead_of_a_wait_without_end():
+    members = tiny.population([tiny.config()], DATASET)
+    model, images = members.model(members.init(), 0), DATASET.images(np.arange(2))
+    calls = [lambda: model.encode(images), lambda: model.decode(np.zeros((1, 3))), lambda: DATASET.images([0])]
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python and JAX warn of the fork
+        child = os.fork()
+    if not child:
+        signal.alarm(20)  # what waits is killed
+        for call in calls:
+            try:
+                call()
+            except UserError as error:
+                os.write(writer, f"{error}\n".encode())
+        os._exit(0)
+    os.close(writer)
+    with open(reader) as said:
+        sentences = said.read().splitlines()
+    assert os.waitpid(child, 0)[1] == 0
+    assert [each.partition(":")[0] for each in sentences] == ["encode", "decode", "images"]
+    assert all("forked" in each and "spawn" in each and "in the parent" in each for each in sentences)
+
+
 def test_a_model_refuses_images_and_codes_of_another_shape():
     members = tiny.population([tiny.config()], DATASET)
     model = members.model(members.init(), 0)
+    for door, message in ((model.encode, "images: text"), (model.decode, "codes: text")):
+        with pytest.raises(UserError, match=message):
+            door("abc")
     for images in (
         np.zeros((2, 8, 8, 3), np.uint8),
         np.zeros((2, 16, 16, 3), np.float32),

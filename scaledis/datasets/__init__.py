@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis import registry
+from scaledis import convert, registry, runtime
 from scaledis.config import RESOLUTION, check_fields, flag, positive_int
 from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
@@ -115,6 +115,7 @@ class Dataset:
                 raise UserError(
                     f"{self.name!a}: the name {registry.short(name)} is no UTF-8 text; rename it."
                 ) from error
+        object.__setattr__(self, "source", jax.tree.map(_of_numpy_or_jax, self.source))
 
     @property
     def factor_sizes(self) -> tuple[int, ...]:
@@ -221,14 +222,26 @@ class Dataset:
         return dataclasses.replace(self, name=name, image_shape=(resolution, resolution, channels), gather=gather)
 
     def images(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> uint8 [n, H, W, C], on the host. Raises UserError for an index of no image."""
+        """Image indices [n] -> uint8 [n, H, W, C], on the host.
+
+        Raises UserError for an index of no image, and where JAX would make them in a process that was forked after it
+        has computed.
+        """
         index = self._checked(index)
         if isinstance(self.source, np.ndarray):  # an array on disk is read here, not brought to a device whole
             return np.asarray(self.gather(self.source, index))
+        runtime.check_process("images")
         return np.asarray(jax.jit(self.gather)(self.source, index))
 
     def _checked(self, index: Any) -> np.ndarray:
         return _whole("index", index, self.size, self.name).astype(np.int32)
+
+
+def _of_numpy_or_jax(leaf: Any) -> Any:
+    foreign = hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__")
+    if isinstance(leaf, np.ma.MaskedArray) or foreign and not isinstance(leaf, np.ndarray | np.generic | jax.Array):
+        return convert.numbers("source", leaf)
+    return leaf
 
 
 def rows(source: Any, index: jax.Array) -> jax.Array:

@@ -80,7 +80,7 @@ def compute(
         ]
     changes = np.zeros((len(alive), min(images, len(index)), len(dataset.factor_names)), bool)
     start = codes.mean[:images]
-    unmoved = classify(coding.decode_codes(model, start))
+    unmoved = classify(model.decode(start))
     for unit in np.flatnonzero(alive).tolist():
         changes[unit] = changed(unmoved, classify(_decoded_traversal(model, start, unit)))
     groups = {"": alive[None], "_per_unit": np.diag(alive)}
@@ -110,7 +110,7 @@ def changed(unmoved: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> np.nd
 
 def _decoded_traversal(model: Model, start: np.ndarray, unit: int) -> np.ndarray:
     """Images [n * S, H, W, C] of one unit's traversal from each of the codes `start` [n, K]."""
-    return coding.decode_codes(model, coding.traversed(start, LOW, HIGH, STEPS)[:, unit].reshape(-1, start.shape[1]))
+    return model.decode(coding.traversed(start, LOW, HIGH, STEPS)[:, unit].reshape(-1, start.shape[1]))
 
 
 def _of_units(changes: np.ndarray, own: np.ndarray, units: np.ndarray) -> dict[str, float | None]:

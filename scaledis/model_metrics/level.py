@@ -42,7 +42,7 @@ def compute(
     alive = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0) > coding.DEAD
     moved, change = np.zeros(units), np.zeros(units)
     for unit, swept in enumerate(coding.traversed(start, LOW, HIGH, STEPS).swapaxes(0, 1)):  # [n, S, K]
-        decoded = coding.decode_codes(model, swept.reshape(-1, units))
+        decoded = model.decode(swept.reshape(-1, units))
         reach = np.ptp(decoded.reshape(count, STEPS, *decoded.shape[1:]), axis=1)
         moved[unit], change[unit] = (reach.max(axis=-1) > MOVED).mean(), 255 * reach.mean()
     several = len(np.unique(codes.levels[alive])) > 1

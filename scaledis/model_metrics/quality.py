@@ -1,5 +1,6 @@
 """Generative quality: how close reconstructions are, the ELBO with its terms, how diverse prior samples are."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -7,7 +8,6 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import entr
 
-from scaledis import coding
 from scaledis.datasets import Dataset
 from scaledis.objectives import gaussian
 from scaledis.objectives.likelihood import LIKELIHOODS
@@ -39,19 +39,19 @@ def compute(
         `mse` over pixels and channels in [0, 1]; `psnr` in dB and `ssim` (Wang et al. 2004), means over images, psnr
         None where a reconstruction is exact; `elbo_nats`, `reconstruction_nats` (the negative log likelihood) and
         `kl_nats` per image; `vendi` of as many samples, from 1 (all alike) to their number, and `vendi_data`, that of
-        the images; `images`; `warnings`.
+        the images; `images`; `warnings`. What is not finite is None, as the ELBO is where a posterior has no noise.
     """
     index, mean, log_variance = index[:images], codes.mean[:images], codes.log_variance[:images]
     rng = np.random.default_rng(seed)
     noise, prior = rng.standard_normal((2, *mean.shape)).astype(np.float32)
     originals = dataset.images(index) / np.float32(255)
-    decoded = coding.decode_codes(model, np.concatenate([mean, mean + np.exp(log_variance / 2) * noise, prior]))
+    decoded = model.decode(np.concatenate([mean, mean + np.exp(log_variance / 2) * noise, prior]))
     reconstructed, drawn, sampled = np.split(decoded, 3)
     error = np.square(originals - reconstructed).mean(axis=(1, 2, 3))
     exact = not error.all()
     nll = float(negative_log_likelihood(model, drawn, originals).mean())
     kl = float(np.asarray(gaussian.kl_to_standard(mean, log_variance)).sum(axis=1).mean())
-    return {
+    scores = {
         "mse": float(error.mean()),
         "psnr": None if exact else float(-10 * np.log10(error).mean()),
         "ssim": float(ssim(originals, reconstructed).mean()),
@@ -60,9 +60,11 @@ def compute(
         "kl_nats": kl,
         "vendi": vendi(sampled.reshape(len(index), -1)),
         "vendi_data": vendi(originals.reshape(len(index), -1)),
-        "images": len(index),
-        "warnings": ["psnr: a reconstruction is exact"] if exact else [],
     }
+    infinite = [key for key, value in scores.items() if value is not None and not math.isfinite(value)]
+    warnings = [f"{key}: it is not finite, as where a posterior has no noise" for key in infinite]
+    warnings += ["psnr: a reconstruction is exact"] if exact else []
+    return scores | dict.fromkeys(infinite) | {"images": len(index), "warnings": warnings}
 
 
 def negative_log_likelihood(model: Model, expected: np.ndarray, images: np.ndarray) -> np.ndarray:

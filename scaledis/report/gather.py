@@ -130,7 +130,7 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
     mean = model.encode(originals).mean
     swept = coding.traversed(mean[0], steps=FRAMES)
     prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
-    images = coding.decode_codes(model, np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
+    images = model.decode(np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
     moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))
     return known._replace(
         step=model.step,
@@ -156,7 +156,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         scores=shown,
         levels={name: headlines(scores[name]) for name in names if name in scores},
         diverged_at=scores["diverged"],
-        kl=None if kl is None else np.asarray(kl),
+        kl=None if kl is None else np.asarray(kl, float),  # of a unit without noise it is None, here NaN
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
         backend=scores["all"].get("dci/backend", ""),
     )

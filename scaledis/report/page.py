@@ -119,7 +119,7 @@ def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
 
 def _unit(run: Summary, unit: int) -> dict[str, Any]:
     level, place = units(run.allocation)[unit]
-    kl = None if run.kl is None else float(run.kl[unit])
+    kl = None if run.kl is None or not math.isfinite(run.kl[unit]) else float(run.kl[unit])
     return {
         "level": level,
         "place": place,

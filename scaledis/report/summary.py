@@ -25,7 +25,7 @@ class Summary(NamedTuple):
     levels: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "level4" -> scores of its units alone
     diverged_at: int | None = None  # the step at which the run was frozen
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
-    kl: Any = None  # [K] nats per image
+    kl: Any = None  # [K] nats per image, NaN where it is infinite
     shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
     changes: Any = None  # [K, F] share of images on which an edit of the unit changes the factor
     edited: tuple[str | None, ...] = ()  # the factor that the edit of each unit is meant for; None where there is none

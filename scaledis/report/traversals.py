@@ -126,7 +126,7 @@ def _label_units(axes: Axes, run: Summary, table: Table) -> None:
         y, ink, muted = table.tops[unit] + table.row / 2, FAINT if dead else INK, FAINT if dead else MUTED
         axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily=MATH)
         knows = "dead" if dead else _best_factor(run, unit)
-        nats = "" if run.kl is None else f"{run.kl[unit]:.2f} nats"
+        nats = "" if run.kl is None or np.isnan(run.kl[unit]) else f"{run.kl[unit]:.2f} nats"
         axes.text(right, y, fit(knows, RIGHT, 7.5), size=7.5, color=ink, va="bottom" if nats else "center")
         axes.text(right, y + 0.02, nats, size=7.5, color=muted, va="top" if knows else "center")
 

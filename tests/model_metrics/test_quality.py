@@ -103,3 +103,14 @@ def test_the_vendi_score_counts_the_different_rows():
     weights = np.array([0.75, 0.25])  # the eigenvalues of [[1, 1/2], [1/2, 1]] / 2
     rows = np.array([[1, 0], [0.5, np.sqrt(0.75)]])
     assert quality.vendi(rows) == pytest.approx(np.exp(-(weights * np.log(weights)).sum()))
+
+
+def test_a_posterior_without_noise_has_no_elbo_and_all_else():
+    index = np.arange(20)
+    codes = model().encode(DATA.images(index))
+    still = codes._replace(log_variance=np.full_like(codes.mean, -np.inf))
+    expected, found = (quality.compute(model(), DATA, index, each) for each in (codes, still))
+    assert found["elbo_nats"] is None and found["kl_nats"] is None
+    assert [each.partition(":")[0] for each in found["warnings"]] == ["elbo_nats", "kl_nats"]
+    for key in ("mse", "ssim", "vendi", "reconstruction_nats"):
+        assert found[key] == pytest.approx(expected[key], rel=1e-3)
