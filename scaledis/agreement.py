@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from scaledis import registry
+from scaledis import convert, registry
 from scaledis.errors import UserError
 
 THRESHOLD = 0.01  # nats of KL, above which a unit is informative
@@ -69,7 +69,7 @@ def udr(
 
     Raises:
         UserError: fewer than two runs, runs of different images, codes without two axes or not finite, a KL that does
-            not fit, an unknown protocol.
+            not fit or is NaN, an unknown protocol.
     """
     combine = registry.choose("protocol", protocol, PROTOCOLS)
     runs = [_standardized(run[:, nats > threshold]) for run, nats in zip(*_checked(codes, kl), strict=True)]
@@ -107,7 +107,8 @@ def _standardized(codes: np.ndarray) -> np.ndarray:
 
 
 def _checked(codes: Sequence[np.ndarray], kl: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    runs, nats = [np.asarray(run, np.float64) for run in codes], [np.asarray(units, np.float64) for units in kl]
+    runs = [convert.numbers("codes", convert.aligned("codes", run, codes[0])).astype(np.float64) for run in codes]
+    nats = [convert.numbers("kl", units).astype(np.float64) for units in kl]
     if len(runs) < 2 or len(runs) != len(nats):
         raise UserError(f"codes, kl: {len(runs)} and {len(nats)} runs; as many of each, at least 2, are needed")
     if any(run.ndim != 2 for run in runs) or len({len(run) for run in runs}) > 1:
@@ -116,6 +117,8 @@ def _checked(codes: Sequence[np.ndarray], kl: Sequence[np.ndarray]) -> tuple[lis
     for number, (run, units) in enumerate(zip(runs, nats, strict=True)):
         if not np.isfinite(run).all():
             raise UserError(f"codes: run {number} has entries that are NaN or infinite")
+        if np.isnan(units).any():
+            raise UserError(f"kl: unit {np.flatnonzero(np.isnan(units))[0]} of run {number} has NaN nats")
         if units.shape != run.shape[1:]:
             raise UserError(f"kl: shape {units.shape} in run {number}; one for each of {run.shape[1]} units is needed")
     return runs, nats

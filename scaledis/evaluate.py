@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -142,15 +143,17 @@ def score_codes(
     """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
 
     A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, such as
-    {"level1/dci": "..."}, and keeps nothing else from being scored.
+    {"level1/dci": "..."}, and keeps nothing else from being scored. `unit_kl_nats` is None for a unit whose KL is
+    infinite, as that of a unit without noise is, and for all units if codes are not finite or a log variance is NaN.
     """
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
     groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
     found: dict[str, Any] = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
-    finite = bool(np.isfinite(codes.mean).all() and np.isfinite(codes.log_variance).all())
+    finite = bool(np.isfinite(codes.mean).all() and not np.isnan(codes.log_variance).any())
     if finite:
-        found["unit_kl_nats"] = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0).tolist()
+        nats = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0)
+        found["unit_kl_nats"] = [kl if math.isfinite(kl) else None for kl in nats.tolist()]
     if not dataset.factor_names:
         return found
     share = train_codes / len(codes.mean)
@@ -206,15 +209,28 @@ def _scores(
 
 
 def score(
-    codes: Any, factors: Any, metrics: Sequence[str] = ("dci", "mig"), *, seed: int = 0, **options: Any
+    codes: Any,
+    factors: Any,
+    metrics: str | Sequence[str] = ("dci", "mig"),
+    *,
+    seed: int = 0,
+    protocol: str | None = None,
+    rows: int | None = None,
+    n_bootstrap: int = 0,
+    groups: Sequence[Sequence[int]] | None = None,
+    levels: Any = None,
+    log_variances: Any = None,
+    **options: Any,
 ) -> dict[str, Any]:
     """Scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
 
     Args:
-      codes: one row per image, usually posterior means.
-      factors: the class of every factor of the same images.
-      metrics: their names, see `scaledis list`.
+      codes: one row per image, usually posterior means; of numpy, JAX, torch, pandas or lists.
+      factors: the class of every factor of the same images: whole numbers, bools or strings; None for metrics that
+        need none. Rows of two pandas objects are matched by their index.
+      metrics: one name or several, see `scaledis list`.
       seed: fixes every number that a metric draws.
+      protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
       options: of a metric by its name: `dci={"backend": "sklearn"}`.
 
     Raises UserError for an unknown metric or option, and for codes and factors that do not fit together.
@@ -224,5 +240,15 @@ def score(
     1.0
     """
     return compute(
-        [metrics] if isinstance(metrics, str) else metrics, np.asarray(codes), np.asarray(factors), seed, options
+        metrics,
+        codes,
+        factors,
+        seed,
+        options,
+        protocol=protocol,
+        rows=rows,
+        n_bootstrap=n_bootstrap,
+        groups=groups,
+        levels=levels,
+        log_variances=log_variances,
     )

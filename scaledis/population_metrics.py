@@ -19,7 +19,7 @@ from jax import Array
 from scipy.special import entr
 from tqdm import tqdm
 
-from scaledis import metrics, registry
+from scaledis import convert, metrics, registry
 from scaledis.errors import UserError
 from scaledis.metrics import dcimig, jemmig, level, mig, mig_sup, modularity, sap
 from scaledis.metrics.shared.information import BINS, Table, binned, distinct, emptied, entropy, make_table
@@ -86,13 +86,13 @@ def closed_forms(
     """
     for name in names:
         registry.check("closed form", name, CLOSED_FORMS)
-    if np.ndim(codes) != 3:
-        raise UserError(f"codes: shape {np.shape(codes)}; [runs, images, units] is needed")
+    codes = convert.numbers("codes", codes)
+    if codes.ndim != 3 or not len(codes):
+        raise UserError(f"codes: shape {codes.shape}; [runs, images, units] is needed")
     samples = [make_sample(run, factors, levels) for run in codes]
-    kept = np.asarray(factors)[:, samples[0].kept]
     return [
         {f"{name}/{key}": value for name in names for key, value in CLOSED_FORMS[name](run).items()}
-        for run in _summaries(samples, kept)
+        for run in _summaries(samples)
     ]
 
 
@@ -154,8 +154,10 @@ def total_correlations(codes: Array, mean: Array, log_variance: Array, levels: n
     return every_run(codes, mean, log_variance)
 
 
-def _summaries(samples: Sequence[Sample], factors: np.ndarray) -> list[Summary]:
-    """Counts and correlations of all runs in one program; from them the summary of each."""
+def _summaries(samples: Sequence[Sample]) -> list[Summary]:
+    """Counts and correlations of all runs of the same images in one program; from them the summary of each."""
+    factors = samples[0].factors
+    assert factors is not None
     cells = np.stack([binned(sample.codes, BINS) for sample in samples])
     scaled = np.stack([standardized(sample.codes) for sample in samples]).astype(np.float32)
     ordered = standardized(factors.astype(float)).astype(np.float32)

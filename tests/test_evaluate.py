@@ -87,6 +87,23 @@ def test_a_run_whose_codes_are_all_zero_or_not_finite_is_skipped_with_a_reason()
     assert broken["skipped"]["all/mig"] == "the codes are not finite" and broken["unit_kl_nats"] is None
 
 
+@pytest.mark.parametrize(("log_variance", "scored"), [(-np.inf, True), (np.inf, True), (np.nan, False)])
+def test_posteriors_without_noise_are_scored_by_their_means(log_variance, scored):
+    """A deterministic encoder: only what takes the variance is not defined."""
+    mean, log_variances = FACTORS.astype(np.float32), np.zeros((96, 3), np.float32)
+    log_variances[:, 1] = log_variance
+    found = evaluate.score_codes(Codes(mean, log_variances, LEVELS), FACTORS, Evaluate(metrics=("mig",)), 64, GRID)
+    if not scored:
+        assert found["skipped"]["all/mig"] == "the codes are not finite" and found["unit_kl_nats"] is None
+        return
+    assert found["unit_kl_nats"] == [pytest.approx(each) if each else None for each in (1.75 / 2 * 2, None, 5 / 6)]
+    assert (
+        found["all"]["mig/mig"] > 0.99 and "unit_kl_nats: the KL of unit 1 is infinite" in found["all"]["mig/warnings"]
+    )
+    assert not found["skipped"] and found["level1"]["mig/mig_sampled"] is not None
+    assert (found["all"]["mig/mig_sampled"] is None) == (log_variance > 0)
+
+
 def test_one_metric_that_cannot_score_is_not_in_the_way_of_another(monkeypatch):
     compute = evaluate.compute
 

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from scaledis import registry
 from scaledis.errors import UserError
-from scaledis.metrics.shared import encoding, scoring
+from scaledis.metrics.shared import arguments, encoding, scoring
 from scaledis.metrics.shared.information import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
@@ -41,8 +41,8 @@ def names() -> list[str]:
 
 def compute(
     names: str | Sequence[str],
-    codes: np.ndarray,
-    factors: np.ndarray | None,
+    codes: Any,
+    factors: Any,
     seed: int = 0,
     options: Mapping[str, Mapping[str, Any]] | None = None,
     *,
@@ -58,9 +58,12 @@ def compute(
 
     Args:
         names: metrics to compute.
-        codes: float [N, K], one row per image (usually posterior means).
-        factors: int or bool [N, F], the class of each factor of the same images; None for metrics that need none.
-        seed: fixes every number that a metric draws.
+        codes: numbers [N, K], one row per image (usually posterior means), from numpy, JAX, torch, pandas or lists.
+        factors: whole numbers, bools or strings [N, F], the class of each factor of the same images; None for metrics
+            that need none. Numbers keep their values, which MCC, the r2 of SAP, the protocol `hfs`, and IRS under
+            `library` read as amounts; strings and categories become ranks in their order, 2 before 10. Rows of two
+            pandas objects are matched by their index.
+        seed: fixes every number that a metric draws; from 0 to 2^32 - 1.
         options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`, also those below.
         protocol: one of `PROTOCOLS`; None takes each metric's own default, which its result names.
         shuffle: bring the rows into random order, by `seed`, before a metric splits them.
@@ -78,10 +81,13 @@ def compute(
         by their numbers; `warnings`, sentences; `backend` where there is a choice.
 
     Raises:
-        UserError: an unknown metric, option or protocol; codes or factors that `checked` refuses; no factor that
-            varies, or none at all where a metric needs them; levels, groups or log variances that do not fit.
+        UserError: an unknown metric, option or protocol, or one of another kind; codes or factors that `checked`
+            refuses; no factor that varies, or none at all where a metric needs them; levels, groups or log variances
+            that do not fit.
     """
-    names, options = [names] if isinstance(names, str) else list(names), options or {}
+    names, options = arguments.names_of(names), {} if options is None else options
+    arguments.check_count("seed", seed, 0, arguments.LARGEST_SEED)
+    arguments.check_mapping("options", options)
     package = sys.modules[__name__]
     metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*names, *options])}
     for name, given in options.items():
@@ -131,7 +137,7 @@ def evaluate(
     registry.check("codes", codes, ("mean", "sampled"))
     seed = encoding.seed_of(key)
     rng = np.random.default_rng(seed)
-    wanted = [names] if isinstance(names, str) else list(names)
+    wanted = arguments.names_of(names)
     whole = protocol in PROTOCOLS and not PROTOCOLS[protocol].whole.isdisjoint(wanted)
     index = rng.permutation(dataset.size)[: None if whole else ROWS].astype(np.int32)
     means, log_variances = encoding.encoded(encode, dataset, index)
@@ -141,5 +147,5 @@ def evaluate(
         means, log_variances = encoding.sampled(means, log_variances, rng), None
     given = {"protocol": protocol, "rows": ROWS, "levels": levels, "log_variances": log_variances, "shuffle": False}
     factors = dataset.factors(index)
-    known = factors if factors.shape[1] else None
+    known = factors if np.shape(factors)[1] else None
     return compute(wanted, means, known, seed, options, **(given | settings))

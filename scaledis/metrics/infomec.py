@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.arguments import check_count
 from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
@@ -61,9 +62,10 @@ def compute(
         `explicitness_per_factor` [F]; `warnings`.
 
     Raises:
-        UserError: codes or factors that `checked` refuses, rows that `split_at` refuses.
+        UserError: codes or factors that `checked` refuses, rows that `split_at` refuses, no neighbours.
     """
     codes, factors = checked(codes, factors)
+    check_count("neighbours", neighbours, least=1)
     split = split_at(factors, train_fraction)
     least = active if active is not None else LIBRARY_ACTIVE if protocol == "library" else 0
     ranges = np.ptp(codes, axis=0)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from scaledis.errors import UserError
 from scaledis.metrics.shared.information import BINS, binned
 from scaledis.metrics.shared.rows import checked, standardized
 
@@ -42,7 +43,7 @@ def compute(
         `robustness` [K, F], the parenthesis above.
 
     Raises:
-        UserError: codes or factors that `checked` refuses.
+        UserError: codes or factors that `checked` refuses, a quantile outside of [0, 1].
     """
     codes, factors = checked(codes, factors)
     varies = np.ptp(codes, axis=0) > 0
@@ -50,6 +51,8 @@ def compute(
         factors = binned(factors, BINS)
     else:
         codes = standardized(codes)
+    if quantile is not None and not 0 <= quantile <= 1:
+        raise UserError(f"quantile: {quantile}; a number from 0 to 1 is needed")
     level = quantile if quantile is not None else 1 if protocol == "paper" else QUANTILE
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     moved = np.stack([_deviation(codes, factor, level) for factor in factors.T], axis=1)

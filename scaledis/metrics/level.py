@@ -8,12 +8,15 @@ from scipy.special import entr
 
 from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate
+from scaledis.metrics.shared.arguments import check_count
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, split_at
 
 SCORES = ("concentration", "redundancy", "gap")
 KNOWN = 0.05  # of a factor's entropy, from which on a level knows it
 SAMPLES = 1024
+FINITE = 700  # abs of a log variance: above, the variance or its inverse is infinite in float64
+CORRELATIONS = ("tc_within", "tc_within_error", "tc_between", "tc_between_error", "tc_total", "tc_total_error")
 
 
 def compute(
@@ -56,13 +59,14 @@ def compute(
         of the DCI classifier on a level's units alone, above that of the commonest class, over its headroom, or None
         without levels; `backend`, of that classifier. With log variances `tc_within` [L], `tc_between` and `tc_total`,
         exact total correlations of the aggregate posterior over the N rows in nats, each with its standard error under
-        `<key>_error`; their chain rule is exact. `warnings`.
+        `<key>_error`; their chain rule is exact; None where a variance is 0 or infinite. `warnings`.
 
     Raises:
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning or backend, rows that
-            `split_at` refuses.
+            `split_at` refuses, fewer than 10 samples.
     """
     codes, factors = checked(codes, factors)
+    check_count("samples", samples, least=aggregate.FOLDS)
     table = (information or Information(codes, factors)).table(bins, binning)
     given = np.zeros(codes.shape[1], int) if levels is None else levels
     members = [np.flatnonzero(given == name) for name in np.unique(given)]
@@ -75,15 +79,11 @@ def compute(
         found["informativeness"] = _above_chance(np.stack(accuracy), factors, split_at(factors, train_fraction))
     if log_variances is None:
         return found
+    if (np.abs(log_variances) > FINITE).any():
+        warning = "tc: a posterior without noise, or of infinite variance, has no total correlation"
+        return found | dict.fromkeys(CORRELATIONS) | {"warnings": [*found["warnings"], warning]}
     tc = aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
-    return found | {
-        "tc_within": tc.within.tolist(),
-        "tc_within_error": tc.within_error.tolist(),
-        "tc_between": tc.between,
-        "tc_between_error": tc.between_error,
-        "tc_total": tc.total,
-        "tc_total_error": tc.total_error,
-    }
+    return found | dict(zip(CORRELATIONS, (np.asarray(each).tolist() for each in tc), strict=True))
 
 
 def of_table(table: Table, levels: np.ndarray) -> dict[str, Any]:

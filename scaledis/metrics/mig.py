@@ -7,6 +7,7 @@ import numpy as np
 from scaledis.metrics.shared.encoding import sampled
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, entropy
 from scaledis.metrics.shared.information import information as mutual_information
+from scaledis.metrics.shared.rows import LARGEST
 
 __all__ = ["compute", "entropy", "mutual_information"]
 
@@ -50,7 +51,8 @@ def compute(
 
     Returns:
         `mig`, the score in [0, 1]; `per_factor` [F]; `warnings` about bins that outliers empty. With log variances
-        also `mig_sampled`, and `unit_kl_nats` [K], the mean KL of every unit to N(0, 1).
+        also `mig_sampled`, None where samples are infinite, and `unit_kl_nats`, a list of K with the mean KL of every
+        unit to N(0, 1), None where it is infinite, as that of a unit without noise is.
 
     Raises:
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning.
@@ -59,12 +61,23 @@ def compute(
     scores = {**of_table(table), "warnings": table.warnings}
     if log_variances is None:
         return scores
-    samples = sampled(codes, log_variances, np.random.default_rng(seed))
-    drawn = Information(samples, factors).table(bins, binning)
-    if protocol == "paper":
-        scores = {**of_table(drawn), "warnings": drawn.warnings}
-    nats = 0.5 * (codes**2 + np.exp(log_variances) - 1 - log_variances)
-    return scores | {"mig_sampled": of_table(drawn)["mig"], "unit_kl_nats": nats.mean(axis=0).tolist()}
+    with np.errstate(over="ignore", invalid="ignore"):
+        samples = sampled(codes, log_variances, np.random.default_rng(seed))
+        nats = 0.5 * (codes**2 + np.exp(log_variances) - 1 - log_variances).mean(axis=0)
+    finite = np.isfinite(nats)
+    warnings = [f"unit_kl_nats: the KL of unit {unit} is infinite" for unit in np.flatnonzero(~finite)]
+    drawn: dict[str, Any] = {"mig": None, "per_factor": None, "warnings": table.warnings}
+    if (np.abs(samples) <= LARGEST).all():
+        of_samples = Information(samples, factors).table(bins, binning)
+        drawn = {**of_table(of_samples), "warnings": of_samples.warnings}
+    else:
+        warnings.append("mig_sampled: samples of the posteriors are infinite")
+    headline = drawn if protocol == "paper" else scores
+    return headline | {
+        "mig_sampled": drawn["mig"],
+        "unit_kl_nats": [kl if known else None for kl, known in zip(nats.tolist(), finite, strict=True)],
+        "warnings": [*headline["warnings"], *warnings],
+    }
 
 
 def of_table(table: Table) -> dict[str, Any]:

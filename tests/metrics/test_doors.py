@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -12,7 +13,8 @@ from sklearn.decomposition import PCA
 from scaledis import metrics
 from scaledis.errors import UserError
 from scaledis.metrics import __main__ as command
-from tests import tiny
+from tests import archives, tiny
+from tests.frameworks import Exchanged, Tensor
 from tests.metrics import crafted
 
 CODES, FACTORS, _ = crafted.CODES["perfect"]
@@ -45,6 +47,13 @@ def test_the_codes_of_a_run(tmp_path):
     assert scores["mig/mig"] == pytest.approx(1)
     assert 0 <= scores["mig/mig_sampled"] < 0.05
     assert len(scores["level/tc_within"]) == 2
+    few = FACTORS[:300]
+    still = {"mean": few, "factors": few, "log_variance": np.full(few.shape, -np.inf), "levels": [0, 0, 1]}
+    np.savez(tmp_path / "codes.npz", **still)
+    command.main([str(tmp_path / "codes.npz"), "--metrics=mig,level"])
+    scores = json.loads((tmp_path / "codes.scores.json").read_text())
+    assert 0.9 < scores["mig/mig_sampled"] == scores["mig/mig"] <= 1  # a sample is the mean
+    assert scores["mig/unit_kl_nats"] == [None] * 3 and "level/tc_within" in scores and not scores["level/tc_within"]
 
 
 @pytest.mark.parametrize(
@@ -82,6 +91,30 @@ def test_an_encoder_of_scikit_learn():
     assert scores == again
 
 
+@pytest.mark.parametrize("write", [archives.damaged, archives.encrypted, archives.of_an_unknown_method])
+def test_an_archive_that_cannot_be_read_is_a_sentence(tmp_path, write):
+    path = tmp_path / "codes.npz"
+    np.savez_compressed(path, codes=CODES, factors=FACTORS)
+    write(path)
+    with pytest.raises(UserError, match="codes.npz: (codes|factors) is unreadable .*, expected a plain array"):
+        command.read(path)
+
+
+@pytest.mark.parametrize("name", ["codes", "factors", "log_variance"])
+def test_a_header_that_claims_petabytes_is_a_sentence(tmp_path, name):
+    archives.claiming(tmp_path / "codes.npz", name, (2**50, 3))
+    with pytest.raises(UserError, match=f"codes.npz: {name} is unreadable .*, expected a plain array"):
+        command.read(tmp_path / "codes.npz")
+
+
+@pytest.mark.parametrize("wrap", [Tensor, Exchanged, lambda codes: jnp.asarray(codes, jnp.bfloat16), np.ma.array])
+def test_an_encoder_of_any_framework(wrap):
+    expected = metrics.evaluate(lambda images: flat(images)[:, :2], DATASET, "mcc", 0)
+    found = metrics.evaluate(lambda images: wrap(flat(images)[:, :2]), DATASET, "mcc", 0)
+    assert found["mcc/pearson"] == pytest.approx(expected["mcc/pearson"], abs=1e-3)
+    assert found["mcc/n"] == expected["mcc/n"]
+
+
 def test_an_encoder_of_torch():
     torch = pytest.importorskip("torch")
     layer = torch.nn.Linear(int(np.prod(DATASET.image_shape)), 3)
@@ -115,6 +148,8 @@ def test_levels_of_an_encoder():
         (lambda images: flat(images).sum(axis=1), {}, r"encode: \d+ images gave \(\d+,\); one row of codes"),
         (lambda images: flat(images)[:, :2], {"codes": "sampled"}, "codes: 'sampled' needs an encoder"),
         (lambda images: flat(images)[:, :2], {"codes": "men"}, "codes: 'men' is unknown.*'mean'"),
+        (lambda images: flat(images)[:, :2].astype(str), {}, "encode: text"),
+        (lambda images: np.ma.masked_less(flat(images)[:, :2], 99), {}, "encode: .* entries are masked"),
     ],
 )
 def test_a_bad_encoder_is_a_sentence(encode, settings, message):

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from scaledis import convert, registry
 from scaledis.errors import UserError
 
 CHUNK = 500  # images encoded at once
@@ -26,13 +27,14 @@ def encoded(
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Codes and log variances, [n, K], of the images at `index`; None where the encoder has no log variances.
 
-    Raises UserError for an encoder that returns something else than one row for each image.
+    Raises UserError for an encoder that returns something else than one row of numbers for each image.
     """
     parts = []
     for start in range(0, len(index), CHUNK):
         images = dataset.images(index[start : start + CHUNK])
         found = encode(images)
-        found = tuple(map(_array, found[:2])) if isinstance(found, tuple) else (_array(found),)
+        found = found[:2] if isinstance(found, tuple) else (found,)
+        found = tuple(convert.numbers("encode", part) for part in found)
         if any(part.ndim != 2 or len(part) != len(images) for part in found):
             shapes = ", ".join(str(part.shape) for part in found)
             raise UserError(f"encode: {len(images)} images gave {shapes}; one row of codes for each image is needed")
@@ -50,11 +52,8 @@ def seed_of(key: Any) -> int:
     """A seed from an integer, or from a key of JAX."""
     if isinstance(key, int | np.integer):
         return int(key)
+    if not hasattr(key, "dtype"):
+        raise UserError(f"key: {registry.short(key)}; a whole number or a key of JAX is needed")
     import jax  # whoever made the key has imported it
 
     return int(jax.random.bits(key))
-
-
-def _array(tensor: Any) -> np.ndarray:
-    """A numpy array of whatever an encoder returns; a torch tensor leaves its graph and its device."""
-    return np.asarray(tensor.detach().cpu() if hasattr(tensor, "detach") else tensor)

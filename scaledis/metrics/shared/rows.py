@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from scaledis import convert
 from scaledis.errors import UserError
+from scaledis.metrics.shared.classes import class_numbers
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
 LEAST_ROWS = 2
@@ -14,31 +16,22 @@ NOT_BY_CHANCE = 10  # rows that are in order
 RARE = 50  # training rows of a class below which a classifier of it means little
 
 
-def checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`codes` as float64 [N, K] and `factors` as integers [N, F]; bool factors become 0 and 1.
+def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
+    """`codes` as float64 [N, K] and `factors` as int64 [N, F]; see `convert.numbers` and `class_numbers`.
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
-            that are not finite or above 1e100, factors that are neither integers nor bool.
+            that are not finite or above 1e100, pandas objects whose rows cannot be matched, what these two raise.
     """
-    codes, factors = checked_codes(codes), np.asarray(factors)
-    if factors.ndim != 2 or 0 in factors.shape:
-        raise UserError(f"factors: shape {factors.shape}; two axes, neither empty, are needed")
-    if len(codes) != len(factors):
-        raise UserError(f"codes, factors: {len(codes)} and {len(factors)} rows; one row of each per image is needed")
-    if factors.dtype == bool:
-        factors = factors.astype(np.int64)
-    if not np.issubdtype(factors.dtype, np.integer):
-        raise UserError(
-            f"factors: dtype {factors.dtype}; class numbers (integers or bool) are needed, such as the inverse of "
-            "np.unique(column, return_inverse=True)"
-        )
-    return codes, factors
+    rows, classes = checked_codes(codes), class_numbers("factors", convert.aligned("factors", factors, codes))
+    if len(rows) != len(classes):
+        raise UserError(f"codes, factors: {len(rows)} and {len(classes)} rows; one row of each per image is needed")
+    return rows, classes
 
 
-def checked_codes(codes: np.ndarray) -> np.ndarray:
+def checked_codes(codes: Any) -> np.ndarray:
     """`codes` as float64 [N, K]; raises UserError as `checked` does."""
-    codes = np.asarray(codes, np.float64)
+    codes = np.asarray(convert.numbers("codes", codes), np.float64)
     if codes.ndim != 2 or 0 in codes.shape:
         raise UserError(f"codes: shape {codes.shape}; two axes, neither empty, are needed")
     if len(codes) < LEAST_ROWS:

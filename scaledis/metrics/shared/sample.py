@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import index
+from typing import Any
 
 import numpy as np
 
+from scaledis import convert, registry
 from scaledis.errors import UserError
 from scaledis.metrics.shared import protocols
+from scaledis.metrics.shared.classes import classes
 from scaledis.metrics.shared.information import Information
 from scaledis.metrics.shared.rows import checked, checked_codes
 
@@ -64,43 +68,59 @@ class Sample:
 
 
 def make_sample(
-    codes: np.ndarray,
-    factors: np.ndarray | None,
-    levels: Sequence[int] | np.ndarray | None = None,
-    log_variances: np.ndarray | None = None,
+    codes: Any,
+    factors: Any,
+    levels: Any = None,
+    log_variances: Any = None,
 ) -> Sample:
-    """The sample of arrays as a user has them.
+    """The sample of arrays as a user has them; factors, levels and log variances may be None.
 
     Raises:
         UserError: codes or factors that `checked` refuses; no factor that varies; levels that are not one for each
-            unit; log variances of another shape than the codes.
+            unit; log variances that are NaN or of another shape than the codes.
     """
+    rows, known = (checked_codes(codes), None) if factors is None else checked(codes, factors)
     kept = np.zeros(0, bool)
-    if factors is None:
-        codes = checked_codes(codes)
-    else:
-        codes, factors = checked(codes, factors)
-        kept = np.array([len(np.unique(factor)) > 1 for factor in factors.T])
+    if known is not None:
+        kept = np.array([len(np.unique(factor)) > 1 for factor in known.T])
         if not kept.any():
             raise UserError(
-                f"factors: all {len(kept)} are constant over {len(factors)} rows; a metric needs one that varies"
+                f"factors: all {len(kept)} are constant over {len(known)} rows; a metric needs one that varies"
             )
-        factors = factors[:, kept]
-    of_units = None if levels is None else np.asarray(levels)
-    if of_units is not None and of_units.shape != codes.shape[1:]:
-        raise UserError(f"levels: shape {of_units.shape}; one level for each of {codes.shape[1]} units is needed")
-    if log_variances is not None and np.shape(log_variances) != codes.shape:
-        shape = np.shape(log_variances)
-        raise UserError(f"log_variances: shape {shape}; that of the codes, {codes.shape}, is needed")
-    spread = None if log_variances is None else np.asarray(log_variances, np.float64)
-    return Sample(codes, factors, kept, of_units, spread)
+        known = known[:, kept]
+    of_units = None if levels is None else _levels(levels, rows.shape[1])
+    spread = convert.aligned("log_variances", log_variances, codes)
+    return Sample(rows, known, kept, of_units, None if spread is None else _log_variances(spread, rows.shape))
 
 
-def check_groups(groups: Sequence[Sequence[int]], units: int) -> None:
-    """Raises UserError for a group that is empty or has a column that is not there."""
-    for group in groups:
-        if not len(group) or not all(0 <= column < units for column in group):
-            raise UserError(f"groups: {list(group)}; columns from 0 to {units - 1} are needed in every group")
+def _levels(given: Any, units: int) -> np.ndarray:
+    """The level of each unit, int64 [K]."""
+    levels = convert.read("levels", given)
+    if levels.shape != (units,):
+        raise UserError(f"levels: shape {levels.shape}; one level for each of {units} units is needed")
+    return classes("levels", levels)
+
+
+def _log_variances(given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """float64 [N, K]; infinite ones may stay, since a unit without noise has -inf."""
+    found = convert.numbers("log_variances", given).astype(np.float64)
+    if found.shape != shape:
+        raise UserError(f"log_variances: shape {found.shape}; that of the codes, {shape}, is needed")
+    if np.isnan(found).any():
+        (row, unit), *others = np.argwhere(np.isnan(found))
+        raise UserError(f"log_variances: row {row} of unit {unit} and {len(others)} other entries are NaN")
+    return found
+
+
+def check_groups(groups: Any, units: int) -> None:
+    """Raises UserError unless `groups` holds groups of columns, none of them empty."""
+    try:
+        wrong = [group for group in groups if not len(group) or not all(0 <= index(each) < units for each in group)]
+    except TypeError:
+        wrong = [groups]
+    if wrong or not len(groups):
+        found = registry.short(wrong[0] if wrong else groups)
+        raise UserError(f"groups: {found}; columns from 0 to {units - 1} are needed in every group")
 
 
 def _first_component(columns: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ import numpy as np
 
 from scaledis import registry
 from scaledis.errors import UserError
+from scaledis.metrics.shared.arguments import check_count, check_kind, check_mapping
 from scaledis.metrics.shared.protocols import PROTOCOLS
-from scaledis.metrics.shared.rows import FittedScores
+from scaledis.metrics.shared.rows import LEAST_ROWS, FittedScores
 from scaledis.metrics.shared.sample import Sample, check_groups, make_sample
 
 INTERVAL = (2.5, 97.5)  # percentiles
@@ -21,7 +22,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Settings:
-    """What every metric can be told; see `metrics.compute`."""
+    """What every metric can be told; see `metrics.compute`. Raises UserError for what is of another kind."""
 
     protocol: str | None = None
     shuffle: bool = True
@@ -31,15 +32,28 @@ class Settings:
     levels: Sequence[int] | np.ndarray | None = None
     log_variances: np.ndarray | None = None
 
+    def __post_init__(self) -> None:
+        if self.protocol is not None:
+            registry.check("protocol", self.protocol, PROTOCOLS)
+        if not isinstance(self.shuffle, bool):
+            raise UserError(f"shuffle: {registry.short(self.shuffle)}; True or False is needed")
+        if self.rows is not None:
+            check_count("rows", self.rows, least=LEAST_ROWS)
+        check_count("n_bootstrap", self.n_bootstrap, least=0)
+
 
 COMMON = tuple(Settings.__dataclass_fields__)
 
 
 def check_options(name: str, metric: ModuleType, options: Mapping[str, Any]) -> None:
-    """Raises UserError for an option that `metric`, called `name`, does not have."""
-    known = ({*inspect.signature(metric.compute).parameters} - {*GIVEN}) | {*COMMON}
-    for key in options:
+    """Raises UserError for an option that `metric`, called `name`, does not have, or that is of another kind."""
+    check_mapping(name, options)
+    parameters = inspect.signature(metric.compute).parameters
+    known = ({*parameters} - {*GIVEN}) | {*COMMON}
+    for key, value in options.items():
         registry.check(f"option of metric {name!r}", key, known)
+        if key not in COMMON:
+            check_kind(f"{name}: {key}", value, parameters[key].annotation)
 
 
 class Samples:
