@@ -3,9 +3,9 @@
     python -m scaledis.metrics codes.npz
     python -m scaledis.metrics codes.npz --metrics=dci,mig --protocol=hfs
 
-The file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F]; if known also `levels`,
-int [K], and `log_variance`, float [N, K]. Metrics see at most 10,000 + 5,000 rows, but for those to which the protocol
-gives all.
+The file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F]; if they are known
+also `levels`, int [K], and `log_variance`, float [N, K]. Metrics see at most 10,000 + 5,000 rows, but for those to
+which the protocol gives all.
 """
 
 import argparse
