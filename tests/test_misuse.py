@@ -33,7 +33,10 @@ ARGUMENTS = {
         *("name", "directory", "path", "download"),
         *("resolution", "scale", "folder_factor", "skip_unreadable", "accept_checksum"),
     ],
-    "score": ["codes", "factors", "metrics", "seed", "mig"],
+    "score": [
+        *("codes", "factors", "metrics", "seed", "mig"),
+        *("protocol", "rows", "n_bootstrap", "groups", "levels", "log_variances"),
+    ],
     "encode": ["images"],
     "decode": ["codes"],
 }
@@ -41,8 +44,6 @@ ARGUMENTS = {
 UNMENDED = [
     *(("load_dataset", each) for each in ("directory", "path", "resolution", "scale")),
     *(("load_dataset", each) for each in ("folder_factor", "skip_unreadable", "accept_checksum")),
-    *(("score", each) for each in ("codes", "metrics", "seed", "mig")),
-    ("decode", "codes"),
 ]
 
 

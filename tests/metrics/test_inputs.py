@@ -133,7 +133,7 @@ def test_pandas_objects_are_aligned_by_their_index():
         ({"log_variances": "a"}, "log_variances: text"),
         ({"log_variances": np.where(F == 4, np.nan, 0)}, "log_variances: row . of unit . and .* other entries are NaN"),
         ({"rows": -5}, "rows: -5; a whole number of at least 2"),
-        ({"n_bootstrap": 2.5}, "n_bootstrap: 2.5; a whole number of at least 0"),
+        ({"n_bootstrap": 2.5}, "n_bootstrap: 2.5; a whole number from 0 to 100000"),
         ({"dci": 3}, "dci: 3; a dictionary of options"),
         ({"mig": {"bins": "a"}}, "mig: bins: 'a'; a whole number is needed"),
         ({"mig": {"rows": "a"}}, "rows: 'a'; a whole number"),

@@ -6,7 +6,7 @@ import pytest
 from scaledis import input_pipeline, report
 from scaledis.files import write_bytes, write_json
 from scaledis.population import Model
-from scaledis.report import gather
+from scaledis.report import gather, page
 from scaledis.sweep import Run
 from scaledis.types import Codes
 from tests import tiny
@@ -85,3 +85,12 @@ def test_a_flat_run_has_no_score_of_its_levels(trained):
     flat = logged._replace(allocation=(3,))
     ladder, alone = (gather.scored(each, tiny.dataset(), directory).scores for each in (logged, flat))
     assert ladder == {"MIG": 0.25, "level": 0.5} and alone == {"MIG": 0.25}
+
+
+def test_a_unit_whose_kl_is_infinite_is_not_dead_and_has_no_nats(trained):
+    directory, [[run, _]] = trained
+    about = {"diverged": None, "unit_kl_nats": [1.0, None, 0.0], "split": "all", "held_out": 0.0, "step": 2}
+    write_json(directory.run(run.name) / "scores.json", {"all": {}, **about})
+    known = gather.scored(gather.logged(run, "a", tiny.dataset(), directory), tiny.dataset(), directory)
+    shown = [page._unit(known, unit) for unit in range(3)]
+    assert [(unit["kl"], unit["dead"]) for unit in shown] == [(1.0, False), (None, False), (0.0, True)]

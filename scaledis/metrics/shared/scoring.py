@@ -18,6 +18,7 @@ from scaledis.metrics.shared.sample import Sample, check_groups, make_sample
 INTERVAL = (2.5, 97.5)  # percentiles
 GIVEN = ("codes", "factors", "seed", "information")  # arguments of a metric that are no options of its user
 ROUNDING = 1e-9
+MOST_RESAMPLES = 100_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Settings:
             raise UserError(f"shuffle: {registry.short(self.shuffle)}; True or False is needed")
         if self.rows is not None:
             check_count("rows", self.rows, least=LEAST_ROWS)
-        check_count("n_bootstrap", self.n_bootstrap, least=0)
+        check_count("n_bootstrap", self.n_bootstrap, 0, MOST_RESAMPLES)
 
 
 COMMON = tuple(Settings.__dataclass_fields__)
