@@ -1,9 +1,11 @@
 """The explorer: its session, its server, and its page in a real browser, on two tiny runs."""
 
 import base64
+import contextlib
 import http.client
 import io
 import json
+import socket
 import threading
 import time
 
@@ -48,9 +50,9 @@ def read(content):
     return np.asarray(Image.open(io.BytesIO(content)))
 
 
-def file(kind="PNG", size=(40, 30), color=(255, 0, 0)):
+def file(kind="PNG", size=(40, 30), color=(255, 0, 0), mode="RGB"):
     buffer = io.BytesIO()
-    Image.new("RGB", size, color).save(buffer, kind)
+    Image.new(mode, size, color).save(buffer, kind)
     return buffer.getvalue()
 
 
@@ -72,6 +74,8 @@ def test_it_starts_from_random_images_factors_the_prior_and_files(session, workd
     codes, image = session.from_file("vlae", file())
     assert (read(image) == (255, 0, 0)).all() and read(image).shape == images.image_shape
     np.testing.assert_allclose(codes, model.encode(read(image)[None]).mean[0], atol=1e-3)
+    _, image = session.from_file("vlae", file("JPEG", (6000, 5000), 128, "L"))  # 30 million, decoded at an eighth
+    assert (read(image) == 128).all()
     codes, image = session.random("vlae")
     assert (read(image) == images.images(np.arange(96))).all((1, 2, 3)).any() and len(codes) == 3
     codes, image = session.from_prior("vlae")
@@ -95,13 +99,20 @@ def test_it_says_what_it_knows_of_a_run(session, monkeypatch):
         (lambda s: s.decode("vlae", [0, 0]), r"codes: \[0, 0\] must be 3 finite numbers"),
         (lambda s: s.decode("vlae", [0, 0, float("nan")]), "must be 3 finite numbers"),
         (lambda s: s.decode("vlae", [0, "a", {}]), "must be 3 finite numbers"),
+        (lambda s: s.decode("vlae", [10**400] * 3), "must be 3 finite numbers"),
+        (lambda s: s.decode("vlae", ["0", "0", "0"]), "must be 3 finite numbers"),
+        (lambda s: s.decode("vlae", [0, 0, True]), "must be 3 finite numbers"),
+        (lambda s: s.animation("vlae", [0, 0, 0], True), "unit: True must be a whole number from 0 to 2"),
         (lambda s: s.animation("vlae", [0, 0, 0], 3), "unit: 3 must be a whole number from 0 to 2"),
         (lambda s: s.by_factors("vlae", {"plaice": 0}), "Did you mean 'place'"),
         (lambda s: s.by_factors("vlae", {"place": 8}), "factor place: 8 must be a whole number from 0 to 7"),
+        (lambda s: s.by_factors("vlae", {"place": True}), "factor place: True must be a whole number"),
         (lambda s: s.by_factors("vlae", ["place"]), "must be a dictionary"),
         (lambda s: s.from_file("vlae", b"not a picture"), "no picture that can be read"),
         (lambda s: s.from_file("vlae", file()[:60]), "no picture that can be read"),
         (lambda s: s.from_file("vlae", file(size=(9000, 1))), "9000 x 1 pixels"),
+        (lambda s: s.from_file("vlae", file(size=(5100, 5000), color=0, mode="L")), "8192 a side and 25 million"),
+        (lambda s: s.from_file("vlae", file("TIFF")), "PNG, JPEG, WEBP, GIF, BMP are"),
         (lambda s: s.from_file("vlae", b"0" * 21_000_000), SENTENCE),
     ],
 )
@@ -144,14 +155,26 @@ def test_it_listens_on_this_machine_alone(server):
         ("/decode", b"{}", {"Origin": "http://evil.example"}, 403, "own page"),
         ("/decode", b"[", {}, 400, "not JSON"),
         ("/decode", b'{"run": "vlae"}', {}, 400, "a dictionary of run, values"),
+        ("x://[", b"{}", {}, 400, "The address 'x://[' is none"),
+        ("/decode", json.dumps({"run": "vlae", "values": [10**400] * 3}).encode(), {}, 400, "3 finite numbers"),
         ("/file?run=vlae", b"", {"Content-Length": "21000000"}, 413, SENTENCE),
+        ("/file?run=vlae", bytes(21_000_000), {}, 413, SENTENCE),
+        ("/nowhere", bytes(21_000_000), {}, 404, "serves one page"),
+        ("/file?run=vlae", b"", {"Content-Length": "9" * 5000}, 413, "at most 20 MB are taken"),
         ("/file?run=vlae", b"GIF89a", {}, 400, "no picture"),
         ("/file?run=../x", b"GIF89a", {}, 400, "is unknown"),
     ],
 )
-def test_what_the_server_refuses(server, path, body, headers, status, words):
+def test_what_the_server_refuses(server, path, body, headers, status, words, capsys):
     answer, content = ask(server, path, body, **headers)
     assert answer.status == status and words in json.loads(content)["error"]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_browser_that_opens_many_connections_at_once_gets_them_all(session):
+    with make_server(session) as idle, contextlib.ExitStack() as opened:
+        for _ in range(40):
+            opened.enter_context(socket.create_connection(idle.server_address, timeout=1))
 
 
 def test_a_bug_is_told_apart_from_a_mistake(server, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 """The explorer's server: one page and a few questions to the session, for this machine alone."""
 
 import base64
+import contextlib
 import json
 import sys
 import traceback
@@ -10,14 +11,16 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import resources
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from scaledis import registry
 from scaledis.errors import UserError
 from scaledis.explore.session import LARGEST, Session
 from scaledis.report import template
 
 HOST = "127.0.0.1"
 LARGEST_QUESTION = 1 << 20  # bytes
+LARGEST_UNREAD, PATIENCE = 1 << 30, 5.0  # bytes of a refused request that are read nevertheless; seconds between two
 POLICY = (
     "default-src 'none'; img-src 'self' data: blob:; connect-src 'self'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -29,10 +32,16 @@ class Server(ThreadingHTTPServer):
     """Serves one session on a port of the loopback interface."""
 
     daemon_threads = True
+    request_queue_size = 128  # a browser opens six connections at once
 
     def __init__(self, session: Session, port: int):
         super().__init__((HOST, port), Handler)
         self.session = session
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A traceback, unless it was the browser that went away."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @cached_property
     def address(self) -> str:
@@ -79,8 +88,9 @@ class Handler(BaseHTTPRequestHandler):
         )
 
     def _answer(self, routes: dict[str, Callable[[], Answer]]) -> None:
-        path = urlsplit(self.path).path
+        self.unread = _length(self.headers.get("Content-Length", "0"))
         try:
+            path = self._address().path
             if not self._is_own():
                 self._send(HTTPStatus.FORBIDDEN, _error("Only the explorer's own page is answered."))
             elif path not in routes:
@@ -91,13 +101,21 @@ class Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, _error(str(error)))
         except UserError as error:
             self._send(HTTPStatus.BAD_REQUEST, _error(str(error)))
-        except (BrokenPipeError, ConnectionResetError):
+        except ConnectionError:
             self.close_connection = True  # the browser went away
         except Exception:
             traceback.print_exc(file=sys.stderr)
             self._send(
                 HTTPStatus.INTERNAL_SERVER_ERROR, _error("This is a bug of the explorer; the terminal says more.")
             )
+        if self.close_connection:
+            self._pass_over()
+
+    def _address(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError as error:
+            raise UserError(f"The address {registry.short(self.path)} is none: {error}.") from error
 
     def _is_own(self) -> bool:
         """Whether a request comes from the page itself, and not from another site that the browser shows."""
@@ -116,21 +134,29 @@ class Handler(BaseHTTPRequestHandler):
         return asked
 
     def _run(self) -> str:
-        return parse_qs(urlsplit(self.path).query).get("run", [""])[0]
+        return parse_qs(self._address().query).get("run", [""])[0]
 
     def _body(self, largest: int) -> bytes:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdecimal():
+        if not self.headers.get("Content-Length", "").isdecimal():
             self.close_connection = True
             raise UserError("The request does not say how long it is.")
-        if int(length) > largest:
-            raise TooLarge(f"The file has {int(length) / 1e6:.0f} MB; at most {largest >> 20} MB are taken.")
-        return self.rfile.read(int(length))
+        if self.unread > largest:
+            raise TooLarge(f"The file has {self.unread / 1e6:.0f} MB; at most {largest >> 20} MB are taken.")
+        length, self.unread = self.unread, 0
+        return self.rfile.read(length)
+
+    def _pass_over(self) -> None:
+        """Reads what is left of a request: a browser that is cut off while it sends never reads the answer."""
+        left = min(self.unread, LARGEST_UNREAD)
+        self.connection.settimeout(PATIENCE)
+        with contextlib.suppress(OSError):
+            while left > 0 and (read := self.rfile.read1(min(left, 1 << 20))):
+                left -= len(read)
 
     def _send(self, status: HTTPStatus, answer: Answer) -> None:
         kind, content = answer
-        if status != HTTPStatus.OK:
-            self.close_connection = True  # a body may not have been read
+        if status != HTTPStatus.OK or self.unread:
+            self.close_connection = True  # what is left of the body is no request
         self.send_response(status)
         for name, value in {
             "Content-Type": kind,
@@ -148,6 +174,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: a line for every move of a slider would hide what matters."""
+
+
+def _length(words: str) -> int:
+    """A Content-Length in bytes; one of twenty digits or more is as good as any."""
+    return int(words[:20]) if words.isdecimal() else 0
 
 
 class TooLarge(Exception):

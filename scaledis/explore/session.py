@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scaledis import input_pipeline, registry
 from scaledis.coding import DEAD, traversed
+from scaledis.config import is_float32
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.population import Model
@@ -22,8 +23,8 @@ from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 
 LARGEST = 20 << 20  # bytes of a file that is dropped in
-LARGEST_SIDE = 8192  # pixels
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
+LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # what browsers show; a small TIFF can take a minute to decode
 FRAMES, MILLISECONDS, SIDE = 13, 80, 256  # of an animation: from -3 to 3, a frame, pixels
 
 
@@ -47,7 +48,7 @@ class Session:
                 if not path.resolve().is_relative_to(root):
                     raise UserError(f"workdir: {path} of run {registry.short(name)} leads out of {self.workdir.root}.")
         self.rng = np.random.default_rng()
-        self.lock = threading.RLock()
+        self.lock, self.decoding = threading.RLock(), threading.Lock()
         self.population = functools.cache(functools.partial(load_population, self.workdir))
         self.models: dict[str, Model] = {}
         self.model(next(iter(self.places)))
@@ -111,7 +112,7 @@ class Session:
         for name, value in values.items():
             registry.check("factor", name, dataset.factor_names)
             size = dataset.factor_sizes[dataset.factor_names.index(name)]
-            if not isinstance(value, int) or not 0 <= value < size:
+            if not _is_index(value, size):
                 raise UserError(f"factor {name}: {registry.short(value)} must be a whole number from 0 to {size - 1}.")
         return self.encode(run, dataset.images(dataset.matching(self.rng, 1, **values))[0])
 
@@ -128,18 +129,8 @@ class Session:
         height, width, channels = self.shape(run)
         if len(content) > LARGEST:
             raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
-        try:
-            picture: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
-            if max(picture.size) > LARGEST_SIDE:
-                raise UserError(
-                    f"The picture has {picture.width} x {picture.height} pixels; {LARGEST_SIDE} a side is most."
-                )
-            picture = ImageOps.exif_transpose(picture).convert("RGB")
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            if isinstance(error, UserError):
-                raise
-            raise UserError(f"The file is no picture that can be read; {', '.join(FORMATS)} are.") from error
-        picture = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+        with self.decoding:  # one at a time, which bounds the memory
+            picture = _fitted(content, width, height)
         image = np.asarray(picture.convert("L"))[..., None] if channels == 1 else np.asarray(picture)
         return self.encode(run, image)
 
@@ -158,7 +149,7 @@ class Session:
         """One unit moved from -3 to 3 and back, the others as they are, as an animated GIF."""
         model = self.model(run)
         given = _checked(model, values)
-        if not isinstance(unit, int) or not 0 <= unit < len(given):
+        if not _is_index(unit, len(given)):
             raise UserError(f"unit: {registry.short(unit)} must be a whole number from 0 to {len(given) - 1}.")
         forth = [pixels(self._decode(model, each)) for each in traversed(given, steps=FRAMES)[unit]]
         palette = Image.fromarray(np.concatenate(forth)).quantize()  # one for all frames, or they would flicker
@@ -182,14 +173,35 @@ class Session:
         return dataset
 
 
+def _fitted(content: bytes, width: int, height: int) -> Image.Image:
+    """The picture in a file as RGB, cropped to the middle and reduced to `width` x `height`. Raises UserError."""
+    try:
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+        picture.draft("RGB", (4 * width, 4 * height))  # a JPEG is decoded at a fraction of its size
+        if max(picture.size) > LARGEST_SIDE or picture.width * picture.height > LARGEST_PICTURE:
+            raise UserError(
+                f"The picture has {picture.width} x {picture.height} pixels; at most {LARGEST_SIDE} a side and "
+                f"{LARGEST_PICTURE / 1e6:.0f} million in all are taken."
+            )
+        ImageOps.exif_transpose(picture, in_place=True)
+        return ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+    except UserError:
+        raise
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"The file is no picture that can be read; {', '.join(FORMATS)} are.") from error
+
+
+def _is_index(value: object, size: int) -> bool:
+    """Whether it is a whole number from 0 to size - 1; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < size
+
+
 def _checked(model: Model, values: Sequence[float]) -> np.ndarray:
     """Codes [K] as float32. Raises UserError unless they are K finite numbers."""
     count = sum(model.config.model.allocation)
-    try:
-        found = np.asarray(values, np.float32)
-    except (TypeError, ValueError):
-        found = np.zeros(0, np.float32)
-    if found.shape != (count,) or not np.isfinite(found).all():
+    numbers = isinstance(values, Sequence) and all(is_float32(value) for value in values)
+    found = np.asarray(values if numbers else [], np.float32)
+    if found.shape != (count,):
         raise UserError(f"codes: {registry.short(values)} must be {count} finite numbers.")
     return found
 
