@@ -1,6 +1,7 @@
 """An experiment from its runs to its scores: what the command line and the scripts of experiments/ have in common."""
 
 import functools
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -82,6 +83,7 @@ def train_one(
         workdir,
         stop=stop,
         restart=restart,
+        on_begin=watch.begin,
         on_log=watch.log,
         on_evaluate=watch.evaluate,
         like=like,
@@ -151,6 +153,11 @@ class _Watch:
     ):
         self._runs, self._dataset, self._workdir = runs, dataset, workdir
         self._trackers, self._stop, self._progress = trackers, stop, progress
+
+    def begin(self, step: int) -> None:
+        """The step that the runs go on from."""
+        for run, tracker in itertools.product(self._runs, self._trackers):
+            tracker.begin(run.name, step)
 
     def log(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
         """The terms of every run that goes on, and how many do not."""

@@ -27,6 +27,7 @@ from scaledis.runtime import never
 from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 
+OnBegin = Callable[[int], None]  # (step that training goes on from)
 OnLog = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
 OnEvaluate = Callable[[int, Population, RunState], None]
 
@@ -125,6 +126,7 @@ def train_population(
     *,
     stop: Callable[[], bool] = never,
     restart: bool = False,
+    on_begin: OnBegin | None = None,
     on_log: OnLog | None = None,
     on_evaluate: OnEvaluate | None = None,
     quiet: bool = False,
@@ -157,6 +159,8 @@ def train_population(
     advance = members.make_advance(dataset)
     if hosts.first():
         workdir.results(index).unlink(missing_ok=True)  # its rows are of fewer steps
+    if on_begin and hosts.first():
+        on_begin(step)
     about = {"runs": [run.name for run in runs], "dataset": facts, "device": runtime.machine(), "jax": jax.__version__}
     began = time.monotonic() - (checkpoints.manifest(step).get("seconds", 0.0) if step else 0.0)
     records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs if hosts.first()]

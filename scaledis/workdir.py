@@ -7,6 +7,7 @@ runs/<run>/config.json           a run's own config, and what it was trained on
 runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
 runs/<run>/scores.json           the newest scores; scores/ has them all, side by side
 runs/<run>/codes.npz             the codes of the newest scores, with their factors
+runs/<run>/wandb.txt             its id in Weights & Biases (track.py)
 results/<population>.parquet     a row a run, once the population is scored (table.py)
 report/                          index.html and the pictures
 """

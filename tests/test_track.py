@@ -1,10 +1,14 @@
 """Runs followed in TensorBoard and in Weights & Biases, which is offline here; scores and sheets while training."""
 
+import functools
+import re
+import shutil
 import sys
 import time
 
 import numpy as np
 import pytest
+from tensorboardX.proto import event_pb2
 
 from scaledis import input_pipeline, runner, sweep, track
 from scaledis.errors import UserError
@@ -21,6 +25,7 @@ def tracked(tmp_path_factory):
     """A run of six steps, scored and drawn at the fourth, and what a tracker was given of it."""
     workdir, seen = Workdir(tmp_path_factory.mktemp("tracked")), []
     tracker = track.Tracker(
+        begin=lambda run, step: seen.append((run, step, {"begin": step})),
         log=lambda run, step, values: seen.append((run, step, dict(values))),
         image=lambda run, step, name, pixels: seen.append((run, step, {name: pixels})),
         close=lambda: None,
@@ -35,6 +40,7 @@ def tracked(tmp_path_factory):
 
 def test_a_tracker_gets_the_terms_that_metrics_jsonl_has(tracked):
     workdir, seen = tracked
+    assert seen[0] == ("run", 0, {"begin": 0})
     terms = {step: values for _, step, values in seen if "loss_nats" in values}
     records = read_records(workdir.run("run") / "metrics.jsonl")
     assert list(terms) == [2, 4, 6] == [record["step"] for record in records]
@@ -56,7 +62,10 @@ def test_scores_and_a_sheet_are_made_while_it_trains(tracked):
 def test_the_libraries_write_their_files(tmp_path, monkeypatch, name, files):
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    tracker = track.make_tracker(name, Workdir(tmp_path))
+    workdir = Workdir(tmp_path)
+    workdir.run("run").mkdir(parents=True)
+    tracker = track.make_tracker(name, workdir)
+    tracker.begin("run", 0)
     tracker.log("run", 1, {"loss_nats": 3.0})
     tracker.image("run", 1, "traversals", np.zeros((4, 4, 3), np.uint8))
     tracker.close()
@@ -65,6 +74,52 @@ def test_the_libraries_write_their_files(tmp_path, monkeypatch, name, files):
     while b"loss_nats" not in written.read_bytes() and time.monotonic() < until:
         time.sleep(0.05)
     assert b"loss_nats" in written.read_bytes()
+    assert name != "wandb" or track.wandb_id(workdir.run("run"), 1) in written.name
+
+
+def shown(folder):
+    """{step: value} of the term that TensorBoard shows: a session that starts at a step hides what came before it."""
+    found = {}
+    for path in sorted(folder.glob("events*")):
+        content = path.read_bytes()
+        while content:
+            size = int.from_bytes(content[:8], "little")
+            event, content = event_pb2.Event.FromString(content[12 : 12 + size]), content[16 + size :]
+            if event.HasField("session_log"):
+                found = {step: value for step, value in found.items() if step < event.step}
+            for value in event.summary.value:
+                found[event.step] = value.simple_value
+    return found
+
+
+def test_tensorboard_hides_what_lies_beyond_the_step_that_a_run_goes_on_from(tmp_path, monkeypatch):
+    expected = [(0, [2.0, 4.0, 6.0]), (4, [2.0, 4.0, 106.0]), (0, [202.0, 204.0, 206.0])]
+    for number, (start, values) in enumerate(expected):
+        monkeypatch.setattr("time.time", functools.partial(float, 10**9 + number))  # which names the files
+        tracker = track.make_tracker("tensorboard", Workdir(tmp_path))
+        tracker.begin("run", start)
+        for step in range(start + 2, 7, 2):
+            tracker.log("run", step, {"loss_nats": 100.0 * number + step})
+        tracker.close()
+        assert list(shown(tmp_path / "tensorboard" / "run").values()) == values
+
+
+def test_an_id_in_wandb_is_of_one_run_from_its_start_on(tmp_path):
+    """Two runs of one name in folders of one name, a resume, a move, a restart, a copy, a damaged file."""
+    first, second = tmp_path / "a" / "run", tmp_path / "b" / "run"
+    first.mkdir(parents=True), second.mkdir(parents=True)
+    begun = track.wandb_id(first, 0)
+    assert re.fullmatch("[0-9a-f]{16}", begun) and track.wandb_id(second, 0) != begun
+    assert track.wandb_id(first, 40) == begun
+    first = first.rename(tmp_path / "moved")
+    assert track.wandb_id(first, 40) == begun
+    restarted = track.wandb_id(first, 0)
+    assert restarted != begun and track.wandb_id(first, 40) == restarted
+    copy = tmp_path / "copy"
+    shutil.copytree(first, copy)
+    assert track.wandb_id(copy, 40) != restarted == track.wandb_id(first, 40)
+    (first / "wandb.txt").write_bytes(b"../\xff" + bytes(4))
+    assert track.wandb_id(first, 40) == track.wandb_id(first, 40) != restarted
 
 
 def test_a_tracker_that_is_unknown_or_missing_is_a_sentence(tmp_path, monkeypatch):
