@@ -26,6 +26,7 @@ from scaledis.errors import UserError
 from scaledis.population import RunState
 
 STATE, MANIFEST = "state", "manifest.json"
+WIDE, NARROW = "64[", "32["  # types in a structure; version 0.2 wrote wide ones under jax_enable_x64
 ASIDE = "damaged-"  # what train renames a damaged checkpoint to
 CARRIED = "state/extra/"  # arrays that neither encode nor decode reads (types.State)
 
@@ -209,7 +210,8 @@ def _seal(manifest: Mapping[str, Any]) -> str:
 
 def _check_structure(folder: Path, manifest: Mapping[str, Any], like: RunState, apart: str | None = None) -> set[str]:
     """Paths of the arrays that differ from those of `like`. Raises OtherStructure unless all are below `apart`."""
-    held, wanted = manifest["structure"], structure(like)
+    held = {name: each.replace(WIDE, NARROW) for name, each in manifest["structure"].items()}  # reading rounds
+    wanted = structure(like)
     differing = {name for name, _ in held.items() ^ wanted.items()}
     needed = sorted(name for name in differing if apart is None or not name.startswith(apart))
     if needed:

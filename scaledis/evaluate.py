@@ -17,7 +17,7 @@ from scaledis.errors import Stopped, UserError
 from scaledis.metrics import compute
 from scaledis.objectives import gaussian
 from scaledis.population import NEVER, Model, Population, RunState
-from scaledis.runtime import never
+from scaledis.runtime import never, pinned
 from scaledis.sweep import Run
 from scaledis.types import Codes
 from scaledis.workdir import Workdir
@@ -69,6 +69,7 @@ def evaluate_population(
     return True
 
 
+@pinned()
 def score_population(
     runs: Sequence[Run],
     population: Population,

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from scaledis import config as config_schema
-from scaledis import methods
+from scaledis import methods, runtime
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.objectives import partition
@@ -52,7 +52,10 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
         for each in SCORES if step is None else ():
             _copy(source.run(name) / each, target.run(name) / each)
         whole = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), alone.by_run)
-        about = {"runs": [name], "dataset": facts, "diverged": [int(state.diverged)]}
+        step, checkpoints = int(np.max(states.step)), Checkpoints(source.checkpoints(index))
+        held = checkpoints.manifest(step) if step in checkpoints.steps else {}  # none where every run has diverged
+        about = {key: held[key] for key in runtime.conditions() if key in held}
+        about |= {"runs": [name], "dataset": facts, "diverged": [int(state.diverged)]}
         Checkpoints(target.checkpoints(0)).save(int(state.step), whole, about)
 
 

@@ -43,6 +43,7 @@ class Advance(NamedTuple):
     call: Callable[[Any, int], tuple[Any, dict[str, Array]]]
     lower: Callable[[Any], jax.stages.Lowered]
 
+    @runtime.pinned()
     def __call__(self, runs: Any, steps: int) -> tuple[Any, dict[str, Array]]:
         return self.call(runs, steps)
 
@@ -313,6 +314,7 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
     def advance(runs, steps):
         start = hosts.fetch(runs._replace(state=()))
 
+        @runtime.pinned()  # in a thread of its own
         def batch(step):
             index = np.asarray(indices(start._replace(step=start.step + np.int32(step)), own))
             return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)

@@ -149,7 +149,7 @@ def select(runs: RunState, slot: int) -> RunState:
 
 def start(method: Method, seed: Array, hyperparameters: dict[str, Array]) -> RunState:
     """One run at its start."""
-    init_key, run_key = jax.random.split(jax.random.key(seed))
+    init_key, run_key = jax.random.split(jax.random.key(seed, impl=runtime.KEYS))
     counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
     return RunState(method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
 
@@ -234,6 +234,7 @@ class Population:
         return jax.tree.map(joined, *parts)
 
     @functools.cached_property
+    @runtime.pinned()
     def shapes(self) -> RunState:
         """The runs [R] as shapes with their shardings, to restore a checkpoint into; nothing is computed."""
         return jax.tree.map(
@@ -245,6 +246,7 @@ class Population:
     def _compiled_init(self) -> Callable[..., RunState]:
         return jax.jit(self._init, out_shardings=self.by_run, compiler_options=runtime.compiler_options(0))
 
+    @runtime.pinned()
     def init(self) -> RunState:
         """The runs [R] at their start."""
         return self._compiled_init(*self._arguments)
@@ -262,7 +264,7 @@ class Population:
         data, size = self.config.data, self.config.train.batch
 
         def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
-            key = jax.random.fold_in(jax.random.wrap_key_data(run.key), run.step)
+            key = jax.random.fold_in(jax.random.wrap_key_data(run.key, impl=runtime.KEYS), run.step)
             image_key, update_key = jax.random.split(key)
             return input_pipeline.draw(arrays, image_key, size), update_key
 
@@ -279,6 +281,7 @@ class Population:
         sampler = input_pipeline.make_sampler(dataset, data)
         return input_pipeline.make_advance(dataset, data.memory, sampler, draw, update, self.mesh)
 
+    @runtime.pinned()
     def memory(self, dataset: Dataset) -> int:
         """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles.
 
@@ -292,7 +295,8 @@ class Population:
 
     @functools.cached_property
     def _compiled(self) -> tuple[Callable, Callable]:
-        return jax.jit(self.method.encode), jax.jit(self.method.decode)
+        pinned = runtime.pinned()
+        return pinned(jax.jit(self.method.encode)), pinned(jax.jit(self.method.decode))
 
     def model(self, runs: RunState, slot: int) -> Model:
         """Run `slot` as a Model. All models of a population share two compiled functions."""

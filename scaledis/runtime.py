@@ -21,6 +21,8 @@ from scaledis.errors import UserError
 LEVEL_FLAG = "--xla_backend_optimization_level"
 DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
+KEYS = "threefry2x32"  # the implementation of every random key, whatever jax_default_prng_impl is
+SETTINGS = ("jax_default_matmul_precision", "jax_random_seed_offset", "jax_disable_jit")  # that are left to the user
 CGROUP, CPUINFO = Path("/sys/fs/cgroup"), Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
 
@@ -61,6 +63,33 @@ def check_process(what: str) -> None:
             "start it by spawn (multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')), or "
             "encode in the parent"
         )
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """The settings of JAX that fix the types and the random numbers of a run; a process may have other ones.
+
+    Types have 32 bits, keys split as `KEYS` does by default, and arrays are promoted. It holds for this thread.
+    """
+    with (
+        jax.enable_x64(False),
+        jax.threefry_partitionable(True),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+    ):
+        yield
+
+
+def conditions() -> dict[str, Any]:
+    """What else the last digits of a run depend on: the machine, the versions of JAX, its settings, XLA's flags."""
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(DEVICES_FLAG)]
+    return {
+        "device": machine(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "XLA_FLAGS": " ".join(sorted(flags)),
+        **{name: getattr(jax.config, name, None) for name in SETTINGS},
+    }
 
 
 def cores() -> int:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from scaledis import config as config_schema
 from scaledis import experiment, hosts, input_pipeline, kinds, memory, population, runtime, sweep
-from scaledis.checkpoint import Checkpoints, OtherStructure
+from scaledis.checkpoint import WIDE, Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import Stopped, UserError
@@ -161,8 +161,10 @@ def train_population(
         workdir.results(index).unlink(missing_ok=True)  # its rows are of fewer steps
     if on_begin and hosts.first():
         on_begin(step)
-    about = {"runs": [run.name for run in runs], "dataset": facts, "device": runtime.machine(), "jax": jax.__version__}
-    began = time.monotonic() - (checkpoints.manifest(step).get("seconds", 0.0) if step else 0.0)
+    held, now = checkpoints.manifest(step) if step else {}, runtime.conditions()
+    _say_changes(runs[0].name, step, held, now)
+    about = {"runs": [run.name for run in runs], "dataset": facts, **now}
+    began = time.monotonic() - held.get("seconds", 0.0)
     records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs if hosts.first()]
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     with Progress(title, step, settings.steps, quiet=quiet or not hosts.first()) as progress:
@@ -234,6 +236,15 @@ def _check_belongs(manifest: Mapping[str, Any], runs: Sequence[Run], facts: Mapp
     if manifest.get("runs", names) != names:
         raise UserError(f"plan.json: a checkpoint is of {manifest['runs']}, and the plan has {names} in its place.")
     input_pipeline.check_same(manifest.get("dataset", {}), facts, names[0])
+
+
+def _say_changes(name: str, step: int, held: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Says which conditions of the checkpoint that training goes on from, by its manifest, are other ones now."""
+    changed = [f"{key} was {held[key]!r} and is {now[key]!r}" for key in now if held.get(key, now[key]) != now[key]]
+    if any(WIDE in types for types in held.get("structure", {}).values()):
+        changed.append("its state had 64 bits and has 32")
+    if changed and hosts.first():
+        print(f"{name}: from step {step} on the last digits may be others: {'; '.join(changed)}.", file=sys.stderr)
 
 
 def _rewind(

@@ -43,6 +43,7 @@ def shared_programs():
         sizes = config.model.allocation, config.model.parameters
         return once(population.program(config), *sizes, images, lambda: build(config, images))
 
+    @runtime.pinned()
     def compiled_init(self):
         options = {"out_shardings": self.by_run, "compiler_options": runtime.compiler_options(0)}
         capacities = tuple(config.model.parameters for config in self.configs)
@@ -55,7 +56,9 @@ def shared_programs():
         return once(self.method, len(self.configs), data, id(dataset), lambda: make_advance(self, dataset))
 
     def codes(self):
-        return once("codes", self.method, lambda: (jax.jit(self.method.encode), jax.jit(self.method.decode)))
+        pinned = runtime.pinned()
+        make = lambda: (pinned(jax.jit(self.method.encode)), pinned(jax.jit(self.method.decode)))  # noqa: E731
+        return once("codes", self.method, make)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(methods, "build", built)

@@ -1,5 +1,6 @@
 """Which images a run sees and how often; and that images from the device and from the host train the same runs."""
 
+import contextlib
 import dataclasses
 
 import jax
@@ -42,7 +43,10 @@ def test_where_a_run_fed_from_the_host_is_interrupted_changes_nothing():
 
 
 def test_the_same_batches_for_the_same_key_in_both_ways():
-    """The images that a step gets, not what it makes of them: seen by a method that only keeps them."""
+    """The images that a step gets, not what it makes of them: seen by a method that only keeps them.
+
+    On the host a thread draws them, for which the settings of the process hold.
+    """
     keep = Method(
         init=lambda key, hyperparameters: tiny.batch(np.zeros((8, 16, 16, 3), np.uint8)),
         update=lambda state, batch, key: (batch, {"loss_nats": batch.images.mean(dtype=np.float32)}),
@@ -50,11 +54,12 @@ def test_the_same_batches_for_the_same_key_in_both_ways():
         decode=None,
     )
     seen = {}
-    for memory in ("device", "host"):
+    for memory, settings in {"device": contextlib.nullcontext(), "host": tiny.foreign_settings()}.items():
         configs = [tiny.config(seed=seed, data__memory=memory, data__held_out=0.2) for seed in (3, 4)]
         members = tiny.population(configs, ON_DISK)
         members.method = keep
-        runs, terms = members.make_advance(ON_DISK)(members.init(), 9)
+        with settings:
+            runs, terms = members.make_advance(ON_DISK)(members.init(), 9)
         seen[memory] = jax.device_get((runs.state, terms["loss_nats"]))
     assert_same(seen["device"][0], seen["host"][0])
     images, number = seen["host"][0]

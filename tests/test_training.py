@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import os
 import re
+import shutil
 import signal
 import time
 
@@ -87,6 +88,45 @@ def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(tmp_path, uni
     _, states = train(workdir)
     assert steps_of(workdir) == [2, 4, 6]
     assert_same(states, uninterrupted)
+
+
+def test_no_setting_of_jax_changes_the_types_or_the_numbers_of_a_run(tmp_path, uninterrupted, capsys):
+    with tiny.foreign_settings():
+        with pytest.raises(Stopped):
+            train(Workdir(tmp_path), stop=lambda: True)
+        population, states = train(Workdir(tmp_path))
+        images = DATASET.images(np.arange(4))
+        found = population.model(states, 0).encode(images)
+    assert_same(states, uninterrupted)
+    assert_same(found, population.model(states, 0).encode(images))
+    assert found.mean.dtype == np.float32 and "last digits" not in capsys.readouterr().err
+
+
+def test_what_changes_the_last_digits_is_said_and_training_goes_on(tmp_path, monkeypatch, capsys):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped):
+        train(workdir, stop=lambda: True)
+    capsys.readouterr()
+    monkeypatch.setattr(jax, "__version__", "9.9")
+    monkeypatch.setenv("XLA_FLAGS", f"{os.environ['XLA_FLAGS']} --xla_another=1")
+    train(workdir, quiet=True)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("run: from step 2 on the last digits may be others: jax was '") and "and is '9.9'" in line
+    assert "XLA_FLAGS was" in line and "--xla_another=1" in line and "device" not in line and "jaxlib" not in line
+
+
+def test_a_checkpoint_of_64_bits_is_rounded_and_goes_on(tmp_path, uninterrupted, capsys):
+    """As version 0.2 wrote them under jax_enable_x64."""
+    workdir, runs = Workdir(tmp_path), runs_of()
+    with pytest.raises(Stopped):
+        train(workdir, runs, stop=lambda: True)
+    checkpoints = Checkpoints(workdir.checkpoints(0))
+    states = jax.device_get(checkpoints.restore(tiny.population([runs[0].config], DATASET).shapes, 2))
+    shutil.rmtree(workdir.checkpoints(0))
+    wide = {"f": np.float64, "i": np.int64, "u": np.uint32}
+    checkpoints.save(2, jax.tree.map(lambda leaf: leaf.astype(wide[leaf.dtype.kind]), states), {"runs": ["run"]})
+    assert_same(train(workdir, runs)[1], uninterrupted)
+    assert "from step 2 on the last digits may be others: its state had 64 bits and has 32." in capsys.readouterr().err
 
 
 def test_a_damaged_newest_checkpoint_is_set_aside_by_training_alone(tmp_path, uninterrupted, capsys):

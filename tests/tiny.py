@@ -1,15 +1,17 @@
 """A data set and a config so small that a test trains in seconds, and the command line on them."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -103,6 +105,21 @@ def config(**overrides) -> Config:
 
 def population(configs, images: Dataset, mesh: Mesh | None = None, **options) -> Population:
     return Population(configs, ImageSpec(images.image_shape, images.size), mesh, **options)
+
+
+@contextlib.contextmanager
+def foreign_settings() -> Iterator[None]:
+    """A process with all settings of JAX that would change the types or the random numbers of a run."""
+    settings = {"enable_x64": True, "threefry_partitionable": False, "default_prng_impl": "rbg"}
+    settings |= {"numpy_rank_promotion": "raise", "numpy_dtype_promotion": "strict"}
+    before = {name: getattr(jax.config, f"jax_{name}") for name in settings}
+    try:
+        for name, value in settings.items():
+            jax.config.update(f"jax_{name}", value)
+        yield
+    finally:
+        for name, value in before.items():
+            jax.config.update(f"jax_{name}", value)
 
 
 class Done(NamedTuple):

@@ -231,7 +231,8 @@ class Dataset:
         if isinstance(self.source, np.ndarray):  # an array on disk is read here, not brought to a device whole
             return np.asarray(self.gather(self.source, index))
         runtime.check_process("images")
-        return np.asarray(jax.jit(self.gather)(self.source, index))
+        with runtime.pinned():
+            return np.asarray(jax.jit(self.gather)(self.source, index))
 
     def _checked(self, index: Any) -> np.ndarray:
         return _whole("index", index, self.size, self.name).astype(np.int32)

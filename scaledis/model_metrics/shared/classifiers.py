@@ -13,7 +13,7 @@ from flax import traverse_util
 from jax import Array
 from tqdm import tqdm
 
-from scaledis import npz
+from scaledis import npz, runtime
 from scaledis.chunks import chunked, joined
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
@@ -93,7 +93,7 @@ def train(network: OfFactors, dataset: Dataset) -> dict[str, np.ndarray]:
         return (optax.apply_updates(params, direction), state), None
 
     stride = jax.jit(lambda carried, batches: jax.lax.scan(update, carried, batches)[0], donate_argnums=0)
-    params = network.init(jax.random.key(0), blank(dataset.image_shape))
+    params = network.init(jax.random.key(0, impl=runtime.KEYS), blank(dataset.image_shape))
     carried = params, optimizer.init(params)
     for _ in tqdm(range(STEPS // STRIDE), f"classifiers of {dataset.name}", delay=BAR_AFTER, leave=False):
         index = rng.choice(trained, STRIDE * BATCH).astype(np.int32)
