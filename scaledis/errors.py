@@ -15,7 +15,7 @@ class UserError(ValueError):
 
 
 class Stopped(Exception):
-    """A signal asked to stop; the state is in a checkpoint."""
+    """A signal asked to stop; the state is in a checkpoint. The message says where, and nothing of how to go on."""
 
 
 @contextlib.contextmanager
@@ -28,7 +28,7 @@ def sentences() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except Stopped as stopped:
-        print(stopped, file=sys.stderr)
+        print(f"{stopped}; the same command goes on from there.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -83,7 +83,7 @@ def score_population(
     """Writes the scores and codes of every run that lacks them at `step`."""
     for slot, run in enumerate(runs):
         if stop():
-            raise Stopped("Stopped between evaluations; the same command goes on from there.")
+            raise Stopped("Stopped between evaluations")
         if score_files.is_scored(workdir, run, step, dataset):
             continue
         settings, diverged = run.config.evaluate, int(states.diverged[slot])

@@ -83,7 +83,7 @@ def train_all(
             for each in waiting:
                 ray.cancel(each)  # as an interrupt: it writes a checkpoint
             ray.wait(waiting, num_returns=len(waiting))
-            raise Stopped("Stopped; the same command goes on from the checkpoints of all populations.")
+            raise Stopped("Stopped with a checkpoint of every population")
     if failed:
         raise UserError(f"{len(failed)} of {len(groups)} populations failed, the others are done: {failed[0]}")
     return groups
@@ -141,6 +141,7 @@ def _begin(directory: str) -> None:
     """A worker stands where the command was given, so that relative paths mean the same. Raises UserError."""
     runtime.prepare()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ray cancels by it; a parent under nohup ignored it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own handler would end it without a checkpoint
     try:
         os.chdir(directory)
     except OSError as error:

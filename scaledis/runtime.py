@@ -129,9 +129,13 @@ def never() -> bool:
 def stopping() -> Iterator[Callable[[], bool]]:
     """Turns the first signal that asks to end into `stop() == True`; a second one ends the process as usual.
 
-    Those are SIGTERM and SIGINT, and SIGUSR1, SIGUSR2 and SIGHUP, with which schedulers warn before they kill. A signal
-    that the process ignores, as SIGHUP under nohup, stays ignored.
+    Those are SIGINT, and, where the program handles them in no way of its own, SIGTERM and SIGUSR1, SIGUSR2 and SIGHUP,
+    with which schedulers warn before they kill. A signal that the process ignores, as SIGHUP under nohup, stays
+    ignored. Only the main thread hears signals: in another one nothing is changed.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield never
+        return
     asked = threading.Event()
     previous: dict[int, Any] = {}
 
@@ -144,7 +148,8 @@ def stopping() -> Iterator[Callable[[], bool]]:
     for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
         if hasattr(signal, name):
             number = getattr(signal, name)
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            handler = signal.getsignal(number)
+            if handler is signal.SIG_DFL or (number == signal.SIGINT and handler is not signal.SIG_IGN):
                 previous[number] = signal.signal(number, ask)
     try:
         yield asked.is_set

@@ -1,5 +1,6 @@
 """The loop: advance a population, log it, checkpoint it; from wherever its newest checkpoint stands."""
 
+import contextlib
 import functools
 import math
 import sys
@@ -55,8 +56,10 @@ def train(
       extend: whether a run of `workdir` may go on to more steps although its schedule or its stages change with them.
       restart: whether a run that has come some way may begin again where no checkpoint of it can be used.
 
+    An interrupt (Ctrl-C, or that of a notebook's kernel) stops it at the next log line; a second one stops it at once.
+
     Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and where
-    something cannot be written.
+    something cannot be written; KeyboardInterrupt after a checkpoint, once it was interrupted.
 
     >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")
     >>> model.config.method.name
@@ -65,16 +68,32 @@ def train(
     configs = [experiment.refreeze(each) for each in ([configs] if isinstance(configs, Config) else configs)]
     if not configs:
         raise UserError("configs: there are none.")
-    if workdir is None:
-        with tempfile.TemporaryDirectory() as temporary:
-            return train(configs, dataset, workdir=temporary, callback=callback)
+    with contextlib.ExitStack() as held:
+        place = held.enter_context(tempfile.TemporaryDirectory()) if workdir is None else workdir
+        stop = held.enter_context(runtime.stopping())
+        try:
+            return _train(configs, dataset, Workdir(place), callback, extend, restart, stop)
+        except Stopped as stopped:
+            then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
+            raise KeyboardInterrupt(f"{stopped}; {then}.") from None
+
+
+def _train(
+    configs: Sequence[Config],
+    dataset: Dataset | None,
+    directory: Workdir,
+    callback: OnLog | None,
+    extend: bool,
+    restart: bool,
+    stop: Callable[[], bool],
+) -> list[Model]:
+    """`train` in a work directory. Raises Stopped once `stop()`."""
     input_pipeline.load_dataset.cache_clear()  # a file may be another one than at the last call
     runs = named(configs)
     check(configs, dataset)
     if dataset is not None:
         for data in {config.data for config in configs}:
             input_pipeline.warn_of_neighbors(dataset, data)
-    directory = Workdir(workdir)
     with directory.locked():
         base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
         at_once = functools.partial(memory.together, dataset=dataset)
@@ -85,7 +104,7 @@ def train(
             images = dataset or input_pipeline.load_dataset(group[0].config.data)
             quiet = callback is not None
             trained, states = train_population(
-                group, index, images, directory, restart=restart, on_log=callback, quiet=quiet, like=trained
+                group, index, images, directory, stop=stop, restart=restart, on_log=callback, quiet=quiet, like=trained
             )
             models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
         if trained is not None:
@@ -193,7 +212,7 @@ def train_population(
                     on_evaluate(step, members, whole)
                 hosts.wait()
             if stopped and not last:
-                raise Stopped(f"Stopped at step {step} of {settings.steps}; the same command goes on from there.")
+                raise Stopped(f"Stopped at step {step} of {settings.steps}")
     return members, states
 
 

@@ -152,7 +152,7 @@ def test_a_file_that_is_written_anew_is_read_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "train_population", train_population)
     for shift in (0, 1, 1):
         np.savez(path, images=np.roll(np.asarray(tiny.dataset().source), shift, axis=2))
-        with pytest.raises(Stopped):
+        with pytest.raises(KeyboardInterrupt):
             scaledis.train(tiny.config(method__name="vlae", data__name="arrays", data__path=str(path)))
     assert seen[0] != seen[1] == seen[2]
 

@@ -70,7 +70,7 @@ def test_a_signal_stops_the_tasks_at_a_checkpoint(cluster, tmp_path, monkeypatch
     config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__steps": 100_000}
     workdir = Workdir(tmp_path / "runs")
     log = workdir.run("run") / "metrics.jsonl"
-    with pytest.raises(Stopped, match="the same command goes on from the checkpoints"):
+    with pytest.raises(Stopped, match="Stopped with a checkpoint of every population"):
         ray_cluster.train_all(
             workdir, BASE, sweep.expand(tiny.plain(**config), []), stop=lambda: bool(read_records(log))
         )

@@ -2,11 +2,13 @@
 
 import dataclasses
 import errno
+import functools
 import os
 import re
 import shutil
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -63,6 +65,7 @@ def test_every_signal_that_warns_asks_to_stop(name, capsys):
         os.kill(os.getpid(), getattr(signal, name))
         assert stop()
         assert signal.getsignal(getattr(signal, name)) is before  # a second one ends the process as usual
+    assert signal.getsignal(getattr(signal, name)) is before
     assert "Stopping at the next checkpoint" in capsys.readouterr().err
 
 
@@ -76,6 +79,35 @@ def test_a_signal_that_is_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_signal_that_the_program_handles_stays_its_own():
+    heard = []
+    before = signal.signal(signal.SIGUSR1, lambda *_: heard.append(1))
+    try:
+        with runtime.stopping() as stop:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert heard == [1] and not stop()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_an_interrupt_of_a_call_leaves_a_checkpoint_and_the_same_call_goes_on(tmp_path, uninterrupted):
+    """In a notebook; the second call is made in a thread, where no signal is heard."""
+    call = functools.partial(training.train, runs_of()[0].config, DATASET)
+
+    def interrupt(step, terms):
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match="Stopped at step 2 of 6; the same call goes on from there"):
+        call(workdir=tmp_path, callback=interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with ThreadPoolExecutor(1) as thread:
+        [model] = thread.submit(call, workdir=tmp_path).result()
+    assert steps_of(Workdir(tmp_path)) == [2, 4, 6] and model.step == 6
+    assert_same(model.state, jax.tree.map(lambda leaf: leaf[0], uninterrupted.state))
+    with pytest.raises(KeyboardInterrupt, match="Stopped at step 2 of 6; nothing is kept without a workdir"):
+        call(callback=interrupt)
 
 
 def test_a_signal_leaves_a_checkpoint_and_the_same_command_goes_on(tmp_path, uninterrupted):
