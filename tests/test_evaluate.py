@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import matplotlib
 import numpy as np
 import pytest
 
@@ -14,6 +15,7 @@ from scaledis.population import Model
 from scaledis.types import Codes
 from scaledis.workdir import Workdir
 from tests import tiny
+from tests.report import material
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
 GRID = tiny.dataset()
@@ -169,6 +171,10 @@ def test_images_without_factors_train_and_are_drawn_and_no_metric_applies(tmp_pa
     monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: NAMELESS)
     report.write(groups, workdir)
     assert (workdir.report / "traversals.png").exists()
+    drawn = tiny.tree(workdir.report)
+    with matplotlib.rc_context(material.OWN_STYLE):
+        report.write(groups, workdir)
+    assert tiny.tree(workdir.report) == drawn
 
 
 def test_metrics_of_a_model_stand_beside_those_of_its_codes(tmp_path, monkeypatch, capsys):

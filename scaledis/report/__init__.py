@@ -20,6 +20,7 @@ from scaledis.workdir import Workdir
 SHEETS = 4  # settings whose first seed is on the pictures; the page has all runs
 
 
+@canvas.styled()
 def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     """Writes report/index.html and its pictures from the newest checkpoints and scores; returns the table of scores.
 

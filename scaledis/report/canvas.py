@@ -1,8 +1,10 @@
 """The canvas of the matplotlib figures: colors, panels placed in inches, and PNG files."""
 
+import contextlib
 import io
 import warnings
 
+from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,6 +15,14 @@ DPI = 160
 INK, MUTED, FAINT, RULE = "#1c1c1e", "#6f6f76", "#b0b0b8", "#d0d0d6"
 COLORS = ("#0b6fb8", "#d1495b", "#2a9d6f", "#e09f1f", "#7b5ea7", "#4cb5c4", "#8c5a3c", "#e377b4", "#8a8a00", "#555566")
 MARGIN, HEADER = 0.3, 0.62  # inches around a figure, and of its title and subtitle
+
+
+def styled() -> contextlib.AbstractContextManager[None]:
+    """Figures are built and drawn in matplotlib's own style, whatever the user's matplotlibrc or notebook has set.
+
+    It is a decorator too.
+    """
+    return style.context("default")
 
 
 def fit(text: str, inches: float, size: float, em: float = 0.52) -> str:

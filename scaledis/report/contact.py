@@ -14,6 +14,7 @@ CELL, LEFT = 0.6, 1.5  # inches: an image, and the names at the left
 MOST = 12  # factors drawn
 
 
+@canvas.styled()
 def write(dataset: Dataset, path: Path) -> str:
     """Writes the sheet and says where."""
     write_bytes(path.absolute(), canvas.png(sheet(dataset)))

@@ -13,6 +13,7 @@ from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 
 
+@canvas.styled()
 def write(run: Run, model: Model, dataset: Dataset, workdir: Workdir, step: int) -> np.ndarray:
     """Writes the sheet and returns it: uint8 [H, W, 3]."""
     summary = gather.logged(run, run.config.method.name, dataset, workdir)

@@ -12,6 +12,10 @@ from scaledis.sweep import Run
 from scaledis.workdir import Workdir
 from tests import tiny
 
+OWN_STYLE = {  # of a user's matplotlibrc
+    **{"text.usetex": True, "font.family": "monospace", "font.size": 20, "axes.facecolor": "black"},
+    **{"figure.autolayout": True, "savefig.bbox": "tight", "axes.spines.top": False, "image.cmap": "hot"},
+}
 FACTORS = ("floor_hue", "wall_hue", "shape")
 
 

@@ -1,10 +1,12 @@
 import dataclasses
 
+import matplotlib
 import numpy as np
 import pytest
 
 from scaledis.report import contact, figures
 from tests import tiny
+from tests.report import material
 
 GRID = tiny.dataset()
 TABLE = dataclasses.replace(GRID, table=GRID.factors(np.arange(96)))
@@ -21,6 +23,14 @@ def test_random_images_and_a_row_for_each_factor(dataset, rows):
     texts = {text.get_text() for text in axes.texts}
     assert texts >= {"random", *dataset.factor_names}
     assert figures.png(figure)[:4] == b"\x89PNG"
+
+
+def test_the_users_own_style_changes_nothing(tmp_path):
+    contact.write(GRID, tmp_path / "plain.png")
+    with matplotlib.rc_context(material.OWN_STYLE):
+        contact.write(GRID, tmp_path / "styled.png")
+        assert matplotlib.rcParams["text.usetex"]  # it is the user's again
+    assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "styled.png").read_bytes()
 
 
 def rows_of(dataset):
