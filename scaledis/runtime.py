@@ -44,9 +44,7 @@ def prepare() -> None:
     if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
         os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
-        # Programs of another CPU or jaxlib must not be found: a home directory may be shared.
-        cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
-        jax.config.update("jax_compilation_cache_dir", str(cache))
+        jax.config.update("jax_compilation_cache_dir", cache_directory())
 
 
 @functools.cache
@@ -90,6 +88,19 @@ def conditions() -> dict[str, Any]:
         "XLA_FLAGS": " ".join(sorted(flags)),
         **{name: getattr(jax.config, name, None) for name in SETTINGS},
     }
+
+
+def cache_directory() -> str | None:
+    """The directory of compiled programs, of this CPU and jaxlib alone: a home directory may be shared.
+
+    None where there is no home directory, or none that can be written; then nothing is cached.
+    """
+    try:
+        cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
+        cache.mkdir(parents=True, exist_ok=True)
+    except (RuntimeError, OSError):
+        return None
+    return str(cache)
 
 
 def cores() -> int:

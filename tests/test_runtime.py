@@ -1,17 +1,23 @@
 """`prepare` in a process of its own, since its settings last; the cores that a container grants."""
 
 import os
+import pwd
 import subprocess
 import sys
+from pathlib import Path
 
 import jaxlib
 import pytest
 
-from scaledis import runtime
+from scaledis import load_dataset, runtime
+from scaledis.errors import UserError
+from scaledis.model_metrics.shared import classifiers
+from tests import tiny
 
 DEVICES, DETERMINISTIC = "--xla_force_host_platform_device_count", "--xla_gpu_deterministic_ops=true"
 SCRIPT = """
 import os
+import pwd
 from scaledis.runtime import cores, prepare
 prepare()
 import jax
@@ -36,6 +42,20 @@ def test_one_device_per_core_deterministic_programs_and_a_cache_of_this_machine(
     assert devices == cores
     assert os.path.dirname(cache) == str(tmp_path / ".cache" / "scaledis" / "xla")
     assert f"jaxlib-{jaxlib.__version__}-" in os.path.basename(cache)
+
+
+def test_without_a_home_directory_nothing_is_cached_and_a_data_set_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Path(runtime.cache_directory()).parents[2] == tmp_path / ".cache"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    assert runtime.cache_directory() is None
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # a user of a container that has no entry
+    assert runtime.cache_directory() is None
+    for make, given in ((load_dataset, "rendered"), (classifiers.of_dataset, tiny.dataset())):
+        with pytest.raises(UserError, match="data.directory: '~/cache' cannot be used: Could not determine home"):
+            make(given, "~/cache")
 
 
 @pytest.mark.parametrize("own, expected", [("3", 3), (None, None)])

@@ -313,13 +313,13 @@ def load(
     for key in options:
         registry.check("data", key, [field.name for field in dataclasses.fields(Options)])
     plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in options.items()}
-    wanted = Options(None if path in (None, "") else _expanded("data.path", path), download, **plain)
+    wanted = Options(None if path in (None, "") else expanded("data.path", path), download, **plain)
     understood = {"download", "resolution", *getattr(module, "OPTIONS", ())}
     for field in dataclasses.fields(Options):
         value = getattr(wanted, field.name)
         if field.name not in understood and value != field.default:
             raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {name}.")
-    dataset = module.load(_expanded("data.directory", directory), wanted)
+    dataset = module.load(expanded("data.directory", directory), wanted)
     if not wanted.scale:
         _check_range(dataset, "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first")
     return dataset if wanted.resolution in (0, dataset.image_shape[0]) else dataset.at(wanted.resolution)
@@ -330,7 +330,7 @@ def _text(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def _expanded(key: str, path: str | Path) -> Path:
+def expanded(key: str, path: str | Path) -> Path:
     """The path with `~` and `~user` replaced by a home directory. Raises UserError for one that cannot exist."""
     try:
         expanded = Path(path).expanduser()

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from scaledis import npz, runtime
 from scaledis.chunks import chunked, joined
-from scaledis.datasets import Dataset
+from scaledis.datasets import Dataset, expanded
 from scaledis.errors import UserError
 from scaledis.files import write_arrays
 from scaledis.methods.autoencoder import as_pixels, blank
@@ -57,7 +57,7 @@ def of_dataset(dataset: Dataset, directory: str | Path) -> Classifiers:
     network = OfFactors(dataset.factor_sizes)
     height, width, _ = dataset.image_shape
     name = f"classifiers_v{VERSION}_{dataset.fingerprint}_{height}x{width}.npz"
-    path = Path(directory).expanduser() / name
+    path = expanded("data.directory", directory) / name
     held = _read(path)
     if held is None:
         held = train(network, dataset)
