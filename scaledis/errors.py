@@ -1,6 +1,7 @@
 """What a user can mend, apart from what is a bug; and how a command says it."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -22,8 +23,12 @@ class Stopped(Exception):
 def sentences() -> Iterator[None]:
     """What a user can mend is said in one sentence instead of a traceback, and ends the process with 2.
 
-    A stop ends it with 130, a reader that has seen enough, such as `head`, with 141.
+    A stop ends it with 130, a reader that has seen enough, such as `head`, with 141. Letters that the terminal cannot
+    show are escaped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
         sys.stdout.flush()

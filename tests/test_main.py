@@ -1,6 +1,7 @@
 """The command line as a user has it, on the tiny data set."""
 
 import functools
+import io
 import json
 import os
 import re
@@ -12,7 +13,7 @@ import sys
 import numpy as np
 import pytest
 
-from scaledis import console, datasets, describe, dry_run, main, methods, runner, sweep, version
+from scaledis import console, datasets, describe, dry_run, errors, main, methods, runner, sweep, version
 from scaledis.files import read_json
 from scaledis.methods import beta_vae
 from scaledis.records import read_records
@@ -529,3 +530,12 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert done.returncode == 141 and done.stderr == ""
+
+
+def test_letters_that_a_terminal_cannot_show_are_escaped(monkeypatch):
+    """Under another locale than one of UTF-8, as in the table of a report, or a path of other bytes."""
+    shown = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", shown)
+    with errors.sentences():
+        print("MIG – \udcff")
+    assert shown.buffer.getvalue() == b"MIG \\u2013 \\udcff\n"

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 
 from matplotlib import style
 from matplotlib.axes import Axes
@@ -17,12 +18,11 @@ COLORS = ("#0b6fb8", "#d1495b", "#2a9d6f", "#e09f1f", "#7b5ea7", "#4cb5c4", "#8c
 MARGIN, HEADER = 0.3, 0.62  # inches around a figure, and of its title and subtitle
 
 
-def styled() -> contextlib.AbstractContextManager[None]:
-    """Figures are built and drawn in matplotlib's own style, whatever the user's matplotlibrc or notebook has set.
-
-    It is a decorator too.
-    """
-    return style.context("default")
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Figures are built and drawn in matplotlib's own style, whatever the user's matplotlibrc or notebook has set."""
+    with style.context("default"):
+        yield
 
 
 def fit(text: str, inches: float, size: float, em: float = 0.52) -> str:
