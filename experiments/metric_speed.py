@@ -1,6 +1,7 @@
 """Time, memory and score of every metric and DCI backend on the same codes.
 
     python experiments/metric_speed.py [--reference]
+    python experiments/metric_speed.py --chance=20     # the same with chance levels; nothing is written
 
 Made-up codes [15,000, 10] of the six factors of 3DShapes. Every line is a process of its own: processor and wall time
 of `metrics.compute` alone, and the memory that it takes above the imports. `--reference` adds DCI with scikit-learn,
@@ -33,13 +34,13 @@ def made_up_codes() -> tuple[np.ndarray, np.ndarray]:
     return mixed + 0.1 * rng.standard_normal(mixed.shape), factors
 
 
-def measured(name: str, options: dict[str, Any]) -> dict[str, Any]:
+def measured(name: str, options: dict[str, Any], chance: int = 0) -> dict[str, Any]:
     """One line of the table; to be run in a fresh process."""
     codes, factors = made_up_codes()
-    metrics.compute(name, codes[:60], factors[:60] % 2, options={name: options})  # imports what it needs
+    metrics.compute(name, codes[:60], factors[:60] % 2, options={name: options}, chance=0)  # imports what it needs
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     wall, processor = time.perf_counter(), time.process_time()
-    scores = metrics.compute(name, codes, factors, options={name: options})
+    scores = metrics.compute(name, codes, factors, options={name: options}, chance=chance)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     headline = next(iter(scores))
     return {
@@ -64,14 +65,17 @@ def table(lines: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", action="store_true", help="DCI with scikit-learn too")
-    with_reference = parser.parse_args().reference
-    jobs = [(name, {}) for name in metrics.names()] + [("dci", {"backend": "sklearn"})] * with_reference
+    parser.add_argument("--chance", type=int, default=0, help="permutations for the chance levels; default: none")
+    given = parser.parse_args()
+    jobs = [(name, {}) for name in metrics.names()] + [("dci", {"backend": "sklearn"})] * given.reference
     jobs += [("sap", {"protocol": "paper"})]
     lines = []
     for job in jobs:
         with multiprocessing.get_context("spawn").Pool(1) as process:
-            lines.append(process.apply(measured, job))
+            lines.append(process.apply(measured, (*job, given.chance)))
         print(lines[-1], flush=True)
+    if given.chance:
+        return
     from scaledis.runtime import machine  # it imports JAX, which none of the lines may
 
     about = f"{ROWS:,} x {UNITS} codes, factors of sizes {SIZES}; {machine()}"
@@ -79,7 +83,7 @@ def main() -> None:
     (RESULTS / "metric_speed.json").write_text(
         json.dumps({"about": about, "commit": commit(), "lines": lines}, indent=1) + "\n"
     )
-    flag = " --reference" if with_reference else ""
+    flag = " --reference" if given.reference else ""
     heading = f"`python experiments/metric_speed.py{flag}`: {about}."
     (RESULTS / "metric_speed.md").write_text(f"{heading}\n\n{table(lines)}\n")
 

@@ -73,7 +73,8 @@ def closed_forms(
     """The scores of R runs that need no fit, as `metrics.compute` gives them, to 1e-5.
 
     Args:
-        names: among `CLOSED_FORMS`; of modularity, SAP and dependence the part without a fit, sampling or pairs.
+        names: among `CLOSED_FORMS`; of modularity, SAP and dependence the part without a fit, sampling or pairs. The
+            modularity of codes that know nothing is a number here, and there are no chance levels.
         codes: float [R, N, K].
         factors: int [N, F], of the same images for all runs.
         levels: int [K], the level of each unit.

@@ -5,12 +5,20 @@ file; modules whose names start with "_" help. Its first score is its headline. 
 [0, 1] as `SCORES`, gets any of `protocol`, `information`, `levels`, `log_variances` and `groups` by naming a keyword
 argument so, and needs no factors if their default is None. An array in its result has the factors on its last axis.
 
+The chance level of a score, `<key>_chance`, is what the same codes score on average over permutations of the factors'
+rows, with the deviation of one permutation under `<key>_chance_deviation`; its standard error is the deviation over the
+root of `permutations`. Every score of `SCORES` has one; `CHANCE` adds others, as {score: None}, or gives the level in
+closed form, as {score: level}. A metric with `FITS = True` fits models, and takes a quarter of the permutations. Scores
+without factors have none.
+
 Conventions of all metrics:
   - a factor with one value is left out and listed under `dropped`; where a score lists factors it is None, in a
     matrix 0;
   - a unit without variance has information 0 and importance 0, and is listed under `dropped`;
   - with one unit its gap is to 0 and completeness is 1; with one factor disentanglement is 1;
-  - nothing is ever NaN: a score that does not exist is None, and `warnings` says why.
+  - nothing is ever NaN: a score that does not exist is None, and `warnings` says why;
+  - a score in `RATIOS` sees only proportions of information, and is None where no unit knows more than by chance: more
+    than any unit does in 99 permutations of the factors' rows.
 """
 
 import sys
@@ -27,7 +35,7 @@ from scaledis.metrics.shared import arguments, encoding, scoring
 from scaledis.metrics.shared.information import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.scoring import Settings
+from scaledis.metrics.shared.scoring import PERMUTATIONS, Settings
 
 __all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names"]
 
@@ -50,6 +58,7 @@ def compute(
     shuffle: bool = True,
     rows: int | None = None,
     n_bootstrap: int = 0,
+    chance: int = PERMUTATIONS,
     groups: Sequence[Sequence[int]] | None = None,
     levels: Sequence[int] | np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
@@ -71,14 +80,17 @@ def compute(
         n_bootstrap: B > 0 adds `<key>_interval`, the 2.5th and 97.5th percentile of a score over B choices of N rows
             with replacement. A fit is not repeated: its test rows are drawn anew. What comes from the importances of a
             fit, or from nearest neighbors (a row drawn twice would be its own), has no interval.
+        chance: permutations of the factors' rows behind the chance levels; metrics that fit models take a quarter of
+            them, rounded up; 0: no chance levels.
         groups: columns of codes that are one unit together (slots, levels): their first principal component counts,
             or for DCI the sum of their importances.
         levels: the level of each unit, int [K].
         log_variances: float [N, K], of the posteriors whose means are `codes`.
 
     Returns:
-        For every metric its scores, and `n`, the rows used; `protocol`; `dropped`, {"factors": [..], "units": [..]}
-        by their numbers; `warnings`, sentences; `backend` where there is a choice.
+        For every metric its scores; `<key>_chance` and `<key>_chance_deviation` for each of them that has a chance
+        level; and `n`, the rows used; `permutations` behind the chance levels; `protocol`; `dropped`, {"factors": [..],
+        "units": [..]} by their numbers; `warnings`, sentences; `backend` where there is a choice.
 
     Raises:
         UserError: an unknown metric, option or protocol, or one of another kind; codes or factors that `checked`
@@ -92,7 +104,7 @@ def compute(
     metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*names, *options])}
     for name, given in options.items():
         scoring.check_options(name, metrics[name], given)
-    common = Settings(protocol, shuffle, rows, n_bootstrap, groups, levels, log_variances)
+    common = Settings(protocol, shuffle, rows, n_bootstrap, chance, groups, levels, log_variances)
     samples = scoring.Samples(codes, factors, seed)
     scores: dict[str, Any] = {}
     for name in tqdm(names, "metrics", delay=BAR_AFTER, leave=False):

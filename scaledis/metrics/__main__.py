@@ -19,9 +19,11 @@ import numpy as np
 
 from scaledis import metrics, npz
 from scaledis.errors import UserError, sentences
+from scaledis.metrics.shared import scoring
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
-FACTS = ("n",)  # numbers that are no scores
+FACTS = ("n", "permutations")  # numbers that are no scores
+BESIDE = ("_interval", scoring.CHANCE, scoring.DEVIATION)  # what stands in a score's own line
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -39,14 +41,15 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """One line for each score that is a number or does not exist, with its interval if there is one."""
+    """One line for each score that is a number or does not exist, with its chance level and its interval if known."""
     lines = []
     for key, value in scores.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if (number or value is None) and key.split("/")[1] not in FACTS:
-            low_high = scores.get(f"{key}_interval")
+        if (number or value is None) and key.split("/")[1] not in FACTS and not key.endswith(BESIDE):
+            low_high, level = scores.get(f"{key}_interval"), scores.get(f"{key}_chance")
+            chance = "" if level is None else f"  chance {level:.4f}"
             interval = f"  [{low_high[0]:.4f}, {low_high[1]:.4f}]" if low_high else ""
-            lines.append(f"{key:<44}{f'{value:.4f}' if number else 'none':>10}{interval}")
+            lines.append(f"{key:<44}{f'{value:.4f}' if number else 'none':>10}{interval}{chance}")
     return "\n".join(lines)
 
 
@@ -60,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--protocol", help=", ".join(metrics.PROTOCOLS))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--n_bootstrap", type=int, default=0, help="resamples for intervals; default: none")
+    words = "permutations for the chance levels; 0: none; default: %(default)s"
+    parser.add_argument("--chance", type=int, default=scoring.PERMUTATIONS, help=words)
     parser.add_argument("--out", type=Path, help="the JSON file; default: <file>.scores.json")
     given = parser.parse_args(arguments)
     arrays = read(given.file)
@@ -71,6 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         protocol=given.protocol,
         rows=metrics.ROWS,
         n_bootstrap=given.n_bootstrap,
+        chance=given.chance,
         levels=arrays.get("levels"),
         log_variances=arrays.get("log_variance"),
     )

@@ -13,6 +13,7 @@ from scaledis.metrics.shared import boosting
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("disentanglement", "completeness", "informativeness")
+FITS = True
 
 
 def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +59,9 @@ def compute(
     many classes that each has fewer than 100 training rows on average gets exact bins in four of its ten boosters: bins
     hide small classes (mixed units of Cars3D's factors: DCI-D 0.422 by 255 bins, 0.437 so, 0.468 by exact bins in all,
     which takes twice the time; 0.475 by the reference).
+
+    The chance levels are those of permuted rows: the trees overfit, so that the informativeness of noise is below the
+    share of the commonest class, and its importances are not even.
 
     Choices: importances are clipped at 0 (disentanglement_lib takes their absolute value). An empty row or column has
     concentration 0 without the 1e-11 that disentanglement_lib adds. Completeness is the plain mean over factors, as in

@@ -11,6 +11,7 @@ from scaledis import registry
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
 SCORES = ("explicitness",)
+FITS = True
 CAPACITIES = range(1, 11)
 TREES = 10
 RIDGE = 1e-3  # of the squares of the features

@@ -19,7 +19,8 @@ def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0,
     with the correlations R and the covariance S of the units that vary, and D its diagonal. disentanglement_lib takes
     the logarithm of 0 for a dead unit and gives infinity for copies: here dead units are left out, and the total
     correlation of copies is None. All protocols are one. The Wasserstein distance grows with the scale of the codes;
-    the normalized one, over tr S, only depends on that of the units to each other.
+    the normalized one, over tr S, only depends on that of the units to each other. Without factors there is no chance
+    level; K independent units have a gaussian_tc of K (K - 1) / 4N and a mutual information of (B - 1)^2 / 2N.
 
     Args:
         codes: float [N, K].

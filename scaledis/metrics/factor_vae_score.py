@@ -19,7 +19,7 @@ def compute(
 
     A vote fixes a random factor at the value of a random row, draws 64 rows that share it, and names the unit whose
     variance among them is the smallest share of its variance over all rows. 10,000 votes say which factor each unit
-    stands for, 5,000 others are scored. Chance is 1/F, not 0.
+    stands for, 5,000 others are scored. Chance is about 1/F, not 0: the chance level is that of permuted rows.
 
     Protocols: a unit votes if its standard deviation is at least 0.05 of the largest one. `library` takes 0.05 itself
     (disentanglement_lib's setting; its code's default, 0, keeps constant units, which then win every vote), so that a

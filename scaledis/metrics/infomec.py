@@ -11,6 +11,8 @@ from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
 SCORES = ("modularity", "explicitness", "compactness")
+FITS = True
+RATIOS = ("modularity", "compactness")
 NEIGHBOURS = 10
 DISCRETE = 20  # values
 DIGITS = 9
@@ -44,8 +46,9 @@ def compute(
 
     A unit without information is left out of InfoM, a factor without any is 0 in InfoC. The nearest-neighbor estimate
     of noise is not 0 but at random up to 0.01 of a factor's entropy (3,000 rows; 0.004 of it with 15,000), and InfoM
-    and InfoC see only its proportions: 10 units of noise and 6 factors score InfoM 0.45 to 0.60 and InfoC 0.27 to 0.41,
-    with more rows no less. InfoE is 0 then: read the two beside it.
+    and InfoC see only its proportions: 10 units of noise and 6 factors have InfoM 0.45 to 0.60 and InfoC 0.27 to 0.41,
+    with more rows no less. `metrics.compute` returns None for both, under every protocol, where no unit knows more of
+    any factor than by chance; where one does, read the two beside InfoE and their chance levels.
 
     Args:
         codes: float [N, K].
@@ -58,8 +61,8 @@ def compute(
 
     Returns:
         `modularity` (None for one factor, or without an active unit), `explicitness`, `compactness` (None with fewer
-        than two active units), all in [0, 1]; `active_units`, a list; `information` [active units, F] as NMI;
-        `explicitness_per_factor` [F]; `warnings`.
+        than two active units), both None for codes that know nothing; all in [0, 1]; `active_units`, a list;
+        `information` [active units, F] as NMI; `explicitness_per_factor` [F]; `warnings`.
 
     Raises:
         UserError: codes or factors that `checked` refuses, rows that `split_at` refuses, no neighbours.

@@ -10,7 +10,7 @@ from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate
 from scaledis.metrics.shared.arguments import check_count
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, split_at
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, split_at
 
 SCORES = ("concentration", "redundancy", "gap")
 KNOWN = 0.05  # of a factor's entropy, from which on a level knows it
@@ -37,7 +37,9 @@ def compute(
 
         M_jk = max(0, I(z_j; v_k) - (B - 1)(V - 1) / 2N) / H(v_k),   M_k(l) = max_{j in l} M_jk
 
-    The correction matters here, since levels have different numbers of units. All protocols are one.
+    The correction matters here, since levels have different numbers of units. All protocols are one. The chance levels
+    are those of codes that know nothing in the same levels; where one level is all there is, concentration is 1 by
+    chance too.
 
     Args:
         codes: float [N, K].
@@ -77,13 +79,17 @@ def compute(
         accuracy = [fit(codes[:, units], factors)["informativeness_per_factor"] for units in members]
         found["backend"] = backend
         found["informativeness"] = _above_chance(np.stack(accuracy), factors, split_at(factors, train_fraction))
-    if log_variances is None:
-        return found
-    if (np.abs(log_variances) > FINITE).any():
+    if log_variances is not None and (np.abs(log_variances) > FINITE).any():
         warning = "tc: a posterior without noise, or of infinite variance, has no total correlation"
-        return found | dict.fromkeys(CORRELATIONS) | {"warnings": [*found["warnings"], warning]}
-    tc = aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
-    return found | dict(zip(CORRELATIONS, (np.asarray(each).tolist() for each in tc), strict=True))
+        found |= dict.fromkeys(CORRELATIONS) | {"warnings": [*found["warnings"], warning]}
+    elif log_variances is not None:
+        tc = aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
+        found |= dict(zip(CORRELATIONS, (np.asarray(each).tolist() for each in tc), strict=True))
+
+    def closed(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
+        return of_table(Information(codes, factors).table(bins, binning), given)
+
+    return FittedScores(lambda rows: {}, len(codes), found, (closed, codes, factors))
 
 
 def of_table(table: Table, levels: np.ndarray) -> dict[str, Any]:

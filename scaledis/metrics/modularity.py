@@ -9,6 +9,9 @@ from scaledis.metrics.shared.information import BINS, Information, Table
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 
 SCORES = ("modularity", "modularity_corrected", "explicitness")
+RATIOS = ("modularity", "modularity_corrected")
+CHANCE = {"explicitness": 0.5}
+FITS = True
 
 
 def compute(
@@ -27,11 +30,14 @@ def compute(
         modularity = mean_j 1 - sum_{k != first(j)} I(z_j; v_k)^2 / [(F - 1) I(z_j; v_first(j))^2]
 
     Explicitness is the area under the curve of one-versus-rest logistic regression of standardized codes on test rows,
-    the mean over the classes that these rows have and then over factors: 0.5 is chance.
+    the mean over the classes that these rows have and then over factors. Its chance level is 0.5 in
+    closed form: permuted test rows have no order that a classifier could have learned.
 
     Protocols: by default a unit counts if its information is more than three standard deviations above what chance
-    gives, (B - 1)(V - 1) / 2N, since noise scores at random. Under `library` every unit counts, and one without
-    information scores 0: a perfect code of three factors and two constant units is 1 by default and 3/5 there.
+    gives, (B - 1)(V - 1) / 2N, since noise scores at random. One unit of noise in 60 or so passes, and has a
+    modularity of up to 0.9: `metrics.compute` returns None, under every protocol, where no unit knows more of any
+    factor than by chance. Under `library` every unit counts, and one without information scores 0: a perfect code of
+    three factors and two constant units is 1 by default and 3/5 there.
 
     Args:
         codes: float [N, K].
@@ -43,9 +49,9 @@ def compute(
         information: the tables of `codes` and `factors`, where they are at hand.
 
     Returns:
-        `modularity` in [0, 1], 0 if no unit counts; `explicitness` in [0, 1]; `explicitness_per_factor` [F];
-        `modularity_corrected`, the same of the information above chance; `per_unit`, a list of K with None for a unit
-        that does not count; `warnings`.
+        `modularity` in [0, 1], 0 if no unit counts, None for codes that vary and know nothing; `explicitness` in
+        [0, 1]; `explicitness_per_factor` [F]; `modularity_corrected`, the same of the information above chance;
+        `per_unit`, a list of K with None for a unit that does not count; `warnings`.
 
     Raises:
         UserError: codes or factors that `checked` refuses, rows that `split_at` refuses, fewer than one bin, an unknown

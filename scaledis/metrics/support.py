@@ -17,7 +17,8 @@ def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0)
 
     over batches of 64 rows; 0 if every value of one unit stands beside every value of the other. The published code
     takes batches in the order of the data set and codes as given. Here the mean is over 16 random batches, and units
-    are standardized, since the distance grows with their scale. All protocols are one.
+    are standardized, since the distance grows with their scale. All protocols are one. Without factors there is no
+    chance level: independent units have a distance above 0 too, that of 64 rows to all pairs of their values.
 
     Args:
         codes: float [N, K].

@@ -9,6 +9,7 @@ from scaledis.metrics.shared.information import Information, best_and_second, sh
 from scaledis.metrics.shared.rows import checked
 
 CAPTURED = 0.75
+CHANCE = {"tad": None}  # by permutations; it has no upper bound, so no SCORES
 
 
 def compute(

@@ -28,13 +28,14 @@ def file(tmp_path):
 
 
 def test_a_file_gives_a_table_and_json(file, capsys):
-    command.main([str(file), "--metrics=mig,tad", "--protocol=hfs", "--n_bootstrap=20"])
+    command.main([str(file), "--metrics=mig,tad", "--protocol=hfs", "--n_bootstrap=20", "--chance=2"])
     printed = capsys.readouterr()
     scores = json.loads(file.with_suffix(".scores.json").read_text())
     assert scores["mig/mig"] == pytest.approx(1)
     assert scores["mig/protocol"] == "hfs"
     lines = [line.split() for line in printed.out.splitlines()]
     assert lines[0][:2] == ["mig/mig", "1.0000"] and lines[0][2].startswith("[")
+    assert lines[0][-2:] == ["chance", f"{scores['mig/mig_chance']:.4f}"] and len(lines) == 3
     assert ["tad/tad", "none"] in lines
     assert "no factor has two classes" in printed.err
 

@@ -13,6 +13,7 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from scaledis import metrics
 from scaledis.metrics import dci, dci_es, irs, modularity, sap, support, tad
+from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared import linear
 from tests.metrics import crafted
 
@@ -126,6 +127,20 @@ def test_irs_equals_plain_loops(data):
     paper = metrics.compute("irs", codes, factors, protocol="paper")
     assert paper["irs/irs"] == pytest.approx(slow_irs(scaled, factors, 1), abs=1e-9)
     assert irs.compute(factors, factors)["irs"] == pytest.approx(1)
+
+
+def test_how_far_library_is_from_public_code(rng):
+    """The sizes that shared/protocols.py states."""
+    factors = np.stack([rng.integers(size, size=6000) for size in (24, 4, 183)], axis=1)
+    scaled = (factors - factors.mean(axis=0)) / factors.std(axis=0)
+    codes = scaled @ rng.standard_normal((3, 5)) + 0.3 * rng.standard_normal((6000, 5))
+    cut = np.stack([binned(factor) for factor in factors.T], axis=1)
+    library = irs.compute(codes, factors, protocol="library")["irs"]
+    assert library == pytest.approx(slow_irs(codes, cut, 0.99), abs=1e-9)
+    assert 0.002 < abs(library - slow_irs(codes, factors, 0.99)) < 0.02  # without bins
+    assert abs(library - slow_irs(codes[:4000], cut[:4000], 0.99)) < 0.01  # the training rows alone
+    every, train = (sap.of_correlations(correlations(codes[:n], factors[:n]))["r2"] for n in (6000, 4000))
+    assert 1e-6 < abs(every - train) < 0.005
 
 
 def test_sap_r2_equals_plain_loops(data):

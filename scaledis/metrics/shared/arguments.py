@@ -30,7 +30,8 @@ def names_of(names: Any) -> list[str]:
 
 def check_count(name: str, value: Any, least: int, most: float = math.inf) -> None:
     """Raises UserError unless `value` is a whole number from `least` to `most`."""
-    if not isinstance(value, int | np.integer) or not least <= value <= most:
+    counts = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not counts or not least <= value <= most:
         above = f"from {least} to {most}" if most < math.inf else f"of at least {least}"
         raise UserError(f"{name}: {short(value)}; a whole number {above} is needed")
 

@@ -1,6 +1,6 @@
 """Plug-in mutual information of units with factors: the one table behind the MIG family, modularity and the levels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import entr
@@ -12,6 +12,8 @@ from scaledis.metrics.shared.rows import checked
 BINS = 20
 ROUNDING = 1e-14  # nats: a sum of entropies that is 0 comes out as 1e-16 on either side of it
 OUTLIER_SHARE = 0.99  # of the rows in one bin, from which on the other bins count as empty
+SHUFFLES = 99  # permutations that information must exceed: one in a hundred codes of noise does
+FAR = 20  # standard deviations above chance that no permutation reaches
 
 
 def _equal_width(unit: np.ndarray, bins: int) -> np.ndarray:
@@ -56,6 +58,12 @@ class Table:
         return share(self.nats, self.factor_entropies)
 
     @property
+    def lead(self) -> float:
+        """The most standard deviations that any unit's information of any factor lies above chance; at least 0."""
+        there = self.spread > 0
+        return float(((self.nats - self.chance)[there] / self.spread[there]).max(initial=0))
+
+    @property
     def informative(self) -> np.ndarray:
         """bool [K], the units that know of some factor more than three standard deviations above chance."""
         return np.any(self.nats > self.chance + 3 * self.spread, axis=1)
@@ -70,6 +78,7 @@ class Information:
 
     def __init__(self, codes: np.ndarray, factors: np.ndarray):
         self._codes, self._factors = checked(codes, factors)
+        self._cells: dict[tuple[int, str], np.ndarray] = {}
         self._tables: dict[tuple[int, str], Table] = {}
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
@@ -80,9 +89,44 @@ class Information:
         Raises:
             UserError: fewer than one bin, an unknown binning.
         """
-        if (bins, binning) not in self._tables:
-            self._tables[bins, binning] = _table(self._codes, self._factors, bins, binning)
-        return self._tables[bins, binning]
+        key = bins, binning
+        if key not in self._tables:
+            self._cells[key] = binned(self._codes, bins, binning)
+            self._tables[key] = _table(self._codes, self._factors, self._cells[key], bins)
+        return self._tables[key]
+
+    def permuted(self, order: np.ndarray) -> "Information":
+        """The tables of the same codes and of the factors' rows in the order int [N]."""
+        return _Permuted(self, order)
+
+    def above_chance(self, seed: int) -> bool:
+        """Whether some unit knows more of some factor than any does of any in 99 permutations of the factors' rows.
+
+        Information counts in standard deviations above chance (`Table.spread`), by bins of equal width or between
+        quantiles, whichever show more: outliers empty the ones, and a unit that is nearly always 0 the others. One code
+        in a hundred that knows nothing passes. More than 20 standard deviations need no permutation.
+        """
+        if any(self.table(binning=binning).lead > FAR for binning in BINNINGS):
+            return True
+        rng = np.random.default_rng([seed, SHUFFLES])
+
+        def most(tables: Information) -> float:
+            return max(tables.table(binning=binning).lead for binning in BINNINGS)
+
+        orders = (rng.permutation(len(self._factors)) for _ in range(SHUFFLES))
+        return all(most(self) > most(self.permuted(order)) for order in orders)
+
+
+class _Permuted(Information):
+    """Another order of the factors' rows changes the joint entropies alone, so that the rest is shared."""
+
+    def __init__(self, base: Information, order: np.ndarray):
+        self._base, self._order = base, order
+
+    def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
+        table = self._base.table(bins, binning)
+        joint = joint_entropies(self._base._cells[bins, binning], self._base._factors[self._order])
+        return replace(table, nats=_nats(table.unit_entropies, table.factor_entropies, joint))
 
 
 def information(
@@ -158,10 +202,9 @@ def make_table(
     warnings: list[str],
 ) -> Table:
     """The table of entropies H(z_j) [K], H(v_k) [F] and H(z_j, v_k) [K, F], and the bins and classes that have rows."""
-    nats = unit_entropies[:, None] + factor_entropies - joint
     freedom = np.outer(bins_used - 1, classes_used - 1)
     return Table(
-        nats=np.where(nats < ROUNDING, 0, nats),
+        nats=_nats(unit_entropies, factor_entropies, joint),
         chance=freedom / (2 * rows),
         spread=np.sqrt(freedom / 2) / rows,
         unit_entropies=unit_entropies,
@@ -180,8 +223,13 @@ def distinct(columns: np.ndarray) -> np.ndarray:
     return np.array([len(np.unique(column)) for column in columns.T])
 
 
-def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> Table:
-    cells = binned(codes, bins, binning)
+def _nats(unit_entropies: np.ndarray, factor_entropies: np.ndarray, joint: np.ndarray) -> np.ndarray:
+    """H(z_j) + H(v_k) - H(z_j, v_k), [K, F], without the rounding of sums that are 0."""
+    nats = unit_entropies[:, None] + factor_entropies - joint
+    return np.where(nats < ROUNDING, 0, nats)
+
+
+def _table(codes: np.ndarray, factors: np.ndarray, cells: np.ndarray, bins: int) -> Table:
     return make_table(
         entropy(cells),
         entropy(factors),

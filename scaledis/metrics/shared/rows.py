@@ -114,6 +114,13 @@ class FittedScores(dict[str, Any]):
         super().__init__({**fixed, **score(np.arange(rows))})
         self._score, self._rows, self._closed = score, rows, closed
 
+    def permuted(self, order: np.ndarray) -> dict[str, Any]:
+        """The scores that need no fit, of the codes and the factors' rows in the order int [N]; {} if all need one."""
+        if self._closed is None:
+            return {}
+        compute, codes, factors = self._closed
+        return compute(codes, factors[order])
+
     def resampled(self, rng: np.random.Generator) -> dict[str, Any]:
         """The scores that depend on rows, from as many rows drawn with replacement."""
         drawn = self._score(rng.integers(self._rows, size=self._rows))

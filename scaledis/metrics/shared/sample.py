@@ -53,6 +53,10 @@ class Sample:
             log_variances=None if self.log_variances is None else self.log_variances[rows],
         )
 
+    def permuted(self, order: np.ndarray) -> "Sample":
+        """The sample with the rows of its factors in the order int [N], so that its codes know nothing of them."""
+        return self if self.factors is None else replace(self, factors=self.factors[order])
+
     def seen(self, protocol: str, metric: str) -> "Sample":
         """The sample as `metric` sees it under `protocol`."""
         if self.factors is None:

@@ -11,6 +11,7 @@ import numpy as np
 from scaledis import registry
 from scaledis.errors import UserError
 from scaledis.metrics.shared.arguments import check_count, check_kind, check_mapping
+from scaledis.metrics.shared.information import Information
 from scaledis.metrics.shared.protocols import PROTOCOLS
 from scaledis.metrics.shared.rows import LEAST_ROWS, FittedScores
 from scaledis.metrics.shared.sample import Sample, check_groups, make_sample
@@ -19,6 +20,11 @@ INTERVAL = (2.5, 97.5)  # percentiles
 GIVEN = ("codes", "factors", "seed", "information")  # arguments of a metric that are no options of its user
 ROUNDING = 1e-9
 MOST_RESAMPLES = 100_000
+PERMUTATIONS = 20  # of the factors' rows, for the chance level of a score
+MOST = 10_000  # permutations
+PER_FIT = 4  # a metric that fits models takes one permutation in so many
+CHANCE, DEVIATION = "_chance", "_chance_deviation"
+NOISE = "no unit knows more of any factor than units do of permuted rows, and a ratio of noise is no score"
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,7 @@ class Settings:
     shuffle: bool = True
     rows: int | None = None
     n_bootstrap: int = 0
+    chance: int = PERMUTATIONS
     groups: Sequence[Sequence[int]] | None = None
     levels: Sequence[int] | np.ndarray | None = None
     log_variances: np.ndarray | None = None
@@ -41,6 +48,7 @@ class Settings:
         if self.rows is not None:
             check_count("rows", self.rows, least=LEAST_ROWS)
         check_count("n_bootstrap", self.n_bootstrap, 0, MOST_RESAMPLES)
+        check_count("chance", self.chance, 0, MOST)
 
 
 COMMON = tuple(Settings.__dataclass_fields__)
@@ -55,6 +63,18 @@ def check_options(name: str, metric: ModuleType, options: Mapping[str, Any]) -> 
         registry.check(f"option of metric {name!r}", key, known)
         if key not in COMMON:
             check_kind(f"{name}: {key}", value, parameters[key].annotation)
+
+
+def with_chance(metric: ModuleType) -> list[str]:
+    """The scores of `metric` that have a chance level: its `SCORES`, and those that its `CHANCE` names."""
+    return list(dict.fromkeys([*getattr(metric, "SCORES", ()), *getattr(metric, "CHANCE", ())]))
+
+
+def permutations(metric: ModuleType, chance: int) -> int:
+    """How many permutations `metric` takes where `chance` are asked for: a quarter of them if it has `FITS`."""
+    if not with_chance(metric):
+        return 0
+    return -(-chance // PER_FIT) if getattr(metric, "FITS", False) else chance
 
 
 class Samples:
@@ -99,10 +119,10 @@ def own_scores(
     if sample.factors is None and parameters["factors"].default is inspect.Parameter.empty:
         raise UserError(f"factors: None; the metric {name!r} needs them")
 
-    def run(sample: Sample) -> dict[str, Any]:
+    def run(sample: Sample, information: Information | None) -> dict[str, Any]:
         asked = {
             "protocol": protocol,
-            "information": sample.information,
+            "information": information,
             "levels": sample.levels,
             "log_variances": sample.log_variances,
             "groups": settings.groups,
@@ -110,13 +130,57 @@ def own_scores(
         asked = {key: value for key, value in asked.items() if key in parameters}
         return metric.compute(sample.codes, sample.factors, seed, **asked, **options)
 
-    scores = run(sample)
+    def resampled(rows: np.ndarray) -> dict[str, Any]:
+        taken = sample.taken(rows)
+        return run(taken, taken.information)
+
+    def permuted(order: np.ndarray) -> dict[str, Any]:
+        return run(sample.permuted(order), sample.information and sample.information.permuted(order))
+
+    scores, rows = run(sample, sample.information), len(sample.codes)
+    repeats = permutations(metric, settings.chance)
+    added: dict[str, Any] = {
+        **_intervals(scores, resampled, rows, seed, settings.n_bootstrap),
+        **_chances(metric, scores, permuted, rows, seed, repeats),
+    }
+    ratios = [key for key in getattr(metric, "RATIOS", ()) if scores[key] is not None]
+    if ratios and _knows_nothing(sample, seed):
+        added |= {key: None for ratio in ratios for key in (ratio, f"{ratio}_interval") if key in scores | added}
+        added["warnings"] = [*scores["warnings"], f"{', '.join(ratios)}: {NOISE}"]
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
-    every: dict[str, Any] = {"n": len(sample.codes), "protocol": protocol, "dropped": dropped, "warnings": []}
-    intervals = _intervals(scores, lambda rows: run(sample.taken(rows)), len(sample.codes), seed, settings.n_bootstrap)
+    every: dict[str, Any] = {"n": rows, "permutations": repeats, "protocol": protocol}
+    every |= {"dropped": dropped, "warnings": []}
     first = {key: scores[key] for key in getattr(metric, "SCORES", ()) if key in scores}
-    plain = {key: _plain(value, sample.kept) for key, value in {**first, **scores, **intervals}.items()}
+    plain = {key: _plain(value, sample.kept) for key, value in {**first, **scores, **added}.items()}
     return _sound(name, plain | {key: plain.get(key, value) for key, value in every.items()}, metric)
+
+
+def _knows_nothing(sample: Sample, seed: int) -> bool:
+    """Whether units vary, and none of them knows more of any factor than by chance."""
+    varies = len(sample.dead) < sample.codes.shape[1]
+    return varies and sample.information is not None and not sample.information.above_chance(seed)
+
+
+def _chances(
+    metric: ModuleType,
+    scores: dict[str, Any],
+    rerun: Callable[[np.ndarray], dict[str, Any]],
+    rows: int,
+    seed: int,
+    repeats: int,
+) -> dict[str, float | None]:
+    """The chance level of every score that has one, the mean over permutations if not closed, and their deviation."""
+    keys, draws = [key for key in with_chance(metric) if key in scores], []
+    rng, found = np.random.default_rng([seed, PERMUTATIONS]), {}
+    for order in (rng.permutation(rows) for _ in range(repeats)):
+        cheap = scores.permuted(order) if isinstance(scores, FittedScores) else {}
+        draws.append(cheap if cheap.keys() >= {*keys} else rerun(order))
+    for key in keys if draws else ():
+        values = [draw[key] for draw in draws if draw[key] is not None]
+        closed = getattr(metric, "CHANCE", {}).get(key)
+        found[f"{key}{CHANCE}"] = closed if closed is not None or not values else float(np.mean(values))
+        found[f"{key}{DEVIATION}"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return found
 
 
 def _intervals(
@@ -154,7 +218,7 @@ def _sound(name: str, scores: dict[str, Any], metric: ModuleType) -> dict[str, A
     for key, value in scores.items():
         if isinstance(value, float):
             assert np.isfinite(value), f"{name}/{key} is {value}"
-            if key in bounded:
+            if key.removesuffix(CHANCE) in bounded:
                 assert -ROUNDING <= value <= 1 + ROUNDING, f"{name}/{key} is {value}, outside [0, 1]"
                 scores[key] = min(max(value, 0.0), 1.0)
     return scores
