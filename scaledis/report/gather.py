@@ -17,6 +17,7 @@ from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.files import read_json
 from scaledis.metrics import entropy, information
+from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.population import Model, Population
 from scaledis.records import read_records
 from scaledis.report.scores import PAPERS
@@ -155,6 +156,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     known = known._replace(
         scores=shown,
         levels={name: headlines(scores[name]) for name in names if name in scores},
+        chance={name: headlines(scores[name], CHANCE) for name in ("all", *names) if name in scores},
         diverged_at=scores["diverged"],
         kl=None if kl is None else np.asarray(kl, float),  # of a unit without noise it is None, here NaN
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
@@ -181,13 +183,16 @@ def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
         raise UserError(f"{path} is damaged: {error}. The stage evaluate makes it again.") from error
 
 
-def headlines(scores: Mapping[str, Any]) -> dict[str, float]:
-    """The scores of the papers' tables under their names there, then the first score of every other metric."""
-    known = {title: scores[key] for key, title in PAPERS.items() if isinstance(scores.get(key), float)}
+def headlines(scores: Mapping[str, Any], beside: str = "") -> dict[str, float]:
+    """The scores of the papers' tables under their names there, then the first score of every other metric.
+
+    With `beside` what stands under `<key><beside>`, such as the chance level. A score that is None is left out.
+    """
+    keys = {title: key for key, title in PAPERS.items()}
     metrics = {key.partition("/")[0] for key in PAPERS}
-    others: dict[str, float] = {}
     for key, value in scores.items():
         metric = key.partition("/")[0]
-        if metric not in metrics and isinstance(value, float):
-            others.setdefault(metric, value)
-    return known | others
+        if metric not in metrics and isinstance(value, float | None):
+            keys.setdefault(metric, key)
+    found = {title: scores.get(f"{key}{beside}") for title, key in keys.items()}
+    return {title: value for title, value in found.items() if isinstance(value, float)}

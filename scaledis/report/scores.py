@@ -34,9 +34,9 @@ def by_setting(runs: Sequence[Summary]) -> dict[str, list[Summary]]:
 def table(runs: Sequence[Summary]) -> str:
     """The table of scores as aligned Markdown, for a terminal or a README.
 
-    A line a setting: mean ± sample standard deviation over its seeds, then the seeds if there are several. Scores that
-    are missing or not finite are left out of the mean. The best mean of a metric is bold where two settings have one
-    and more is better.
+    A line a setting: mean ± sample standard deviation over its seeds, with the mean chance level behind it in brackets,
+    then the seeds if there are several. Scores that are missing or not finite are left out of the mean. The best mean
+    of a metric is bold where two settings have one and more is better.
     """
     columns = names(runs)
     lines = [["run", *columns]]
@@ -44,7 +44,8 @@ def table(runs: Sequence[Summary]) -> str:
     for setting, members in by_setting(runs).items():
         scored = sum(bool(run.scores) for run in members)
         title = f"{setting} ({scored}/{len(members)} seeds)" if len(members) > 1 else members[0].name
-        lines.append([title, *(_spread(_finite(members, name), best[name]) for name in columns)])
+        cells = (_spread(_finite(members, name), best[name]) + _bracketed(members, name) for name in columns)
+        lines.append([title, *cells])
         for run in members if len(members) > 1 else ():
             lines.append([f"· {run.name}", *(_spread(_finite([run], name)) for name in columns)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -62,6 +63,7 @@ def legend(runs: Sequence[Summary]) -> str:
     backends = list(dict.fromkeys(run.backend for run in runs if run.backend))
     parts = [f"Data set: {source(runs)}."]
     parts += ["Mean ± sample standard deviation over seeds."] if several else []
+    parts += ["In brackets: the chance level."] if any(run.chance.get("all") for run in runs) else []
     parts += [f"DCI by {' and '.join(backends)}."] if backends else []
     parts += [f"Frozen because the loss was no longer finite: {'; '.join(frozen)}."] if frozen else []
     return " ".join(parts)
@@ -85,8 +87,9 @@ def more_is_better(metric: str) -> bool:
 def data(runs: Sequence[Summary]) -> dict[str, Any]:
     """The table for the page: per group of units ("all", "level4", ..) its metrics and a row for each setting.
 
-    A cell has the mean, the sample standard deviation and the 95 % interval of the mean over the seeds; `differences`
-    has, for each of the first settings, the paired differences to it with their intervals (scaledis/comparison.py).
+    A cell has the mean, the sample standard deviation and the 95 % interval of the mean over the seeds, and the mean
+    chance level; `differences` has, for each of the first settings, the paired differences to it with their intervals
+    (scaledis/comparison.py).
     """
     groups = ["all", *dict.fromkeys(level for run in runs for level in run.levels)]
     return {group: _group(runs, group) for group in groups if names(runs, group)}
@@ -104,7 +107,9 @@ def _group(runs: Sequence[Summary], group: str) -> dict[str, Any]:
     rows = [
         {
             "setting": setting,
-            "cells": [_cell(list(seeds[metric][setting].values())) for metric in columns],
+            "cells": [
+                _cell(list(seeds[metric][setting].values()), _chance(members, metric, group)) for metric in columns
+            ],
             "runs": [
                 {"name": run.name, "cells": [next(iter(_finite([run], m, group)), None) for m in columns]}
                 for run in members
@@ -123,11 +128,23 @@ def _group(runs: Sequence[Summary], group: str) -> dict[str, Any]:
     }
 
 
-def _cell(values: list[float]) -> dict[str, Any] | None:
+def _cell(values: list[float], chance: float | None) -> dict[str, Any] | None:
     if not values:
         return None
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return {"mean": _mean(values), "deviation": deviation, "interval": comparison.interval(values), "n": len(values)}
+    spread = {"deviation": deviation, "interval": comparison.interval(values), "n": len(values)}
+    return {"mean": _mean(values), **spread, "chance": chance}
+
+
+def _chance(runs: Iterable[Summary], metric: str, group: str = "all") -> float | None:
+    """The mean chance level of a score over runs, or None where none is known."""
+    levels = [level for run in runs if (level := run.chance.get(group, {}).get(metric)) is not None]
+    return _mean(levels) if levels else None
+
+
+def _bracketed(runs: Iterable[Summary], metric: str) -> str:
+    level = _chance(runs, metric)
+    return "" if level is None else f" ({level:.3f})"
 
 
 def _differences(scores: Mapping[str, Mapping[int, float]], against: str, settings: Iterable[str]) -> list[Any]:

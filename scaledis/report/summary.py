@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 LISTED = 4  # values of a fact that are listed
+SPAN = 3  # whole numbers in a row from which on the first and the last are listed
 
 
 class Summary(NamedTuple):
@@ -23,6 +24,7 @@ class Summary(NamedTuple):
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
     levels: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "level4" -> scores of its units alone
+    chance: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "all", "level4" -> chance levels of its scores
     diverged_at: int | None = None  # the step at which the run was frozen
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
     kl: Any = None  # [K] nats per image, NaN where it is infinite
@@ -36,15 +38,27 @@ class Summary(NamedTuple):
 
 
 def source(runs: Sequence[Summary]) -> str:
-    """What a picture of these runs was made of: "rendered, 4,000 steps, seeds 0, 1"."""
+    """What a picture of these runs was made of: "rendered, 4,000 steps, seeds 0 to 4"."""
     steps = listed(f"{run.step:,}" for run in runs if run.step)
     seeds = list(dict.fromkeys(run.seed for run in runs))
     parts = [
         " and ".join(dict.fromkeys(run.dataset for run in runs if run.dataset)),
         f"{steps} steps" if steps else "",
-        f"seed{'s' if len(seeds) > 1 else ''} {listed(seeds)}" if seeds else "",
+        f"seed{'s' if len(seeds) > 1 else ''} {listed(spans(seeds))}" if seeds else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def spans(numbers: Sequence[int]) -> list[str]:
+    """Different whole numbers in ascending order, three or more in a row as one: ["0 to 4", "8"]."""
+    found: list[list[int]] = []
+    for number in sorted(numbers):
+        if found and number == found[-1][-1] + 1:
+            found[-1].append(number)
+        else:
+            found.append([number])
+    rows = ([f"{row[0]} to {row[-1]}"] if len(row) >= SPAN else map(str, row) for row in found)
+    return [words for row in rows for words in row]
 
 
 def listed(values: Any) -> str:

@@ -5,9 +5,10 @@ from scipy import stats
 
 from scaledis.report import scores
 from scaledis.report.gather import headlines
-from scaledis.report.summary import Summary
+from scaledis.report.summary import Summary, source
 from tests.report import material
 
+CHANCE = {"all": {"DCI-D": 0.02}, "level1": {"DCI-D": 0.3}}
 RUNS = [
     Summary("vlae, seed 0", "vlae", scores={"DCI-D": 0.30, "MIG": 0.5}),
     Summary("vlae, seed 1", "vlae", seed=1, scores={"DCI-D": 0.40, "MIG": 0.1}),
@@ -32,9 +33,40 @@ def test_the_table_has_mean_and_sample_deviation_with_the_best_in_bold():
     assert rows["vlae (2/2 seeds)"] == ["0.350 ± 0.071", "**0.300 ± 0.283**"]
     assert rows["ours (2/3 seeds)"] == ["**0.700 ± 0.141**", "0.200"]
     assert rows["· ours, seed 1"] == ["0.800", "–"] and rows["· ours, seed 2"] == ["–", "–"]
-    for words in ("Data set: rendered, 4,000 steps, seeds 0, 1, 2.", "DCI by lightgbm.", "ours, seed 2 (step 1,200)"):
+    for words in ("Data set: rendered, 4,000 steps, seeds 0 to 2.", "DCI by lightgbm.", "ours, seed 2 (step 1,200)"):
         assert words in text
     assert len({len(line) for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_a_score_stands_beside_its_chance_level():
+    runs = [
+        RUNS[0]._replace(chance=CHANCE),
+        RUNS[1]._replace(chance={"all": {"DCI-D": 0.04}}),
+        RUNS[2]._replace(levels={"level1": {"DCI-D": 0.4}}, chance=CHANCE),
+    ]
+    text = scores.table(runs)
+    rows = cells(text)
+    assert rows["vlae (2/2 seeds)"] == ["0.350 ± 0.071 (0.030)", "**0.300 ± 0.283**"]
+    assert rows["ours, seed 0"] == ["**0.600** (0.020)", "0.200"] and "In brackets: the chance level." in text
+    found = scores.data(runs)
+    assert [[cell["chance"] for cell in row["cells"]] for row in found["all"]["rows"]] == [[0.03, None], [0.02, None]]
+    assert found["level1"]["rows"][1]["cells"][0]["chance"] == 0.3
+    assert "In brackets" not in scores.table(RUNS)
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([0, 1, 2, 3, 4], "seeds 0 to 4"),
+        ([4, 2, 3], "seeds 2 to 4"),
+        ([0, 1], "seeds 0, 1"),
+        ([0, 1, 2, 7], "seeds 0 to 2, 7"),
+        ([7, 3, 5, 5, 1, 9, 11], "seeds 1, 3, 5, 7 and 2 more"),
+        ([6], "seed 6"),
+    ],
+)
+def test_seeds_in_a_row_are_a_range(seeds, words):
+    assert source([Summary("run", "run", seed=seed) for seed in seeds]) == words
 
 
 def test_every_tie_as_printed_is_the_best_and_where_less_is_better_none_is():
@@ -71,17 +103,21 @@ def test_every_level_has_a_table():
 
 
 def test_every_metric_has_a_column_and_the_papers_scores_come_first():
-    found = headlines(
-        {
-            "irs/irs": 0.4,
-            "irs/n": 900,
-            "dci/disentanglement": 0.5,
-            "dci/backend": "lightgbm",
-            "mig/mig": 0.1,
-            "level/concentration": 0.7,
-            "level/redundancy": 0.2,
-            "mine/score": 0.9,
-            "tad/tad": None,
-        }
-    )
+    held = {
+        "irs/irs": 0.4,
+        "irs/n": 900,
+        "dci/disentanglement": 0.5,
+        "dci/backend": "lightgbm",
+        "mig/mig": 0.1,
+        "level/concentration": 0.7,
+        "level/redundancy": 0.2,
+        "mine/score": 0.9,
+        "tad/tad": None,
+        "infomec/modularity": None,
+        "infomec/explicitness": 0.1,  # no headline, where the headline does not exist
+        "mig/mig_chance": 0.01,
+        "irs/irs_chance": 0.2,
+    }
+    found = headlines(held)
     assert list(found.items()) == [("DCI-D", 0.5), ("MIG", 0.1), ("irs", 0.4), ("level", 0.7), ("mine", 0.9)]
+    assert headlines(held, "_chance") == {"MIG": 0.01, "irs": 0.2}

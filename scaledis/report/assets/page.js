@@ -69,6 +69,7 @@ function scoreCell(cell, best, difference) {
   const range = (low, high) => `${signed(low, 3)} to ${signed(high, 3)}`;
   return h("td", {}, h("span", { class: best ? "best" : null }, number(cell.mean) + spread),
     cell.interval && h("small", {}, range(...cell.interval)),
+    cell.chance !== null && h("small", {}, `chance ${number(cell.chance)}`),
     difference && h("small", {}, (difference[0] > 0 ? "+" : "") + signed(difference[0], 3) +
       (difference[1] === null ? "" : ` (${range(difference[1], difference[2])})`)));
 }
