@@ -26,6 +26,7 @@ TIERS = {
         "train.keep": 1,
         "evaluate.train_codes": 4000,
         "evaluate.test_codes": 2000,
+        "evaluate.chance": 0,
     },
     "paper": {"train.steps": 300_000, "train.checkpoint_every": 10_000},
 }

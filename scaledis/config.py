@@ -164,7 +164,7 @@ class Train:
     gradient_clip: float = positive_float(100.0, zero=True)  # global norm; 100 nats normalize every gradient; 0: none
     log_every: int = positive_int(100)
     checkpoint_every: int = positive_int(5000)
-    evaluate_every: int = positive_int(0, least=0)  # steps between scores and sheets while training; 0: at the end only
+    evaluate_every: int = positive_int(0, least=0)  # steps between scores (no chance levels) and sheets; 0: at the end
     keep: int = positive_int(3)  # checkpoints
     parallel: int = positive_int(0, least=0)  # runs trained at once; 0: one per core on a CPU, all on an accelerator
 
@@ -177,6 +177,9 @@ class Evaluate:
     split: str = one_of("all", SPLITS)  # of the images
     dci_backend: str = one_of("lightgbm", DCI_BACKENDS)
     seed: int = positive_int(0, least=0)
+    chance: int = positive_int(
+        20, least=0, most=10_000
+    )  # permutations behind chance levels; a quarter where models are fitted
 
 
 @dataclasses.dataclass(frozen=True)

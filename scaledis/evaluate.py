@@ -15,6 +15,7 @@ from scaledis.config import Config, Evaluate
 from scaledis.datasets import Dataset
 from scaledis.errors import Stopped, UserError
 from scaledis.metrics import compute
+from scaledis.metrics.shared.scoring import PERMUTATIONS
 from scaledis.objectives import gaussian
 from scaledis.population import NEVER, Model, Population, RunState
 from scaledis.runtime import never, pinned
@@ -204,6 +205,7 @@ def _scores(
         settings.seed,
         {metric: {key: value for key, value in options.items() if key in known}},
         shuffle=False,
+        chance=settings.chance,
         levels=codes.levels[units],
         log_variances=codes.log_variance[:, units],
     )
@@ -218,6 +220,7 @@ def score(
     protocol: str | None = None,
     rows: int | None = None,
     n_bootstrap: int = 0,
+    chance: int = PERMUTATIONS,
     groups: Sequence[Sequence[int]] | None = None,
     levels: Any = None,
     log_variances: Any = None,
@@ -232,6 +235,8 @@ def score(
       metrics: one name or several, see `scaledis list`.
       seed: fixes every number that a metric draws.
       protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
+      chance: permutations of the factors' rows behind the chance level of each score, "mig/mig_chance"; metrics that
+        fit models take a quarter of them; 0: no chance levels.
       options: of a metric by its name: `dci={"backend": "sklearn"}`.
 
     Raises UserError for an unknown metric or option, and for codes and factors that do not fit together.
@@ -249,6 +254,7 @@ def score(
         protocol=protocol,
         rows=rows,
         n_bootstrap=n_bootstrap,
+        chance=chance,
         groups=groups,
         levels=levels,
         log_variances=log_variances,

@@ -3,6 +3,7 @@
 import functools
 import itertools
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -168,8 +169,12 @@ class _Watch:
                 tracker.log(run.name, step, values)
 
     def evaluate(self, step: int, members: Population, states: RunState) -> None:
-        """The scores and the sheet of every run."""
-        score_population(self._runs, members, states, self._dataset, self._workdir, step, stop=self._stop)
+        """The scores, without chance levels, and the sheet of every run."""
+        quick = [
+            run._replace(config=replace(run.config, evaluate=replace(run.config.evaluate, chance=0)))
+            for run in self._runs
+        ]
+        score_population(quick, members, states, self._dataset, self._workdir, step, stop=self._stop)
         for slot, run in enumerate(self._runs):
             pixels = sheets.write(run, members.model(states, slot), self._dataset, self._workdir, step)
             scores = read_json(self._workdir.run(run.name) / "scores.json")["all"]

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import model_metrics
+from scaledis import metrics, model_metrics, registry
 from scaledis.config import Evaluate
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.files import read_json, write_arrays, write_json
+from scaledis.metrics.shared.scoring import permutations
 from scaledis.sweep import Run
 from scaledis.types import Codes
 from scaledis.workdir import Workdir
@@ -62,10 +63,21 @@ def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
 
 
 def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics that are neither among the scores nor among those that were skipped."""
-    there = {key.partition("/")[0] for key in held.get("all", {})}
+    """The metrics that are neither skipped nor among the scores with chance levels of as many permutations as asked."""
+    scores = held.get("all", {})
+    there = {key.partition("/")[0] for key in scores}
     skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
-    return [metric for metric in applying(settings, dataset) if metric not in there | skipped]
+
+    def done(metric: str) -> bool:
+        return metric in there and scores.get(f"{metric}/permutations", 0) >= _permutations(metric, settings)
+
+    return [metric for metric in applying(settings, dataset) if metric not in skipped and not done(metric)]
+
+
+def _permutations(metric: str, settings: Evaluate) -> int:
+    """How many permutations of the factors' rows the settings ask of a metric; 0 for one of models."""
+    known = metric in metrics.names()
+    return permutations(registry.module("metrics", metrics, metric), settings.chance) if known else 0
 
 
 def applying(settings: Evaluate, dataset: Dataset) -> list[str]:

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from scaledis import evaluate, input_pipeline, report, sweep, training
+from scaledis import evaluate, input_pipeline, report, score_files, sweep, table, training
 from scaledis.config import Evaluate
 from scaledis.errors import UserError
 from scaledis.files import read_json
@@ -144,6 +144,24 @@ def test_a_diverged_run_is_scored_at_its_last_good_state_and_its_neighbor_at_the
     assert tiny.tree(workdir.root) == before and capsys.readouterr().err == ""
 
 
+def test_chance_levels_are_scored_where_they_are_asked_for_and_missing(pair):
+    workdir, group = pair
+    asked = [run._replace(config=with_evaluate(run.config, seed=3, metrics=("mig",), chance=2)) for run in group]
+    without = [run._replace(config=with_evaluate(run.config, chance=0)) for run in asked]
+    evaluate.evaluate_population(without, 0, GRID, workdir)
+    held = score_files.read(score_files.path(workdir, asked[0], 2))
+    assert "mig/mig_chance" not in held["all"] and score_files.missing(held, asked[0].config.evaluate, GRID) == ["mig"]
+    evaluate.evaluate_population(asked, 0, GRID, workdir)
+    held = score_files.read(score_files.path(workdir, asked[0], 2))
+    assert 0 <= held["all"]["mig/mig_chance"] < 1 and 0 <= held["level2"]["mig/mig_chance"] < 1
+    assert not any(score_files.missing(held, run.config.evaluate, GRID) for run in (asked[0], without[0]))
+    more = with_evaluate(asked[0].config, metrics=("mig", "quality"), chance=3).evaluate
+    assert score_files.missing(held, more, GRID) == ["mig", "quality"]
+    rows, _ = table.rows(workdir, 0, [group[0].name])
+    assert rows[0]["mig/mig_chance"] == held["all"]["mig/mig_chance"]
+    assert rows[0]["level2/mig/mig_chance"] == held["level2"]["mig/mig_chance"]
+
+
 def test_other_data_are_refused(pair):
     workdir, group = pair
     other = [run._replace(config=with_evaluate(run.config, seed=7)) for run in group]
@@ -212,7 +230,8 @@ def test_without_factors_a_model_is_still_measured(tmp_path, capsys):
 def test_the_door_scores_codes_of_any_model():
     codes = FACTORS.astype(float)
     assert evaluate.score(codes, FACTORS, "mig")["mig/mig"] > 0.99
-    found = evaluate.score(codes, FACTORS, dci={"backend": "sklearn"})
+    assert 0 <= evaluate.score(codes, FACTORS, "mig", chance=2)["mig/mig_chance"] < 0.9
+    found = evaluate.score(codes, FACTORS, chance=0, dci={"backend": "sklearn"})
     assert found["dci/backend"] == "sklearn" and found["dci/disentanglement"] > 0.9
     with pytest.raises(UserError, match="mog"):
         evaluate.score(codes, FACTORS, ["mog"])

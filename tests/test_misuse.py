@@ -35,7 +35,7 @@ ARGUMENTS = {
     ],
     "score": [
         *("codes", "factors", "metrics", "seed", "mig"),
-        *("protocol", "rows", "n_bootstrap", "groups", "levels", "log_variances"),
+        *("protocol", "rows", "n_bootstrap", "chance", "groups", "levels", "log_variances"),
     ],
     "encode": ["images"],
     "decode": ["codes"],

@@ -17,7 +17,7 @@ from scaledis.records import read_records
 from scaledis.workdir import Workdir
 from tests import tiny
 
-SETTINGS = {"train__evaluate_every": 4, "evaluate__metrics": ("mig",)}
+SETTINGS = {"train__evaluate_every": 4, "evaluate__metrics": ("mig",), "evaluate__chance": 2}
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,7 @@ def test_scores_and_a_sheet_are_made_while_it_trains(tracked):
     (scores,) = [values for _, step, values in seen if "score/mig/mig" in values and step == 4]
     (written,) = (workdir.run("run") / "scores").glob("step=4,*.json")
     assert scores["score/mig/mig"] == read_json(written)["all"]["mig/mig"]
+    assert "score/mig/mig_chance" not in scores  # chance levels wait for the end
     (sheet,) = [values["traversals"] for _, _, values in seen if "traversals" in values]
     assert sheet.dtype == np.uint8 and sheet.ndim == 3 and np.ptp(sheet) > 100
     assert (workdir.run("run") / "sheets" / "4.png").read_bytes()[:4] == b"\x89PNG"

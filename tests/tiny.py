@@ -87,6 +87,7 @@ def config_dict(**overrides) -> ml_collections.ConfigDict:
         "train.checkpoint_every": 2,
         "evaluate.train_codes": 60,
         "evaluate.test_codes": 30,
+        "evaluate.chance": 0,
         **{key.replace("__", "."): value for key, value in overrides.items()},
     }
     with config.ignore_type():  # a test may ask for what cannot be
