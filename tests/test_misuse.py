@@ -15,7 +15,7 @@ import pytest
 import scaledis
 from scaledis import kinds, methods, training
 from scaledis.datasets import rendered
-from scaledis.errors import Stopped, UserError
+from scaledis.errors import UserError
 from scaledis.methods import Hyperparameter
 from tests import linear, tiny
 
@@ -94,10 +94,14 @@ def test_the_walk_knows_every_door_and_every_argument():
     assert len([*values()]) * sum(map(len, ARGUMENTS.values())) > 1000
 
 
+class Reached(Exception):
+    """Training would begin."""
+
+
 @pytest.mark.parametrize(("door", "argument"), [(door, each) for door, some in ARGUMENTS.items() for each in some])
 def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch, tmp_path):
     def train_population(*_, **__):
-        raise Stopped  # before anything compiles
+        raise Reached  # before anything compiles
 
     monkeypatch.setattr(training, "train_population", train_population)
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
@@ -107,7 +111,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
     for value in values():
         try:
             call(**{**right, argument: value})
-        except Stopped:
+        except Reached:
             pass
         except UserError as error:
             sentence = str(error)

@@ -156,10 +156,12 @@ def test_the_door_passes_on_what_compute_takes():
         "protocol": "hfs",
         "rows": 600,
         "n_bootstrap": 2,
+        "chance": 4,
         "levels": ["top", "low", "low"],
         "groups": [[0], [1, 2]],
     }
     found = score(Z, F, ["mig", "sap"], **settings)
     assert found == metrics.compute(["mig", "sap"], Z, F, **settings)
     assert (found["sap/n"], found["mig/protocol"]) == (600, "hfs") and len(found["mig/mig_interval"]) == 2
+    assert (found["sap/permutations"], found["mig/permutations"]) == (1, 4)
     assert score(Z, F, "mig", log_variances=Z * 0)["mig/mig_sampled"] < 0.5
