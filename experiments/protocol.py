@@ -18,7 +18,7 @@ from typing import Any
 
 from tables import ROOT, command, results_of, write_results
 
-from scaledis import datasets, experiment, runner, runtime, sweep
+from scaledis import datasets, experiment, runner, runtime, score_files, sweep
 from scaledis.files import read_json
 from scaledis.records import read_records
 from scaledis.sweep import Run
@@ -105,7 +105,8 @@ def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[s
 def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str, Any]:
     """A run's scores, its ELBO, and what they were made with."""
     folder = workdir.run(name)
-    scores, records = read_json(folder / "scores.json"), read_records(folder / "metrics.jsonl")
+    scores = score_files.newest(workdir, name)
+    records = read_records(folder / "metrics.jsonl", scores["step"], needs_seals=workdir.needs_seals)
     last = records[-max(1, round(LAST * len(records))) :]
     kept = ("step", "dataset", "fingerprint", "diverged", "commit", "version")
     return {

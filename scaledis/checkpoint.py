@@ -8,18 +8,21 @@ one of another structure is an error that says what differs. What a method carri
 training does not go on.
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 
 from scaledis import hosts, legacy, version
 from scaledis.errors import UserError
@@ -69,11 +72,10 @@ class Checkpoints:
         leaves, shapes = flat(runs), structure(runs)
         try:
             if hosts.first():
-                for left in self._directory.glob("*.partial"):  # of a process that was killed
-                    shutil.rmtree(left, ignore_errors=True)
+                self.clear()
                 partial.mkdir(parents=True)
             hosts.wait()
-            with ocp.StandardCheckpointer() as writer:
+            with _errors_once(), ocp.StandardCheckpointer() as writer:
                 writer.save(partial / STATE, leaves)
             if hosts.first():
                 manifest = {
@@ -88,14 +90,19 @@ class Checkpoints:
                     file.flush()
                     os.fsync(file.fileno())
                 partial.rename(final)
-                for old in self.steps[: -self._keep]:
-                    shutil.rmtree(self._directory / str(old), ignore_errors=True)
+                self.clear()
             hosts.wait()
         except Exception as error:  # whatever orbax and its storage raise for a disk that is full
             shutil.rmtree(partial, ignore_errors=True)
             last = f"The last good one is that of step {self.newest}" if self.steps else "There is none yet"
             where = f"The checkpoint of step {step} could not be written to {self._directory}"
             raise UserError(f"{where}: {_first_line(error)}. {last}.") from error
+
+    def clear(self) -> None:
+        """Deletes the checkpoints beyond the last few, and what a process that was killed left half written."""
+        beyond = [self._directory / str(old) for old in self.steps[: -self._keep]]
+        for left in [*self._directory.glob("*.partial"), *beyond]:
+            shutil.rmtree(left, ignore_errors=True)
 
     def manifest(self, step: int) -> dict[str, Any]:
         """What was written beside the arrays of a step; a checkpoint of version 0.1.0 has no more than its version.
@@ -111,7 +118,7 @@ class Checkpoints:
             manifest = json.loads(path.read_text())
             if manifest.pop("checksum") == _seal(manifest):
                 return manifest
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             pass
         raise Damaged(f"{path} is not what was written")
 
@@ -237,4 +244,28 @@ def _filled(leaf: Any) -> jax.Array:
 
 
 def _first_line(error: Exception) -> str:
+    """What the operating system says, without the paths and settings that the storage adds to it."""
+    if code := re.search(r"os_error_code='(\d+)'", str(error)):
+        return os.strerror(int(code[1]))
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+@contextlib.contextmanager
+def _errors_once() -> Iterator[None]:
+    """Keeps off standard error what the threads of orbax print of a failed write, whose error is raised as well.
+
+    Writes that end after the first error tell so to an event loop that is closed by then, some of them later than the
+    error is raised: once a write has failed, that complaint stays silent.
+    """
+    logger, hook = logging.get_absl_logger(), sys.unraisablehook
+
+    def without_closed_loops(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    disabled, logger.disabled, sys.unraisablehook = logger.disabled, True, without_closed_loops
+    try:
+        yield
+        sys.unraisablehook = hook
+    finally:
+        logger.disabled = disabled

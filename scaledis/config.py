@@ -53,8 +53,8 @@ def text(default: str) -> str:
     """A field that holds a string."""
 
     def check(key: str, value: Any) -> None:
-        if not isinstance(value, str):
-            raise UserError(f"{key}: {registry.short(value)} must be text.")
+        if not isinstance(value, str) or value != value.encode(errors="replace").decode():
+            raise UserError(f"{key}: {registry.short(value)} must be text that UTF-8 can hold.")
 
     return dataclasses.field(default=default, metadata={"check": check})
 

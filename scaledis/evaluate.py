@@ -89,7 +89,7 @@ def score_population(
             continue
         settings, diverged = run.config.evaluate, int(states.diverged[slot])
         print(f"{run.name}: scoring{'' if score_files.applying(settings, dataset) else NO_FACTORS}", file=sys.stderr)
-        held = score_files.read(score_files.path(workdir, run, step))
+        held = score_files.kept(workdir, run, step)
         model = population.model(states, slot)
         index, train_codes = sample(dataset, run.config)
         codes = coding.encode_images(model, dataset, index)

@@ -15,7 +15,7 @@ from scaledis import methods, runtime
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.objectives import partition
-from scaledis.population import Population, RunState, active, hyperparameters, select
+from scaledis.population import NEVER, Population, RunState, active, hyperparameters, select
 from scaledis.records import Records
 from scaledis.results import find, load_population
 from scaledis.sweep import Run
@@ -44,11 +44,13 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
         if target.plan.exists():
             raise UserError(f"--to: {target.root} holds an experiment already; take another directory.")
         command = shlex.join(["scaledis", "extract", name, f"--workdir={source.root}", f"--to={target.root}"])
-        target.claim({"config": config_schema.thaw(run.config), "sweep": [], "command": command}, [run])
+        base = {"config": config_schema.thaw(run.config), "sweep": [], "command": command, "begun": source.begun}
+        target.claim(base, [run])
         facts = source.dataset_of(name)
         target.write_config(run, facts)
         _copy(source.run(name) / "metrics.jsonl", target.run(name) / "metrics.jsonl")
-        Records(target.run(name) / "metrics.jsonl", int(state.step))  # without what was logged later
+        if state.diverged == NEVER:  # without what was logged later
+            Records(target.run(name) / "metrics.jsonl", int(state.step), needs_seals=source.needs_seals)
         for each in SCORES if step is None else ():
             _copy(source.run(name) / each, target.run(name) / each)
         whole = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), alone.by_run)

@@ -1,6 +1,7 @@
 """What a work directory holds, for reading only: one trained run as a Model, and all runs as one table."""
 
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from scaledis.errors import UserError
 from scaledis.population import Model, Population, RunState
 from scaledis.registry import choose
 from scaledis.types import ImageSpec
-from scaledis.workdir import Workdir
+from scaledis.workdir import FREE, Workdir
 
 
 @kinds.checked
@@ -104,9 +105,12 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
 
     Columns: workdir, run, every key of the config that varies (and seed), every score that is one number, of all units
     and of each level, the last terms under `final/`, step, diverged, the seconds that its population trained for and
-    the device, data set, fingerprint, versions, commit.
+    the device, data set, fingerprint, versions, commit, and whether all of it was read from files with checksums
+    (`sealed`), which those of version 0.2 have not.
 
-    Raises UserError where a directory holds no experiment, and for no directories.
+    A run that is there twice, since its directory was copied or given twice, counts once; standard error says so.
+    Raises UserError where a directory holds no experiment, for no directories, and for a damaged file that no other can
+    replace.
 
     >>> results = load_results("runs/mine")
     >>> results.loc[0, "run"]
@@ -116,10 +120,31 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     if not places:
         raise UserError("workdirs: there are none; give one or several.")
     found = []
-    for directory in map(Workdir, places):
+    directories = {directory.root.resolve(): directory for directory in map(Workdir, places)}
+    if len(directories) < len(places):
+        print("workdirs: some are given twice and count once.", file=sys.stderr)
+    for directory in directories.values():
         rows, keys = table.read(directory)
         found.append((rows.assign(workdir=str(directory.root)), keys))
     rows, keys = table.joined(found)
+    rows = _once(rows, keys)
     varying = [key for key in keys if key == "seed" or rows[key].nunique(dropna=False) > 1]
     first = ["workdir", "run", *varying]
     return rows[[*first, *(column for column in rows if column not in {*first, *keys})]]
+
+
+def _once(rows: pandas.DataFrame, keys: Sequence[str]) -> pandas.DataFrame:
+    """The rows without copies: those of a trained run with the config, the data and the last terms of one before it."""
+    terms = [column for column in rows if column.startswith("final/")]
+    same = [*(key for key in keys if not key.startswith(FREE)), "fingerprint", "step", *terms]
+    alike = pandas.util.hash_pandas_object(rows[["step", *terms]], index=False).duplicated(keep=False)
+    likely = rows[alike & rows["step"].notna()]
+    copies = likely[likely.duplicated(same)] if terms else likely[:0]
+    if len(copies):
+        first = copies.iloc[0]
+        print(
+            f"{len(copies)} of {len(rows)} runs are copies, such as {first['run']} of {first['workdir']}; each counts "
+            "once.",
+            file=sys.stderr,
+        )
+    return rows.drop(copies.index).reset_index(drop=True)

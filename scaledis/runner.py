@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import hosts, input_pipeline, memory, runtime, table
+from scaledis import hosts, input_pipeline, memory, runtime, score_files, table
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
 from scaledis.evaluate import evaluate_population, score_population
-from scaledis.files import read_json
 from scaledis.population import NEVER, Population, RunState
 from scaledis.progress import SweepProgress
 from scaledis.report import sheets
@@ -136,8 +135,9 @@ def _evaluate(
 ) -> None:
     """Scores a population and writes its rows of the table, unless both are there."""
     scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
-    if hosts.first() and (scored or not workdir.results(index).exists()):
-        table.write(workdir, index, [run.name for run in group])
+    names = [run.name for run in group]
+    if hosts.first() and (scored or table.read_file(workdir, index, names) is None):
+        table.write(workdir, index, names)
 
 
 class _Watch:
@@ -177,7 +177,7 @@ class _Watch:
         score_population(quick, members, states, self._dataset, self._workdir, step, stop=self._stop)
         for slot, run in enumerate(self._runs):
             pixels = sheets.write(run, members.model(states, slot), self._dataset, self._workdir, step)
-            scores = read_json(self._workdir.run(run.name) / "scores.json")["all"]
+            scores = score_files.newest(self._workdir, run.name)["all"]
             numbers = {f"score/{name}": value for name, value in scores.items() if isinstance(value, float)}
             for tracker in self._trackers:
                 tracker.log(run.name, step, numbers)

@@ -1,8 +1,6 @@
 """The scores of a run as files: a file for each way of scoring in runs/<run>/scores/, the newest beside its codes."""
 
 import sys
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,14 @@ from scaledis import metrics, model_metrics, registry
 from scaledis.config import Evaluate
 from scaledis.datasets import Dataset
 from scaledis.errors import UserError
-from scaledis.files import read_json, write_arrays, write_json
+from scaledis.files import read_arrays, write_arrays, write_sealed
 from scaledis.metrics.shared.scoring import permutations
 from scaledis.sweep import Run
 from scaledis.types import Codes
 from scaledis.workdir import Workdir
+
+NEWEST, CODES = "scores.json", "codes.npz"
+AGAIN = "The stage evaluate makes it again."
 
 
 def path(workdir: Workdir, run: Run, step: int) -> Path:
@@ -28,18 +29,58 @@ def path(workdir: Workdir, run: Run, step: int) -> Path:
     return workdir.run(run.name) / "scores" / name
 
 
-def read(file: Path) -> dict[str, Any]:
-    """The scores in a file; {} where there is none, or where it is damaged, so that it is made again."""
+def read(workdir: Workdir, file: Path) -> dict[str, Any]:
+    """The scores in a file; {} where there is none. Raises UserError, naming the file, if it is damaged."""
     if not file.exists():
         return {}
     try:
-        scores = read_json(file, "all", "step", "dataset", "skipped", "unit_kl_nats", "diverged")
-        if isinstance(scores["all"], dict) and isinstance(scores["skipped"], dict):
-            return scores
-        print(f"{file} is damaged. It is made again.", file=sys.stderr)
+        scores = workdir.read(file, "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
     except UserError as error:
-        print(f"{error} It is made again.", file=sys.stderr)
-    return {}
+        raise UserError(f"{error} {AGAIN}") from error
+    if not isinstance(scores["all"], dict) or not isinstance(scores.get("skipped", {}), dict):
+        raise UserError(f"{file} is damaged: its scores have no names. {AGAIN}")
+    return scores
+
+
+def newest(workdir: Workdir, name: str) -> dict[str, Any]:
+    """The scores of a run that were asked for last; {} where there are none. Raises what `read` raises."""
+    return read(workdir, workdir.run(name) / NEWEST)
+
+
+def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
+    """The arrays of a run's codes.npz, with `index` [N] of its images; {} where there is none.
+
+    Raises UserError, naming the file, if it is damaged.
+    """
+    file = workdir.run(name) / CODES
+    if not file.exists():
+        return {}
+    try:
+        arrays = read_arrays(file, "index", *Codes._fields, "factors", needs_seal=workdir.needs_seals)
+    except UserError as error:
+        raise UserError(f"{error} {AGAIN}") from error
+    rows = {len(np.atleast_1d(each)) for key, each in arrays.items() if key != "levels"}
+    if len(rows) > 1 or arrays["mean"].shape != (*arrays["index"].shape, *arrays["levels"].shape):
+        raise UserError(f"{file} is damaged: its arrays are not of the same images and units. {AGAIN}")
+    return arrays
+
+
+def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
+    """The scores that the run's settings have at a step already, so that they are not computed again.
+
+    What is damaged is printed: it is made again.
+    """
+    held = dict.fromkeys((path(workdir, run, step), workdir.run(run.name) / NEWEST), {})
+    for file in held:
+        try:
+            held[file] = read(workdir, file)
+        except UserError as error:
+            print(error, file=sys.stderr)
+    try:
+        codes(workdir, run.name)
+    except UserError as error:
+        print(error, file=sys.stderr)
+    return held[path(workdir, run, step)]
 
 
 def write(
@@ -47,19 +88,21 @@ def write(
 ) -> None:
     """The scores as a file of their own and as the run's newest, with the codes [N, K] of the images at `index` [N]."""
     folder = workdir.run(run.name)
-    write_arrays(folder / "codes.npz", index=index, **codes._asdict(), factors=factors)
-    write_json(path(workdir, run, scores["step"]), scores)
-    write_json(folder / "scores.json", scores)
+    write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
+    write_sealed(path(workdir, run, scores["step"]), scores)
+    write_sealed(folder / NEWEST, scores)
 
 
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
-    """Whether scores.json and codes.npz are what the run's config asks for, at a step."""
-    own, folder = path(workdir, run, step), workdir.run(run.name)
-    held = read(own)
-    if not held or missing(held, run.config.evaluate, dataset):
+    """Whether scores.json and codes.npz are what the run's config asks for, at a step, and none of it is damaged."""
+    own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
+    try:
+        held = read(workdir, own)
+        if not held or missing(held, run.config.evaluate, dataset):
+            return False
+        return last.exists() and last.read_bytes() == own.read_bytes() and bool(codes(workdir, run.name))
+    except UserError:
         return False
-    newest = folder / "scores.json"
-    return newest.exists() and newest.read_bytes() == own.read_bytes() and _is_archive(folder / "codes.npz")
 
 
 def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
@@ -91,12 +134,3 @@ def merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         key: held[key] | new[key] for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict)
     }
     return {**new, **groups}
-
-
-def _is_archive(file: Path) -> bool:
-    """Whether a .npz file is there and whole."""
-    try:
-        with zipfile.ZipFile(file) as archive:
-            return archive.testzip() is None
-    except (OSError, ValueError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile):
-        return False

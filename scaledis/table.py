@@ -3,7 +3,9 @@
 results/<population>.parquet     written when the population is scored, whole or not at all
 """
 
+import io
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,17 +14,20 @@ import pyarrow
 from pyarrow import parquet
 
 from scaledis import config as config_schema
+from scaledis import score_files
 from scaledis.checkpoint import Checkpoints, Damaged
 from scaledis.config import Config
 from scaledis.errors import UserError
-from scaledis.files import read_json, writing
+from scaledis.files import BLANK, has_seal, read_bytes, sealed, write_bytes
 from scaledis.records import read_records
 from scaledis.workdir import Workdir
 
 KEYS = b"keys"  # the entry of a file's metadata that lists which of its columns are keys of the config
+SEAL = b"seal"  # that of its checksum
 DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
 PER_LEVEL = "_per_level"
 MADE = ("seconds", "device", "jax")  # entries of a checkpoint's manifest that are columns
+SCORED = ("split", "train_codes", "test_codes", "version", "commit")  # entries of a run's scores that are
 
 
 def write(directory: Workdir, index: int, names: Sequence[str]) -> None:
@@ -35,31 +40,31 @@ def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]
     """Writes the rows of population `index`, of whose columns `keys` are keys of the config."""
     names = dict.fromkeys(name for row in found for name in row)
     table = pyarrow.table({name: _of_one_type([row.get(name) for row in found]) for name in names})
-    with writing(directory.results(index)) as temporary:
-        parquet.write_table(table.replace_schema_metadata({KEYS: json.dumps(list(keys))}), temporary)
+    file = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata({KEYS: json.dumps(list(keys)), SEAL: json.dumps(BLANK)}), file)
+    write_bytes(directory.results(index), sealed(file.getvalue()))
 
 
 def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
     """All rows of a work directory, in the order of the plan, and which columns are keys of the config.
 
-    A population that has no file yet is read from what its runs wrote so far. Raises UserError where there is no
-    experiment, and for a file that is damaged.
+    A population that has no file yet, or a damaged one, is read from what its runs wrote so far. Raises UserError where
+    there is no experiment, and for a file of a run that is damaged.
     """
     groups = directory.groups()
     if not groups:
         raise UserError(f"workdir: {directory.root} holds no experiment.")
     there = {path.name for path in directory.results(0).parent.glob("*.parquet")}
-    written = [
-        _read(directory, index, names) for index, names in enumerate(groups) if directory.results(index).name in there
-    ]
     by_schema: dict[str, list[pyarrow.Table]] = {}
-    for table in written:
-        by_schema.setdefault(str(table.schema), []).append(table)
-    found = [(pyarrow.concat_tables(same).to_pandas(), _keys(same[0])) for same in by_schema.values()]
+    found = []
     for index, names in enumerate(groups):
-        if directory.results(index).name not in there:
+        table = read_file(directory, index, names) if directory.results(index).name in there else None
+        if table is None:
             part, keys = rows(directory, index, names)
             found.append((pandas.DataFrame(part), keys))
+        else:
+            by_schema.setdefault(str(table.schema), []).append(table)
+    found += [(pyarrow.concat_tables(same).to_pandas(), _keys(same[0])) for same in by_schema.values()]
     table, keys = joined(found)
     order = [name for names in groups for name in names]
     return table.set_index("run").reindex(order).reset_index(), keys
@@ -68,8 +73,9 @@ def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
 def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """The rows of runs of population `index` as far as they are, and which columns are keys of the config."""
     configs = [_flat(directory, name) for name in names]
-    made = _made(directory, index)
-    values = [config | _row(directory, name) | made for name, config in zip(names, configs, strict=True)]
+    checkpoints = Checkpoints(directory.checkpoints(index))
+    reached, made = checkpoints.newest or 0, _made(checkpoints)
+    values = [config | _row(directory, name, reached) | made for name, config in zip(names, configs, strict=True)]
     return values, list(dict.fromkeys(key for config in configs for key in config))
 
 
@@ -91,17 +97,29 @@ def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pan
     return table.reindex(columns=list(columns)), list(dict.fromkeys(key for _, keys in parts for key in keys))
 
 
-def _read(directory: Workdir, index: int, names: list[str]) -> pyarrow.Table:
+def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.Table | None:
+    """The file of population `index`, the runs `names`; None where there is none, or where it is damaged.
+
+    Damage is printed: the rows can be read from the files of the runs.
+    """
     path = directory.results(index)
+    if not path.exists():
+        return None
     try:
-        with parquet.ParquetFile(path) as file:
-            table = file.read()
-        held, _ = table["run"].to_pylist(), _keys(table)
-    except (pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} is damaged: {error}; delete it, and the stage evaluate makes it again.") from error
-    if held != names:
-        raise UserError(f"{path} is of other runs than population {index} of the plan: {', '.join(held[:5])}.")
-    return table
+        data = read_bytes(path, directory.needs_seals)
+        table = parquet.read_table(pyarrow.BufferReader(data))
+        if (held := table["run"].to_pylist()) != names:
+            raise UserError(f"{path} is of other runs than population {index} of the plan: {', '.join(held[:5])}.")
+        if strange := {*_keys(table)} - {*table.column_names}:
+            raise UserError(f"{path} is damaged: it lacks {', '.join(map(str, strange))}.")
+    except (UserError, pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        damage = error if isinstance(error, UserError) else f"{path} is damaged: {error}."
+        print(f"{damage} Its rows are made again from the files of the runs.", file=sys.stderr)
+        return None
+    if has_seal(data):
+        return table
+    kept = table.drop_columns(["sealed"]) if "sealed" in table.column_names else table
+    return kept.append_column("sealed", pyarrow.array([False] * len(kept)))
 
 
 def _keys(table: pyarrow.Table) -> list[str]:
@@ -121,36 +139,33 @@ def _flat(directory: Workdir, name: str) -> dict[str, Any]:
     return of_config({key: value for key, value in held.items() if key != "dataset"})
 
 
-def _made(directory: Workdir, index: int) -> dict[str, Any]:
+def _made(checkpoints: Checkpoints) -> dict[str, Any]:
     """How long a population took and where it was trained, as its newest checkpoint says."""
-    checkpoints = Checkpoints(directory.checkpoints(index))
-    if checkpoints.newest is None:
-        return {}
-    try:
-        manifest = checkpoints.manifest(checkpoints.newest)
-    except Damaged:  # training says so
-        return {}
-    return {name: manifest[name] for name in MADE if name in manifest}
+    manifest: dict[str, Any] = {}
+    if checkpoints.newest is not None:
+        try:
+            manifest = checkpoints.manifest(checkpoints.newest)
+        except Damaged as damage:
+            print(f"{damage}: how long training took is not known.", file=sys.stderr)
+    return {name: manifest.get(name) for name in MADE}
 
 
-def _row(directory: Workdir, name: str) -> dict[str, Any]:
-    folder = directory.run(name)
-    row: dict[str, Any] = {"run": name}
-    records = read_records(folder / "metrics.jsonl")
+def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": name, "step": None, "diverged": None, "sealed": directory.is_sealed(name)}
+    records = read_records(directory.run(name) / "metrics.jsonl", reached, needs_seals=directory.needs_seals)
     if records:
         row |= {"step": records[-1]["step"], "diverged": records[-1].get("diverged")}
         row |= {f"final/{key}": value for key, value in records[-1].items() if key not in ("step", "diverged")}
     facts = directory.dataset_of(name)
     row |= {"dataset": facts.get("name"), "fingerprint": facts.get("fingerprint")}
-    if (folder / "scores.json").exists():
-        scores = read_json(folder / "scores.json")
-        for group, values in scores.items():
-            if isinstance(values, dict) and group != "skipped":
-                prefix = "" if group == "all" else f"{group}/"
-                row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
-                row |= _of_levels(values)
-        row |= {key: scores.get(key) for key in ("split", "train_codes", "test_codes", "version", "commit")}
-        row["dataset"] = row["dataset"] or scores.get("dataset")
+    scores = score_files.newest(directory, name)
+    for group, values in scores.items():
+        if isinstance(values, dict) and group != "skipped":
+            prefix = "" if group == "all" else f"{group}/"
+            row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
+            row |= _of_levels(values)
+    row |= {key: scores.get(key) for key in SCORED}
+    row["dataset"] = row["dataset"] or scores.get("dataset")
     return row
 
 

@@ -21,6 +21,7 @@ from scaledis.checkpoint import WIDE, Checkpoints, OtherStructure
 from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.errors import Stopped, UserError
+from scaledis.files import clear
 from scaledis.population import NEVER, Model, Population, RunState
 from scaledis.progress import Progress
 from scaledis.records import Records, read_records
@@ -169,7 +170,10 @@ def train_population(
     checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
     step, states = _resume(members, checkpoints, workdir, runs, facts, restart)
     if hosts.first():
+        checkpoints.clear()
         for run in runs:
+            for folder in (workdir.run(run.name), *workdir.run(run.name).glob("*/")):
+                clear(folder)
             workdir.write_config(run, facts)
     diverged = hosts.fetch(states.diverged)
     if step >= settings.steps or (diverged != NEVER).all():
@@ -184,7 +188,10 @@ def train_population(
     _say_changes(runs[0].name, step, held, now)
     about = {"runs": [run.name for run in runs], "dataset": facts, **now}
     began = time.monotonic() - held.get("seconds", 0.0)
-    records = [Records(workdir.run(run.name) / "metrics.jsonl", step) for run in runs if hosts.first()]
+    seals = workdir.needs_seals
+    records = [
+        Records(workdir.run(run.name) / "metrics.jsonl", step, needs_seals=seals) for run in runs if hosts.first()
+    ]
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     with Progress(title, step, settings.steps, quiet=quiet or not hosts.first()) as progress:
         while step < settings.steps and not (diverged != NEVER).all():
@@ -237,8 +244,8 @@ def _resume(
         _check_belongs(checkpoints.manifest(found[0]), runs, facts)
         checkpoints.set_aside(beyond=found[0])
         return found
-    logged = [record["step"] for run in runs for record in read_records(workdir.run(run.name) / "metrics.jsonl")]
-    progress = checkpoints.newest or max(logged, default=0)
+    logs = [read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals) for run in runs]
+    progress = checkpoints.newest or max((record["step"] for log in logs for record in log), default=0)
     had_checkpoint = checkpoints.steps or progress > members.config.train.checkpoint_every
     if had_checkpoint and not restart:
         raise UserError(

@@ -4,7 +4,7 @@ import functools
 import subprocess
 from pathlib import Path
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
 TABLES = "experiments/results"  # of experiments, which write them one after the other
 
 

@@ -1,4 +1,4 @@
-"""The files of a work directory. Everything is JSON, .npz or Parquet, written to a temporary name and renamed.
+"""The files of a work directory. Everything is JSON, .npz or Parquet, sealed, written to a temporary name and renamed.
 
 config.json, plan.json           what it holds: the base config and sweeps; which runs train together
 planned/<population>.json        the configs of its runs, which stand for their own until they begin
@@ -15,6 +15,7 @@ report/                          index.html and the pictures
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,10 +24,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scaledis import config as config_schema
-from scaledis import experiment, plan, version
+from scaledis import experiment, legacy, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
-from scaledis.files import read_json, with_keys, write_json, write_lines
+from scaledis.files import clear, has_seal, read_json, with_keys, write_lines, write_sealed
 from scaledis.sharding import WHOLE, Shard
 from scaledis.sweep import Run
 
@@ -36,6 +37,9 @@ FREE = (
     *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
 )
 WRITERS = 16  # files written at once
+UNSEALED = (legacy.VERSION, "0.2.0")  # versions whose files have no checksums
+LONGEST = 255  # bytes of a folder's name
+CLAIM = ("config", "sweep", "command")  # that config.json has at the least
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
 
 
@@ -52,6 +56,7 @@ class Workdir:
     def __init__(self, root: str | Path):
         try:
             self.root = Path(root).expanduser()
+            str(self.root).encode()  # the checkpoints' library takes UTF-8 alone
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it may be made
                 self.root.lstat()
         except (RuntimeError, ValueError, OSError) as error:  # no such user, or no possible name
@@ -61,7 +66,34 @@ class Workdir:
         self._places: dict[str, int] = {}  # run -> population
         self._latest: tuple[Path, dict[str, Any]] = self.root, {}  # planned configs, which never change, of a file
 
+    @functools.cached_property
+    def begun(self) -> str:
+        """The version that began the directory: this one where config.json does not tell another."""
+        try:
+            held = read_json(self.config, *CLAIM)
+        except UserError:  # that of a damaged file is raised where its content is needed
+            return version.VERSION
+        return held.get("begun", held.get("version", legacy.VERSION))
+
+    @property
+    def needs_seals(self) -> bool:
+        """Whether a file without a checksum is damaged."""
+        return self.begun not in UNSEALED
+
+    def is_sealed(self, name: str) -> bool:
+        """Whether all that is read of a run has a checksum."""
+        own = self.run(name)
+        files = (self._config_file(name), own / "metrics.jsonl", own / "scores.json", own / "codes.npz")
+        return self.needs_seals or all(has_seal(path.read_bytes()) for path in files if path.exists())
+
+    def read(self, path: Path, *keys: str) -> Any:
+        """A JSON file. Raises UserError, naming the file, if it is damaged or lacks a key."""
+        return read_json(path, *keys, needs_seal=self.needs_seals)
+
     def run(self, name: str) -> Path:
+        """The folder of a run. Raises UserError for a name that is not that of a folder in runs/."""
+        if not _is_folder(name):
+            raise UserError(f"workdir: {name[:80]!r} in {self.root} is not the name of a run.")
         return self.root / "runs" / name
 
     def planned_configs(self, population: int) -> Path:
@@ -96,7 +128,7 @@ class Workdir:
     def _lock(self, name: str, shard: Shard, kind: int, wait: bool = False) -> Iterator[None]:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            lock = open(self.root / name, "a+")
+            lock = open(self.root / name, "a+b", buffering=0)  # nothing is left to be written as it is closed
         except OSError as error:
             raise UserError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
         with lock:
@@ -104,37 +136,45 @@ class Workdir:
                 fcntl.flock(lock, kind if wait else kind | fcntl.LOCK_NB)
             except BlockingIOError:
                 lock.seek(0)
-                raise UserError(f"workdir: {self.root} is in use by {lock.read().strip()}.") from None
+                raise UserError(
+                    f"workdir: {self.root} is in use by {lock.read().decode(errors='replace').strip()}."
+                ) from None
             except OSError as error:
                 raise UserError(
                     f"workdir: {self.root} is on a file system without locks ({error.strerror}); put it on another, or "
                     "mount this one with locks."
                 ) from error
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()} on {platform.node()}{'' if shard.whole else f', shard {shard}'}\n")
-            lock.flush()
+            holder = f"process {os.getpid()} on {platform.node()}{'' if shard.whole else f', shard {shard}'}\n"
+            try:
+                lock.truncate(0)
+                lock.write(holder.encode())
+            except OSError as error:
+                raise UserError(f"workdir: {self.root} cannot be written: {error.strerror}.") from error
             yield
 
     def claimed(self) -> dict[str, Any]:
         """The experiment that the directory holds. Raises UserError if it holds none."""
         if not self.config.exists():
             raise UserError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
-        return read_json(self.config, "config", "sweep", "command")
+        return self.read(self.config, *CLAIM)
 
     def planned(self) -> list[Planned]:
         """The populations of the plan; none before a first start. Raises UserError for a damaged plan."""
         if not self.plan.exists():
             return []
-        found = read_json(self.plan)
-        if not isinstance(found, list):
+        found = self.read(self.plan)
+        if not isinstance(found, list | dict):
             raise UserError(f"{self.plan} is damaged: it is not a list of populations.")
-        return [self._population(each) for each in found]
+        return [self._population(each) for each in (found.values() if isinstance(found, dict) else found)]
 
     def _population(self, held: Any) -> Planned:
         """An entry of the plan; before version 0.2 it was the names alone."""
         names, padded = (held.get("runs"), held.get("allocation")) if isinstance(held, dict) else (held, None)
         if not names or not _is_list(names, str) or not (padded is None or _is_list(padded, int)):
             raise UserError(f"{self.plan} is damaged: a population is not the names of its runs and an allocation.")
+        for name in names:
+            if not _is_folder(name):
+                raise UserError(f"{self.plan} is damaged: {name[:80]!r} is not the name of a run.")
         return Planned(names, None if padded is None else tuple(padded))
 
     def groups(self) -> list[list[str]]:
@@ -157,9 +197,9 @@ class Workdir:
         """
         path = self._config_file(name)
         if path.parent == self.run(name):
-            return read_json(path, *keys)
+            return self.read(path, *keys)
         if self._latest[0] != path:
-            self._latest = path, read_json(path, name)
+            self._latest = path, self.read(path, name)
         return with_keys(path, with_keys(path, self._latest[1], [name])[name], keys)
 
     def _config_file(self, name: str) -> Path:
@@ -185,7 +225,7 @@ class Workdir:
     def dataset_of(self, name: str) -> dict[str, Any]:
         """What a run was trained on (input_pipeline.facts); {} before it is, and of version 0.1.0."""
         path = self.run(name) / "config.json"
-        held = read_json(path, "method", "train").get("dataset", {}) if path.exists() else {}
+        held = self.read(path, "method", "train").get("dataset", {}) if path.exists() else {}
         if held and not (isinstance(held, dict) and held.keys() >= {*FACTS}):
             raise UserError(f"{path} is damaged: its dataset lacks one of {', '.join(FACTS)}.")
         return held
@@ -210,7 +250,8 @@ class Workdir:
         populations of their own. Shards that start at once take turns: the first one plans for all.
 
         Args:
-          base: {"config": the base config, "sweep": names, "command": how it was started}, for the record.
+          base: {"config": the base config, "sweep": names, "command": how it was started}, for the record; "begun" if
+            what is copied into the directory was begun by another version.
           runs: all runs of the command.
           extend: whether runs may be lengthened whose schedule or stages then change.
           shard: whose runs are compared with what is there.
@@ -223,6 +264,8 @@ class Workdir:
             if not shard.whole:
                 self._check_shards(shard)
             there, known = self.planned(), {run.name: run for run in runs}
+            for folder in (self.root, self.root / "planned", self.root / "results", self.report):
+                clear(folder)
             held = {name: None for each in there for name in each.names}
             if missing := [name for name in held if name not in known]:
                 raise UserError(
@@ -236,8 +279,10 @@ class Workdir:
             with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
                 list(writers.map(lambda each: self._plan_configs(*each), new))
             there += [Planned([run.name for run in group], group[0].padded) for _, group in new]
-            write_json(self.config, {**base, "shards": shard.count, **version.here()})
-            write_lines(self.plan, [{"runs": names, "allocation": padded} for names, padded in there])
+            write_sealed(self.config, {"begun": self.begun, **base, "shards": shard.count, **version.here()})
+            write_lines(
+                self.plan, {str(n): {"runs": names, "allocation": each} for n, (names, each) in enumerate(there)}
+            )
         return self.populations(known.__getitem__)
 
     def _plan_configs(self, index: int, group: Sequence[Run]) -> None:
@@ -279,6 +324,15 @@ class Workdir:
                 f"{steps}, {', '.join(changing)} of run {run.name} would change its course from where it stands; "
                 "give --extend if that is wanted."
             )
+
+
+def _is_folder(name: str) -> bool:
+    """Whether a name is that of a folder right where it is looked for."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return False
+    return 0 < length <= LONGEST and name not in (".", "..") and not {"/", "\0"} & {*name}
 
 
 def _is_list(value: Any, of: type) -> bool:

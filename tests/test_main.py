@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from scaledis import console, datasets, describe, dry_run, errors, main, methods, runner, sweep, version
-from scaledis.files import read_json
+from scaledis.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.records import read_records
 from scaledis.workdir import Workdir
@@ -156,19 +156,26 @@ def test_what_only_looks_changes_no_checkpoint_and_no_config(copy):
     ("file", "content", "stage", "message"),
     [
         ("config.json", "{", "report", "config.json is damaged"),
-        ("config.json", "[]", "report", "config.json is damaged: it lacks config, sweep, command"),
-        ("plan.json", "null", "evaluate", "plan.json is damaged: it is not a list of populations"),
-        ("plan.json", '[["vlae"]', "report", "plan.json is damaged"),
-        ("plan.json", '[{"runs": ["vlae"], "allocation": "4"}]', "report", "plan.json is damaged: a population is not"),
-        ("plan.json", '[["scale_vlae", "vlae"]]', "train", "plan.json: a checkpoint is of"),
-        ("runs/vlae/config.json", "{}", "report", "runs/vlae/config.json is damaged: it lacks data"),
+        ("config.json", {}, "report", "config.json is damaged: it lacks config, sweep, command"),
+        ("plan.json", "[" * 100_000, "evaluate", "plan.json is damaged: it has no checksum"),
+        (
+            "plan.json",
+            {"0": {"runs": ["vlae"], "allocation": "4"}},
+            "report",
+            "plan.json is damaged: a population is not",
+        ),
+        ("plan.json", {"0": ["scale_vlae", "vlae"]}, "train", "plan.json: a checkpoint is of"),
+        ("runs/vlae/config.json", {}, "report", "runs/vlae/config.json is damaged: it lacks data"),
         ("runs/vlae/config.json", "nope", "train", "runs/vlae/config.json is damaged"),
-        ("runs/vlae/scores.json", "{}", "report", "runs/vlae/scores.json is damaged: it lacks all"),
+        ("runs/vlae/scores.json", {}, "report", "runs/vlae/scores.json is damaged: it lacks all"),
         ("runs/vlae/codes.npz", "PK", "report", "runs/vlae/codes.npz is damaged"),
     ],
 )
 def test_a_damaged_file_is_one_sentence_that_names_it(copy, file, content, stage, message):
-    (copy.root / file).write_text(content)
+    if isinstance(content, str):
+        (copy.root / file).write_text(content)
+    else:
+        write_lines(copy.root / file, content)
     with_config = PAIR if stage == "train" else ()
     done = tiny.command(*with_config, f"--workdir={copy.root}", f"--stages={stage}")
     assert done.returncode == 2 and message in done.stderr
@@ -186,7 +193,9 @@ def test_what_can_be_made_again_is_made_again(copy, trained):
     with open(copy.run("vlae") / "metrics.jsonl", "a") as file:
         file.write('null\n7\n{"loss_nats": 3}\n{"step": true}\n{"step": 8, "loss_nats": [1]}\n{"step": 1e9')
     done = tiny.command(*PAIR, f"--workdir={copy.root}")
-    assert done.returncode == 0 and f"{copy.root / scores} is damaged: it lacks all" in done.stderr
+    assert done.returncode == 0 and f"{copy.root / scores} is damaged: it has no checksum" in done.stderr
+    for damaged in ("runs/scale_vlae/scores.json", "runs/scale_vlae/codes.npz", "runs/vlae/metrics.jsonl"):
+        assert f"{copy.root / damaged} is damaged: " in done.stderr
     after = tiny.tree(copy.root)
     differing = {name for name in before if after.get(name) != before[name]}
     assert {name for name in differing if not re.search("metrics|report|results", name)} <= {

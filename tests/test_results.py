@@ -1,6 +1,5 @@
 """Reading a work directory back: this version's, one of 0.1.0, and what is not there."""
 
-import json
 import re
 import shutil
 import zipfile
@@ -12,7 +11,7 @@ import pytest
 from scaledis import input_pipeline, legacy, sweep, training
 from scaledis.errors import UserError
 from scaledis.extract import extract
-from scaledis.files import read_json
+from scaledis.files import read_json, write_sealed
 from scaledis.records import read_records
 from scaledis.results import load_results, load_run
 from scaledis.workdir import Workdir
@@ -187,7 +186,7 @@ def test_damage_is_one_clear_error_that_names_it(new, tmp_path):
     config = copy / "runs/seed=0/config.json"
     held = read_json(config)
     for dataset in ([1], {"name": "tiny"}):
-        config.write_text(json.dumps(held | {"dataset": dataset}))
+        write_sealed(config, held | {"dataset": dataset})
         for load in (lambda: load_run(copy, "seed=0"), lambda: load_results(copy)):
             with pytest.raises(UserError, match="seed=0/config.json is damaged: "):
                 load()

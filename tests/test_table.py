@@ -1,6 +1,7 @@
 """The table of results: from Parquet where a population is scored, from its runs' own files where it is not."""
 
 import errno
+import io
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from pyarrow import parquet
 
 from scaledis import runtime, sweep, table, version
 from scaledis.errors import UserError
-from scaledis.files import read_json, write_json
+from scaledis.files import read_json, write_sealed
 from scaledis.results import load_results
 from scaledis.workdir import Workdir
 from tests import tiny
@@ -58,7 +59,7 @@ def test_a_score_of_every_level_is_a_column_a_level(copy):
     path = copy.run("seed=2") / "scores.json"
     scores = read_json(path)
     scores["all"]["edits/selectivity_per_level"] = [0.25, None]
-    write_json(path, scores)
+    write_sealed(path, scores)
     copy.results(1).unlink()
     found = load_results(copy.root).set_index("seed")
     assert found.loc[2, "level2/edits/selectivity"] == 0.25 and "level1/edits/selectivity" not in found
@@ -92,27 +93,35 @@ def test_rows_of_fewer_steps_go_when_training_goes_on(copy):
 
 
 def test_a_file_is_whole_or_not_there(copy, monkeypatch):
-    def full(found, path):
-        Path(path).write_bytes(b"PAR1")
+    def full(path, data):
+        path.write_text("PAR1")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = tiny.tree(copy.root)
-    monkeypatch.setattr(parquet, "write_table", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"results/0.parquet cannot be written: No space left"):
         table.write(copy, 0, copy.groups()[0])
     assert tiny.tree(copy.root) == before
 
 
-def test_a_damaged_file_and_one_of_other_runs_are_named(copy):
-    path = copy.results(0)
-    whole = path.read_bytes()
-    for damaged in (whole[: len(whole) // 2], b"", whole.replace(b'"seed"', b"broken")):
-        path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"results/0.parquet is damaged: .*; delete it, and the stage evaluate"):
-            load_results(copy.root)
-    shutil.copy2(copy.results(1), path)
-    with pytest.raises(UserError, match=r"results/0.parquet is of other runs than population 0 of the plan: seed=2\."):
-        load_results(copy.root)
+def test_a_damaged_file_and_one_of_other_runs_are_named_and_made_again_from_the_runs(copy, capsys):
+    path, expected = copy.results(0), load_results(copy.root)
+    whole, other = path.read_bytes(), copy.results(1).read_bytes()
+    strange = io.BytesIO()
+    parquet.write_table(parquet.read_table(path).replace_schema_metadata({table.KEYS: "[" * 100_000}), strange)
+    for content, message in [
+        (whole[: len(whole) // 2], "is damaged: it has no checksum"),
+        (b"", "is damaged: it has no checksum"),
+        (whole.replace(b'"seed"', b'"seex"'), "is damaged: its checksum differs"),
+        (strange.getvalue(), "is damaged: it has no checksum"),
+        (other, "is of other runs than population 0 of the plan: seed=2"),
+    ]:
+        path.write_bytes(content)
+        found = load_results(copy.root)
+        assert f"results/0.parquet {message}. Its rows are made again" in capsys.readouterr().err
+        pandas.testing.assert_frame_equal(found[expected.columns], expected, check_dtype=False)
+    assert tiny.command(*LINE, f"--workdir={copy.root}", "--stages=evaluate").returncode == 0
+    assert path.read_bytes() == whole
 
 
 def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_path):
@@ -120,7 +129,10 @@ def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_
     workdir.claim({"config": {}, "sweep": [], "command": "test"}, sweep.expand(tiny.plain(), ["seeds:2"]))
     table.write(workdir, 0, workdir.groups()[0])
     assert not (tmp_path / "results").exists()
-    assert load_results(tmp_path)["seed"].tolist() == [0, 1]
+    found = load_results(tmp_path)
+    assert found["seed"].tolist() == [0, 1] and found["sealed"].all()
+    promised = ["step", "diverged", "seconds", "device", "dataset", "fingerprint", "version", "commit"]
+    assert found[promised].isna().all(axis=None)
 
 
 def test_a_key_with_numbers_and_tuples_and_one_that_a_population_does_not_know(tmp_path):

@@ -2,15 +2,19 @@
 
 import errno
 import fcntl
+import hashlib
+import io
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
 from scaledis import input_pipeline, sweep
+from scaledis import workdir as workdir_module
 from scaledis.errors import UserError
-from scaledis.files import read_json, write_json, write_lines
+from scaledis.files import MARK, SEAL, read_json, sealed, write_json, write_lines, write_sealed
 from scaledis.records import Records, read_records
 from scaledis.workdir import Workdir
 from tests import tiny
@@ -114,7 +118,38 @@ def test_a_file_system_without_locks_is_one_clear_error(tmp_path, monkeypatch):
             pass
 
 
-@pytest.mark.parametrize("name", ["~nosuchuser/runs", "a\0b", "x" * 300])
+@pytest.mark.parametrize("place", ["open", "write"])
+def test_a_full_disk_at_the_start_is_one_clear_error(tmp_path, monkeypatch, place):
+    class Full(io.FileIO):
+        def __init__(self, *args):
+            if place == "open":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().__init__(*args)
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(workdir_module, "open", lambda path, *_, **__: Full(path, "a+"), raising=False)
+    with pytest.raises(UserError, match=r"workdir: .* cannot be written: No space left on device\."):
+        with Workdir(tmp_path).locked():
+            pass
+
+
+@pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/b", "..", ".", "", "a\0b", "\ud800", "x" * 256])
+def test_a_name_of_the_plan_that_leads_out_of_the_directory_is_refused(tmp_path, name):
+    workdir = Workdir(tmp_path / "inside")
+    workdir.claim(BASE, runs_of())
+    write_lines(workdir.plan, {"0": {"runs": [name], "allocation": None}})
+    write_lines(workdir.planned_configs(0), {name: tiny.plain()})
+    for read in (workdir.runs, workdir.groups, lambda: workdir.claim(BASE, runs_of())):
+        with pytest.raises(UserError, match=r"plan.json is damaged: .* is not the name of a run\."):
+            read()
+    with pytest.raises(UserError, match="is not the name of a run"):
+        workdir.run(name)
+    assert os.listdir(tmp_path) == ["inside"]
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/runs", "a\0b", "x" * 300, os.fsdecode(b"a\xff")])
 def test_a_workdir_that_cannot_be_is_one_clear_error(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="workdir: "), Workdir(name).locked():
@@ -130,10 +165,11 @@ def test_a_workdir_that_cannot_be_written_is_a_clear_error(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "is damaged or cannot be read"),
-        ('{"method": {}}', "is damaged: it lacks data"),
-        ("[]", "is damaged: it lacks data"),
-        ("\udcff\udcfe", "is damaged or cannot be read"),
+        (b"", "is damaged: it has no checksum"),
+        (b'{"method": {}}', "is damaged: it has no checksum"),
+        (sealed(b'{"method": {}, ' + MARK + b"0" * 64 + b'"}'), "is damaged: it lacks data"),
+        (sealed(b"[" * 100_000 + MARK + b"0" * 64), "is damaged or cannot be read"),
+        (b"\xff\xfe", "is damaged: it has no checksum"),
     ],
 )
 def test_a_damaged_config_of_a_run_is_named(tmp_path, content, message):
@@ -141,7 +177,7 @@ def test_a_damaged_config_of_a_run_is_named(tmp_path, content, message):
     [[run]] = workdir.claim(BASE, runs_of())
     workdir.write_config(run, {})
     path = workdir.run("run") / "config.json"
-    path.write_bytes(content.encode(errors="surrogateescape"))
+    path.write_bytes(content)
     for read in (workdir.runs, lambda: workdir.claim(BASE, runs_of())):
         with pytest.raises(UserError, match=f"runs/run/config.json {message}"):
             read()
@@ -159,12 +195,11 @@ def test_until_a_run_begins_its_config_is_that_of_the_plan(tmp_path):
     workdir.write_config(first._replace(config=tiny.config(train__batch=5)), {})
     assert [run.config.train.batch for run in Workdir(tmp_path).runs()] == [5, 8]
     for content, message in [
-        ("[", "is damaged or cannot be read"),
-        ("{}", "is damaged: it lacks seed=1"),
-        ('{"seed=1": 5}', "is damaged: it lacks data"),
-        (json.dumps({"seed=1": tiny.plain(train__batch=-1)}), "train.batch: -1"),
+        ({}, "is damaged: it lacks seed=1"),
+        ({"seed=1": 5}, "is damaged: it lacks data"),
+        ({"seed=1": tiny.plain(train__batch=-1)}, "train.batch: -1"),
     ]:
-        workdir.planned_configs(1).write_text(content)
+        write_lines(workdir.planned_configs(1), content)
         with pytest.raises(UserError, match=f"planned/1.json:? {message}"):
             Workdir(tmp_path).read_config(second.name)
     with pytest.raises(UserError, match="runs/nobody/config.json is damaged or cannot be read"):
@@ -176,7 +211,7 @@ def test_a_config_with_a_value_that_cannot_be_names_the_file_and_the_key(tmp_pat
     [[run]] = workdir.claim(BASE, runs_of())
     workdir.write_config(run, {})
     path = workdir.run("run") / "config.json"
-    write_json(path, read_json(path) | {"seed": -1})
+    write_sealed(path, read_json(path) | {"seed": -1})
     with pytest.raises(UserError, match="runs/run/config.json: seed: -1 must be"):
         workdir.runs()
 
@@ -200,29 +235,70 @@ def test_writing_leaves_nothing_half_done(tmp_path):
     assert read_json(path) == {"a": 1} and [file.name for file in path.parent.iterdir()] == ["scores.json"]
 
 
-@pytest.mark.parametrize("value", [{}, [], {"a": {"b": (1, 2)}, 'q"': None}, [{"runs": ["a"]}, {"runs": ["b"]}]])
-def test_lines_are_the_same_json(tmp_path, value):
-    write_lines(tmp_path / "lines.json", value)
-    write_json(tmp_path / "json.json", value)
-    assert read_json(tmp_path / "lines.json") == read_json(tmp_path / "json.json")
-    assert len((tmp_path / "lines.json").read_text().splitlines()) == 2 + max(len(value), 1)
+@pytest.mark.parametrize("value", [{}, {"a": {"b": (1, 2)}, 'q"': None, MARK.decode(): 3}])
+def test_a_seal_is_inside_of_a_file_and_lines_are_the_same_json(tmp_path, value):
+    lines, whole = tmp_path / "lines.json", tmp_path / "json.json"
+    write_lines(lines, value)
+    write_sealed(whole, value)
+    write_json(tmp_path / "plain.json", value)
+    plain = read_json(tmp_path / "plain.json")
+    assert read_json(lines, needs_seal=True) == read_json(whole, needs_seal=True) == plain
+    assert len(lines.read_text().splitlines()) == 3 + len(value)
+    with pytest.raises(UserError, match=r"plain.json is damaged: it has no checksum\."):
+        read_json(tmp_path / "plain.json", needs_seal=True)
+    content = whole.read_bytes()
+    seal = json.loads(content)[SEAL]
+    assert seal == hashlib.sha256(content.replace(seal.encode(), b"0" * 64)).hexdigest()
+    whole.write_bytes(content.replace(b"{", b"{ ", 1))
+    with pytest.raises(UserError, match=r"json.json is damaged: its checksum differs\."):
+        read_json(whole)
     with pytest.raises(ValueError):
         write_lines(tmp_path / "lines.json", {"a": float("inf")})
 
 
-def test_records_forget_what_was_logged_after_the_checkpoint(tmp_path):
+def test_records_forget_what_was_logged_after_the_checkpoint(tmp_path, capsys):
     path = tmp_path / "metrics.jsonl"
     records = Records(path, 0)
     for step in (10, 20, 30):
         records.append({"step": step})
     with open(path, "a") as file:
         file.write('{"step": 4')  # a line that a kill cut short
-    assert [record["step"] for record in read_records(path)] == [10, 20, 30]
+    assert [record["step"] for record in read_records(path, 30)] == [10, 20, 30]
     Records(path, 20).append({"step": 25})
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20, 25]
+    assert capsys.readouterr().err == ""
 
 
-def test_a_damaged_line_of_the_log_is_left_out_and_the_others_stand(tmp_path):
+@pytest.mark.parametrize(
+    ("damage", "steps", "message"),
+    [
+        (lambda lines: [lines[0], lines[1].replace(b"0.5", b"0.6"), *lines[2:]], [1, 3, 4], "not what was written"),
+        (lambda lines: [lines[0], *lines[2:]], [1, 3, 4], "lines are missing"),
+        (lambda lines: lines[1:], [2, 3, 4], "lines are missing"),
+        (lambda lines: [lines[0] + lines[1], *lines[2:]], [3, 4], "not what was written"),
+        (lambda lines: [*lines[:2], lines[1], *lines[2:]], [1, 2, 2, 3, 4], "lines are missing"),
+        (lambda lines: [*lines[:2], b'{"step": 9}', *lines[2:]], [1, 2, 3, 4], "not what was written"),
+        (lambda lines: [*lines[:2], b"[" * 100_000, *lines[2:]], [1, 2, 3, 4], "not what was written"),
+        (lambda lines: lines[:3], [1, 2, 3], "it ends at step 3, before the checkpoint of step 4"),
+        (lambda lines: [], [], "it ends at step 0, before the checkpoint of step 4"),
+    ],
+)
+def test_a_changed_a_missing_and_a_merged_line_of_the_log_are_said_and_the_others_stand(
+    tmp_path, capsys, damage, steps, message
+):
+    path = tmp_path / "metrics.jsonl"
+    records = Records(path, 0)
+    for step in (1, 2, 3, 4):
+        records.append({"step": step, "loss_nats": 0.5})
+    assert len(read_records(path, 4)) == 4 and capsys.readouterr().err == ""
+    path.write_bytes(b"".join(line + b"\n" for line in damage(path.read_bytes().splitlines())))
+    found = read_records(path, 4)
+    assert [record["step"] for record in found] == steps and {record["loss_nats"] for record in found} <= {0.5}
+    said = capsys.readouterr().err
+    assert said.startswith(f"{path} is damaged: ") and message in said and said.count("\n") == 1
+
+
+def test_a_damaged_line_of_a_log_without_seals_is_left_out_and_the_others_stand(tmp_path):
     path = tmp_path / "metrics.jsonl"
     strange = ["null", "7", "[1]", '"text"', "{}", '{"step": null}', '{"step": true}', '{"step": 2.5}', '{"step": -1}']
     strange += [
@@ -234,4 +310,7 @@ def test_a_damaged_line_of_the_log_is_left_out_and_the_others_stand(tmp_path):
     ]
     lines = ['{"step": 2, "loss_nats": 3.5, "bad": [1], "worse": NaN, "long": ' + "9" * 400 + "}", *strange]
     path.write_bytes("\n".join([*lines, '{"step": 6, "loss_nats": null}']).encode() + b"\n\xff\xfe\n")
-    assert read_records(path) == [{"step": 2, "loss_nats": 3.5}, {"step": 6, "loss_nats": None}]
+    good = [{"step": 2, "loss_nats": 3.5}, {"step": 6, "loss_nats": None}]
+    assert read_records(path, needs_seals=False) == good and read_records(path) == []
+    Records(path, 6, needs_seals=False)
+    assert read_records(path) == good

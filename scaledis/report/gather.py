@@ -1,21 +1,16 @@
 """From a work directory to summaries: scores and logs as they were written, pictures from the newest checkpoint."""
 
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scaledis import coding, evaluate, input_pipeline
+from scaledis import coding, evaluate, input_pipeline, score_files
 from scaledis import config as config_schema
 from scaledis.checkpoint import Checkpoints
 from scaledis.config import Config
 from scaledis.datasets import Dataset
-from scaledis.errors import UserError
-from scaledis.files import read_json
 from scaledis.metrics import entropy, information
 from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.population import Model, Population
@@ -96,21 +91,24 @@ def _of_group(
         population = Population([run.config for run in group], spec, allocation=group[0].padded)
         if restored := checkpoints.restore_newest(population.shapes):
             models = {run.name: population.model(restored[1], slot) for slot, run in enumerate(group)}
+    reached = checkpoints.steps[-1]
     return [
-        summary(run, settings[run.name], dataset, workdir, models.get(run.name) if run.name in drawn else None)
+        summary(run, settings[run.name], dataset, workdir, models.get(run.name) if run.name in drawn else None, reached)
         for run in group
     ]
 
 
-def summary(run: Run, setting: str, dataset: Dataset, workdir: Workdir, model: Model | None = None) -> Summary:
-    """What is known of a run: its log and its scores, and pictures where its model is given."""
-    known = scored(logged(run, setting, dataset, workdir), dataset, workdir)
+def summary(
+    run: Run, setting: str, dataset: Dataset, workdir: Workdir, model: Model | None = None, reached: int = 0
+) -> Summary:
+    """What is known of a run that had reached a step: log and scores, and pictures where its model is given."""
+    known = scored(logged(run, setting, dataset, workdir, reached), dataset, workdir)
     return draw(known, model, dataset, run.config) if model else known
 
 
-def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir) -> Summary:
+def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: int = 0) -> Summary:
     """What is known of a run without its model and its scores."""
-    records = read_records(workdir.run(run.name) / "metrics.jsonl")
+    records = read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
     return Summary(
         name=run.name,
         setting=setting,
@@ -121,6 +119,7 @@ def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir) -> Summar
         step=int(records[-1]["step"]) if records else 0,
         allocation=run.config.model.allocation,
         records=records,
+        sealed=workdir.is_sealed(run.name),
     )
 
 
@@ -144,10 +143,9 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
 
 def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     """The summary with its scores, and its units' KL and mutual information, where it was evaluated."""
-    folder = workdir.run(known.name)
-    if not (folder / "scores.json").exists():
+    scores = score_files.newest(workdir, known.name)
+    if not scores:
         return known
-    scores = read_json(folder / "scores.json", "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
     kl = scores["unit_kl_nats"]
     names = [f"level{level}" for level in range(len(known.allocation), 0, -1)]
     shown = headlines(scores["all"])
@@ -167,20 +165,11 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         known = known._replace(changes=np.asarray(found["changes"]), edited=tuple(found["factor_per_unit"]))
     if "train_codes" in scores:
         known = known._replace(codes=f"{scores['train_codes']:,} train, {scores['test_codes']:,} test, posterior means")
-    if not dataset.factor_names or kl is None or not (folder / "codes.npz").exists():
+    codes = score_files.codes(workdir, known.name) if dataset.factor_names and kl is not None else {}
+    if not codes:
         return known
-    index, mean = _codes(folder / "codes.npz")
-    factors = dataset.factors(index)
-    return known._replace(shares=information(mean, factors) / np.maximum(entropy(factors), 1e-12))
-
-
-def _codes(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the images and their codes. Raises UserError, naming the file, if it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as codes:
-            return codes["index"], codes["mean"]
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise UserError(f"{path} is damaged: {error}. The stage evaluate makes it again.") from error
+    factors = dataset.factors(codes["index"])
+    return known._replace(shares=information(codes["mean"], factors) / np.maximum(entropy(factors), 1e-12))
 
 
 def headlines(scores: Mapping[str, Any], beside: str = "") -> dict[str, float]:

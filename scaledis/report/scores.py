@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scaledis import comparison, metrics, model_metrics, registry
-from scaledis.report.summary import Summary, source
+from scaledis.report.summary import Summary, listed, source
 
 PAPERS = {"dci/disentanglement": "DCI-D", "dci/completeness": "DCI-C", "mig/mig": "MIG", "dci/informativeness": "DCI-I"}
 MISSING = "–"
@@ -65,6 +65,8 @@ def legend(runs: Sequence[Summary]) -> str:
     parts += ["Mean ± sample standard deviation over seeds."] if several else []
     parts += ["In brackets: the chance level."] if any(run.chance.get("all") for run in runs) else []
     parts += [f"DCI by {' and '.join(backends)}."] if backends else []
+    unsealed = [run.name for run in runs if not run.sealed]
+    parts += [f"Without checksums, as an older version wrote it: {listed(unsealed)}."] if unsealed else []
     parts += [f"Frozen because the loss was no longer finite: {'; '.join(frozen)}."] if frozen else []
     return " ".join(parts)
 

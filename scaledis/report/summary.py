@@ -26,6 +26,7 @@ class Summary(NamedTuple):
     levels: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "level4" -> scores of its units alone
     chance: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "all", "level4" -> chance levels of its scores
     diverged_at: int | None = None  # the step at which the run was frozen
+    sealed: bool = True  # whether its files have checksums; those of version 0.2 have none
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
     kl: Any = None  # [K] nats per image, NaN where it is infinite
     shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1

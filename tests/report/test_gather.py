@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from scaledis import input_pipeline, report
-from scaledis.files import write_bytes, write_json
+from scaledis.files import write_sealed
 from scaledis.population import Model
+from scaledis.records import Records
 from scaledis.report import gather, page
 from scaledis.sweep import Run
 from scaledis.types import Codes
@@ -20,7 +21,7 @@ def trained(tmp_path, monkeypatch):
     runs = [Run(f"seed={seed}", tiny.config(seed=seed)) for seed in (0, 1)]
     directory = material.workdir(tmp_path / "demo", runs, {"none": np.zeros(2)})
     for run in runs:
-        write_bytes(directory.run(run.name) / "metrics.jsonl", b'{"step": 1, "loss_nats": 9.0}\n')
+        Records(directory.run(run.name) / "metrics.jsonl", 0).append({"step": 1, "loss_nats": 9.0})
     return directory, [runs]
 
 
@@ -66,7 +67,7 @@ def test_edits_are_drawn_where_scores_hold_them(trained):
     }
     for each, scores in ((run, edits), (other, {})):
         about = {"diverged": None, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
-        write_json(directory.run(each.name) / "scores.json", {"all": scores, **about})
+        write_sealed(directory.run(each.name) / "scores.json", {"all": scores, **about})
     found, without = (
         gather.scored(gather.logged(each, "a", tiny.dataset(), directory), tiny.dataset(), directory)
         for each in (run, other)
@@ -80,7 +81,9 @@ def test_a_flat_run_has_no_score_of_its_levels(trained):
     """Its only level holds every factor: the best there is, of something that it does not have."""
     directory, [[run, _]] = trained
     about = {"diverged": None, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
-    write_json(directory.run(run.name) / "scores.json", {"all": {"level/concentration": 0.5, "mig/mig": 0.25}, **about})
+    write_sealed(
+        directory.run(run.name) / "scores.json", {"all": {"level/concentration": 0.5, "mig/mig": 0.25}, **about}
+    )
     logged = gather.logged(run, "a", tiny.dataset(), directory)
     flat = logged._replace(allocation=(3,))
     ladder, alone = (gather.scored(each, tiny.dataset(), directory).scores for each in (logged, flat))
@@ -90,7 +93,7 @@ def test_a_flat_run_has_no_score_of_its_levels(trained):
 def test_a_unit_whose_kl_is_infinite_is_not_dead_and_has_no_nats(trained):
     directory, [[run, _]] = trained
     about = {"diverged": None, "unit_kl_nats": [1.0, None, 0.0], "split": "all", "held_out": 0.0, "step": 2}
-    write_json(directory.run(run.name) / "scores.json", {"all": {}, **about})
+    write_sealed(directory.run(run.name) / "scores.json", {"all": {}, **about})
     known = gather.scored(gather.logged(run, "a", tiny.dataset(), directory), tiny.dataset(), directory)
     shown = [page._unit(known, unit) for unit in range(3)]
     assert [(unit["kl"], unit["dead"]) for unit in shown] == [(1.0, False), (None, False), (0.0, True)]
