@@ -2,7 +2,10 @@
 
 import json
 import random
+import resource
 import shutil
+import sys
+import time
 
 import jax
 import numpy as np
@@ -114,6 +117,9 @@ def test_a_file_that_is_missing_or_new_is_noticed(population, copy, what):
 def test_the_seal_covers_every_entry_of_the_manifest(population, copy):
     path = copy / "4" / "manifest.json"
     manifest = json.loads(path.read_text())
+    path.write_text("[" * 100_000)
+    with pytest.raises(Damaged):
+        Checkpoints(copy).manifest(4)
     for key in manifest:
         path.write_text(json.dumps(manifest | {key: "other"}))
         with pytest.raises(Damaged):
@@ -135,6 +141,25 @@ def test_only_damaged_checkpoints_are_set_aside_and_what_was_left_half_written_g
     for step in (4, 6):
         checkpoints.save(step, written[1][4], {})
     assert sorted(path.name for path in copy.iterdir()) == ["4", "6", "damaged-4"]
+
+
+def test_a_write_that_fails_in_many_threads_is_said_once(copy, monkeypatch, capfd):
+    """As on a full disk: each of the arrays fails, some after the error is raised."""
+    limit, said = resource.getrlimit(resource.RLIMIT_FSIZE), []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    leaves = {f"leaf{n}": np.random.default_rng(n).random(2000) for n in range(8)}
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1]))
+    try:
+        with pytest.raises(
+            UserError, match=r"step 6 could not be written to \S+: File too large\. The last good one is"
+        ):
+            Checkpoints(copy).save(6, leaves, {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    time.sleep(0.1)
+    assert capfd.readouterr().err == "" and not said
+    Checkpoints(copy).save(6, leaves, {})
+    assert Checkpoints(copy).steps == [2, 4, 6]
 
 
 def test_a_state_that_cannot_be_written_is_a_bug_and_no_full_disk(copy):

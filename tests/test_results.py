@@ -12,7 +12,7 @@ from scaledis import input_pipeline, legacy, sweep, training
 from scaledis.errors import UserError
 from scaledis.extract import extract
 from scaledis.files import read_json, write_sealed
-from scaledis.records import read_records
+from scaledis.records import Records, read_records
 from scaledis.results import load_results, load_run
 from scaledis.workdir import Workdir
 from tests import tiny
@@ -114,6 +114,41 @@ def test_a_workdir_of_0_1_0_is_resumed_scored_and_reported_and_what_it_wrote_sta
         assert [record["step"] for record in read_records(workdir.run(name) / "metrics.jsonl")] == [2, 4, 6, 8]
         assert load_run(copy, name).step == 8 and load_run(copy, name, step=6).step == 6
     assert [run.config.train.steps for run in workdir.runs()] == [8, 8]
+
+
+def test_a_workdir_of_0_2_0_is_read_reported_and_rescored_marked_as_unsealed_and_sealed_when_written(tmp_path):
+    with zipfile.ZipFile(WITH_BANK) as archive:
+        archive.extractall(tmp_path)
+    workdir, before = Workdir(tmp_path), tiny.tree(tmp_path)
+    assert load_run(tmp_path, "vlae").step == 6
+    found = load_results(tmp_path).set_index("run")
+    assert not found["sealed"].any() and found["step"].tolist() == [6, 6]
+    for name in PAIR:
+        assert found.loc[name, "mig/mig"] == read_json(workdir.run(name) / "scores.json")["all"]["mig/mig"]
+    assert tiny.tree(tmp_path) == before
+
+    line = ["--config=tests/tiny_config.py", "--sweep=method.name=vlae,scale_vlae", f"--workdir={tmp_path}"]
+    line += ["--config.train.keep=1", "--config.objective.estimator=memory_bank"]
+    done = tiny.command(*line, "--stages=evaluate,report", "--config.evaluate.metrics=dci,mig,modularity")
+    assert done.returncode == 0, done.stderr
+    assert "Without checksums, as an older version wrote it: vlae, scale_vlae." in done.stdout
+    for name in PAIR:
+        scores = read_json(workdir.run(name) / "scores.json", needs_seal=True)
+        assert scores["all"]["mig/mig"] == found.loc[name, "mig/mig"] and "modularity/modularity" in scores["all"]
+    table = load_results(tmp_path)
+    assert table["modularity/modularity"].notna().all() and not table["sealed"].any()  # the logs are as they were
+
+    workdir.claim({"config": {}, "sweep": [], "command": "test"}, workdir.runs())
+    assert read_json(workdir.config, needs_seal=True)["begun"] == "0.2.0" and workdir.groups() == [
+        [name] for name in PAIR
+    ]
+    for run in workdir.runs():
+        workdir.write_config(run, workdir.dataset_of(run.name))
+        Records(workdir.run(run.name) / "metrics.jsonl", 6, needs_seals=workdir.needs_seals)
+        log = read_records(workdir.run(run.name) / "metrics.jsonl", 6)
+        assert [record["step"] for record in log] == [2, 4, 6] and log[-1]["loss_nats"] > 500
+    shutil.rmtree(tmp_path / "results")
+    assert load_results(tmp_path)["sealed"].all()
 
 
 def test_a_damaged_checkpoint_of_0_1_0_is_one_clear_error(copy):
