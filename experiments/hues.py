@@ -22,7 +22,7 @@ from sklearn.feature_selection import mutual_info_regression
 from sklearn.neighbors import KNeighborsClassifier
 from tables import command, results_of, write_markdown, write_results
 
-from scaledis import version
+from scaledis import score_files, version
 from scaledis.datasets import rendered
 
 NAMES = list(rendered.FACTORS)
@@ -39,7 +39,7 @@ def main():
         folder = place("length", given.tier, "length", method)
         if not folder.groups():
             raise SystemExit(f"{folder.root} holds no runs: {command('length', given.tier)} {method}")
-        codes = {run.config.seed: np.load(folder.run(run.name) / "codes.npz") for run in folder.runs()}
+        codes = {run.config.seed: score_files.codes(folder, run.name) for run in folder.runs()}
         found = {str(seed): of_run(each["mean"], each["log_variance"], each["factors"]) for seed, each in codes.items()}
         known[method] = {"commit": version.commit(), "runs": found}
         shown = dict(itertools.islice(codes.items(), DRAWN))

@@ -136,15 +136,13 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
 def _once(rows: pandas.DataFrame, keys: Sequence[str]) -> pandas.DataFrame:
     """The rows without copies: those of a trained run with the config, the data and the last terms of one before it."""
     terms = [column for column in rows if column.startswith("final/")]
-    same = [*(key for key in keys if not key.startswith(FREE)), "fingerprint", "step", *terms]
     alike = pandas.util.hash_pandas_object(rows[["step", *terms]], index=False).duplicated(keep=False)
+    if not terms or not alike.any():  # a large sweep has few that need a closer look
+        return rows
     likely = rows[alike & rows["step"].notna()]
-    copies = likely[likely.duplicated(same)] if terms else likely[:0]
-    if len(copies):
-        first = copies.iloc[0]
-        print(
-            f"{len(copies)} of {len(rows)} runs are copies, such as {first['run']} of {first['workdir']}; each counts "
-            "once.",
-            file=sys.stderr,
-        )
+    same = [*(key for key in keys if not key.startswith(FREE)), "fingerprint", "step", *terms]
+    copies = likely[likely.duplicated(same)]
+    for _, first in copies[:1].iterrows():
+        such = f"{first['run']} of {first['workdir']}"
+        print(f"{len(copies)} of {len(rows)} runs are copies, such as {such}; each counts once.", file=sys.stderr)
     return rows.drop(copies.index).reset_index(drop=True)

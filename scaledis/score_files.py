@@ -1,7 +1,7 @@
 """The scores of a run as files: a file for each way of scoring in runs/<run>/scores/, the newest beside its codes."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +70,18 @@ def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
 
     What is damaged is printed: it is made again.
     """
-    held = dict.fromkeys((path(workdir, run, step), workdir.run(run.name) / NEWEST), {})
-    for file in held:
+    found: dict[str, Any] = {}
+    readers: list[Callable[[], Any]] = [
+        lambda: found.update(read(workdir, path(workdir, run, step))),
+        lambda: newest(workdir, run.name),
+        lambda: codes(workdir, run.name),
+    ]
+    for reader in readers:
         try:
-            held[file] = read(workdir, file)
+            reader()
         except UserError as error:
             print(error, file=sys.stderr)
-    try:
-        codes(workdir, run.name)
-    except UserError as error:
-        print(error, file=sys.stderr)
-    return held[path(workdir, run, step)]
+    return found
 
 
 def write(

@@ -107,7 +107,8 @@ def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.T
         return None
     try:
         data = read_bytes(path, directory.needs_seals)
-        table = parquet.read_table(pyarrow.BufferReader(data))
+        table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
+        table = table.replace_schema_metadata({KEYS: table.schema.metadata[KEYS]})  # files of one schema are alike
         if (held := table["run"].to_pylist()) != names:
             raise UserError(f"{path} is of other runs than population {index} of the plan: {', '.join(held[:5])}.")
         if strange := {*_keys(table)} - {*table.column_names}:

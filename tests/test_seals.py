@@ -12,7 +12,7 @@ import numpy as np
 import pandas
 import pytest
 
-from scaledis import score_files, table
+from scaledis import input_pipeline, score_files, table
 from scaledis.checkpoint import Checkpoints
 from scaledis.errors import UserError
 from scaledis.files import write_arrays
@@ -185,7 +185,7 @@ def test_what_a_killed_process_left_goes_with_the_next_command_and_what_is_being
     assert sorted(os.listdir(copy.checkpoints(0))) == ["4", "6"] and Checkpoints(copy.checkpoints(0)).newest == 6
 
 
-def test_a_run_that_is_there_twice_counts_once(finished, copy, capsys):
+def test_a_run_that_is_there_twice_counts_once(finished, copy, capsys, monkeypatch):
     whole = load_results(finished.root)
     assert capsys.readouterr().err == ""
     alias = finished.root.parent / "." / finished.root.name
@@ -200,6 +200,10 @@ def test_a_run_that_is_there_twice_counts_once(finished, copy, capsys):
     shutil.rmtree(copy.root / "results")
     assert load_results(copy.root)["run"].tolist() == ["seed=0"]
     assert "1 of 2 runs are copies, such as seed=1 of" in capsys.readouterr().err
+    monkeypatch.setattr(gather, "DRAWN", 0)
+    monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: DATASET)
+    assert [run.name for run in gather.summaries([copy.runs()], copy)] == ["seed=0"]
+    assert "seed=1 is a copy of seed=0 and is left out." in capsys.readouterr().err
 
 
 def test_a_path_that_is_not_utf_8_is_refused_before_anything_is_written(tmp_path):

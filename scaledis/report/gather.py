@@ -1,5 +1,6 @@
 """From a work directory to summaries: scores and logs as they were written, pictures from the newest checkpoint."""
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,12 +29,19 @@ RECONSTRUCTED, SAMPLED = 10, 20  # images
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary]:
     """What is known of every run that was trained, in the order of the plan.
 
-    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. Raises UserError if the data
-    have changed or what was written is damaged.
+    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. A run of the setting and the
+    seed of one before it, whose folder was copied, is said and left out. Raises UserError if the data have changed or
+    what was written is damaged.
     """
     settings = setting_names([run for group in groups for run in group])
     drawn = _drawn(settings)
-    return [each for index, group in enumerate(groups) for each in _of_group(group, index, settings, drawn, workdir)]
+    found: dict[tuple[str, int], Summary] = {}
+    for index, group in enumerate(groups):
+        for each in _of_group(group, index, settings, drawn, workdir):
+            first = found.setdefault((each.setting, each.seed), each)
+            if first is not each:
+                print(f"{each.name} is a copy of {first.name} and is left out.", file=sys.stderr)
+    return list(found.values())
 
 
 def setting_names(runs: Sequence[Run]) -> dict[str, str]:
