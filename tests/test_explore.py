@@ -17,6 +17,7 @@ from scaledis import input_pipeline, results
 from scaledis.errors import UserError
 from scaledis.explore.server import make_server
 from scaledis.explore.session import Session
+from scaledis.files import write_lines
 from scaledis.sweep import Run
 from tests import browser, tiny
 from tests.report import material
@@ -122,10 +123,14 @@ def test_what_it_cannot_take_is_a_sentence(session, call, message):
 
 
 def test_a_directory_whose_runs_lie_elsewhere_is_refused(tmp_path):
-    (tmp_path / "inside").mkdir()
-    (tmp_path / "inside/plan.json").write_text(json.dumps([["../../secret"]]))
+    inside = tmp_path / "inside"
+    write_lines(inside / "plan.json", {"0": ["../../secret"]})
+    with pytest.raises(UserError, match=r"plan.json is damaged: '../../secret' is not the name of a run"):
+        Session(str(inside))
+    write_lines(inside / "plan.json", {"0": ["secret"]})
+    (inside / "runs").symlink_to(tmp_path)
     with pytest.raises(UserError, match="leads out of"):
-        Session(str(tmp_path / "inside"))
+        Session(str(inside))
     with pytest.raises(UserError, match="no plan.json"):
         Session(str(tmp_path))
 
