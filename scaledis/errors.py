@@ -28,7 +28,8 @@ def sentences() -> Iterator[None]:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            with contextlib.suppress(OSError):  # a file whose descriptor has become that of a pipe cannot seek
+                stream.reconfigure(errors="backslashreplace")
     try:
         yield
         sys.stdout.flush()

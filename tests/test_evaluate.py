@@ -149,10 +149,10 @@ def test_chance_levels_are_scored_where_they_are_asked_for_and_missing(pair):
     asked = [run._replace(config=with_evaluate(run.config, seed=3, metrics=("mig",), chance=2)) for run in group]
     without = [run._replace(config=with_evaluate(run.config, chance=0)) for run in asked]
     evaluate.evaluate_population(without, 0, GRID, workdir)
-    held = score_files.read(score_files.path(workdir, asked[0], 2))
+    held = score_files.read(workdir, score_files.path(workdir, asked[0], 2))
     assert "mig/mig_chance" not in held["all"] and score_files.missing(held, asked[0].config.evaluate, GRID) == ["mig"]
     evaluate.evaluate_population(asked, 0, GRID, workdir)
-    held = score_files.read(score_files.path(workdir, asked[0], 2))
+    held = score_files.read(workdir, score_files.path(workdir, asked[0], 2))
     assert 0 <= held["all"]["mig/mig_chance"] < 1 and 0 <= held["level2"]["mig/mig_chance"] < 1
     assert not any(score_files.missing(held, run.config.evaluate, GRID) for run in (asked[0], without[0]))
     more = with_evaluate(asked[0].config, metrics=("mig", "quality"), chance=3).evaluate
