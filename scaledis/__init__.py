@@ -26,6 +26,7 @@ DOORS = {
     "load_run": "scaledis.results.load_run",  # a trained run, read only
     "load_results": "scaledis.results.load_results",  # all runs as one table
     "score": "scaledis.evaluate.score",  # codes against factors
+    "compare": "scaledis.comparison.compare",  # settings over their seeds
     "register_method": "scaledis.methods.register_method",  # a method of your own
     # The types that they take and give.
     "Codes": "scaledis.types.Codes",

@@ -1,4 +1,5 @@
 from scaledis import datasets
+from scaledis.comparison import compare as compare
 from scaledis.config import Config as Config
 from scaledis.datasets import Dataset as Dataset
 from scaledis.errors import UserError as UserError

@@ -150,18 +150,14 @@ def _bracketed(runs: Iterable[Summary], metric: str) -> str:
 
 
 def _differences(scores: Mapping[str, Mapping[int, float]], against: str, settings: Iterable[str]) -> list[Any]:
-    """For each setting (difference, low, high), the last two None without an interval; None without a difference."""
-    known = {setting: values for setting, values in scores.items() if values}
-    if against not in known:
-        return [None for _ in settings]
-    compared = comparison.compared(known, against)
+    """For each setting (difference, low, high) on common seeds, the last two None for one seed; None without any."""
     found: list[Any] = []
     for setting in settings:
-        each = compared.get(setting)
-        if each is None or each.difference is None or setting == against:
+        if setting == against or not scores[setting].keys() & scores[against].keys():
             found.append(None)
         else:
-            found.append([each.difference, *(each.interval or (None, None))])
+            difference = comparison.paired(scores[setting], scores[against])
+            found.append([difference.difference, *(difference.interval() or (None, None))])
     return found
 
 
