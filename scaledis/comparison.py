@@ -10,14 +10,15 @@ else it is Welch's (1947), with the degrees of freedom of Satterthwaite (1946).
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas
 from scipy import stats
 
-from scaledis import registry
+from scaledis import kinds, registry
 from scaledis.errors import UserError
+from scaledis.values import plain
 
 LEVEL = 0.05  # of a family of tests
 POWER = 0.8
@@ -162,12 +163,13 @@ def judge(differences: Sequence[Difference], counts: float = COUNTS, level: floa
     return [Judged(each, p, _verdict(each, p, counts, level)) for each, p in zip(differences, adjusted, strict=True)]
 
 
+@kinds.checked
 def compare(
     results: pandas.DataFrame,
     score: str = "dci/disentanglement",
     *,
     by: str | Sequence[str] = "method.name",
-    against: object = None,
+    against: str | float | tuple[Any, ...] | None = None,
     counts: float = COUNTS,
     level: float = LEVEL,
 ) -> pandas.DataFrame:
@@ -186,8 +188,8 @@ def compare(
       p, holm, verdict and, where it is undecided, seeds_needed.
 
     Raises:
-      UserError: a column that is not in the table, an unknown setting, fewer than two settings, and a setting with two
-      runs of one seed.
+      UserError: a column that is not in the table, or none at all; an unknown setting; fewer than two settings; a
+        setting with two runs of one seed; a level outside of 0 to 1.
 
     >>> import pandas
     >>> table = pandas.DataFrame({"method.name": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1], "mig": [.3, .4, .1, .2]})
@@ -195,8 +197,13 @@ def compare(
     0.2
     """
     keys = [by] if isinstance(by, str) else list(by)
-    for key in (*keys, score, "seed"):
-        registry.check("column", key, list(results.columns))
+    for argument, key in (*(("by", key) for key in keys), ("score", score), ("results", "seed")):
+        registry.check(argument, key, [each for each in results if isinstance(each, str)])
+    if not keys:
+        raise UserError("by: names no column; one or several tell the settings apart.")
+    if not 0 < level < 1:
+        raise UserError(f"level: {level} must lie between 0 and 1.")
+    against = plain(against)
     scores: dict[object, dict[int, float]] = {}
     for values, runs in results.dropna(subset=[score]).groupby(keys, sort=False, dropna=False):
         name = values[0] if len(keys) == 1 else values
@@ -207,7 +214,7 @@ def compare(
     if len(scores) < 2:
         raise UserError(f"by: {', '.join(keys)} gives {len(scores)} setting with {score!r}; two are needed.")
     if against is not None and against not in scores:
-        raise UserError(f"against: {against!r} is none of {', '.join(map(str, scores))}.")
+        raise UserError(f"against: {registry.short(against)} is none of {', '.join(map(str, scores))}.")
     pairs = (
         list(itertools.combinations(scores, 2))
         if against is None

@@ -114,10 +114,12 @@ def test_several_columns_tell_settings_apart(results):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"score": "mig/mgi"}, "column: 'mig/mgi' is unknown.*mig/mig"),
-        ({"by": "beta"}, "column: 'beta' is unknown"),
+        ({"score": "mig/mgi"}, "score: 'mig/mgi' is unknown.*mig/mig"),
+        ({"by": "beta"}, "by: 'beta' is unknown"),
         ({"against": "plan"}, "against: 'plan' is none of ours, vlae, apart"),
-        ({"by": "seed", "against": 0}, "seed"),
+        ({"by": "seed", "against": 0}, "0 has two runs of seed 0"),
+        ({"by": []}, "by: names no column"),
+        ({"level": 5.0}, "level: 5.0 must lie between 0 and 1"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error_that_lists_the_choices(results, change, words):

@@ -22,6 +22,7 @@ from scaledis import convert, registry, runtime
 from scaledis.config import RESOLUTION, check_fields, flag, positive_int
 from scaledis.datasets._builders import pixels
 from scaledis.errors import UserError
+from scaledis.values import plain
 
 CACHE = "~/.cache/scaledis"  # prepared data sets and caches, unless the user says otherwise
 SAMPLE = 256  # images that the fingerprint of a large set reads
@@ -312,8 +313,8 @@ def load(
     module = registry.module("data.name", sys.modules[__name__], name)
     for key in options:
         registry.check("data", key, [field.name for field in dataclasses.fields(Options)])
-    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in options.items()}
-    wanted = Options(None if path in (None, "") else expanded("data.path", path), download, **plain)
+    own_path = None if path is None or (isinstance(path, str) and not path) else expanded("data.path", path)
+    wanted = Options(own_path, download, **{key: plain(value) for key, value in options.items()})
     understood = {"download", "resolution", *getattr(module, "OPTIONS", ())}
     for field in dataclasses.fields(Options):
         value = getattr(wanted, field.name)
