@@ -53,7 +53,8 @@ def table(runs: Sequence[Summary]) -> str:
         "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |" for line in lines
     )
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
-    return "\n".join([first, rule, *rest, "", legend(runs)])
+    brackets = " In brackets: the chance level." if any(run.chance.get("all") for run in runs) else ""
+    return "\n".join([first, rule, *rest, "", legend(runs) + brackets])
 
 
 def legend(runs: Sequence[Summary]) -> str:
@@ -63,7 +64,6 @@ def legend(runs: Sequence[Summary]) -> str:
     backends = list(dict.fromkeys(run.backend for run in runs if run.backend))
     parts = [f"Data set: {source(runs)}."]
     parts += ["Mean ± sample standard deviation over seeds."] if several else []
-    parts += ["In brackets: the chance level."] if any(run.chance.get("all") for run in runs) else []
     parts += [f"DCI by {' and '.join(backends)}."] if backends else []
     unsealed = [run.name for run in runs if not run.sealed]
     parts += [f"Without checksums, as an older version wrote it: {listed(unsealed)}."] if unsealed else []
