@@ -19,8 +19,8 @@ from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = (
-    *("elbo", "figure1", "figure2", "granularity", "hues", "length", "protocol", "resolution", "table1", "table2"),
-    *("tables", "v_shape"),
+    *("blocks", "elbo", "figure1", "figure2", "granularity", "hues", "length", "primary", "protocol", "resolution"),
+    *("table1", "table2", "tables", "tuning", "v_shape"),
 )
 TIERS = ("small", "paper")
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}

@@ -1,0 +1,127 @@
+"""The runs of the primary rows of experiments/results/plan.md on `rendered`: length, Figure 1, depth, Table 2.
+
+    python experiments/primary.py --tier=small length      # rows 1 and 2: ours, VLAE, the best flat method
+    python experiments/primary.py --tier=small few         # row 3: few units first with a bank
+    python experiments/primary.py --tier=small figure1 depth allocations    # rows 4, 5 and 6
+    python experiments/primary.py --tier=small --table     # only the table of what has run
+
+They run in parts of two seeds, each written when it is there, and resume. Settings are those of tuning.py. Writes
+experiments/results/primary/<tier>.json and .md.
+"""
+
+import runpy
+
+import tuning
+from protocol import SCORES, arguments, low_priority, place, run, tier
+from tables import ROOT, finished, made_with, mean, results_of, shown, write_markdown, write_results
+
+from scaledis import runtime
+from scaledis.sweep import sweep_allocations
+
+PART = 2  # seeds
+COUNTS = {"length": 20, "few": 20, "figure1": 24, "depth": 24, "allocations": 8}  # seeds of each group of rows
+FIRST_SEED, FIRST_START, STARTS = 200, 3000, 3
+FLAT = ("beta_tcvae_hfs", "beta_tcvae", "dava")
+TIMES, SCORED = 8, 8
+LEVELS = ("dci", "mig", "level")
+few_first = runpy.run_path(str(ROOT / "configs/few_first.py"))["overrides"]
+
+
+def main():
+    given = arguments(__doc__, COUNTS)
+    runtime.prepare()
+    low_priority()
+    for name in given.names:
+        for first in range(0, COUNTS[name], PART):
+            for entry, setting in settings_of(name, given.tier).items():
+                train_part(given.tier, entry, setting, range(first, first + PART))
+    report(given.tier)
+
+
+def settings_of(name, tier_name):
+    """The settings of a group of rows by the name of the entry in the table, without their seeds."""
+    known = finished("tuning", tier_name)
+    chosen = {method: tuning.best(found["runs"], "DCI-D") for method, found in known.items()}
+    steps = TIMES * tier(tier_name)["train"]["steps"]
+    longer = {"train.steps": steps, "train.evaluate_every": steps // SCORED}
+    if name == "length":
+        level = {method: mean_of_choice(known[method]["runs"]) for method in FLAT}
+        flat = max(level, key=level.get)
+        methods = {"scale_vlae": ("dci", "mig", "level"), "vlae": ("dci", "mig", "level"), flat: ("dci", "mig")}
+        return {
+            f"{method}, {steps} steps": {**chosen[method], **longer, "evaluate.metrics": scores}
+            for method, scores in methods.items()
+        }
+    if name == "few":
+        return {f"few units first, {steps} steps": {**few_first(steps), **longer, "evaluate.metrics": LEVELS}}
+    ours, vlae = chosen["scale_vlae"], chosen["vlae"] | {"model.injection": chosen["scale_vlae"]["model.injection"]}
+    if name == "figure1":
+        of_three = {**ours, "model.allocation": (3, 3, 3), "evaluate.metrics": LEVELS}
+        return {
+            "figure 1, both": of_three,
+            "figure 1, intra": {**of_three, "method.gamma": 0.0},
+            "figure 1, inter": {**of_three, "method.beta": 1.0},
+        }
+    if name == "depth":
+        return {f"ours, {each}": {**ours, "model.allocation": each} for each in ((4, 6), (3, 3, 4))}
+    return {
+        f"{title}, {each['model.allocation']}": {**setting, **each}
+        for each in sweep_allocations()
+        for title, setting in (("ours", ours), ("vlae", vlae))
+    }
+
+
+def mean_of_choice(runs):
+    """The mean DCI-D of a method's chosen setting over the tuning seeds."""
+    chosen = tuning.best(runs, "DCI-D")
+    return mean(next(rows for setting, rows in tuning.settings_of(runs) if setting == chosen), "DCI-D")
+
+
+def train_part(tier_name, entry, setting, numbers):
+    """Trains the runs of some numbers of one entry, and writes them beside those that are there."""
+    known = results_of("primary", tier_name)
+    before = known.get(entry, {"runs": []})["runs"]
+    missing = [number for number in numbers if number not in [row["number"] for row in before]]
+    if not missing:
+        return
+    title = f"{entry}-{missing[0]}".replace(" ", "_")
+    if entry.startswith("few"):
+        seeds = best_starts(tier_name, title, setting, missing)
+    else:
+        seeds = [FIRST_SEED + number for number in missing]
+    rows = run(
+        place("primary", tier_name, title, "runs"), tier(tier_name), [{**setting, "seed": seed} for seed in seeds]
+    )
+    rows = [{**row, "number": number} for row, number in zip(rows, missing, strict=True)]
+    known[entry] = {"runs": [*before, *rows], "machine": runtime.machine()}
+    write_results("primary", tier_name, known)
+
+
+def best_starts(tier_name, title, setting, numbers):
+    """For each number the seed of three that goes on: without the one of least ELBO, which may lack a factor, that of
+    least R, whose units are the least dependent. No factor is looked at."""
+    groups = [[FIRST_START + STARTS * number + start for start in range(STARTS)] for number in numbers]
+    first = {**setting, "train.steps": int(setting["method.alone"]), "evaluate.metrics": ("mig",)}
+    first.pop("train.evaluate_every")
+    overrides = [{**first, "seed": seed} for group in groups for seed in group]
+    rows = run(place("primary", tier_name, title, "starts"), tier(tier_name), overrides)
+    of = {row["override"]["seed"]: row for row in rows}
+    whole = [[of[seed] for seed in group if of[seed]["diverged"] is None] for group in groups]
+    kept = [sorted(group, key=lambda row: row["ELBO"])[-2:] for group in whole]
+    return [min(group, key=lambda row: row["R"])["override"]["seed"] for group in kept]
+
+
+def report(tier_name):
+    """The table of what has run; plan.md says which differences are judged."""
+    known = finished("primary", tier_name)
+    columns = [*SCORES, "ELBO", "R", "level/tc_between"]
+    rows = [
+        [name, *(shown([row.get(column) for row in found["runs"]]) for column in columns)]
+        for name, found in sorted(known.items())
+    ]
+    about = f"{made_with(known)} ELBO, R and the dependence between levels in nats."
+    write_markdown("primary", tier_name, "The runs of the primary rows", about, ["runs", *columns], rows)
+
+
+if __name__ == "__main__":
+    main()
