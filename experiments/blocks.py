@@ -15,7 +15,8 @@ Writes experiments/results/blocks/<tier>.json and .md, and a part's encodings of
 
 import numpy as np
 import posteriors
-from protocol import arguments, low_priority, place, run, tier
+import protocol
+from protocol import arguments, low_priority, place, run
 from tables import RESULTS, finished, interval, made_with, paired, results_of, shown, write_markdown, write_results
 
 from scaledis import input_pipeline, metrics, results, runtime
@@ -66,7 +67,7 @@ def train_part(tier_name, seeds):
     cells = CELLS if seeds[0] < np.mean(SEEDS) else {name: CELLS[name] for name in PRIMARY}
     overrides = [{**COMMON, **cell, "seed": seed} for cell in cells.values() for seed in seeds]
     workdir = place("blocks", tier_name, "blocks", f"seed{seeds[0]}")
-    rows = run(workdir, tier(tier_name), overrides)
+    rows = run(workdir, protocol.tier(tier_name), overrides)
     names = {identity(one.config.method.hyperparameters, one.config.seed): one.name for one in workdir.runs()}
     dataset = input_pipeline.load_dataset(workdir.runs()[0].config.data)
     index = np.random.default_rng(0).choice(dataset.size, size=DCI_CODES, replace=False)

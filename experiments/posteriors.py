@@ -30,7 +30,7 @@ def encode_all(model, dataset):
     return np.concatenate(means), np.concatenate(log_variances)
 
 
-def information(mean, log_variance, sizes, subsets, draws=1500, seed=0):
+def information(mean, log_variance, sizes, subsets, draws=600, seed=0):
     """Nats that each set of units has of each factor and of the image, in two halves of the codes.
 
     Args:
@@ -76,10 +76,12 @@ def _logs(sizes):
 
     @jax.jit
     def logs(mean, log_variance, membership, codes, index):
+        precision = 0.5 * jnp.exp(-log_variance)  # once, not in every turn of the loop
+        constant = 0.5 * (log_variance + jnp.log(2 * jnp.pi))
+
         def of_code(pair):
             code, number = pair
-            squares = (code[:, None] - mean) ** 2 * jnp.exp(-log_variance)
-            units = -0.5 * (squares + log_variance + jnp.log(2 * jnp.pi))
+            units = -((code[:, None] - mean) ** 2) * precision - constant
             sets = jnp.matmul(membership, units, precision="highest")
             own = sets[:, number]
             grid = sets.at[:, number].set(-jnp.inf).reshape(-1, *sizes)

@@ -11,8 +11,9 @@ experiments/results/primary/<tier>.json and .md.
 
 import runpy
 
+import protocol
 import tuning
-from protocol import SCORES, arguments, low_priority, place, run, tier
+from protocol import SCORES, arguments, low_priority, place, run
 from tables import ROOT, finished, made_with, mean, results_of, shown, write_markdown, write_results
 
 from scaledis import runtime
@@ -42,7 +43,7 @@ def settings_of(name, tier_name):
     """The settings of a group of rows by the name of the entry in the table, without their seeds."""
     known = finished("tuning", tier_name)
     chosen = {method: tuning.best(found["runs"], "DCI-D") for method, found in known.items()}
-    steps = TIMES * tier(tier_name)["train"]["steps"]
+    steps = TIMES * protocol.tier(tier_name)["train"]["steps"]
     longer = {"train.steps": steps, "train.evaluate_every": steps // SCORED}
     if name == "length":
         level = {method: mean_of_choice(known[method]["runs"]) for method in FLAT}
@@ -90,7 +91,9 @@ def train_part(tier_name, entry, setting, numbers):
     else:
         seeds = [FIRST_SEED + number for number in missing]
     rows = run(
-        place("primary", tier_name, title, "runs"), tier(tier_name), [{**setting, "seed": seed} for seed in seeds]
+        place("primary", tier_name, title, "runs"),
+        protocol.tier(tier_name),
+        [{**setting, "seed": seed} for seed in seeds],
     )
     rows = [{**row, "number": number} for row, number in zip(rows, missing, strict=True)]
     known[entry] = {"runs": [*before, *rows], "machine": runtime.machine()}
@@ -104,7 +107,7 @@ def best_starts(tier_name, title, setting, numbers):
     first = {**setting, "train.steps": int(setting["method.alone"]), "evaluate.metrics": ("mig",)}
     first.pop("train.evaluate_every")
     overrides = [{**first, "seed": seed} for group in groups for seed in group]
-    rows = run(place("primary", tier_name, title, "starts"), tier(tier_name), overrides)
+    rows = run(place("primary", tier_name, title, "starts"), protocol.tier(tier_name), overrides)
     of = {row["override"]["seed"]: row for row in rows}
     whole = [[of[seed] for seed in group if of[seed]["diverged"] is None] for group in groups]
     kept = [sorted(group, key=lambda row: row["ELBO"])[-2:] for group in whole]

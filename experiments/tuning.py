@@ -10,7 +10,7 @@ choose by. Writes experiments/results/tuning/<tier>.json and .md.
 """
 
 import protocol
-from protocol import arguments, low_priority, place, run, tier
+from protocol import arguments, low_priority, place, run
 from table1 import entries
 from tables import finished, made_with, mean, results_of, shown, write_markdown, write_results
 
@@ -27,7 +27,7 @@ def main():
     grids = {entry.name: entry.grid for entry in entries(protocol.tier(given.tier)["objective"]["sigma"])}
     for name in given.names:
         overrides = [{**setting, "seed": seed} for setting in grids[name] for seed in TUNING_SEEDS]
-        rows = run(place("tuning", given.tier, name, "settings"), tier(given.tier), overrides)
+        rows = run(place("tuning", given.tier, name, "settings"), protocol.tier(given.tier), overrides)
         found = {"runs": rows, "machine": runtime.machine()}
         write_results("tuning", given.tier, results_of("tuning", given.tier) | {name: found})
     write_table(given.tier, finished("tuning", given.tier))

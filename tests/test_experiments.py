@@ -375,3 +375,25 @@ def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):
     assert scripts["protocol"].tier("small")["data"]["name"] == "rendered"
     with pytest.raises(SystemExit, match=r"table1.py --data=cars3d --tier=small vlae"):
         scripts["protocol"].chosen("cars3d-small", "vlae")
+
+
+@pytest.mark.slow
+def test_blocks_have_both_bounds_and_go_on_with_the_next_seeds(small, monkeypatch):
+    scripts, results, command = small
+    blocks = scripts["blocks"]
+    tiny_sizes = {"UNITS": 4, "SCORED": (1, 2), "DCI_CODES": 90, "KEPT": 16, "RESULTS": results, "SEEDS": range(4)}
+    for name, value in tiny_sizes.items():
+        monkeypatch.setattr(blocks, name, value)
+    monkeypatch.setattr(blocks, "COMMON", {**blocks.COMMON, "model.latents": 4, "train.steps": 2})
+    command("blocks")
+    known = read_json(results / "blocks/small.json")
+    seeds = {name: [run["override"]["seed"] for run in found["runs"]] for name, found in known.items()}
+    assert seeds == {name: [0, 1, 2, 3] if name in blocks.PRIMARY else [0, 1] for name in blocks.CELLS}
+    table = {row[0]: row[1:] for row in rows_of(results / "blocks/small.md")}
+    assert all("n = 4" in table[name][column] for name in blocks.PRIMARY for column in range(6))
+    assert table["b = 4, free"][4:6] == ["–", "–"]  # its units are not paired afterwards
+    with np.load(results / "blocks/small-seed2.npz", allow_pickle=False) as kept:
+        assert kept["mean3"].shape == (16, 4) and kept["mean3"].dtype == np.float16
+    before = tiny.tree(results)
+    command("blocks")
+    assert tiny.tree(results) == before
