@@ -24,7 +24,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from scaledis import hosts, legacy, version
+from scaledis import hosts, version
 from scaledis.errors import UserError
 from scaledis.population import RunState
 
@@ -105,14 +105,12 @@ class Checkpoints:
             shutil.rmtree(left, ignore_errors=True)
 
     def manifest(self, step: int) -> dict[str, Any]:
-        """What was written beside the arrays of a step; a checkpoint of version 0.1.0 has no more than its version.
+        """What was written beside the arrays of a step.
 
         Raises Damaged if it cannot be read.
         """
         path = self._directory / str(step) / MANIFEST
         if not path.exists():
-            if legacy.is_checkpoint(path.parent):
-                return {"version": legacy.VERSION, "step": step}
             raise Damaged(f"{path} is missing")
         try:
             manifest = json.loads(path.read_text())
@@ -124,9 +122,7 @@ class Checkpoints:
 
     def check_whole(self, like: RunState, step: int) -> None:
         """Raises OtherStructure if the checkpoint of `step` lacks an array of `like`, so that training cannot go on."""
-        manifest = self.manifest(step)
-        if manifest["version"] != legacy.VERSION:  # which reads all or nothing
-            _check_structure(self._directory / str(step), manifest, like)
+        _check_structure(self._directory / str(step), self.manifest(step), like)
 
     def restore(self, like: RunState, step: int) -> RunState:
         """The checkpoint of `step`, placed like the shapes and shardings of `like`.
@@ -140,8 +136,6 @@ class Checkpoints:
         folder = self._directory / str(step)
         try:
             manifest = self.manifest(step)
-            if manifest["version"] == legacy.VERSION:
-                return legacy.restore(folder, like)
             if (found := checksums(folder)) != manifest["files"]:
                 names = {
                     name for name in found.keys() | manifest["files"] if found.get(name) != manifest["files"].get(name)

@@ -324,7 +324,4 @@ class Population:
             whole[:, units] = codes
             return joined((np.asarray(decode_padded(run.state, chunk)) for chunk in chunked(whole)), len(codes))
 
-        step, diverged = int(run.step), int(run.diverged)
-        if diverged != NEVER:  # version 0.1.0 counted the steps of a frozen run on
-            step = min(step, diverged)
-        return Model(config, step, run.state, encode, decode)
+        return Model(config, int(run.step), run.state, encode, decode)

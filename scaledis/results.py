@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pandas
 
-from scaledis import kinds, legacy, table
+from scaledis import kinds, table
 from scaledis.checkpoint import Checkpoints, Damaged
-from scaledis.config import Config
 from scaledis.errors import UserError
 from scaledis.population import Model, Population, RunState
 from scaledis.registry import choose
@@ -24,7 +23,7 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
     It reads only, needs no data set, and leaves out the units that pad the run in its population.
 
     Args:
-      workdir: the directory, of this version or of 0.1.0; a trainer may be at work in it.
+      workdir: the directory of version 0.2 or later; a trainer may be at work in it.
       name: of the run; it may be left out where there is one.
       step: of the checkpoint.
 
@@ -75,7 +74,10 @@ def load_population(
     if step is not None and step not in checkpoints.steps:
         raise UserError(f"step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
     configs = [directory.read_config(each) for each in names]
-    images = _image_spec(directory, names[0], configs[0], directory.checkpoints(index) / str(checkpoints.newest))
+    facts = directory.dataset_of(names[0])
+    if not facts:
+        raise UserError(f"workdir: {directory.root} does not say which images {names[0]} was trained on.")
+    images = ImageSpec(tuple(facts["image_shape"]), facts["train_size"])
     population = Population(configs, images, allocation=allocation)
     shapes = population.shapes
     try:
@@ -87,16 +89,6 @@ def load_population(
     if whole:
         checkpoints.check_whole(shapes, found[0])
     return population, found[1]
-
-
-def _image_spec(directory: Workdir, name: str, config: Config, checkpoint: Path) -> ImageSpec:
-    """What the run's method must know of its images, as they were written down."""
-    facts = directory.dataset_of(name)
-    if facts:
-        return ImageSpec(tuple(facts["image_shape"]), facts["train_size"])
-    return ImageSpec(
-        legacy.image_shape(checkpoint, config.model.channels), 1
-    )  # the count only shifts a logged constant
 
 
 @kinds.checked

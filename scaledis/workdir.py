@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from scaledis import config as config_schema
-from scaledis import experiment, legacy, plan, version
+from scaledis import experiment, plan, version
 from scaledis.config import Config, flatten
 from scaledis.errors import UserError
 from scaledis.files import clear, has_seal, read_json, with_keys, write_lines, write_sealed
@@ -37,7 +37,7 @@ FREE = (
     *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
 )
 WRITERS = 16  # files written at once
-UNSEALED = (legacy.VERSION, "0.2.0")  # versions whose files have no checksums
+UNSEALED = ("0.1.0", "0.2.0")  # versions whose files have no checksums
 LONGEST = 255  # bytes of a folder's name
 CLAIM = ("config", "sweep", "command")  # that config.json has at the least
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # that a run has of its data set
@@ -73,7 +73,7 @@ class Workdir:
             held = read_json(self.config, *CLAIM)
         except UserError:  # that of a damaged file is raised where its content is needed
             return version.VERSION
-        return held.get("begun", held.get("version", legacy.VERSION))
+        return held.get("begun", held["version"])
 
     @property
     def needs_seals(self) -> bool:
@@ -223,7 +223,7 @@ class Workdir:
             raise UserError(f"{path}: {error}") from error
 
     def dataset_of(self, name: str) -> dict[str, Any]:
-        """What a run was trained on (input_pipeline.facts); {} before it is, and of version 0.1.0."""
+        """What a run was trained on (input_pipeline.facts); {} before it is."""
         path = self.run(name) / "config.json"
         held = self.read(path, "method", "train").get("dataset", {}) if path.exists() else {}
         if held and not (isinstance(held, dict) and held.keys() >= {*FACTS}):

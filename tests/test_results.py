@@ -1,4 +1,4 @@
-"""Reading a work directory back: this version's, one of 0.1.0, and what is not there."""
+"""Reading a work directory back: this version's, one of 0.2.0, and what is not there."""
 
 import re
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaledis import input_pipeline, legacy, sweep, training
+from scaledis import input_pipeline, sweep, training
 from scaledis.errors import UserError
 from scaledis.extract import extract
 from scaledis.files import read_json, write_sealed
@@ -19,21 +19,8 @@ from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
 DATASET = tiny.dataset()
-OLD, WITH_BANK = (Path(__file__).with_name(f"workdir_{version}.zip") for version in ("0.1.0", "0.2.0"))
+WITH_BANK = Path(__file__).with_name("workdir_0.2.0.zip")
 PAIR = ("vlae", "scale_vlae")
-
-
-@pytest.fixture(scope="module")
-def old(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("old")
-    with zipfile.ZipFile(OLD) as archive:
-        archive.extractall(folder)
-    return folder
-
-
-@pytest.fixture
-def copy(old, tmp_path):
-    return Path(shutil.copytree(old, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="module")
@@ -42,19 +29,6 @@ def new(tmp_path_factory):
     configs = [tiny.config(method__name="vlae", train__steps=4, seed=seed) for seed in (0, 1)]
     training.train(configs, DATASET, workdir=folder)
     return folder
-
-
-@pytest.mark.parametrize("name", PAIR)
-def test_a_run_of_0_1_0_encodes_as_it_did(old, name):
-    before = tiny.tree(old)
-    model = load_run(old, name)
-    assert model.step == 6 and model.config.method.name == name
-    with np.load(old / "runs" / name / "codes.npz") as codes:
-        found = model.encode(DATASET.images(codes["index"]))
-        np.testing.assert_allclose(found.mean, codes["mean"], rtol=1e-4, atol=1e-6)
-        np.testing.assert_allclose(found.log_variance, codes["log_variance"], rtol=1e-4, atol=1e-6)
-    assert found.levels.tolist() == [0, 0, 1] and model.decode(found.mean).shape == (90, 16, 16, 3)
-    assert tiny.tree(old) == before
 
 
 def test_a_bank_of_0_2_0_is_read_and_reported_and_not_gone_on_with(tmp_path):
@@ -79,41 +53,6 @@ def test_a_bank_of_0_2_0_is_read_and_reported_and_not_gone_on_with(tmp_path):
     with pytest.raises(UserError, match=sentence):
         extract(tmp_path, "vlae", tmp_path / "alone")
     assert tiny.tree(tmp_path / "checkpoints") == before
-
-
-def test_results_of_0_1_0_are_read(old):
-    table = load_results(old)
-    assert table["run"].tolist() == list(PAIR) and (table["step"] == 6).all() and (table["dataset"] == "tiny").all()
-    for row, name in enumerate(PAIR):
-        scores = read_json(old / "runs" / name / "scores.json")
-        assert table.loc[row, "mig/mig"] == scores["all"]["mig/mig"]
-        assert table.loc[row, "level2/dci/completeness"] == scores["level2"]["dci/completeness"]
-
-
-def test_a_workdir_of_0_1_0_is_resumed_scored_and_reported_and_what_it_wrote_stays(copy):
-    before = tiny.tree(copy)
-    line = ["--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={copy}"]
-    done = tiny.command(*line)
-    assert done.returncode == 0, done.stderr
-    assert "step" not in done.stderr  # it was trained already
-    after = tiny.tree(copy)
-    kept = [name for name in before if name.startswith("checkpoints/") or name.endswith("metrics.jsonl")]
-    assert len(kept) > 10 and {name: after[name] for name in kept} == {name: before[name] for name in kept}
-    assert Workdir(copy).dataset_of("vlae")["fingerprint"] == DATASET.fingerprint
-    scores = read_json(copy / "runs" / "vlae" / "scores.json")
-    assert scores["step"] == 6 and scores["fingerprint"] == DATASET.fingerprint
-    assert "| vlae" in done.stdout
-
-    done = tiny.command(*line, "--config.train.steps=8", "--stages=train")
-    assert done.returncode == 0, done.stderr
-    workdir = Workdir(copy)
-    assert sorted(path.name for path in workdir.checkpoints(0).iterdir()) == ["6", "8"]
-    after = tiny.tree(copy)
-    assert all(after[name] == before[name] for name in before if name.startswith("checkpoints/"))
-    for name in PAIR:
-        assert [record["step"] for record in read_records(workdir.run(name) / "metrics.jsonl")] == [2, 4, 6, 8]
-        assert load_run(copy, name).step == 8 and load_run(copy, name, step=6).step == 6
-    assert [run.config.train.steps for run in workdir.runs()] == [8, 8]
 
 
 def test_a_workdir_of_0_2_0_is_read_reported_and_rescored_marked_as_unsealed_and_sealed_when_written(tmp_path):
@@ -151,19 +90,6 @@ def test_a_workdir_of_0_2_0_is_read_reported_and_rescored_marked_as_unsealed_and
     assert load_results(tmp_path)["sealed"].all()
 
 
-def test_a_damaged_checkpoint_of_0_1_0_is_one_clear_error(copy):
-    for path in (copy / "checkpoints/0/6/default").rglob("*"):
-        if path.is_file():
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(UserError, match="6"):
-        load_run(copy, "vlae")
-    assert (copy / "checkpoints/0/6").is_dir()
-
-
-def test_the_shape_of_images_that_0_1_0_did_not_write_down(old):
-    assert legacy.image_shape(old / "checkpoints/0/6", (4, 4, 4, 4)) == (16, 16, 3)
-
-
 def test_loading_changes_nothing_and_takes_any_step(new):
     before = tiny.tree(new)
     newest, early = load_run(new, "seed=1"), load_run(new, "seed=1", step=2)
@@ -177,11 +103,13 @@ def test_loading_changes_nothing_and_takes_any_step(new):
     assert tiny.tree(new) == before
 
 
-def test_tables_of_several_directories_are_one(new, old):
-    table = load_results([new, old])
-    assert table["workdir"].tolist() == [str(new)] * 2 + [str(old)] * 2
+def test_tables_of_several_directories_are_one(new, tmp_path):
+    with zipfile.ZipFile(WITH_BANK) as archive:
+        archive.extractall(tmp_path)
+    table = load_results([new, tmp_path])
+    assert table["workdir"].tolist() == [str(new)] * 2 + [str(tmp_path)] * 2
     assert "method.name" in table and "train.steps" in table
-    # A key that 0.1.0 did not have yet has its default, so that it does not vary.
+    # A key that 0.2.0 did not have yet has its default, so that it does not vary.
     assert "data.scale" not in table and "train.evaluate_every" not in table
 
 
