@@ -13,8 +13,8 @@ DAVA .77 / .74 / .53; FactorVAE .73 / .63 / .29; alpha-TCVAE .72 / .62 / .37; be
 beta-TCVAE .69 / .59 / .35; beta-VAE .58 / .50 / .28; NVAE .10 / .07 / .02.
 """
 
-from scaledis.experiment import default
 from scaledis.methods import choose
+from scaledis.sweeps.configs import default
 
 
 def get_config(method="scale_vlae"):

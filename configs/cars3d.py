@@ -8,8 +8,8 @@ Its scores, DCI-D / DCI-C / MIG: ours .41 / .30 / .11; DAVA .33 / .28 / .13; VLA
 17,568 images: 10,000 + 5,000 codes without repetition leave few over.
 """
 
-from scaledis.experiment import default
 from scaledis.methods import choose
+from scaledis.sweeps.configs import default
 
 
 def get_config(method="scale_vlae"):

@@ -7,8 +7,8 @@ The paper states four levels and no numbers; everything else is ours and unteste
 training sees its 162,770 images, and the codes that are scored come from the 39,829 of validation and test.
 """
 
-from scaledis.experiment import default
 from scaledis.methods import choose
+from scaledis.sweeps.configs import default
 
 
 def get_config(method="scale_vlae"):

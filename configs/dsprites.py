@@ -8,8 +8,8 @@ From the paper: beta 5; capacity and granularity are its axes. Optimiser, batch 
 baselines' literature; the number of units is ours.
 """
 
-from scaledis.experiment import default
 from scaledis.methods import choose
+from scaledis.sweeps.configs import default
 
 
 def get_config(method="beta_stcvae"):

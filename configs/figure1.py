@@ -9,7 +9,7 @@
 import runpy
 from pathlib import Path
 
-from scaledis.sweep import sweep_regularizers
+from scaledis.sweeps.expand import sweep_regularizers
 
 TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
 

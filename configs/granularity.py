@@ -11,7 +11,7 @@ import itertools
 import runpy
 from pathlib import Path
 
-from scaledis.sweep import sweep_seeds
+from scaledis.sweeps.expand import sweep_seeds
 
 TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
 THIN, USUAL, WIDE = (4, 8, 16, 16), (8, 16, 32, 32), (16, 32, 64, 64)  # channels

@@ -8,8 +8,8 @@ Stated in the paper: MPI3D-Real, 64x64 RGB, 10 units, five seeds. Steps, learnin
 here. Its scores, DCI-D / DCI-C / MIG: ours .40 / .42 / .20; alpha-TCVAE .38 / .37 / .24; VLAE .14 / .16 / .16.
 """
 
-from scaledis.experiment import default
 from scaledis.methods import choose
+from scaledis.sweeps.configs import default
 
 
 def get_config(method="scale_vlae"):

@@ -7,7 +7,7 @@ python -m scaledis.main --config=configs/table2.py --sweep=table2 --dry_run
 import runpy
 from pathlib import Path
 
-from scaledis.sweep import sweep_allocations
+from scaledis.sweeps.expand import sweep_allocations
 
 TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
 

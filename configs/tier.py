@@ -9,8 +9,8 @@ to a half of the papers' channels, a quarter of the width of a discriminator of 
 methods and ladders alike. paper: 64x64, 1.2M and 0.77M parameters, 300,000 steps.
 """
 
-from scaledis.experiment import default
 from scaledis.methods import choose
+from scaledis.sweeps.configs import default
 
 TIERS = {
     "small": {

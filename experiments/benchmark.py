@@ -29,14 +29,14 @@ from unittest import mock
 import jax
 import numpy as np
 
-from scaledis import experiment
+from scaledis.core.runtime import cores, machine, prepare
+from scaledis.core.version import commit
 from scaledis.datasets import Dataset
 from scaledis.networks import ladder, sizing
 from scaledis.objectives import partition
-from scaledis.population import Population
-from scaledis.runtime import cores, machine, prepare
+from scaledis.sweeps.configs import make_config
+from scaledis.training.population import Population
 from scaledis.types import ImageSpec
-from scaledis.version import commit
 
 ROUNDS, STEPS, WARM_UP = 5, 10, 2
 RESULT = Path(__file__).parent / "results" / "benchmark.json"
@@ -44,7 +44,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
 def settings(seed=0):
-    return experiment.make_config("scale_vlae", {"seed": seed})
+    return make_config("scale_vlae", {"seed": seed})
 
 
 def fixed_images():

@@ -19,8 +19,11 @@ import protocol
 from protocol import arguments, low_priority, place, run
 from tables import RESULTS, finished, interval, made_with, paired, results_of, shown, write_markdown, write_results
 
-from scaledis import input_pipeline, metrics, results, runtime
-from scaledis.files import write_arrays
+from scaledis import metrics
+from scaledis.core import runtime
+from scaledis.core.files import write_arrays
+from scaledis.datasets.base import sampling
+from scaledis.training.load import load_run
 
 SEEDS, PART = range(200, 224), 2
 PRIMARY = ("b = 1", "b = 2, free")  # that have all seeds; the others have the first half
@@ -69,12 +72,12 @@ def train_part(tier_name, seeds):
     workdir = place("blocks", tier_name, "blocks", f"seed{seeds[0]}")
     rows = run(workdir, protocol.tier(tier_name), overrides)
     names = {identity(one.config.method.hyperparameters, one.config.seed): one.name for one in workdir.runs()}
-    dataset = input_pipeline.load_dataset(workdir.runs()[0].config.data)
+    dataset = sampling.load_dataset(workdir.runs()[0].config.data)
     index = np.random.default_rng(0).choice(dataset.size, size=DCI_CODES, replace=False)
     kept = {}
     for number, row in enumerate(rows):
         own = {key.partition(".")[2]: value for key, value in row["override"].items()}
-        model = results.load_run(workdir.root, names[identity(own, row["override"]["seed"])])
+        model = load_run(workdir.root, names[identity(own, row["override"]["seed"])])
         mean, log_variance = posteriors.encode_all(model, dataset)
         row |= scores_of(mean, log_variance, own["block"], dataset, index)
         kept[f"mean{number}"], kept[f"log_variance{number}"] = (
@@ -150,7 +153,7 @@ def columns_of(row, sizes):
 def report(tier_name):
     """The table of the parts that have run."""
     known = finished("blocks", tier_name)
-    sizes = input_pipeline.datasets.load(DATA).factor_sizes
+    sizes = sampling.datasets.load(DATA).factor_sizes
     of = {name: [row | columns_of(row, sizes) for row in found["runs"]] for name, found in known.items()}
     columns = [
         *(f"MIG of {name}, {bound}" for name in ("units", "blocks", "best pairs") for bound in posteriors.BOUNDS),

@@ -11,13 +11,13 @@ from protocol import SCORES, arguments, low_priority, run_groups
 from tables import finished, made_with, paired, shown, write_markdown
 
 import scaledis
-from scaledis import runtime
-from scaledis.methods.autoencoder import make_autoencoder
-from scaledis.methods.elbo import make_penalized_method
+from scaledis.core import runtime
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import make_penalized_method
+from scaledis.methods.base.penalty import weighted_decomposition
+from scaledis.methods.base.spec import Hyperparameter
 from scaledis.methods.hfs import with_support
-from scaledis.methods.penalty import weighted_decomposition
 from scaledis.methods.scale_vlae import HYPERPARAMETERS, level_arrays, scale_aware
-from scaledis.methods.spec import Hyperparameter
 
 SEEDS = (100, 101, 102)
 BASE, LONG = "as it is", "20,000 steps"  # "LONG: a change" is compared with LONG

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
+from scaledis.core.version import commit
 from scaledis.metrics import dci
-from scaledis.version import commit
 
 RESULTS, KEPT = Path(__file__).parent / "results", Path(__file__).parent.parent / "runs/dci_reference"
 REFERENCE = "sklearn"
@@ -151,7 +151,7 @@ def main() -> None:
         found = {backend: apart(codes, factors, backend) for backend in dci.BACKENDS if backend != REFERENCE}
         results[name] = found | {REFERENCE: reference(codes, factors)}
         print(name, json.dumps(results[name]), flush=True)
-    from scaledis.runtime import machine  # it imports JAX, which takes memory
+    from scaledis.core.runtime import machine
 
     report = {
         "date": datetime.date.today().isoformat(),

@@ -17,10 +17,10 @@ import numpy as np
 from benchmark import ROUNDS, STEPS, measure, start
 from tables import RESULTS
 
-from scaledis.files import write_json
+from scaledis.core.files import write_json
+from scaledis.core.runtime import cores, machine, prepare
+from scaledis.core.version import commit
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.runtime import cores, machine, prepare
-from scaledis.version import commit
 
 ALLOCATION, BATCHES = (4, 2, 2, 2), (64, 512, 4096)
 

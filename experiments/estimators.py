@@ -19,13 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.ticker import NullLocator
 
-from scaledis import coding, estimators, input_pipeline, results, runtime, version
-from scaledis.estimators.setting import Setting
-from scaledis.files import write_arrays, write_bytes, write_json
+from scaledis.core import runtime, version
+from scaledis.core.files import write_arrays, write_bytes, write_json
+from scaledis.datasets.base import sampling
+from scaledis.methods import estimators
+from scaledis.methods.estimators.setting import Setting
+from scaledis.metrics.of_models.shared import coding
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.report import figures
+from scaledis.report.pictures import figures
+from scaledis.training.load import load_run
 from scaledis.types import Posterior
-from scaledis.workdir import Workdir
+from scaledis.workdir.layout import Workdir
 
 RESULTS = Path(__file__).parent / "results"
 BATCHES = (64, 128, 256, 512, 1024, 2048)
@@ -37,8 +41,8 @@ LEARNING_STEPS = 3000  # of the density ratios
 
 def posteriors(workdir: Workdir, name: str | None):
     """A trained run, its data set, and mean and log variance [N, K] of all images by it."""
-    model = results.load_run(workdir.root, name)
-    dataset = input_pipeline.load_dataset(model.config.data)
+    model = load_run(workdir.root, name)
+    dataset = sampling.load_dataset(model.config.data)
     kept = workdir.root / "estimators.npz"
     if not kept.exists():
         codes = coding.encode_images(model, dataset, np.arange(dataset.size, dtype=np.int32))

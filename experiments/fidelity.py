@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from scaledis import datasets
+from scaledis.core.version import commit
 from scaledis.datasets import Dataset, rendered
-from scaledis.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 # Factor indices of the thirty images, in order, checked by eye on the sheet that this script draws.

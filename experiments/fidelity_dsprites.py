@@ -22,8 +22,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from scaledis import datasets
+from scaledis.core.version import commit
 from scaledis.datasets import Dataset
-from scaledis.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 SHAPES = ("square", "ellipse", "heart")

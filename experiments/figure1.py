@@ -11,9 +11,12 @@ correlation within and between levels, the redundancy of levels, DCI-D. Writes e
 from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
 from tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
 
-from scaledis import input_pipeline, results, runtime
-from scaledis.files import write_bytes
-from scaledis.report import canvas, gather, paper
+from scaledis.core import runtime
+from scaledis.core.files import write_bytes
+from scaledis.datasets.base import sampling
+from scaledis.report import gather
+from scaledis.report.pictures import canvas, paper
+from scaledis.training.load import load_run
 
 OBJECTIVES = {"none": (0, 0), "intra": (1, 0), "inter": (0, 1), "both": (1, 1)}  # whether intra, inter weigh
 COLUMNS = {
@@ -80,7 +83,7 @@ def draw(tier, settings):
     workdir, drawn = place("figure1", tier, "figure1", "seeds"), {}
     for name, setting in settings.items():
         run = next(run for run in workdir.runs() if run.config.seed == SEEDS[0] and weighs(run.config, setting))
-        dataset, model = input_pipeline.load_dataset(run.config.data), results.load_run(workdir.root, run.name)
+        dataset, model = sampling.load_dataset(run.config.data), load_run(workdir.root, run.name)
         drawn[name] = gather.summary(run, name, dataset, workdir, model)
     write_bytes(RESULTS / f"figure1/{tier}.png", canvas.png(paper.objectives(drawn)))
 

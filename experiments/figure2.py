@@ -14,9 +14,14 @@ import statistics
 from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
 from tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
 
-from scaledis import evaluate, input_pipeline, methods, results, runtime
-from scaledis.files import write_bytes
-from scaledis.report import canvas, gather, paper
+from scaledis import methods
+from scaledis.core import runtime
+from scaledis.core.files import write_bytes
+from scaledis.datasets.base import sampling
+from scaledis.report import gather
+from scaledis.report.pictures import canvas, paper
+from scaledis.training import evaluate
+from scaledis.training.load import load_run
 
 METHODS = ("alpha_tcvae", "scale_vlae")  # rows A and B
 ATTRIBUTES = {"celeba": ("Chubby", "Smiling", "Pale_Skin"), "rendered": ("object_hue", "scale", "wall_hue")}
@@ -85,8 +90,8 @@ def draw(workdir):
     """The edits of both methods on the first images of the evaluation, one for each attribute; the first seeds."""
     firsts = sorted(workdir.runs(), key=lambda run: run.config.seed)
     runs = [next(run for run in firsts if run.config.method.name == name) for name in METHODS]
-    dataset = input_pipeline.load_dataset(runs[0].config.data)
-    models = [results.load_run(workdir.root, each.name) for each in runs]
+    dataset = sampling.load_dataset(runs[0].config.data)
+    models = [load_run(workdir.root, each.name) for each in runs]
     known = [gather.summary(each, each.config.method.name, dataset, workdir) for each in runs]
     index, _ = evaluate.sample(dataset, runs[0].config)
     attributes = ATTRIBUTES.get(runs[0].config.data.name, dataset.factor_names[:3])

@@ -14,7 +14,7 @@ from pictures import dots
 from protocol import SEEDS, arguments, low_priority, run_groups
 from tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
 
-from scaledis import runtime
+from scaledis.core import runtime
 
 ROWS = {
     "5": {"method.beta": 5.0},

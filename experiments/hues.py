@@ -22,8 +22,9 @@ from sklearn.feature_selection import mutual_info_regression
 from sklearn.neighbors import KNeighborsClassifier
 from tables import command, results_of, write_markdown, write_results
 
-from scaledis import score_files, version
+from scaledis.core import version
 from scaledis.datasets import rendered
+from scaledis.workdir import score_files
 
 NAMES = list(rendered.FACTORS)
 HUES = ("floor_hue", "wall_hue", "object_hue")

@@ -34,7 +34,7 @@ from tables import (
     write_markdown,
 )
 
-from scaledis import runtime
+from scaledis.core import runtime
 
 TIMES, SCORED = 8, 8
 STARTS = 3

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import metrics
-from scaledis.version import commit
+from scaledis.core.version import commit
 
 RESULTS = Path(__file__).parent / "results"
 SIZES, UNITS, ROWS = (10, 10, 10, 8, 4, 15), 10, 15_000
@@ -76,7 +76,7 @@ def main() -> None:
         print(lines[-1], flush=True)
     if given.chance:
         return
-    from scaledis.runtime import machine  # it imports JAX, which none of the lines may
+    from scaledis.core.runtime import machine
 
     about = f"{ROWS:,} x {UNITS} codes, factors of sizes {SIZES}; {machine()}"
     RESULTS.mkdir(exist_ok=True)

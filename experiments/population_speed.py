@@ -15,11 +15,12 @@ import time
 import jax
 from tables import RESULTS, ROOT
 
-from scaledis import experiment, input_pipeline
-from scaledis.files import write_json
-from scaledis.population import Population
-from scaledis.runtime import machine, prepare
-from scaledis.version import commit
+from scaledis.core.files import write_json
+from scaledis.core.runtime import machine, prepare
+from scaledis.core.version import commit
+from scaledis.datasets.base import sampling
+from scaledis.sweeps.configs import freeze, override
+from scaledis.training.population import Population
 
 SIZES, ROUNDS, STEPS = (2, 4, 8, 16), 5, 20
 
@@ -28,9 +29,9 @@ def main():
     prepare()
     jax.config.update("jax_enable_compilation_cache", False)
     base = runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"]("small").to_dict()
-    configs = [experiment.freeze(experiment.override(base, {"seed": seed})) for seed in range(max(SIZES))]
-    dataset = input_pipeline.load_dataset(configs[0].data)
-    images = input_pipeline.spec_of(dataset, configs[0].data)
+    configs = [freeze(override(base, {"seed": seed})) for seed in range(max(SIZES))]
+    dataset = sampling.load_dataset(configs[0].data)
+    images = sampling.spec_of(dataset, configs[0].data)
     load, states, advances, compiling = os.getloadavg()[0], {}, {}, {}
     for size in SIZES:
         members = Population(configs[:size], images)

@@ -16,8 +16,8 @@ import tuning
 from protocol import SCORES, arguments, low_priority, place, run
 from tables import ROOT, finished, made_with, mean, results_of, shown, write_markdown, write_results
 
-from scaledis import runtime
-from scaledis.sweep import sweep_allocations
+from scaledis.core import runtime
+from scaledis.sweeps.expand import sweep_allocations
 
 PART = 2  # seeds
 COUNTS = {"length": 20, "few": 20, "figure1": 24, "depth": 24, "allocations": 8}  # seeds of each group of rows

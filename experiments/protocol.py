@@ -18,11 +18,16 @@ from typing import Any
 
 from tables import ROOT, command, results_of, write_results
 
-from scaledis import datasets, experiment, runner, runtime, score_files, sweep
-from scaledis.files import read_json
-from scaledis.records import read_records
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis import datasets
+from scaledis.core import runtime
+from scaledis.core.files import read_json
+from scaledis.sweeps.configs import freeze, override
+from scaledis.sweeps.expand import run_name
+from scaledis.training import engine
+from scaledis.types import Run
+from scaledis.workdir import score_files
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 
 TUNING_SEED, SEEDS = 1000, (0, 1, 2, 3, 4)
 SCORES = {"DCI-D": "dci/disentanglement", "DCI-C": "dci/completeness", "MIG": "mig/mig", "DCI-I": "dci/informativeness"}
@@ -81,7 +86,7 @@ def tier(name: str) -> dict[str, Any]:
     """The config of a tier as a nested dictionary, on the data set that its name begins with."""
     data, _, size = name.rpartition("-")
     base = runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"](size).to_dict()
-    return experiment.override(base, {"data.name": data}) if data else base
+    return override(base, {"data.name": data}) if data else base
 
 
 def place(comparison: str, tier_name: str, entry: str, phase: str) -> Workdir:
@@ -92,13 +97,13 @@ def place(comparison: str, tier_name: str, entry: str, phase: str) -> Workdir:
 def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Trains and scores one run for each override, and returns what is known of them."""
     runs: list[Run] = []
-    for override in overrides:
-        config = experiment.freeze(experiment.override(base, override))
-        runs.append(Run(sweep.run_name(dict(override), [run.name for run in runs]), config))
+    for changed in overrides:
+        config = freeze(override(base, changed))
+        runs.append(Run(run_name(dict(changed), [run.name for run in runs]), config))
     record = {"config": base, "sweep": [], "command": "experiments"}
     with workdir.locked(), runtime.stopping() as stop:
-        groups = runner.train_all(workdir, record, runs, stop=stop)
-        runner.evaluate_all(workdir, groups, stop=stop)
+        groups = engine.train_all(workdir, record, runs, stop=stop)
+        engine.evaluate_all(workdir, groups, stop=stop)
     return [found(workdir, run.name, override) for run, override in zip(runs, overrides, strict=True)]
 
 

@@ -12,8 +12,8 @@ from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from scipy import stats
 from tables import finished, made_with, mean, results_of, shown, write_markdown
 
-from scaledis import runtime
 from scaledis.config import Config
+from scaledis.core import runtime
 
 SCORES = ("DCI-D", "MIG")
 METHODS = ("scale_vlae", "vlae", "beta_tcvae", "beta_vae_hfs", "beta_vae", "factor_vae")

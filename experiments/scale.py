@@ -19,11 +19,14 @@ from typing import Any
 import numpy as np
 
 from scaledis import config as config_schema
-from scaledis import experiment, runtime, sweep, table
-from scaledis.results import load_results
-from scaledis.sharding import Shard
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis.core import runtime
+from scaledis.sweeps.configs import default, override
+from scaledis.sweeps.expand import expand
+from scaledis.sweeps.shards import Shard
+from scaledis.training.load import load_results
+from scaledis.types import Run
+from scaledis.workdir import table
+from scaledis.workdir.layout import Workdir
 
 METRICS = (
     "dci/disentanglement",
@@ -60,13 +63,13 @@ def simulate(root: Path, seeds: int, shards: int) -> tuple[int, dict[str, tuple[
         seconds[stage] = time.perf_counter() - began[0], time.process_time() - began[1]
         return found
 
-    base = experiment.default().to_dict()
-    base = experiment.override(
+    base = default().to_dict()
+    base = override(
         base, {"method.name": "beta_stcvae", "model.latents": 8, "train.parallel": TOGETHER, "data.name": "dsprites"}
     )
     sweeps = ["method.block=1,2,4,8", "method.beta=1,2,4,8,16", f"seeds:{seeds}"]
     workdir, rng = Workdir(root), np.random.default_rng(0)
-    runs = timed("expand the sweep into checked configs", sweep.expand, base, sweeps)
+    runs = timed("expand the sweep into checked configs", expand, base, sweeps)
     record = {"config": base, "sweep": sweeps, "command": "experiments/scale.py"}
     groups = timed(
         "pack into populations, write plan and configs", lambda: workdir.claim(record, runs, shard=Shard(0, shards))

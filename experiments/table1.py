@@ -16,7 +16,7 @@ from pictures import dots
 from protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
 from tables import claim, each, finished, made_with, mean, paired, shown, verdict, write_markdown
 
-from scaledis import runtime
+from scaledis.core import runtime
 
 DRAWN = ("DCI-D", "DCI-C", "MIG")
 LADDERS = ("scale_vlae", "vlae", "nvae", "pro_vlae", "pro_scale_vlae")

@@ -11,8 +11,8 @@ from pictures import dots
 from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
 
-from scaledis import runtime
-from scaledis.sweep import sweep_allocations
+from scaledis.core import runtime
+from scaledis.sweeps.expand import sweep_allocations
 
 METHODS = ("vlae", "scale_vlae")
 TITLES = ("DCI-D", "DCI-C", "MIG")

@@ -7,7 +7,7 @@ from typing import Any
 
 from scipy import stats
 
-from scaledis.files import read_json, write_bytes, write_json
+from scaledis.core.files import read_json, write_bytes, write_json
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments/results"

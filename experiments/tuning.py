@@ -14,7 +14,7 @@ from protocol import arguments, low_priority, place, run
 from table1 import entries
 from tables import finished, made_with, mean, results_of, shown, write_markdown, write_results
 
-from scaledis import runtime
+from scaledis.core import runtime
 
 TUNED = ("scale_vlae", "vlae", "beta_tcvae_hfs", "dava", "beta_tcvae")
 TUNING_SEEDS = (1000, 1001, 1002)

@@ -18,7 +18,7 @@ from protocol import arguments, low_priority, run_groups
 from scipy import stats
 from tables import ROOT, claim, finished, made_with, mean, shown, verdict, write_markdown
 
-from scaledis import runtime
+from scaledis.core import runtime
 
 SEEDS = (0, 1, 2)
 CAPACITIES = runpy.run_path(str(ROOT / "configs/granularity.py"))["CAPACITIES"]  # parameters -> channels

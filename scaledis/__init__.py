@@ -9,44 +9,30 @@
     codes = model.encode(images)
     scores = scaledis.score(codes.mean, factors)
 
-Everything that is meant to be called from outside is listed here; docs/architecture.md says where the rest is. A door
-is opened when it is first used, so that scaledis.metrics works without JAX.
+Lists everything that is meant to be called from outside; docs/architecture.md maps the rest. Each name is imported when
+it is first used, so that scaledis.metrics works without JAX.
 """
 
-import importlib
-from typing import Any
+from etils import epy as _epy
 
-from scaledis.errors import UserError
-from scaledis.version import VERSION as __version__
+from scaledis.core.errors import UserError as UserError
+from scaledis.core.version import VERSION as _VERSION
 
-DOORS = {
-    "load_dataset": "scaledis.datasets.load",  # a data set by name
-    "make_config": "scaledis.experiment.make_config",  # a checked config of a method
-    "train": "scaledis.training.train",  # one run or several -> models
-    "load_run": "scaledis.results.load_run",  # a trained run, read only
-    "load_results": "scaledis.results.load_results",  # all runs as one table
-    "score": "scaledis.evaluate.score",  # codes against factors
-    "compare": "scaledis.comparison.compare",  # settings over their seeds
-    "register_method": "scaledis.methods.register_method",  # a method of your own
-    # The types that they take and give.
-    "Codes": "scaledis.types.Codes",
-    "Config": "scaledis.config.Config",
-    "Dataset": "scaledis.datasets.Dataset",
-    "Hyperparameter": "scaledis.methods.Hyperparameter",
-    "ImageSpec": "scaledis.types.ImageSpec",
-    "Method": "scaledis.types.Method",
-    "Model": "scaledis.population.Model",
-}
+with _epy.lazy_api_imports(globals()):
+    from scaledis.config import Config as Config
+    from scaledis.core.statistics import compare as compare
+    from scaledis.datasets import Dataset as Dataset
+    from scaledis.datasets import load as load_dataset
+    from scaledis.methods import Hyperparameter as Hyperparameter
+    from scaledis.methods import register_method as register_method
+    from scaledis.sweeps.configs import make_config as make_config
+    from scaledis.training.evaluate import score as score
+    from scaledis.training.load import load_results as load_results
+    from scaledis.training.load import load_run as load_run
+    from scaledis.training.loop import train as train
+    from scaledis.types import Codes as Codes
+    from scaledis.types import ImageSpec as ImageSpec
+    from scaledis.types import Method as Method
+    from scaledis.types import Model as Model
 
-__all__ = [*DOORS, "UserError", "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in DOORS:
-        raise AttributeError(f"module 'scaledis' has no attribute {name!r}")
-    module, _, attribute = DOORS[name].rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__version__ = _VERSION

@@ -9,9 +9,9 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from scaledis import registry
-from scaledis.errors import UserError
-from scaledis.values import PLAIN, over, plain, whole
+from scaledis.core import registry
+from scaledis.core.errors import UserError
+from scaledis.core.values import PLAIN, over, plain, whole
 
 LARGEST = 2**31 - 1  # an int32: steps, seeds and sizes are carried as such
 RESOLUTION = 18_912  # of images of which a batch of two holds 2**31 numbers, which are most that can be allocated
@@ -198,7 +198,7 @@ class Config:
 
 
 def thaw(config: Config) -> dict[str, Any]:
-    """Config -> plain nested dict, as it is written to JSON; `experiment.freeze` takes it back."""
+    """Config -> plain nested dict, as it is written to JSON; `configs.freeze` takes it back."""
     nested = {
         key: dict(vars(value)) if dataclasses.is_dataclass(value) else value for key, value in vars(config).items()
     }

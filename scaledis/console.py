@@ -14,8 +14,8 @@ scaledis explore DIR                         a page on this machine: move units,
 import importlib
 import sys
 
-from scaledis import registry
-from scaledis.errors import end, sentences
+from scaledis.core import registry
+from scaledis.core.errors import end, sentences
 
 COMMANDS = {
     "train": [],
@@ -26,7 +26,7 @@ COMMANDS = {
     "prepare": ["--prepare={}"],
     "extract": ["--extract={}"],
 }
-OWN = {"score": "scaledis.metrics.__main__", "explore": "scaledis.explore"}  # modules with a `main` of their own
+OWN = {"score": "scaledis.metrics.__main__", "explore": "scaledis.report.explore"}  # modules with a `main` of their own
 
 
 def console() -> None:

@@ -13,33 +13,24 @@ from typing import Any, NamedTuple
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from scaledis import (
-    config_file,
-    datasets,
-    describe,
-    dry_run,
-    experiment,
-    extract,
-    hosts,
-    input_pipeline,
-    ray_cluster,
-    registry,
-    report,
-    runner,
-    runtime,
-    sharding,
-    sweep,
-    track,
-    training,
-)
-from scaledis.checkpoint import Checkpoints
+from scaledis import datasets, report
 from scaledis.config import Data, thaw
-from scaledis.errors import UserError, end, sentences
-from scaledis.evaluate import sample
-from scaledis.report import contact
-from scaledis.sharding import WHOLE, Shard
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis.core import hosts, registry, runtime
+from scaledis.core.errors import UserError, end, sentences
+from scaledis.datasets.base import sampling
+from scaledis.planning import dry_run
+from scaledis.report import describe
+from scaledis.report.pictures import contact
+from scaledis.sweeps import config_file, shards
+from scaledis.sweeps.configs import freeze, override
+from scaledis.sweeps.expand import MANY_RUNS, expand
+from scaledis.sweeps.shards import WHOLE, Shard
+from scaledis.training import engine, extract, loop, ray_cluster
+from scaledis.training.evaluate import sample
+from scaledis.training.trackers import make_tracker
+from scaledis.types import Run
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
 
 CONFIG = config_file.define(
     "config", "A file of configs/; any of its keys can be set behind it: --config.train.steps=4000."
@@ -64,7 +55,7 @@ COORDINATOR = flags.DEFINE_string("coordinator", None, "host:port of the first p
 PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are.")
 PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0.")
 DRY_RUN = flags.DEFINE_bool("dry_run", False, "Print the runs, their programs, memory and time; nothing is compiled.")
-YES = flags.DEFINE_bool("yes", False, f"Train more than {sweep.MANY_RUNS:,} runs.")
+YES = flags.DEFINE_bool("yes", False, f"Train more than {MANY_RUNS:,} runs.")
 EXTEND = flags.DEFINE_bool("extend", False, "Train on to more steps although a schedule or stages change with them.")
 RESTART = flags.DEFINE_bool("restart", False, "Begin again at step 0 where no checkpoint can be used any more.")
 TRACK = flags.DEFINE_list("track", [], "Follow the runs in these too: tensorboard, wandb.")
@@ -81,14 +72,14 @@ DESCRIBE = flags.DEFINE_string(
 
 
 class Engine(NamedTuple):
-    """What runs the populations of an experiment: before JAX computes, and as `runner.train_all`."""
+    """What runs the populations of an experiment: before JAX computes, and as `engine.train_all`."""
 
     prepare: Callable[[], None]
-    train_all: Callable[..., runner.Groups]
+    train_all: Callable[..., engine.Groups]
 
 
 ENGINES = {
-    "local": Engine(lambda: None, runner.train_all),
+    "local": Engine(lambda: None, engine.train_all),
     "ray": Engine(ray_cluster.leave_devices, ray_cluster.train_all),
 }
 
@@ -127,7 +118,7 @@ def print_description() -> None:
     name = str(DESCRIBE.value)
     if name == describe.NETWORK:
         _, runs = _experiment(_workdir())
-        print(describe.tree(runs[0].config, input_pipeline.load_dataset(runs[0].config.data)))
+        print(describe.tree(runs[0].config, sampling.load_dataset(runs[0].config.data)))
     elif name in datasets.names():
         dataset = datasets.load(name, _data_dir(), path=_data().path, resolution=_data().resolution)
         print(contact.write(dataset, Path(f"{name}.png")))
@@ -157,16 +148,16 @@ def run_stages() -> None:
         registry.check("--stages", stage, ["train", "evaluate", "report"])
     engine = registry.choose("--engine", ENGINE.value, ENGINES)
     engine.prepare()
-    workdir, shard = _workdir(), sharding.parse(SHARD.value)
+    workdir, shard = _workdir(), shards.parse(SHARD.value)
     base, runs = _experiment(workdir)
     if "train" not in STAGES.value:
         look(workdir, runs, shard)
         return
-    if len(runs) > sweep.MANY_RUNS and not YES.value:
+    if len(runs) > MANY_RUNS and not YES.value:
         raise UserError(f"--sweep: it gives {len(runs):,} runs; --dry_run says what they take, and --yes trains them.")
     _check(runs)
     with workdir.locked(shard) if hosts.first() else contextlib.nullcontext(), runtime.stopping() as stop:
-        trackers = [track.make_tracker(name, workdir) for name in TRACK.value if hosts.first()]
+        trackers = [make_tracker(name, workdir) for name in TRACK.value if hosts.first()]
         try:
             groups = engine.train_all(
                 workdir,
@@ -187,9 +178,9 @@ def run_stages() -> None:
 
 def _check(runs: list[Run]) -> None:
     """Says what cannot be built, or cannot be scored, before anything trains."""
-    training.check([run.config for run in runs])
+    loop.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
-        sample(input_pipeline.load_dataset(config.data), config)
+        sample(sampling.load_dataset(config.data), config)
 
 
 def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:
@@ -204,7 +195,7 @@ def look(workdir: Workdir, runs: list[Run], shard: Shard) -> None:
             workdir.check_same(known[name], extend=True)
             return known[name]
         held = workdir.read_config(name)
-        asked = experiment.freeze(CONFIG.value).evaluate if CONFIG.value else held.evaluate
+        asked = freeze(CONFIG.value).evaluate if CONFIG.value else held.evaluate
         return Run(name, dataclasses.replace(held, evaluate=asked))
 
     with runtime.stopping() as stop:
@@ -216,7 +207,7 @@ def _look(workdir: Workdir, groups: list[list[Run]], stop: Callable[[], bool], s
         steps = sorted({step for index in range(len(groups)) for step in Checkpoints(workdir.checkpoints(index)).steps})
         if STEP.value is not None and STEP.value not in steps:
             raise UserError(f"--step: there is no checkpoint of step {STEP.value}; there are {steps}.")
-        runner.evaluate_all(workdir, groups, stop=stop, step=STEP.value, shard=shard)
+        engine.evaluate_all(workdir, groups, stop=stop, step=STEP.value, shard=shard)
     if "report" in STAGES.value and shard.whole and hosts.alone():
         print(report.write(groups, workdir))
     elif "report" in STAGES.value and hosts.first():
@@ -236,7 +227,7 @@ def _data_dir() -> str:
 
 def _data() -> Data:
     """The section `data` of --config, or its default."""
-    return experiment.freeze(CONFIG.value).data if CONFIG.value is not None else Data()
+    return freeze(CONFIG.value).data if CONFIG.value is not None else Data()
 
 
 def _workdir() -> Workdir:
@@ -253,14 +244,14 @@ def _experiment(workdir: Workdir) -> tuple[Mapping[str, Any], list[Run]]:
     if STEPS.value is not None:
         raise UserError("--steps: it is for a workdir alone; beside --config, give --config.train.steps.")
     base = CONFIG.value.to_dict() if isinstance(CONFIG.value, ConfigDict) else CONFIG.value
-    experiment.freeze(base)
+    freeze(base)
     sweeps = [each for given in SWEEP.value for each in ([given] if "=" in given else given.split(","))]
-    return {"config": base, "sweep": sweeps, "command": _command()}, sweep.expand(base, sweeps, _namespace())
+    return {"config": base, "sweep": sweeps, "command": _command()}, expand(base, sweeps, _namespace())
 
 
 def _longer(run: Run, steps: int) -> Run:
     """The run with other steps."""
-    return run._replace(config=experiment.freeze(experiment.override(thaw(run.config), {"train.steps": steps})))
+    return run._replace(config=freeze(override(thaw(run.config), {"train.steps": steps})))
 
 
 def _namespace() -> Mapping[str, Any]:

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax import Array
 
+from scaledis.config import Config
+
+NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
 Terms = dict[str, Array]  # scalars by name, for the log; those in nats per image end in `_nats`
 
@@ -137,3 +140,51 @@ class Penalty(NamedTuple):
     init: Callable[[Array, Hyperparameters, Array], Any]
     value: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Array, Terms]]
     update: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Any, Terms]]
+
+
+class Run(NamedTuple):
+    """A run of an experiment.
+
+    name: its folder's.
+    config: its own.
+    padded: the allocation that it trains at, at least its own; None for that which its population needs.
+    """
+
+    name: str
+    config: Config
+    padded: tuple[int, ...] | None = None
+
+
+class RunState(NamedTuple):
+    """One run's state; in a population every leaf has a leading axis [R].
+
+    state: the method's own.
+    key: uint32 [2], the data of the run's key.
+    step: int32 [], steps done; a frozen run counts no more.
+    diverged: int32 [], the step whose terms were not finite, after which the run is frozen; -1 for never.
+    """
+
+    state: Any
+    key: Array
+    step: Array
+    diverged: Array
+
+
+class Model(NamedTuple):
+    """One trained run, without the padding of its population; it needs no data set.
+
+    config: of the run.
+    step: steps done; of a diverged run, that of the state which is kept.
+    state: the method's own.
+    encode: images uint8 [B, H, W, C] -> Codes, mean and log_variance [B, K] and levels [K], as numpy arrays.
+    decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
+
+    Both take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once. They raise
+    UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
+    """
+
+    config: Config
+    step: int
+    state: Any
+    encode: Callable[[Any], Codes]
+    decode: Callable[[Any], np.ndarray]

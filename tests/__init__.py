@@ -1,12 +1,23 @@
 """What several tests share. `tests.tiny` has a data set and a config so small that a test trains in seconds."""
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+
+import scaledis
 
 
 def assert_same(one: Any, other: Any) -> None:
     """Two pytrees are equal, bit for bit."""
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def doors() -> list[str]:
+    """The names that scaledis/__init__.py imports for others."""
+    tree = ast.parse(Path(scaledis.__file__).read_text())
+    aliases = [alias for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
+    return [alias.asname for alias in aliases if alias.asname and not alias.asname.startswith("_")]

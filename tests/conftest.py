@@ -28,7 +28,10 @@ def shared_programs():
     """Populations of one program share what is traced and compiled, the slow part of a test."""
     import jax  # which reads the flags above
 
-    from scaledis import methods, population, runtime
+    from scaledis import methods
+    from scaledis.core import runtime
+    from scaledis.sweeps import plan
+    from scaledis.training import population
 
     build, make_advance, found = methods.build, population.Population._make_advance, {}
 
@@ -41,7 +44,7 @@ def shared_programs():
 
     def built(config, images):
         sizes = config.model.allocation, config.model.parameters
-        return once(population.program(config), *sizes, images, lambda: build(config, images))
+        return once(plan.program(config), *sizes, images, lambda: build(config, images))
 
     @runtime.pinned()
     def compiled_init(self):

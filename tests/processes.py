@@ -6,7 +6,7 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from scaledis import hosts
+from scaledis.core import hosts
 from tests import linear
 
 

@@ -2,8 +2,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import adversary, optimizer
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
+from scaledis.methods.base import adversary, optimizer
 
 ADAM = optimizer.make_adam()
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scaledis.agreement import udr
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
+from scaledis.metrics.shared.agreement import udr
 
 
 @pytest.fixture

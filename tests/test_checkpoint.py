@@ -11,9 +11,9 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import version
-from scaledis.checkpoint import Checkpoints, Damaged, OtherStructure
-from scaledis.errors import UserError
+from scaledis.core import version
+from scaledis.core.errors import UserError
+from scaledis.workdir.checkpoint import Checkpoints, Damaged, OtherStructure
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

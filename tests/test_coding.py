@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from scaledis import chunks, coding
-from scaledis.population import Model
-from scaledis.types import Codes
+from scaledis.core import chunks
+from scaledis.metrics.of_models.shared import coding
+from scaledis.types import Codes, Model
 from tests import tiny
 
 MEAN = np.linspace(-0.9, 0.7, 10).astype(np.float32)

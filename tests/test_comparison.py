@@ -7,9 +7,9 @@ import pandas
 import pytest
 from scipy import stats
 
-from scaledis import comparison
-from scaledis.comparison import Difference, compare, difference, holm, judge, paired
-from scaledis.errors import UserError
+from scaledis.core import statistics
+from scaledis.core.errors import UserError
+from scaledis.core.statistics import Difference, compare, difference, holm, judge, paired
 
 # Student's sleep data, whose tests every statistics package prints: t.test(extra ~ group, data = sleep) in R.
 FIRST = dict(enumerate([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0]))
@@ -132,5 +132,5 @@ def test_what_cannot_be_compared_is_an_error_that_lists_the_choices(results, cha
 def test_an_interval_of_a_mean_is_scipys():
     values = list(FIRST.values())
     known = stats.ttest_1samp(values, 0).confidence_interval(0.95)
-    assert comparison.interval(values) == pytest.approx((known.low, known.high))
-    assert comparison.interval(np.array([1.0])) is None
+    assert statistics.interval(values) == pytest.approx((known.low, known.high))
+    assert statistics.interval(np.array([1.0])) is None

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaledis import plan, sweep
 from scaledis.methods.pro_vlae import STAGES, presence_of
+from scaledis.sweeps import plan
+from scaledis.sweeps.expand import expand as expanded
 
 CONFIGS = Path(__file__).parents[1] / "configs"
 
@@ -15,7 +16,7 @@ CONFIGS = Path(__file__).parents[1] / "configs"
 def expand(name, *sweeps, tier="small"):
     """The runs of sweeps of a file in configs/."""
     namespace = runpy.run_path(str(CONFIGS / f"{name}.py"))
-    return sweep.expand(namespace["get_config"](tier).to_dict(), sweeps, namespace)
+    return expanded(namespace["get_config"](tier).to_dict(), sweeps, namespace)
 
 
 @pytest.mark.parametrize("tier", ["small", "paper"])

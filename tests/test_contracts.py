@@ -10,9 +10,15 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import datasets, describe, estimators, experiment, methods, metrics, model_metrics, population, sweep
-from scaledis.errors import UserError
+from scaledis import datasets, methods, metrics
+from scaledis.core.errors import UserError
+from scaledis.methods import estimators
+from scaledis.metrics import of_models
 from scaledis.objectives import partition
+from scaledis.report import describe
+from scaledis.sweeps.configs import default, freeze, make_config
+from scaledis.sweeps.expand import available, expand
+from scaledis.training import population
 from scaledis.types import Batch, Posterior
 from tests import tiny
 
@@ -56,14 +62,14 @@ def test_metric(name):
     assert all(not isinstance(value, np.generic) for value in scores.values())
 
 
-@pytest.mark.parametrize("name", model_metrics.names())
+@pytest.mark.parametrize("name", of_models.names())
 def test_metric_of_models(name):
-    metric = importlib.import_module(f"scaledis.model_metrics.{name}")
+    metric = importlib.import_module(f"scaledis.metrics.of_models.{name}")
     given = list(inspect.signature(metric.compute).parameters.values())
     assert [each.name for each in given[:5]] == ["model", "dataset", "index", "codes", "seed"]
     assert all(each.kind == inspect.Parameter.KEYWORD_ONLY for each in given[5:])
     assert {"Args:", "Returns:"} <= set(metric.compute.__doc__.split()) and metric.__doc__
-    assert experiment.make_config("vlae", {"evaluate.metrics": (name,)}).evaluate.metrics == (name,)
+    assert make_config("vlae", {"evaluate.metrics": (name,)}).evaluate.metrics == (name,)
     assert name in describe.everything({}) and "model, dataset, index, codes: " in describe.anything(name, {})
 
 
@@ -86,11 +92,11 @@ def test_config_and_its_sweeps_can_run(path):
     module = runpy.run_path(str(path))
     assert module["__doc__"] and f"--config=configs/{path.name}" in module["__doc__"]
     base = module["get_config"]().to_dict()
-    experiment.freeze(base)
-    ladder = base | {section: experiment.default().to_dict()[section] for section in ("method", "model")}
-    for name in sweep.available(module):
+    freeze(base)
+    ladder = base | {section: default().to_dict()[section] for section in ("method", "model")}
+    for name in available(module):
         own = f"sweep_{name}" in module
-        assert sweep.expand(base if own else ladder, [name], module)  # shared ones need a ladder
+        assert expand(base if own else ladder, [name], module)  # shared ones need a ladder
 
 
 @pytest.mark.parametrize("name", estimators.makers())
@@ -115,4 +121,4 @@ def test_estimator(name):
 def test_every_method_has_published_settings_for_3dshapes():
     get_config = runpy.run_path(str(CONFIGS[0].parent / "3dshapes.py"))["get_config"]
     for name in methods.specs():
-        assert experiment.freeze(get_config(name)).method.name == name
+        assert freeze(get_config(name)).method.name == name

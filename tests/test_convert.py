@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from scaledis import convert
-from scaledis.errors import UserError
+from scaledis.core import convert
+from scaledis.core.errors import UserError
 from tests.frameworks import Exchanged, OnDevice, Tensor
 
 ROWS = np.arange(6.0).reshape(3, 2)  # exact in bfloat16

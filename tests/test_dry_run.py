@@ -5,10 +5,13 @@ import os
 import jax
 import pytest
 
-from scaledis import console, datasets, dry_run, input_pipeline, sweep
-from scaledis.checkpoint import Checkpoints
-from scaledis.population import Population
-from scaledis.workdir import Workdir
+from scaledis import console, datasets
+from scaledis.datasets.base import sampling
+from scaledis.planning import dry_run
+from scaledis.sweeps.expand import expand as expanded
+from scaledis.training.population import Population
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -19,13 +22,13 @@ ROOT = os.path.dirname(os.path.dirname(__file__))
 def nothing_compiles(monkeypatch):
     """The tiny data set, and no way to begin or to train a population."""
     monkeypatch.setattr(datasets, "load", lambda *_, **__: DATASET)
-    input_pipeline.load_dataset.cache_clear()
+    sampling.load_dataset.cache_clear()
     for name in ("init", "make_advance"):
         monkeypatch.delattr(Population, name)
 
 
 def expand(*sweeps, **overrides):
-    return sweep.expand(tiny.plain(train__parallel=4, **overrides), sweeps)
+    return expanded(tiny.plain(train__parallel=4, **overrides), sweeps)
 
 
 def test_it_counts_runs_programs_and_populations_and_names_the_first_ten(tmp_path):

@@ -6,14 +6,17 @@ import matplotlib
 import numpy as np
 import pytest
 
-from scaledis import evaluate, input_pipeline, report, score_files, sweep, table, training
+from scaledis import report
 from scaledis.config import Evaluate
-from scaledis.errors import UserError
-from scaledis.files import read_json
-from scaledis.model_metrics.shared import classifiers
-from scaledis.population import Model
-from scaledis.types import Codes
-from scaledis.workdir import Workdir
+from scaledis.core.errors import UserError
+from scaledis.core.files import read_json
+from scaledis.datasets.base import sampling
+from scaledis.metrics.of_models.shared import classifiers
+from scaledis.sweeps.expand import expand
+from scaledis.training import evaluate, loop
+from scaledis.types import Codes, Model
+from scaledis.workdir import score_files, table
+from scaledis.workdir.layout import Workdir
 from tests import tiny
 from tests.report import material
 
@@ -123,9 +126,9 @@ def test_one_metric_that_cannot_score_is_not_in_the_way_of_another(monkeypatch):
 def pair(tmp_path_factory):
     """A population of one run that trains and one that diverges at once."""
     workdir = Workdir(tmp_path_factory.mktemp("pair"))
-    runs = sweep.expand(tiny.plain(method__name="vlae", train__steps=2), ["train.learning_rate=1e-3,1e30"])
+    runs = expand(tiny.plain(method__name="vlae", train__steps=2), ["train.learning_rate=1e-3,1e30"])
     [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
-    training.train_population(group, 0, GRID, workdir)
+    loop.train_population(group, 0, GRID, workdir)
     return workdir, group
 
 
@@ -178,15 +181,15 @@ def test_a_population_without_a_checkpoint_is_said_and_left_out(pair, capsys):
 
 def test_images_without_factors_train_and_are_drawn_and_no_metric_applies(tmp_path, capsys, monkeypatch):
     workdir = Workdir(tmp_path)
-    runs = sweep.expand(tiny.plain(train__steps=2, method__name="vlae"), [])
+    runs = expand(tiny.plain(train__steps=2, method__name="vlae"), [])
     groups = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
-    training.train_population(groups[0], 0, NAMELESS, workdir)
+    loop.train_population(groups[0], 0, NAMELESS, workdir)
     for _ in range(2):
         evaluate.evaluate_population(groups[0], 0, NAMELESS, workdir)
     assert capsys.readouterr().err.count("no factors, so that no metric applies") == 1
     scores = read_json(workdir.run("run") / "scores.json")
     assert scores["all"] == {} and len(scores["unit_kl_nats"]) == 3
-    monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: NAMELESS)
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: NAMELESS)
     report.write(groups, workdir)
     assert (workdir.report / "traversals.png").exists()
     drawn = tiny.tree(workdir.report)
@@ -199,9 +202,9 @@ def test_metrics_of_a_model_stand_beside_those_of_its_codes(tmp_path, monkeypatc
     monkeypatch.setattr(classifiers, "STEPS", 50)
     workdir = Workdir(tmp_path / "run")
     asked = {"evaluate__metrics": ("level", "edits", "quality"), "data__directory": str(tmp_path)}
-    runs = sweep.expand(tiny.plain(train__steps=2, method__name="vlae", **asked), [])
+    runs = expand(tiny.plain(train__steps=2, method__name="vlae", **asked), [])
     groups = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
-    training.train_population(groups[0], 0, GRID, workdir)
+    loop.train_population(groups[0], 0, GRID, workdir)
     evaluate.evaluate_population(groups[0], 0, GRID, workdir)
     scores = read_json(workdir.run("run") / "scores.json")
     found = scores["all"]

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from scaledis import config as config_schema
-from scaledis import experiment, methods, sweep
+from scaledis import methods
 from scaledis.config import Config
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
+from scaledis.sweeps.configs import default, freeze, length_dependent, make_config, override
+from scaledis.sweeps.expand import expand
 from tests import tiny
 
 
@@ -91,12 +93,12 @@ def test_an_unknown_key_names_the_nearest():
     plain = tiny.plain()
     plain["train"]["stepz"] = 3
     with pytest.raises(ValueError, match="config.train: 'stepz' is unknown. Did you mean 'steps'"):
-        experiment.freeze(plain)
+        freeze(plain)
 
 
 def test_a_config_survives_json():
     config = tiny.config(method__beta=(2.0, 3.0))
-    assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
+    assert freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
 
 
 def test_a_method_takes_its_own_defaults():
@@ -106,12 +108,12 @@ def test_a_method_takes_its_own_defaults():
 
 @pytest.mark.parametrize("name", methods.specs())
 def test_every_method_runs_from_its_name_alone(name):
-    plain = experiment.default().to_dict()
+    plain = default().to_dict()
     plain["method"]["name"] = name
-    config = experiment.freeze(plain)
+    config = freeze(plain)
     assert sum(config.model.allocation) == 10
     assert len(config.model.allocation) == (1 if methods.specs()[name].flat else 4)
-    assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
+    assert freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
 
 
 def test_a_flag_of_names_may_be_one_string_with_commas():
@@ -120,22 +122,22 @@ def test_a_flag_of_names_may_be_one_string_with_commas():
 
 
 def test_make_config_checks_its_keys_by_their_dotted_names():
-    config = experiment.make_config("vlae", {"train.steps": 7, "model.allocation": (3, 3, 4)})
+    config = make_config("vlae", {"train.steps": 7, "model.allocation": (3, 3, 4)})
     assert (config.method.name, config.train.steps, config.model.allocation) == ("vlae", 7, (3, 3, 4))
     with pytest.raises(UserError, match="key: 'train.step' is unknown. Did you mean 'train.steps'"):
-        experiment.make_config("vlae", {"train.step": 7})
+        make_config("vlae", {"train.step": 7})
     with pytest.raises(UserError, match="method: 'vlea' is unknown. Did you mean 'vlae'"):
-        experiment.make_config("vlea")
+        make_config("vlea")
     with pytest.raises(UserError, match="key: 'train' is unknown"):
-        experiment.make_config("vlae", {"train": {"steps": 7}})
+        make_config("vlae", {"train": {"steps": 7}})
 
 
 def test_what_changes_with_the_number_of_steps_is_known():
-    assert experiment.length_dependent(tiny.config()) == []
-    assert experiment.length_dependent(tiny.config(schedule__beta="warmup:100")) == []
-    assert experiment.length_dependent(tiny.config(schedule__learning_rate="cosine")) == ["schedule.learning_rate"]
-    assert experiment.length_dependent(tiny.config(method__name="pro_vlae")) == ["method.stage"]
-    assert experiment.length_dependent(tiny.config(method__name="pro_vlae", method__stage=2)) == []
+    assert length_dependent(tiny.config()) == []
+    assert length_dependent(tiny.config(schedule__beta="warmup:100")) == []
+    assert length_dependent(tiny.config(schedule__learning_rate="cosine")) == ["schedule.learning_rate"]
+    assert length_dependent(tiny.config(method__name="pro_vlae")) == ["method.stage"]
+    assert length_dependent(tiny.config(method__name="pro_vlae", method__stage=2)) == []
 
 
 STRANGE = [
@@ -151,7 +153,7 @@ STRANGE = [
 def test_no_setting_of_any_key_gives_anything_but_a_config_or_one_clear_error():
     """Every key of the schema, and every hyperparameter, with values that a hand or a script may come up with."""
     rng, methods_of = random.Random(0), sorted(methods.specs())
-    keys = list(config_schema.flatten(experiment.default().to_dict()))
+    keys = list(config_schema.flatten(default().to_dict()))
     assert len(keys) > 55
     settings = [({key: rng.choice(STRANGE)}, rng.choice(methods_of)) for key in keys for _ in range(5)]
     settings += [
@@ -161,10 +163,8 @@ def test_no_setting_of_any_key_gives_anything_but_a_config_or_one_clear_error():
     found = {Config: 0, UserError: 0}
     for changes, method in settings:
         try:
-            config = experiment.freeze(
-                experiment.override(experiment.default().to_dict(), {"method.name": method} | changes)
-            )
-            assert experiment.freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
+            config = freeze(override(default().to_dict(), {"method.name": method} | changes))
+            assert freeze(json.loads(json.dumps(config_schema.thaw(config)))) == config
             found[type(config)] += 1
         except UserError as error:
             sentence = str(error)
@@ -177,12 +177,12 @@ def test_no_setting_of_any_key_gives_anything_but_a_config_or_one_clear_error():
 @pytest.mark.parametrize("wrong", [None, [], "x", 3, {"train": {}}, {"method": {"name": "vlae"}, "trian": {}}, {3: 4}])
 def test_what_is_no_config_is_one_clear_error(wrong):
     with pytest.raises(UserError, match="config"):
-        experiment.freeze(wrong)
+        freeze(wrong)
 
 
 def test_a_name_that_is_a_list_is_one_clear_error():
     with pytest.raises(UserError, match=r"method.name: \('vlae',\) is unknown"):
-        experiment.freeze(tiny.plain() | {"method": {"name": ["vlae"]}})
+        freeze(tiny.plain() | {"method": {"name": ["vlae"]}})
 
 
 PLAIN_AND_OTHERS = [
@@ -215,18 +215,18 @@ def test_a_value_of_numpy_jax_or_a_path_is_the_plain_one(key, plain, others):
     def told(config):
         return repr(config), json.dumps(config_schema.thaw(config)), hash((config.data, config.model, config.train))
 
-    expected = experiment.freeze(experiment.override(base, {key: plain}))
-    [run] = sweep.expand(base, ["mine"], {"sweep_mine": lambda: [{key: plain}]})
+    expected = freeze(override(base, {key: plain}))
+    [run] = expand(base, ["mine"], {"sweep_mine": lambda: [{key: plain}]})
     for other in others:
-        found = experiment.freeze(experiment.override(base, {key: other}))
+        found = freeze(override(base, {key: other}))
         assert found == expected and told(found) == told(expected), other
-        [same] = sweep.expand(base, ["mine"], {"sweep_mine": lambda other=other: [{key: other}]})
+        [same] = expand(base, ["mine"], {"sweep_mine": lambda other=other: [{key: other}]})
         assert same.config == run.config
         assert same.name == run.name or isinstance(other, str)
         edited = tiny.config_dict(data__name="arrays")
         section, _, name = key.rpartition(".")
         setattr(edited[section] if section else edited, name, other)
-        assert told(experiment.freeze(edited)) == told(expected)
+        assert told(freeze(edited)) == told(expected)
 
 
 @pytest.mark.parametrize(
@@ -248,17 +248,17 @@ def test_a_value_of_numpy_jax_or_a_path_is_the_plain_one(key, plain, others):
 )
 def test_a_flag_is_no_number_and_text_is_neither(key, value, message):
     with pytest.raises(UserError, match=message):
-        experiment.make_config("vlae", {key: value})
+        make_config("vlae", {key: value})
 
 
 def test_arrays_that_look_alike_are_not_mistaken_for_each_other():
     """numpy writes both as 0.12345679."""
     rates = [np.array(0.123456789), np.array(0.123456791)]
-    configs = [experiment.make_config("vlae", {"train.learning_rate": rate}) for rate in rates]
+    configs = [make_config("vlae", {"train.learning_rate": rate}) for rate in rates]
     assert [config.train.learning_rate for config in configs] == [0.123456789, 0.123456791]
 
 
 def test_a_section_that_is_missing_has_its_defaults():
     plain = tiny.plain()
     del plain["evaluate"]
-    assert experiment.freeze(plain).evaluate == config_schema.Evaluate()
+    assert freeze(plain).evaluate == config_schema.Evaluate()

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaledis import datasets, input_pipeline, runtime
+from scaledis import datasets
+from scaledis.core import runtime
+from scaledis.core.files import read_json
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
-from scaledis.files import read_json
-from scaledis.model_metrics.shared import classifiers
+from scaledis.datasets.base import sampling
+from scaledis.metrics.of_models.shared import classifiers
 from tests import tiny
 from tests.datasets import place
 from tests.datasets.test_celeba import faces
@@ -55,14 +57,14 @@ def small(scripts, tmp_path, monkeypatch):
             monkeypatch.setattr(script, "low_priority", lambda: None)
         if hasattr(script, "SEEDS"):
             monkeypatch.setattr(script, "SEEDS", (0, 1))
-    input_pipeline.load_dataset.cache_clear()
+    sampling.load_dataset.cache_clear()
 
     def command(script, *arguments):
         monkeypatch.setattr(sys, "argv", [script, *arguments])
         scripts[script].main()
 
     yield scripts, tmp_path / "results", command
-    input_pipeline.load_dataset.cache_clear()
+    sampling.load_dataset.cache_clear()
 
 
 def rows_of(path):

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaledis import input_pipeline, results
-from scaledis.errors import UserError
-from scaledis.explore.server import make_server
-from scaledis.explore.session import Session
-from scaledis.files import write_lines
-from scaledis.sweep import Run
+from scaledis.core.errors import UserError
+from scaledis.core.files import write_lines
+from scaledis.datasets.base import sampling
+from scaledis.report.explore.server import make_server
+from scaledis.report.explore.session import Session
+from scaledis.training.load import load_run
+from scaledis.types import Run
 from tests import browser, tiny
 from tests.report import material
 
@@ -35,7 +36,7 @@ def workdir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def session(workdir):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(input_pipeline, "load_dataset", lambda data: tiny.dataset())
+        patch.setattr(sampling, "load_dataset", lambda data: tiny.dataset())
         yield Session(str(workdir))
 
 
@@ -58,7 +59,7 @@ def file(kind="PNG", size=(40, 30), color=(255, 0, 0), mode="RGB"):
 
 
 def test_it_decodes_what_the_trained_run_decodes(session, workdir):
-    model = results.load_run(workdir, "other")
+    model = load_run(workdir, "other")
     codes = [0.5, -1.0, 2.0]
     expected = np.rint(255 * model.decode([codes])[0])
     np.testing.assert_array_equal(read(session.decode("other", codes)), expected)
@@ -67,7 +68,7 @@ def test_it_decodes_what_the_trained_run_decodes(session, workdir):
 
 
 def test_it_starts_from_random_images_factors_the_prior_and_files(session, workdir):
-    model, images = results.load_run(workdir, "vlae"), tiny.dataset()
+    model, images = load_run(workdir, "vlae"), tiny.dataset()
     codes, image = session.by_factors("vlae", {"ground": 1, "place": 2, "colour": 0})
     chosen = images.images(images.index(np.array([[1, 2, 0]])))
     np.testing.assert_array_equal(read(image), chosen[0])

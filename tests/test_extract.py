@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 
-from scaledis import methods, sweep, training
-from scaledis.errors import UserError
-from scaledis.extract import extract, without_padding
-from scaledis.population import RunState
-from scaledis.records import read_records
-from scaledis.results import load_results, load_run
-from scaledis.workdir import Workdir
+from scaledis import methods
+from scaledis.core.errors import UserError
+from scaledis.sweeps.expand import expand
+from scaledis.training import loop
+from scaledis.training.extract import extract, without_padding
+from scaledis.training.load import load_results, load_run
+from scaledis.types import RunState
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import linear, tiny
 
 DATASET = tiny.dataset()
@@ -20,11 +22,11 @@ LADDER = ["model.allocation=(1,3),(2,1)"]
 def train(workdir, runs):
     workdir = Workdir(workdir)
     [group] = workdir.claim(BASE, runs)
-    return training.train_population(group, 0, DATASET, workdir, quiet=True)
+    return loop.train_population(group, 0, DATASET, workdir, quiet=True)
 
 
 def test_a_run_goes_on_alone_as_it_does_in_its_population(tmp_path):
-    runs = sweep.expand(tiny.plain(method__name="vlae", train__parallel=2), LADDER)
+    runs = expand(tiny.plain(method__name="vlae", train__parallel=2), LADDER)
     name, images = runs[1].name, DATASET.images(np.arange(8))
     members, states = train(tmp_path / "all", runs)
     extract(tmp_path / "all", name, tmp_path / "one", step=4)
@@ -53,7 +55,7 @@ def two(tmp_path, monkeypatch):
     """A directory of two runs of the linear method."""
     monkeypatch.setattr(methods, "_registered", {})
     linear.register()
-    train(tmp_path / "two", sweep.expand(tiny.plain(method__name="linear", train__parallel=2), ["seeds:2"]))
+    train(tmp_path / "two", expand(tiny.plain(method__name="linear", train__parallel=2), ["seeds:2"]))
     return tmp_path / "two"
 
 

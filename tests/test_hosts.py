@@ -9,12 +9,12 @@ import time
 import numpy as np
 import pytest
 
-from scaledis import hosts, last_words
-from scaledis.checkpoint import Checkpoints
-from scaledis.errors import UserError
-from scaledis.records import read_records
-from scaledis.results import load_results, load_run
-from scaledis.workdir import Workdir
+from scaledis.core import hosts, last_words
+from scaledis.core.errors import UserError
+from scaledis.training.load import load_results, load_run
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import assert_same, processes
 
 pytestmark = pytest.mark.usefixtures("linear_method")

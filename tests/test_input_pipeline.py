@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import input_pipeline
 from scaledis.config import Data
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
+from scaledis.datasets.base import sampling
 from scaledis.types import Method
 from tests import assert_same, tiny
 
@@ -70,8 +70,8 @@ def test_the_same_batches_for_the_same_key_in_both_ways():
 
 
 def drawn(dataset, data, n=20_000):
-    sampler = input_pipeline.make_sampler(dataset, data)
-    return np.asarray(jax.jit(input_pipeline.draw, static_argnums=2)(sampler, jax.random.key(0), n))
+    sampler = sampling.make_sampler(dataset, data)
+    return np.asarray(jax.jit(sampling.draw, static_argnums=2)(sampler, jax.random.key(0), n))
 
 
 def test_every_image_is_as_likely_where_nothing_is_correlated():
@@ -98,16 +98,16 @@ def test_a_wide_correlation_is_none_and_two_pairs_go_together():
 
 def test_splits_are_disjoint_the_same_each_time_and_of_the_given_share():
     data = Data(held_out=0.25)
-    train, held_out = (input_pipeline.split(GRID, data, name) for name in ("train", "held_out"))
+    train, held_out = (sampling.split(GRID, data, name) for name in ("train", "held_out"))
     assert len(held_out) == 24 and not set(train) & set(held_out)
-    np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out])), input_pipeline.split(GRID, data, "all"))
-    np.testing.assert_array_equal(held_out, input_pipeline.split(GRID, data, "held_out"))
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, held_out])), sampling.split(GRID, data, "all"))
+    np.testing.assert_array_equal(held_out, sampling.split(GRID, data, "held_out"))
     assert set(drawn(GRID, data)) == set(train)
 
 
 def test_the_default_split_is_what_it_always_was():
     expected = np.sort(np.random.default_rng(0).permutation(96)[:24])
-    np.testing.assert_array_equal(input_pipeline.split(GRID, Data(held_out=0.25), "held_out"), expected)
+    np.testing.assert_array_equal(sampling.split(GRID, Data(held_out=0.25), "held_out"), expected)
     assert expected[:5].tolist() == [5, 8, 9, 10, 11]  # as numpy draws them
 
 
@@ -116,7 +116,7 @@ def test_whole_groups_are_held_out():
     frames = dataclasses.replace(GRID, folders=folders)
     for images, by, groups in [(frames, "folder", folders), (frames, "place", GRID.factors(np.arange(96))[:, 1])]:
         data = Data(held_out=0.25, held_out_by=by)
-        train, held_out = (set(groups[input_pipeline.split(images, data, name)]) for name in ("train", "held_out"))
+        train, held_out = (set(groups[sampling.split(images, data, name)]) for name in ("train", "held_out"))
         assert not train & held_out and len(held_out) == len(set(groups)) / 4 and train | held_out == set(groups)
     places = set(GRID.factors(drawn(frames, data))[:, 1])
     assert len(places) == 6 and not places & held_out
@@ -133,13 +133,13 @@ def test_whole_groups_are_held_out():
 )
 def test_groups_that_cannot_be_held_out(share, by, message):
     with pytest.raises(UserError, match=message):
-        input_pipeline.split(GRID, Data(held_out=share, held_out_by=by), "train")
+        sampling.split(GRID, Data(held_out=share, held_out_by=by), "train")
 
 
 def test_a_set_without_folders_and_factors_has_no_groups():
     nameless = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
     with pytest.raises(UserError, match="data.held_out_by: 'folder' is unknown; tiny has neither folders nor factors"):
-        input_pipeline.split(nameless, Data(held_out=0.5, held_out_by="folder"), "train")
+        sampling.split(nameless, Data(held_out=0.5, held_out_by="folder"), "train")
 
 
 def test_frames_that_are_split_one_by_one_are_said(capsys):
@@ -151,29 +151,27 @@ def test_frames_that_are_split_one_by_one_are_said(capsys):
         (GRID, Data(held_out=0.1), 0),
         (dataclasses.replace(GRID, folders=np.zeros(96)), Data(held_out=0.1), 0),
     ]:
-        input_pipeline.warn_of_neighbors(images, data)
+        sampling.warn_of_neighbors(images, data)
         assert capsys.readouterr().err.count("the images of 8 folders of tiny are split one by one") == said
 
 
 def test_another_split_or_order_of_the_same_images_is_seen():
     names = dataclasses.replace(GRID, factor_values=(np.array(["1", "2", "9", "10"]), *GRID.factor_values[1:]))
     for images in (GRID, names):
-        held = input_pipeline.facts(images, Data(held_out=0.25))
-        input_pipeline.check_same(held, input_pipeline.facts(images, Data(held_out=0.25)), "mine")
+        held = sampling.facts(images, Data(held_out=0.25))
+        sampling.check_same(held, sampling.facts(images, Data(held_out=0.25)), "mine")
         with pytest.raises(UserError, match="mine was trained on other .*: train_split was .* and is [0-9a-f]{16}.$"):
-            input_pipeline.check_same(
-                held, input_pipeline.facts(images, Data(held_out=0.25, held_out_by="place")), "mine"
-            )
+            sampling.check_same(held, sampling.facts(images, Data(held_out=0.25, held_out_by="place")), "mine")
     before = {"fingerprint": "that of 1, 10, 2, 9"}
     with pytest.raises(UserError, match="fingerprint was .* Since then names are in the order of their numbers"):
-        input_pipeline.check_same(before, input_pipeline.facts(names, Data()), "mine")
+        sampling.check_same(before, sampling.facts(names, Data()), "mine")
 
 
 def test_the_data_sets_own_split_holds_unless_another_is_asked_for():
-    np.testing.assert_array_equal(input_pipeline.split(TABLE, Data(), "held_out"), np.arange(50, 60))
-    assert len(input_pipeline.split(TABLE, Data(held_out=0.5), "held_out")) == 30
+    np.testing.assert_array_equal(sampling.split(TABLE, Data(), "held_out"), np.arange(50, 60))
+    assert len(sampling.split(TABLE, Data(held_out=0.5), "held_out")) == 30
     with pytest.raises(UserError, match="data.held_out: 0.0 leaves no images of tiny in the split 'held_out'"):
-        input_pipeline.split(GRID, Data(), "held_out")
+        sampling.split(GRID, Data(), "held_out")
 
 
 def test_correlated_factors_of_a_table_stay_in_its_rows():
@@ -193,5 +191,5 @@ def test_correlated_factors_of_a_table_stay_in_its_rows():
 )
 def test_what_cannot_be_correlated_is_an_error(pairs, message):
     with pytest.raises(UserError, match=message):
-        input_pipeline.check(Data(correlation=pairs))
-        input_pipeline.make_sampler(GRID, Data(correlation=pairs))
+        sampling.check(Data(correlation=pairs))
+        sampling.make_sampler(GRID, Data(correlation=pairs))

@@ -13,11 +13,15 @@ import sys
 import numpy as np
 import pytest
 
-from scaledis import console, datasets, describe, dry_run, errors, main, methods, runner, sweep, version
-from scaledis.files import read_json, write_lines
+from scaledis import console, datasets, main, methods
+from scaledis.core import errors, version
+from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
-from scaledis.records import read_records
-from scaledis.workdir import Workdir
+from scaledis.planning import dry_run
+from scaledis.report import describe
+from scaledis.training import engine
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -260,14 +264,14 @@ def test_a_file_that_was_replaced_between_stop_and_resume_is_an_error(two_sets, 
 
 def test_a_population_that_was_not_reached_is_trained_by_the_same_command(tmp_path, monkeypatch):
     line = [CONFIG, "--sweep=seeds:2", "--config.train.parallel=1", "--config.train.steps=2", f"--workdir={tmp_path}"]
-    train_population = runner.train_population
+    train_population = engine.train_population
 
     def killed(runs, index, *args, **kwargs):
         if index:
             raise KeyboardInterrupt
         return train_population(runs, index, *args, **kwargs)
 
-    monkeypatch.setattr(runner, "train_population", killed)
+    monkeypatch.setattr(engine, "train_population", killed)
     with pytest.raises(KeyboardInterrupt):
         tiny.command(*line, "--stages=train")
     monkeypatch.undo()
@@ -367,8 +371,8 @@ def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
 
 
 def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep, "MANY_RUNS", 1)
-    monkeypatch.setattr(runner, "train_all", lambda *_, **__: [])
+    monkeypatch.setattr(main, "MANY_RUNS", 1)
+    monkeypatch.setattr(engine, "train_all", lambda *_, **__: [])
     arguments = (*PAIR, f"--workdir={tmp_path}/run")
     done = tiny.command(*arguments)
     message = "scaledis: --sweep: it gives 2 runs; --dry_run says what they take, and --yes trains them.\n"
@@ -432,7 +436,7 @@ def test_a_wrong_command_is_one_sentence_and_writes_nothing(arguments, message, 
     assert not (tmp_path / "run").exists()
 
 
-DEFAULT = "from scaledis.experiment import default, make_config\n\ndef get_config():\n    "
+DEFAULT = "from scaledis.sweeps.configs import default, make_config\n\ndef get_config():\n    "
 FILES = {
     DEFAULT + "return default().to_dict()": None,
     DEFAULT + "c = default(); c.train.batch = 8.0; return c": None,

@@ -4,10 +4,12 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import memory, runtime, sweep, training
-from scaledis.errors import UserError
-from scaledis.population import Population, make_mesh
-from scaledis.workdir import Workdir
+from scaledis.core import runtime
+from scaledis.core.errors import UserError
+from scaledis.sweeps.expand import expand
+from scaledis.training import loop, memory
+from scaledis.training.population import Population, make_mesh
+from scaledis.workdir.layout import Workdir
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -40,20 +42,20 @@ def test_a_run_that_no_device_holds_is_one_clear_error():
 
 def test_a_cpu_has_no_limit_and_nothing_compiles(monkeypatch):
     monkeypatch.delattr(Population, "memory")
-    runs = sweep.expand(tiny.plain(train__parallel=3), ["seeds:8"])
+    runs = expand(tiny.plain(train__parallel=3), ["seeds:8"])
     assert runtime.device_memory() is None and memory.together(runs, DATASET) == 3
 
 
 def test_a_population_larger_than_the_device_is_cut_and_no_result_changes(monkeypatch, tmp_path, linear_method):
     """Four runs on two devices, of which each holds one run."""
     settings = {"method__name": "linear", "train__parallel": 4, "train__steps": 3}
-    runs = sweep.expand(tiny.plain(**settings), ["seeds:4"])
+    runs = expand(tiny.plain(**settings), ["seeds:4"])
     configs = [run.config for run in runs]
-    whole = training.train(configs, DATASET, workdir=tmp_path / "whole")
+    whole = loop.train(configs, DATASET, workdir=tmp_path / "whole")
     assert len(Workdir(tmp_path / "whole").groups()) == 1
     monkeypatch.setattr(Population, "memory", lambda self, dataset: 100 * len(self.configs))
     monkeypatch.setattr(runtime, "device_memory", lambda: 199 / memory.ROOM)
-    cut = training.train(configs, DATASET, workdir=tmp_path / "cut")
+    cut = loop.train(configs, DATASET, workdir=tmp_path / "cut")
     assert [len(names) for names in Workdir(tmp_path / "cut").groups()] == [2, 2]
     images = np.asarray(DATASET.images(np.arange(4)))
     for model, same in zip(whole, cut, strict=True):

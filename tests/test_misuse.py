@@ -14,10 +14,13 @@ import pandas
 import pytest
 
 import scaledis
-from scaledis import kinds, methods, training
+import tests
+from scaledis import methods
+from scaledis.core import kinds
+from scaledis.core.errors import UserError
 from scaledis.datasets import rendered
-from scaledis.errors import UserError
 from scaledis.methods import Hyperparameter
+from scaledis.training import loop
 from tests import linear, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -84,7 +87,7 @@ def use(name, *args, **more):
 
 
 def test_the_walk_knows_every_door_and_every_argument():
-    found = [name for name in scaledis.DOORS if name.islower()]
+    found = [name for name in tests.doors() if name.islower()]
     assert {*ARGUMENTS} == {*found, "encode", "decode"}
     for name in found:
         kinds = inspect.signature(getattr(scaledis, name)).parameters.values()
@@ -102,7 +105,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
     def train_population(*_, **__):
         raise Reached  # before anything compiles
 
-    monkeypatch.setattr(training, "train_population", train_population)
+    monkeypatch.setattr(loop, "train_population", train_population)
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
     monkeypatch.setattr(methods, "_registered", {})
     monkeypatch.chdir(tmp_path)
@@ -145,7 +148,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
 )
 def test_a_method_is_checked_before_it_compiles(more, message, doors, monkeypatch):
     monkeypatch.setattr(methods, "_registered", {})
-    monkeypatch.setattr(training, "train_population", None)
+    monkeypatch.setattr(loop, "train_population", None)
     with pytest.raises(UserError, match=message):
         use(**{**doors["register_method"][1], **more})
 

@@ -2,7 +2,7 @@ import numpy as np
 import optax
 import pytest
 
-from scaledis import optimizer
+from scaledis.methods.base import optimizer
 
 
 @pytest.mark.parametrize(

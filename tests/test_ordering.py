@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scaledis.ordering import natural, ranked
+from scaledis.core.ordering import natural, ranked
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,17 @@ import functools
 import chex
 import pytest
 
-from scaledis import input_pipeline, plan, sweep
 from scaledis.networks import sizing
+from scaledis.sweeps import plan
+from scaledis.sweeps.expand import expand
+from scaledis.training import steps
 from tests import tiny
 
 DATASET = tiny.dataset()
 
 
 def test_runs_that_share_a_program_are_planned_together():
-    runs = sweep.expand(tiny.plain(model__allocation=(4, 2, 2, 2), train__parallel=2), ["allocations"])
+    runs = expand(tiny.plain(model__allocation=(4, 2, 2, 2), train__parallel=2), ["allocations"])
     planned = plan.populations(runs)
     assert [len(group) for group in planned] == [2, 1, 2, 1, 2, 1]
     assert names(planned) == [run.name for run in runs]
@@ -22,12 +24,12 @@ def test_runs_that_share_a_program_are_planned_together():
 
 
 def test_every_population_has_the_size_that_its_own_runs_ask_for():
-    runs = sweep.expand(tiny.plain(), ["train.parallel=1,3", "seeds:3"])
+    runs = expand(tiny.plain(), ["train.parallel=1,3", "seeds:3"])
     assert [len(group) for group in plan.populations(runs)] == [1, 1, 1, 3]
 
 
 def test_runs_of_interleaved_methods_keep_their_order_in_a_population():
-    runs = sweep.expand(tiny.plain(train__parallel=9), ["seeds:2", "method.name=vlae,scale_vlae"])
+    runs = expand(tiny.plain(train__parallel=9), ["seeds:2", "method.name=vlae,scale_vlae"])
     assert names(plan.populations(runs)) == ["seed=0,vlae", "seed=0,scale_vlae", "seed=1,vlae", "seed=1,scale_vlae"]
     assert len(plan.populations(runs)) == 1
     assert len(plan.programs(runs)) == 1
@@ -39,13 +41,13 @@ def names(groups):
 
 def lower(runs, count, monkeypatch):
     """Lowers the steps of all populations of the runs; chex counts how often a step is traced for that."""
-    compiled = input_pipeline._compiled
+    compiled = steps._compiled
     counted = chex.assert_max_traces(lambda function, *args: function(*args), n=count)
 
     def counting(function, *args, **options):
         return compiled(functools.partial(counted, function), *args, **options)
 
-    monkeypatch.setattr(input_pipeline, "_compiled", counting)
+    monkeypatch.setattr(steps, "_compiled", counting)
     population = None
     for group in plan.populations(runs):
         configs, allocation = [run.config for run in group], group[0].padded
@@ -69,20 +71,20 @@ def test_what_only_changes_numbers_is_traced_once(monkeypatch):
     first, second = ({key: values[index] for key, values in given.items()} for index in (0, 1))
     one_each = [first, second, *(first | {key: values[1]} for key, values in given.items())]
     one_each += [{"method.name": "vlae", "seed": 2}]
-    runs = sweep.expand(tiny.plain(train__parallel=99), ["mine"], {"sweep_mine": lambda: one_each})
+    runs = expand(tiny.plain(train__parallel=99), ["mine"], {"sweep_mine": lambda: one_each})
     lower(runs, 1, monkeypatch)
 
 
 def test_blocks_betas_and_seeds_are_traced_once(monkeypatch):
     chex.clear_trace_counter()
     base = tiny.plain(method__name="beta_stcvae", model__latents=4, train__parallel=99)
-    lower(sweep.expand(base, ["method.block=1,2,4", "method.beta=2,5", "seeds:2"]), 1, monkeypatch)
+    lower(expand(base, ["method.block=1,2,4", "method.beta=2,5", "seeds:2"]), 1, monkeypatch)
 
 
 def test_table_2_is_traced_three_times_in_however_many_populations(monkeypatch):
     chex.clear_trace_counter()
     base = tiny.plain(model__allocation=(4, 2, 2, 2), model__parameters=20_000, train__parallel=2)
-    table2 = sweep.expand(base, ["allocations", "method.name=vlae,scale_vlae", "seeds:5"])
+    table2 = expand(base, ["allocations", "method.name=vlae,scale_vlae", "seeds:5"])
     assert len(table2) == 90 and len(plan.programs(table2)) == 3
     runs = [run for run in table2 if run.config.seed == 0]
     assert len(plan.populations(runs)) == 9
@@ -94,7 +96,7 @@ def test_table_2_is_traced_three_times_in_however_many_populations(monkeypatch):
 def test_capacities_share_a_program_unless_padding_wastes_more_than_a_third():
     """At 16x16 with one channel the dense layers do the work."""
     thin = tiny.plain(data__resolution=16, model__channels=(1, 1, 1, 1), train__parallel=9)
-    runs = sweep.expand(thin, ["model.parameters=6000,100000,9000,60000"])
+    runs = expand(thin, ["model.parameters=6000,100000,9000,60000"])
     assert [[run.config.model.parameters for run in group] for group in plan.populations(runs)] == [
         [100000, 60000],
         [9000, 6000],
@@ -108,7 +110,7 @@ def test_capacities_share_a_program_unless_padding_wastes_more_than_a_third():
 
 def test_all_capacities_share_a_program_where_the_convolutions_do_the_work():
     channels = {"model__channels": (32, 32, 64, 64), "train__parallel": 9}
-    runs = sweep.expand(tiny.plain(**channels), ["model.parameters=300000,600000,1200000"])
+    runs = expand(tiny.plain(**channels), ["model.parameters=300000,600000,1200000"])
     assert len(plan.programs(runs)) == 1
 
 
@@ -116,11 +118,11 @@ def test_all_capacities_share_a_program_where_the_convolutions_do_the_work():
     ("method", "sizes"), [("nvae", [1, 1]), ("scale_vlae", [2]), ("factor_vae", [2]), ("beta_vae", [2])]
 )
 def test_a_network_that_cannot_be_widened_is_a_program_of_its_own(method, sizes):
-    runs = sweep.expand(tiny.plain(method__name=method), ["model.parameters=8000,9000"])
+    runs = expand(tiny.plain(method__name=method), ["model.parameters=8000,9000"])
     assert [len(group) for group in plan.programs(runs)] == sizes
 
 
 def test_the_papers_own_size_is_padded_by_none():
     """Its width is stated, not found from a number of parameters."""
-    runs = sweep.expand(tiny.plain(), ["model.parameters=0,9000"])
+    runs = expand(tiny.plain(), ["model.parameters=0,9000"])
     assert [len(group) for group in plan.programs(runs)] == [1, 1]

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import population
-from scaledis.errors import UserError
-from scaledis.population import NEVER
+from scaledis.core.errors import UserError
+from scaledis.sweeps import plan
+from scaledis.training import population
+from scaledis.types import NEVER
 from tests import assert_same, tiny
 from tests.frameworks import Tensor
 
@@ -44,8 +45,8 @@ def test_three_runs_share_two_devices():
 
 def test_allocations_of_equal_depth_share_a_program_and_stay_the_runs_that_they_are_alone():
     configs = [tiny.config(model__allocation=allocation) for allocation in [(2, 1), (1, 3)]]
-    assert population.shared(configs[0]) == population.shared(configs[1])
-    assert population.padded(configs) == (2, 3)
+    assert plan.shared(configs[0]) == plan.shared(configs[1])
+    assert plan.common_allocation(configs) == (2, 3)
     runs, terms = trained(*configs)
     for slot, config in enumerate(configs):
         _, alone_terms = trained(config)
@@ -62,7 +63,7 @@ def test_an_allocation_that_does_not_hold_the_runs_own_is_refused(allocation):
 def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
     settings = [{"model__latents": 3, "method__block": 1}, {"model__latents": 5, "method__block": 2}]
     configs = [tiny.config(method__name="beta_stcvae", **each) for each in settings]
-    assert population.shared(configs[0]) == population.shared(configs[1])
+    assert plan.shared(configs[0]) == plan.shared(configs[1])
     _, terms = trained(*configs)
     _, alone = trained(configs[0])
     for name in ("loss_nats", "inter_nats", "regularization_nats"):
@@ -103,7 +104,7 @@ def beyond(wide, narrow):
 
 
 def test_what_shares_a_program():
-    base = population.shared(tiny.config())
+    base = plan.shared(tiny.config())
     for overrides in [
         {"seed": 3},
         {"method__name": "vlae"},
@@ -115,7 +116,7 @@ def test_what_shares_a_program():
         {"model__allocation": (1, 5)},
         {"model__parameters": 9000},
     ]:
-        assert population.shared(tiny.config(**overrides)) == base
+        assert plan.shared(tiny.config(**overrides)) == base
     for overrides in [
         {"train__batch": 9},
         {"model__allocation": (1, 1, 1)},
@@ -123,7 +124,7 @@ def test_what_shares_a_program():
         {"method__name": "pro_vlae"},
         {"data__held_out": 0.2},
     ]:
-        assert population.shared(tiny.config(**overrides)) != base
+        assert plan.shared(tiny.config(**overrides)) != base
 
 
 def test_where_a_run_is_interrupted_changes_nothing():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from scaledis import progress
-from scaledis.progress import SweepProgress
+from scaledis.training import progress
+from scaledis.training.progress import SweepProgress
 
 
 @pytest.fixture

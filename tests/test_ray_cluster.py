@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from scaledis import ray_cluster, sweep
-from scaledis.checkpoint import Checkpoints
-from scaledis.errors import Stopped, UserError
-from scaledis.records import read_records
-from scaledis.results import load_results
-from scaledis.sharding import Shard
-from scaledis.workdir import Workdir
+from scaledis.core.errors import Stopped, UserError
+from scaledis.sweeps.expand import expand
+from scaledis.sweeps.shards import Shard
+from scaledis.training import ray_cluster
+from scaledis.training.load import load_results
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import tiny
 
 ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
@@ -54,7 +55,7 @@ def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
             lost.extend(begun)
         return False
 
-    runs = sweep.expand(tiny.plain(**config), ["seeds:2"])
+    runs = expand(tiny.plain(**config), ["seeds:2"])
     with workdir.locked():
         groups = ray_cluster.train_all(workdir, BASE, runs, stop=lose_a_node, evaluate=True)
     assert lost and [len(group) for group in groups] == [1, 1]
@@ -71,9 +72,7 @@ def test_a_signal_stops_the_tasks_at_a_checkpoint(cluster, tmp_path, monkeypatch
     workdir = Workdir(tmp_path / "runs")
     log = workdir.run("run") / "metrics.jsonl"
     with pytest.raises(Stopped, match="Stopped with a checkpoint of every population"):
-        ray_cluster.train_all(
-            workdir, BASE, sweep.expand(tiny.plain(**config), []), stop=lambda: bool(read_records(log))
-        )
+        ray_cluster.train_all(workdir, BASE, expand(tiny.plain(**config), []), stop=lambda: bool(read_records(log)))
     assert Checkpoints(workdir.checkpoints(0)).newest == read_records(log)[-1]["step"] < 100_000
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from scaledis import input_pipeline, sweep, training
-from scaledis.errors import UserError
-from scaledis.extract import extract
-from scaledis.files import read_json, write_sealed
-from scaledis.records import Records, read_records
-from scaledis.results import load_results, load_run
-from scaledis.workdir import Workdir
+from scaledis.core.errors import UserError
+from scaledis.core.files import read_json, write_sealed
+from scaledis.datasets.base import sampling
+from scaledis.sweeps.expand import expand
+from scaledis.training import loop
+from scaledis.training.extract import extract
+from scaledis.training.load import load_results, load_run
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import Records, read_records
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -27,7 +29,7 @@ PAIR = ("vlae", "scale_vlae")
 def new(tmp_path_factory):
     folder = tmp_path_factory.mktemp("new")
     configs = [tiny.config(method__name="vlae", train__steps=4, seed=seed) for seed in (0, 1)]
-    training.train(configs, DATASET, workdir=folder)
+    loop.train(configs, DATASET, workdir=folder)
     return folder
 
 
@@ -131,7 +133,7 @@ def test_a_directory_without_an_experiment_or_a_checkpoint_is_one_clear_error(tm
         with pytest.raises(UserError, match="holds no experiment"):
             load(tmp_path / "none")
     assert not list(tmp_path.iterdir())
-    Workdir(tmp_path).claim({"config": {}, "sweep": [], "command": "test"}, sweep.expand(tiny.plain(), []))
+    Workdir(tmp_path).claim({"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(), []))
     with pytest.raises(UserError, match="has no checkpoint of run"):
         load_run(tmp_path)
     table = load_results(tmp_path)
@@ -156,5 +158,5 @@ def test_damage_is_one_clear_error_that_names_it(new, tmp_path):
 
 
 def test_facts_are_enough_to_load_a_run_without_its_data_set(new, monkeypatch):
-    monkeypatch.setattr(input_pipeline, "load_dataset", None)
+    monkeypatch.setattr(sampling, "load_dataset", None)
     assert load_run(new, "seed=0").step == 4

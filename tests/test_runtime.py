@@ -9,9 +9,10 @@ from pathlib import Path
 import jaxlib
 import pytest
 
-from scaledis import load_dataset, runtime
-from scaledis.errors import UserError
-from scaledis.model_metrics.shared import classifiers
+from scaledis import load_dataset
+from scaledis.core import runtime
+from scaledis.core.errors import UserError
+from scaledis.metrics.of_models.shared import classifiers
 from tests import tiny
 
 DEVICES, DETERMINISTIC = "--xla_force_host_platform_device_count", "--xla_gpu_deterministic_ops=true"

@@ -12,13 +12,14 @@ import numpy as np
 import pandas
 import pytest
 
-from scaledis import input_pipeline, score_files, table
-from scaledis.checkpoint import Checkpoints
-from scaledis.errors import UserError
-from scaledis.files import write_arrays
+from scaledis.core.errors import UserError
+from scaledis.core.files import write_arrays
+from scaledis.datasets.base import sampling
 from scaledis.report import gather
-from scaledis.results import load_results
-from scaledis.workdir import Workdir
+from scaledis.training.load import load_results
+from scaledis.workdir import score_files, table
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("linear_method", "shared_programs")
@@ -201,7 +202,7 @@ def test_a_run_that_is_there_twice_counts_once(finished, copy, capsys, monkeypat
     assert load_results(copy.root)["run"].tolist() == ["seed=0"]
     assert "1 of 2 runs are copies, such as seed=1 of" in capsys.readouterr().err
     monkeypatch.setattr(gather, "DRAWN", 0)
-    monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: DATASET)
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: DATASET)
     assert [run.name for run in gather.summaries([copy.runs()], copy)] == ["seed=0"]
     assert "seed=1 is a copy of seed=0 and is left out." in capsys.readouterr().err
 

@@ -9,12 +9,14 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import sharding, sweep, version
-from scaledis.checkpoint import Checkpoints
-from scaledis.errors import UserError
-from scaledis.results import load_results
-from scaledis.sharding import WHOLE, Shard
-from scaledis.workdir import Workdir
+from scaledis.core import version
+from scaledis.core.errors import UserError
+from scaledis.sweeps import shards
+from scaledis.sweeps.expand import expand
+from scaledis.sweeps.shards import WHOLE, Shard
+from scaledis.training.load import load_results
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
 from tests import processes, tiny
 
 BASE = {"config": {}, "sweep": ["seeds"], "command": "test"}
@@ -30,14 +32,14 @@ def test_every_population_is_in_one_shard(populations, count):
 
 
 def test_a_shard_is_read_as_it_is_written():
-    assert [sharding.parse(text) for text in ("0/1", "3/4")] == [WHOLE, Shard(3, 4)]
+    assert [shards.parse(text) for text in ("0/1", "3/4")] == [WHOLE, Shard(3, 4)]
     assert str(Shard(3, 4)) == "3/4" and WHOLE.whole and not Shard(3, 4).whole
 
 
 @pytest.mark.parametrize("text", ["4/4", "0/0", "1", "-1/4", "a/b", "1/4/2", "", "1/", "9999999999/99999999999"])
 def test_a_shard_that_cannot_be_is_one_sentence(text):
     with pytest.raises(UserError, match=r"--shard: '.*' must be i/n with i from 0 to n - 1, such as 0/4"):
-        sharding.parse(text)
+        shards.parse(text)
 
 
 def test_shards_hold_the_directory_beside_each_other_and_no_two_processes_the_same_one(tmp_path):
@@ -57,7 +59,7 @@ def test_shards_hold_the_directory_beside_each_other_and_no_two_processes_the_sa
 
 
 def test_the_first_shard_plans_for_all_and_each_compares_its_own_runs(tmp_path):
-    workdir, runs = Workdir(tmp_path), sweep.expand(tiny.plain(train__parallel=1), ["seeds:4"])
+    workdir, runs = Workdir(tmp_path), expand(tiny.plain(train__parallel=1), ["seeds:4"])
     groups = workdir.claim(BASE, runs, shard=Shard(1, 2))
     assert [len(group) for group in groups] == [1] * 4 and len(workdir.runs()) == 4
     assert workdir.claim(BASE, runs, shard=Shard(0, 2)) == groups
@@ -68,7 +70,7 @@ def test_the_first_shard_plans_for_all_and_each_compares_its_own_runs(tmp_path):
 
 
 def test_another_number_of_shards_and_another_version_are_refused(tmp_path, monkeypatch):
-    workdir, runs = Workdir(tmp_path), sweep.expand(tiny.plain(), ["seeds:2"])
+    workdir, runs = Workdir(tmp_path), expand(tiny.plain(), ["seeds:2"])
     workdir.claim(BASE, runs, shard=Shard(0, 2))
     with pytest.raises(UserError, match=r"was begun with 2 shards, and --shard=1/3 is one of 3; give i/2, or go on"):
         workdir.claim(BASE, runs, shard=Shard(1, 3))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scaledis import version
+from scaledis.core import version
 
 SPEC = importlib.util.spec_from_file_location("stale", Path(__file__).parents[1] / "experiments/stale.py")
 stale = importlib.util.module_from_spec(SPEC)
@@ -39,7 +39,7 @@ def test_a_result_is_older_than_what_has_changed_since_its_commit(made, tmp_path
 
 
 def test_a_table_that_was_written_does_not_change_the_commit_of_the_next(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(version, "__file__", str(tmp_path / "scaledis/version.py"))
+    monkeypatch.setattr(version, "__file__", str(tmp_path / "scaledis/core/version.py"))
     (tmp_path / version.TABLES / "table1.md").write_text("two")
     assert version.commit.__wrapped__() == made
     (tmp_path / "README.md").write_text("two")

@@ -10,11 +10,13 @@ import pandas
 import pytest
 from pyarrow import parquet
 
-from scaledis import runtime, sweep, table, version
-from scaledis.errors import UserError
-from scaledis.files import read_json, write_sealed
-from scaledis.results import load_results
-from scaledis.workdir import Workdir
+from scaledis.core import runtime, version
+from scaledis.core.errors import UserError
+from scaledis.core.files import read_json, write_sealed
+from scaledis.sweeps.expand import expand
+from scaledis.training.load import load_results
+from scaledis.workdir import table
+from scaledis.workdir.layout import Workdir
 from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("linear_method")
@@ -126,7 +128,7 @@ def test_a_damaged_file_and_one_of_other_runs_are_named_and_made_again_from_the_
 
 def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim({"config": {}, "sweep": [], "command": "test"}, sweep.expand(tiny.plain(), ["seeds:2"]))
+    workdir.claim({"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(), ["seeds:2"]))
     table.write(workdir, 0, workdir.groups()[0])
     assert not (tmp_path / "results").exists()
     found = load_results(tmp_path)
@@ -137,7 +139,7 @@ def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_
 
 def test_a_key_with_numbers_and_tuples_and_one_that_a_population_does_not_know(tmp_path):
     workdir = Workdir(tmp_path)
-    runs = sweep.expand(tiny.plain(train__parallel=2), ["method.beta=2.0,(2.0,3.0),4.5,5.0"])
+    runs = expand(tiny.plain(train__parallel=2), ["method.beta=2.0,(2.0,3.0),4.5,5.0"])
     workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
     for index, names in enumerate(workdir.groups()):
         found, keys = table.rows(workdir, index, names)

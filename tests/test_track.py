@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from scaledis import input_pipeline, runner, sweep, track
-from scaledis.errors import UserError
-from scaledis.files import read_json
-from scaledis.records import read_records
-from scaledis.workdir import Workdir
+from scaledis.core.errors import UserError
+from scaledis.core.files import read_json
+from scaledis.datasets.base import sampling
+from scaledis.sweeps.expand import expand
+from scaledis.training import engine
+from scaledis.training.trackers import Tracker, make_tracker, wandb_id
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import tiny
 
 SETTINGS = {"train__evaluate_every": 4, "evaluate__metrics": ("mig",), "evaluate__chance": 2}
@@ -24,17 +27,17 @@ SETTINGS = {"train__evaluate_every": 4, "evaluate__metrics": ("mig",), "evaluate
 def tracked(tmp_path_factory):
     """A run of six steps, scored and drawn at the fourth, and what a tracker was given of it."""
     workdir, seen = Workdir(tmp_path_factory.mktemp("tracked")), []
-    tracker = track.Tracker(
+    tracker = Tracker(
         begin=lambda run, step: seen.append((run, step, {"begin": step})),
         log=lambda run, step, values: seen.append((run, step, dict(values))),
         image=lambda run, step, name, pixels: seen.append((run, step, {name: pixels})),
         close=lambda: None,
     )
     with pytest.MonkeyPatch.context() as patch, workdir.locked():
-        patch.setattr(input_pipeline, "load_dataset", lambda data: tiny.dataset())
-        runs = sweep.expand(tiny.plain(**SETTINGS), [])
+        patch.setattr(sampling, "load_dataset", lambda data: tiny.dataset())
+        runs = expand(tiny.plain(**SETTINGS), [])
         base = {"config": tiny.plain(**SETTINGS), "sweep": [], "command": "test"}
-        runner.train_all(workdir, base, runs, trackers=[tracker])
+        engine.train_all(workdir, base, runs, trackers=[tracker])
     return workdir, seen
 
 
@@ -65,7 +68,7 @@ def test_the_libraries_write_their_files(tmp_path, monkeypatch, name, files):
     monkeypatch.setenv("WANDB_SILENT", "true")
     workdir = Workdir(tmp_path)
     workdir.run("run").mkdir(parents=True)
-    tracker = track.make_tracker(name, workdir)
+    tracker = make_tracker(name, workdir)
     tracker.begin("run", 0)
     tracker.log("run", 1, {"loss_nats": 3.0})
     tracker.image("run", 1, "traversals", np.zeros((4, 4, 3), np.uint8))
@@ -75,7 +78,7 @@ def test_the_libraries_write_their_files(tmp_path, monkeypatch, name, files):
     while b"loss_nats" not in written.read_bytes() and time.monotonic() < until:
         time.sleep(0.05)
     assert b"loss_nats" in written.read_bytes()
-    assert name != "wandb" or track.wandb_id(workdir.run("run"), 1) in written.name
+    assert name != "wandb" or wandb_id(workdir.run("run"), 1) in written.name
 
 
 def shown(folder):
@@ -97,7 +100,7 @@ def test_tensorboard_hides_what_lies_beyond_the_step_that_a_run_goes_on_from(tmp
     expected = [(0, [2.0, 4.0, 6.0]), (4, [2.0, 4.0, 106.0]), (0, [202.0, 204.0, 206.0])]
     for number, (start, values) in enumerate(expected):
         monkeypatch.setattr("time.time", functools.partial(float, 10**9 + number))  # which names the files
-        tracker = track.make_tracker("tensorboard", Workdir(tmp_path))
+        tracker = make_tracker("tensorboard", Workdir(tmp_path))
         tracker.begin("run", start)
         for step in range(start + 2, 7, 2):
             tracker.log("run", step, {"loss_nats": 100.0 * number + step})
@@ -109,24 +112,24 @@ def test_an_id_in_wandb_is_of_one_run_from_its_start_on(tmp_path):
     """Two runs of one name in folders of one name, a resume, a move, a restart, a copy, a damaged file."""
     first, second = tmp_path / "a" / "run", tmp_path / "b" / "run"
     first.mkdir(parents=True), second.mkdir(parents=True)
-    begun = track.wandb_id(first, 0)
-    assert re.fullmatch("[0-9a-f]{16}", begun) and track.wandb_id(second, 0) != begun
-    assert track.wandb_id(first, 40) == begun
+    begun = wandb_id(first, 0)
+    assert re.fullmatch("[0-9a-f]{16}", begun) and wandb_id(second, 0) != begun
+    assert wandb_id(first, 40) == begun
     first = first.rename(tmp_path / "moved")
-    assert track.wandb_id(first, 40) == begun
-    restarted = track.wandb_id(first, 0)
-    assert restarted != begun and track.wandb_id(first, 40) == restarted
+    assert wandb_id(first, 40) == begun
+    restarted = wandb_id(first, 0)
+    assert restarted != begun and wandb_id(first, 40) == restarted
     copy = tmp_path / "copy"
     shutil.copytree(first, copy)
-    assert track.wandb_id(copy, 40) != restarted == track.wandb_id(first, 40)
+    assert wandb_id(copy, 40) != restarted == wandb_id(first, 40)
     (first / "wandb.txt").write_bytes(b"../\xff" + bytes(4))
-    assert track.wandb_id(first, 40) == track.wandb_id(first, 40) != restarted
+    assert wandb_id(first, 40) == wandb_id(first, 40) != restarted
 
 
 def test_a_tracker_that_is_unknown_or_missing_is_a_sentence(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--track: 'tensorbord' is unknown. Did you mean 'tensorboard'"):
-        track.make_tracker("tensorbord", Workdir(tmp_path))
+        make_tracker("tensorbord", Workdir(tmp_path))
     for name, library in {"tensorboard": "tensorboardX", "wandb": "wandb"}.items():
         monkeypatch.setitem(sys.modules, library, None)
         with pytest.raises(UserError, match=rf"pip install scaledis\[{name}\]"):
-            track.make_tracker(name, Workdir(tmp_path))
+            make_tracker(name, Workdir(tmp_path))

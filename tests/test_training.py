@@ -15,12 +15,15 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from scaledis import input_pipeline, progress, runtime, sweep, training
-from scaledis.checkpoint import Checkpoints
-from scaledis.errors import Stopped, UserError
-from scaledis.records import read_records
-from scaledis.results import load_run
-from scaledis.workdir import Workdir
+from scaledis.core import runtime
+from scaledis.core.errors import Stopped, UserError
+from scaledis.datasets.base import sampling
+from scaledis.sweeps.expand import expand
+from scaledis.training import loop, progress
+from scaledis.training.load import load_run
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import processes, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -30,14 +33,14 @@ DIVERGING = {"train__learning_rate": 1e30}
 
 
 def runs_of(*sweeps, **overrides):
-    return sweep.expand(tiny.plain(**overrides), sweeps)
+    return expand(tiny.plain(**overrides), sweeps)
 
 
 def train(workdir, runs=None, dataset=DATASET, **options):
     """(population, states on the host) of the one population of a work directory."""
     runs = runs or runs_of()
     [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs, options.pop("extend", False))
-    population, states = training.train_population(group, 0, dataset, workdir, **options)
+    population, states = loop.train_population(group, 0, dataset, workdir, **options)
     return population, jax.device_get(states)
 
 
@@ -94,7 +97,7 @@ def test_a_signal_that_the_program_handles_stays_its_own():
 
 def test_an_interrupt_of_a_call_leaves_a_checkpoint_and_the_same_call_goes_on(tmp_path, uninterrupted):
     """In a notebook; the second call is made in a thread, where no signal is heard."""
-    call = functools.partial(training.train, runs_of()[0].config, DATASET)
+    call = functools.partial(loop.train, runs_of()[0].config, DATASET)
 
     def interrupt(step, terms):
         signal.raise_signal(signal.SIGINT)
@@ -195,7 +198,7 @@ def test_a_checkpoint_of_another_structure_is_an_error_that_says_what_differs(tm
     with pytest.raises(Stopped):
         train(workdir, runs_of(method__name="vlae"), stop=lambda: True)
     wider = runs_of(method__name="vlae", model__channels=(4, 4, 4, 8))
-    facts = input_pipeline.facts(DATASET, wider[0].config.data)
+    facts = sampling.facts(DATASET, wider[0].config.data)
     workdir.write_config(wider[0], facts)  # as another version of the package might build another network
     expected = r"written by version .* has another structure .* is \w+\[1, .* there and \w+\[1, .* here"
     with pytest.raises(UserError, match=expected):
@@ -249,7 +252,7 @@ def test_the_last_few_checkpoints_are_kept(tmp_path):
 def test_a_finished_population_is_not_trained_again(tmp_path, uninterrupted, monkeypatch):
     workdir = Workdir(tmp_path)
     train(workdir)
-    monkeypatch.setattr(training.Population, "make_advance", None)
+    monkeypatch.setattr(loop.Population, "make_advance", None)
     assert_same(train(workdir)[1], uninterrupted)
 
 
@@ -298,7 +301,7 @@ def test_more_runs_train_alone_and_those_that_are_there_are_left(tmp_path):
     groups = workdir.claim(base, runs_of("seeds:2", train__steps=2))
     assert [[run.name for run in group] for group in groups] == [["seed=0"], ["seed=1"]]
     for index, group in enumerate(groups):
-        training.train_population(group, index, DATASET, workdir)
+        loop.train_population(group, index, DATASET, workdir)
     assert steps_of(workdir, "seed=1") == [2]
     after = tiny.tree(workdir.root)
     assert all(after[name] == before[name] for name in before if name not in ("config.json", "plan.json"))
@@ -313,7 +316,7 @@ def test_the_populations_of_a_program_are_padded_alike_and_each_is_its_own_runs(
     configs = [tiny.config(model__allocation=each, **line) for each in settings]
     for steps in (4, 6):
         longer = [dataclasses.replace(each, train=dataclasses.replace(each.train, steps=steps)) for each in configs]
-        models = training.train(longer, DATASET, workdir=tmp_path)
+        models = loop.train(longer, DATASET, workdir=tmp_path)
     assert [each.padded for each in Workdir(tmp_path).planned()] == [(2, 3), (2, 3)]
     for model, run, own in zip(models, Workdir(tmp_path).runs(), settings, strict=True):
         codes, loaded = model.encode(DATASET.images(range(8))), load_run(tmp_path, run.name)
@@ -340,7 +343,7 @@ def test_a_diverged_run_keeps_its_last_good_state_and_its_neighbor_goes_on(tmp_p
     images = DATASET.images(np.arange(8))
     codes = bad.encode(images)
     assert np.isfinite(codes.mean).all() and np.isfinite(codes.log_variance).all()
-    start = training.Population([runs[1].config], population.images).init()
+    start = loop.Population([runs[1].config], population.images).init()
     assert_same(jax.tree.leaves(bad.state.params), [leaf[0] for leaf in jax.tree.leaves(start.state.params)])
     alone = population.model(jax.tree.map(lambda leaf: np.repeat(leaf, 2, axis=0), uninterrupted), 0)
     np.testing.assert_allclose(good.encode(images).mean, alone.encode(images).mean, rtol=2e-3, atol=1e-4)

@@ -11,19 +11,20 @@ import sys
 
 import pytest
 
-from scaledis import input_pipeline, sweep
-from scaledis import workdir as workdir_module
-from scaledis.errors import UserError
-from scaledis.files import MARK, SEAL, read_json, sealed, write_json, write_lines, write_sealed
-from scaledis.records import Records, read_records
-from scaledis.workdir import Workdir
+from scaledis.core.errors import UserError
+from scaledis.core.files import MARK, SEAL, read_json, sealed, write_json, write_lines, write_sealed
+from scaledis.datasets.base import sampling
+from scaledis.sweeps.expand import expand
+from scaledis.workdir import layout as workdir_module
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import Records, read_records
 from tests import tiny
 
 BASE = {"config": {}, "sweep": ["seeds"], "command": "python -m scaledis.main"}
 
 
 def runs_of(*sweeps, **overrides):
-    return sweep.expand(tiny.plain(**overrides), sweeps)
+    return expand(tiny.plain(**overrides), sweeps)
 
 
 def names(groups):
@@ -96,13 +97,13 @@ def test_what_a_workdir_holds_comes_back(tmp_path):
     [[run]] = workdir.claim(BASE, runs_of(method__beta=(2.0, 3.0)))
     assert {key: workdir.claimed()[key] for key in BASE} == BASE
     assert workdir.runs() == [run] and workdir.dataset_of("run") == {}
-    facts = input_pipeline.facts(tiny.dataset(), run.config.data)
+    facts = sampling.facts(tiny.dataset(), run.config.data)
     workdir.write_config(run, facts)
     assert workdir.runs() == [run] and workdir.dataset_of("run") == json.loads(json.dumps(facts))
 
 
 def test_a_second_writer_is_refused(tmp_path):
-    code = "import sys; from scaledis.workdir import Workdir\nwith Workdir(sys.argv[1]).locked(): pass"
+    code = "import sys; from scaledis.workdir.layout import Workdir\nwith Workdir(sys.argv[1]).locked(): pass"
     with Workdir(tmp_path).locked():
         second = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True)
     assert second.returncode and "is in use by process" in second.stderr

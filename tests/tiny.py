@@ -20,10 +20,13 @@ from absl import flags
 from absl.testing import flagsaver
 from jax.sharding import Mesh
 
-from scaledis import datasets, experiment, input_pipeline, main, methods, runtime
+from scaledis import datasets, main, methods
 from scaledis.config import Config
+from scaledis.core import runtime
 from scaledis.datasets import Dataset
-from scaledis.population import Population
+from scaledis.datasets.base import sampling
+from scaledis.sweeps.configs import default, freeze
+from scaledis.training.population import Population
 from scaledis.types import Batch, ImageSpec
 
 SIZE = 16
@@ -71,7 +74,7 @@ def tree(folder: Path) -> dict[str, str]:
 
 def config_dict(**overrides) -> ml_collections.ConfigDict:
     """The tiny config as a config file returns it; `overrides` by key with `__` for the dot: train__steps=3."""
-    config = experiment.default()
+    config = default()
     spec = methods.specs().get(overrides.get("method__name", "scale_vlae"))
     flat = spec and spec.flat
     settings = {
@@ -101,7 +104,7 @@ def plain(**overrides) -> dict:
 
 
 def config(**overrides) -> Config:
-    return experiment.freeze(plain(**overrides))
+    return freeze(plain(**overrides))
 
 
 def population(configs, images: Dataset, mesh: Mesh | None = None, **options) -> Population:
@@ -136,7 +139,7 @@ def command(
 ) -> Done:
     """The command line in this process, on the data set that `load` gives; a bug is an exception here."""
     out, err, saved = io.StringIO(), io.StringIO(), flagsaver.save_flag_values(flags.FLAGS)
-    input_pipeline.load_dataset.cache_clear()
+    sampling.load_dataset.cache_clear()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(datasets, "load", load)
         patch.setattr(runtime, "prepare", lambda: None)  # its settings last
@@ -147,6 +150,6 @@ def command(
             code = end.code
         finally:
             flagsaver.restore_flag_values(saved, flags.FLAGS)
-    input_pipeline.load_dataset.cache_clear()
+    sampling.load_dataset.cache_clear()
     assert code is None or isinstance(code, int), code  # a sentence would be printed, and end in 1
     return Done(code or 0, out.getvalue(), err.getvalue())

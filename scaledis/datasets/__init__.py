@@ -18,11 +18,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis import convert, registry, runtime
 from scaledis.config import RESOLUTION, check_fields, flag, positive_int
+from scaledis.core import convert, registry, runtime
+from scaledis.core.errors import UserError
+from scaledis.core.values import plain
 from scaledis.datasets._builders import pixels
-from scaledis.errors import UserError
-from scaledis.values import plain
 
 CACHE = "~/.cache/scaledis"  # prepared data sets and caches, unless the user says otherwise
 SAMPLE = 256  # images that the fingerprint of a large set reads

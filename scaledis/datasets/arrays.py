@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis import datasets, npz, registry
+from scaledis import datasets
+from scaledis.core import npz, registry
+from scaledis.core.errors import UserError
+from scaledis.core.ordering import ranked
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, pixels
-from scaledis.errors import UserError
-from scaledis.ordering import ranked
 
 OPTIONS = ("path", "scale", "bits", "resolution")
 EXPECTED = {

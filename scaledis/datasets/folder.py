@@ -26,10 +26,10 @@ import numpy as np
 from tqdm import tqdm
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
+from scaledis.core.ordering import ranked
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import disk, pictures, pixels
-from scaledis.errors import UserError
-from scaledis.ordering import ranked
 
 OPTIONS = ("path", "scale", "bits", "resolution", "folder_factor", "skip_unreadable")
 VERSION = 3  # of the prepared form: raise it when the bytes to be written change

@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import scene
-from scaledis.errors import UserError
 
 VERSION = 4  # of the shading maps: raise it with every change of the scene, or stale caches are read
 HUES = np.linspace(0.0, 0.9, 10)

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scaledis import kinds, registry
 from scaledis.config import Config
-from scaledis.errors import UserError
-from scaledis.methods.spec import Hyperparameter, MethodSpec
+from scaledis.core import kinds, registry
+from scaledis.core.errors import UserError
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec
 from scaledis.types import ImageSpec, Method
 
 GROUP = "scaledis.methods"

@@ -6,10 +6,10 @@ import numpy as np
 from jax import Array
 
 from scaledis.config import Config
-from scaledis.errors import UserError
-from scaledis.methods.penalty import Weights, make_build
-from scaledis.methods.settings import FLAT
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.core.errors import UserError
+from scaledis.methods.base.penalty import Weights, make_build
+from scaledis.methods.base.settings import FLAT
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.objectives import partition
 from scaledis.types import Hyperparameters, Posterior
 

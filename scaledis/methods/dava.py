@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from scaledis import optimizer
-from scaledis.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.config import Config
-from scaledis.methods.autoencoder import blank, make_autoencoder, sigma_of
-from scaledis.methods.elbo import elbo_terms, make_gradient_method
-from scaledis.methods.settings import FLAT
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base import optimizer
+from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
+from scaledis.methods.base.autoencoder import blank, make_autoencoder, sigma_of
+from scaledis.methods.base.elbo import elbo_terms, make_gradient_method
+from scaledis.methods.base.settings import FLAT
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.networks import discriminator
 from scaledis.objectives import gaussian
 from scaledis.types import Hyperparameters, ImageSpec, Method, Terms

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from scaledis.config import Config
-from scaledis.methods.autoencoder import make_autoencoder
-from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.settings import FLAT
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
+from scaledis.methods.base.settings import FLAT
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from scaledis.adversary import check_batch
 from scaledis.config import Config
-from scaledis.methods.penalty import Weights, make_build
-from scaledis.methods.settings import FLAT
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.adversary import check_batch
+from scaledis.methods.base.penalty import Weights, make_build
+from scaledis.methods.base.settings import FLAT
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, Posterior
 
 

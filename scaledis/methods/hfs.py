@@ -8,13 +8,13 @@ import numpy as np
 from jax import Array, lax
 
 from scaledis.config import Config
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.methods import beta_tcvae
-from scaledis.methods.autoencoder import make_autoencoder
-from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.penalty import weighted_decomposition
-from scaledis.methods.settings import FLAT
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
+from scaledis.methods.base.penalty import weighted_decomposition
+from scaledis.methods.base.settings import FLAT
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
 
 PAIRS = 25  # of latent units, drawn anew in every step

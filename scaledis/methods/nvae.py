@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from scaledis.config import Config
-from scaledis.methods.autoencoder import (
+from scaledis.methods.base.autoencoder import (
     Autoencoder,
     Forward,
     as_images,
@@ -14,9 +14,9 @@ from scaledis.methods.autoencoder import (
     sigma_of,
     standard_normal,
 )
-from scaledis.methods.elbo import kl_of_units, make_penalized_method, per_level, stateless
-from scaledis.methods.settings import LADDER
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level, stateless
+from scaledis.methods.base.settings import LADDER
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.networks import sizing
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS

@@ -5,11 +5,11 @@ from jax import Array
 
 from scaledis.config import Config
 from scaledis.methods import scale_vlae
-from scaledis.methods.elbo import Presence
-from scaledis.methods.penalty import Weights, make_build
+from scaledis.methods.base.elbo import Presence
+from scaledis.methods.base.penalty import Weights, make_build
+from scaledis.methods.base.settings import LADDER
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.methods.scale_vlae import scale_aware
-from scaledis.methods.settings import LADDER
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, Posterior
 
 

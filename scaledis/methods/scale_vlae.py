@@ -4,9 +4,9 @@ import numpy as np
 
 from scaledis.config import Config
 from scaledis.methods.alpha_tcvae import mix
-from scaledis.methods.penalty import Weights, make_build
-from scaledis.methods.settings import LADDER
-from scaledis.methods.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.penalty import Weights, make_build
+from scaledis.methods.base.settings import LADDER
+from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, Posterior
 
 

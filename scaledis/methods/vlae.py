@@ -4,9 +4,9 @@ import numpy as np
 
 from scaledis.config import Config
 from scaledis.methods import scale_vlae
-from scaledis.methods.penalty import make_build
-from scaledis.methods.settings import LADDER
-from scaledis.methods.spec import MethodSpec, equation_of
+from scaledis.methods.base.penalty import make_build
+from scaledis.methods.base.settings import LADDER
+from scaledis.methods.base.spec import MethodSpec, equation_of
 
 
 def plain_arrays(config: Config) -> dict[str, np.ndarray]:

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import metrics, npz
-from scaledis.errors import UserError, sentences
+from scaledis import metrics
+from scaledis.core import npz
+from scaledis.core.errors import UserError, sentences
 from scaledis.metrics.shared import scoring
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")

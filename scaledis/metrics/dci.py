@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.special import entr
 
-from scaledis import registry
+from scaledis.core import registry
 from scaledis.metrics.shared import boosting
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
 

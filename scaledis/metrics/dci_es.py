@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import registry
+from scaledis.core import registry
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
 
 SCORES = ("explicitness",)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.metrics.shared.information import BINS, binned
 from scaledis.metrics.shared.rows import checked, standardized
 

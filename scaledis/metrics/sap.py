@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import registry
+from scaledis.core import registry
 from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared.information import best_and_second
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at

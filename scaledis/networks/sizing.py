@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaledis.config import Model
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.networks.ladder import Ladder, Rectifier
 from scaledis.networks.top_down import TopDown
 

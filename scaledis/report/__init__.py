@@ -8,14 +8,15 @@ import jax
 from matplotlib.figure import Figure
 
 from scaledis import config as config_schema
-from scaledis import runtime, version
 from scaledis.config import Config
-from scaledis.errors import UserError
-from scaledis.files import write_bytes
-from scaledis.report import animation, canvas, figures, gather, page, scores, sweeps, traversals
+from scaledis.core import runtime, version
+from scaledis.core.errors import UserError
+from scaledis.core.files import write_bytes
+from scaledis.report import gather, page, scores
+from scaledis.report.pictures import animation, canvas, figures, sweeps, traversals
 from scaledis.report.summary import Summary, listed
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis.types import Run
+from scaledis.workdir.layout import Workdir
 
 SHEETS = 4  # settings whose first seed is on the pictures; the page has all runs
 

@@ -7,19 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import coding, evaluate, input_pipeline, score_files
 from scaledis import config as config_schema
-from scaledis.checkpoint import Checkpoints
 from scaledis.config import Config
 from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
+from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import CHANCE
-from scaledis.population import Model, Population
-from scaledis.records import read_records
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis.training import evaluate
+from scaledis.training.population import Population
+from scaledis.types import Model, Run
+from scaledis.workdir import score_files
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
@@ -89,13 +92,13 @@ def _of_group(
     checkpoints = Checkpoints(workdir.checkpoints(index))
     if not checkpoints.steps:
         return []
-    dataset = input_pipeline.load_dataset(group[0].config.data)
-    known = input_pipeline.facts(dataset, group[0].config.data)
+    dataset = sampling.load_dataset(group[0].config.data)
+    known = sampling.facts(dataset, group[0].config.data)
     for run in group:
-        input_pipeline.check_same(workdir.dataset_of(run.name), known, run.name)
+        sampling.check_same(workdir.dataset_of(run.name), known, run.name)
     models: dict[str, Model] = {}
     if drawn & {run.name for run in group}:
-        spec = input_pipeline.spec_of(dataset, group[0].config.data)
+        spec = sampling.spec_of(dataset, group[0].config.data)
         population = Population([run.config for run in group], spec, allocation=group[0].padded)
         if restored := checkpoints.restore_newest(population.shapes):
             models = {run.name: population.model(restored[1], slot) for slot, run in enumerate(group)}

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.coding import DEAD
-from scaledis.report import scores, sprites, template
-from scaledis.report.figures import rows_of_terms, words
+from scaledis.metrics.of_models.shared.coding import DEAD
+from scaledis.report import scores, template
+from scaledis.report.pictures import sprites
+from scaledis.report.pictures.figures import rows_of_terms, words
 from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, best_factor, listed, selectivity, source, units
 from scaledis.report.template import ASSETS

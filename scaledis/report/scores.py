@@ -1,11 +1,13 @@
 """The table of scores: means over seeds with their intervals, and what a setting gains over another on equal seeds."""
 
 import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean, stdev
 from typing import Any
 
-from scaledis import comparison, metrics, model_metrics, registry
+from scaledis import metrics
+from scaledis.core import registry, statistics
+from scaledis.metrics import of_models
 from scaledis.report.summary import Summary, listed, source
 
 PAPERS = {"dci/disentanglement": "DCI-D", "dci/completeness": "DCI-C", "mig/mig": "MIG", "dci/informativeness": "DCI-I"}
@@ -80,7 +82,7 @@ def best_mean(runs: Sequence[Summary], metric: str, group: str = "all") -> float
 
 def more_is_better(metric: str) -> bool:
     """Whether a column's scores lie in [0, 1] with 1 the best: those that the metric lists in its `SCORES`."""
-    found = [package for package in (metrics, model_metrics) if metric in registry.modules(package)]
+    found = [package for package in (metrics, of_models) if metric in registry.modules(package)]
     if metric in PAPERS.values() or not found:
         return True
     return bool(getattr(registry.module("metric", found[0], metric), "SCORES", ()))
@@ -133,8 +135,8 @@ def _group(runs: Sequence[Summary], group: str) -> dict[str, Any]:
 def _cell(values: list[float], chance: float | None) -> dict[str, Any] | None:
     if not values:
         return None
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    spread = {"deviation": deviation, "interval": comparison.interval(values), "n": len(values)}
+    deviation = stdev(values) if len(values) > 1 else None
+    spread = {"deviation": deviation, "interval": statistics.interval(values), "n": len(values)}
     return {"mean": _mean(values), **spread, "chance": chance}
 
 
@@ -156,7 +158,7 @@ def _differences(scores: Mapping[str, Mapping[int, float]], against: str, settin
         if setting == against or not scores[setting].keys() & scores[against].keys():
             found.append(None)
         else:
-            difference = comparison.paired(scores[setting], scores[against])
+            difference = statistics.paired(scores[setting], scores[against])
             found.append([difference.difference, *(difference.interval() or (None, None))])
     return found
 
@@ -167,11 +169,11 @@ def _finite(runs: Iterable[Summary], metric: str, group: str = "all") -> list[fl
 
 
 def _mean(scores: list[float]) -> float:
-    return round(statistics.fmean(scores), 3) if scores else math.nan
+    return round(fmean(scores), 3) if scores else math.nan
 
 
 def _spread(scores: list[float], best: float = math.nan) -> str:
     if not scores:
         return MISSING
-    text = f"{_mean(scores):.3f}" + (f" ± {statistics.stdev(scores):.3f}" if len(scores) > 1 else "")
+    text = f"{_mean(scores):.3f}" + (f" ± {stdev(scores):.3f}" if len(scores) > 1 else "")
     return f"**{text}**" if _mean(scores) == best else text

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaledis import datasets, input_pipeline, population
+from scaledis import datasets
 from scaledis.config import Data
 from scaledis.datasets import Options
 from scaledis.datasets._builders import prepare
+from scaledis.datasets.base import sampling
+from scaledis.training import population
 from tests import tiny
 
 
@@ -51,8 +53,8 @@ def holds(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> No
 def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> None:
     """The set holds these images and factors, also when it samples in a compiled step, and a method trains on it."""
     holds(data, images, factors)
-    arrays = input_pipeline.make_sampler(data, Data())
-    drawn = jax.jit(lambda source, key: data.gather(source, input_pipeline.draw(arrays, key, 8)))(
+    arrays = sampling.make_sampler(data, Data())
+    drawn = jax.jit(lambda source, key: data.gather(source, sampling.draw(arrays, key, 8)))(
         data.source, jax.random.key(0)
     )
     assert all((image == images).all(axis=(1, 2, 3)).any() for image in np.asarray(drawn))

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import arrays
-from scaledis.errors import UserError
 from tests import archives
 
 GRID = np.stack(np.unravel_index(np.arange(24), (2, 3, 4)), axis=-1)

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
-from scaledis.errors import UserError
 from tests.datasets import agrees, place, raises, reduced
 
 RNG = np.random.default_rng(0)

@@ -15,9 +15,9 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import Options, celeba, dsprites, shapes3d, smallnorb
 from scaledis.datasets._builders import prepare, records
-from scaledis.errors import UserError
 from tests.datasets import grid, holds, reduced, shortened
 
 RNG = np.random.default_rng(0)

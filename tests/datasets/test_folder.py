@@ -16,9 +16,9 @@ from PIL import Image
 
 import scaledis
 from scaledis import datasets, metrics
+from scaledis.core.errors import UserError
 from scaledis.datasets import folder
 from scaledis.datasets._builders import disk, pictures
-from scaledis.errors import UserError
 
 
 def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import CACHE, Dataset, Options, rows
-from scaledis.errors import UserError
 
 
 @pytest.fixture

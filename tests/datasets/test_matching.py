@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from tests import tiny
 
 GRID = tiny.dataset()  # ground 4, place 8, color 3

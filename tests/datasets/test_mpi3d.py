@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import Options, mpi3d_real
 from scaledis.datasets._builders import mpi3d, prepare
-from scaledis.errors import UserError
 from tests.datasets import agrees, grid, holds, place, raises, shortened
 
 RNG = np.random.default_rng(0)

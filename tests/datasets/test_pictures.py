@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, TiffImagePlugin
 
+from scaledis.core.errors import UserError
 from scaledis.datasets._builders import pictures
-from scaledis.errors import UserError
 
 GRAY = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64) * 16  # 0 to 65,520
 

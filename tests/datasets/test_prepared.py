@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaledis.core.errors import UserError
 from scaledis.datasets import Options
 from scaledis.datasets._builders import disk, download, prepare
-from scaledis.errors import UserError
 
 CONTENT = np.random.default_rng(0).bytes(3_000_000)
 SOURCE = prepare.Source(

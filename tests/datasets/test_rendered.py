@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset, rendered
 from scaledis.datasets._builders import scene
-from scaledis.errors import UserError
 
 SIZES = (10, 10, 10, 8, 4, 15)
 SCALES, ORIENTATIONS = rendered.FACTORS["scale"], rendered.FACTORS["orientation"]

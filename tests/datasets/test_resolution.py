@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scaledis import datasets
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 
 
 def test_every_pixel_is_the_rounded_mean_of_a_square(tmp_path):

@@ -18,11 +18,12 @@ import pytest
 import tensorflow_datasets as tfds
 
 import scaledis
-from scaledis import datasets, input_pipeline
+from scaledis import datasets
 from scaledis.config import Data
+from scaledis.core.errors import UserError
 from scaledis.datasets import Options, shapes3d
 from scaledis.datasets._builders import archives, disk, download, prepare
-from scaledis.errors import UserError
+from scaledis.datasets.base import sampling
 
 SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
 VALUES = tuple(values[:size] for values, size in zip(shapes3d.SOURCE.factor_values, SIZES, strict=True))
@@ -121,8 +122,8 @@ def test_images_and_factors_equal_the_rows_of_the_file(data):
 
 
 def test_samples_inside_a_compiled_step(data):
-    arrays = input_pipeline.make_sampler(data, Data())
-    sample = jax.jit(lambda source, key: data.gather(source, input_pipeline.draw(arrays, key, 32)))
+    arrays = sampling.make_sampler(data, Data())
+    sample = jax.jit(lambda source, key: data.gather(source, sampling.draw(arrays, key, 32)))
     images = np.asarray(sample(data.source, jax.random.key(0)))
     rows = (images[:, None] == content()["images"][None]).all(axis=(2, 3, 4))
     assert images.dtype == np.uint8

@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from scaledis import datasets
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 
 
 @pytest.mark.parametrize(

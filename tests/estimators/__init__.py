@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis import estimators
-from scaledis.estimators.setting import Setting
+from scaledis.methods import estimators
+from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import partition
 from scaledis.types import Posterior
 

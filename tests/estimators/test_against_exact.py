@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import estimators
-from scaledis.estimators.setting import Setting
+from scaledis.methods import estimators
+from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import partition
 from tests.estimators import ALLOCATION, PARTS, seen
 

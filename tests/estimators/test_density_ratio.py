@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import estimators, population
-from scaledis.errors import UserError
-from scaledis.estimators import density_ratio
-from scaledis.estimators.setting import Setting
+from scaledis.core.errors import UserError
+from scaledis.methods import estimators
+from scaledis.methods.estimators import density_ratio
+from scaledis.methods.estimators.setting import Setting
 from scaledis.networks import discriminator
 from scaledis.objectives import partition
+from scaledis.sweeps import plan
 from tests import tiny
 from tests.estimators import seen
 
@@ -124,7 +125,7 @@ def test_allocations_share_a_program_with_a_discriminator_too():
         tiny.config(objective__estimator="density_ratio", model__allocation=allocation)
         for allocation in [(2, 1), (1, 3)]
     ]
-    assert population.shared(configs[0]) == population.shared(configs[1])
+    assert plan.shared(configs[0]) == plan.shared(configs[1])
     terms = [
         members.make_advance(tiny.dataset())(members.init(), 3)[1]
         for members in (tiny.population(configs, tiny.dataset()), tiny.population(configs[1:], tiny.dataset()))

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from scaledis import estimators
-from scaledis.errors import UserError
-from scaledis.estimators.setting import Setting
+from scaledis.core.errors import UserError
+from scaledis.methods import estimators
+from scaledis.methods.estimators.setting import Setting
 from tests import tiny
 from tests.estimators import ALLOCATION, PARTS, seen
 

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import estimators
-from scaledis.checkpoint import Checkpoints
-from scaledis.estimators.setting import Setting
+from scaledis.methods import estimators
+from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.types import Posterior
+from scaledis.workdir.checkpoint import Checkpoints
 from tests import assert_same, tiny
 from tests.estimators import ACROSS, ALLOCATION, COUNT, PARTS, WITHIN, error, estimate, seen
 

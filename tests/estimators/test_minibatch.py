@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from scaledis import estimators
-from scaledis.estimators.setting import Setting
+from scaledis.methods import estimators
+from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
 from tests.estimators import ACROSS, WITHIN, error, estimate, seen
 from tests.objectives import ALLOCATION, posteriors

@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis import methods, population
+from scaledis import methods
 from scaledis.config import Config
 from scaledis.datasets import Dataset
-from scaledis.methods.elbo import mean_kl
-from scaledis.methods.penalty import PartsOf, WeightsOf, by_level, weighted_decomposition
+from scaledis.methods.base.elbo import mean_kl
+from scaledis.methods.base.penalty import PartsOf, WeightsOf, by_level, weighted_decomposition
 from scaledis.objectives import partition
+from scaledis.training import population
 from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, State, Terms
 from tests import tiny
 from tests.objectives import ALLOCATION, posteriors

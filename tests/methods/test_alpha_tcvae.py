@@ -1,6 +1,6 @@
 import pytest
 
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.methods.alpha_tcvae import convex_mix, mix
 from scaledis.methods.beta_tcvae import flat_total_correlation
 from tests.methods import arrays, flat, kl_of, make_config, make_posterior, penalty

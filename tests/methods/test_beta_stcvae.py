@@ -1,6 +1,6 @@
 import pytest
 
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.methods.beta_stcvae import between_blocks, block_sizes, blocks_of
 from scaledis.methods.beta_tcvae import flat_total_correlation
 from scaledis.methods.scale_vlae import scale_aware

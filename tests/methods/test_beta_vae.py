@@ -2,8 +2,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis import optimizer, population
+from scaledis.methods.base import optimizer
 from scaledis.methods.beta_vae import weighted_kl
+from scaledis.sweeps import plan
+from scaledis.training import population
 from tests import assert_same, tiny
 from tests.methods import KEY, arrays, flat, kl_of, make_config, make_posterior
 
@@ -40,7 +42,7 @@ def test_the_vae_shares_the_program_of_the_beta_vae_and_is_its_run_of_beta_one()
     configs += [
         tiny.config(method__name="beta_vae", method__beta=beta, method__capacity=0.0, **settings) for beta in (1.0, 4.0)
     ]
-    assert population.shared(configs[0]) == population.shared(configs[1]) == population.shared(configs[2])
+    assert plan.shared(configs[0]) == plan.shared(configs[1]) == plan.shared(configs[2])
     together = tiny.population(configs, tiny.dataset())
     runs, terms = together.make_advance(tiny.dataset())(together.init(), 3)
     assert_same(population.select(runs, 0).state, population.select(runs, 1).state)

@@ -4,12 +4,12 @@ import numpy as np
 import optax
 import pytest
 
-from scaledis.checkpoint import Checkpoints
 from scaledis.methods import dava
-from scaledis.methods.autoencoder import standard_normal
+from scaledis.methods.base.autoencoder import standard_normal
+from scaledis.methods.base.elbo import step_keys
 from scaledis.methods.dava import next_capacity, resample
-from scaledis.methods.elbo import step_keys
 from scaledis.networks import discriminator, sizing
+from scaledis.workdir.checkpoint import Checkpoints
 from tests import tiny
 from tests.methods import one_update
 

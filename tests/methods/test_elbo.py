@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis.methods.elbo import kl_weight, per_level, step_keys
+from scaledis.methods.base.elbo import kl_weight, per_level, step_keys
 from tests import tiny
 from tests.methods import arrays, make_method, one_update
 

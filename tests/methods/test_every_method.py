@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from scaledis import methods
-from scaledis.checkpoint import Checkpoints
-from scaledis.extract import without_padding
-from scaledis.input_pipeline import Advance
-from scaledis.population import Population, one_device, select
+from scaledis.training.extract import without_padding
+from scaledis.training.population import Population, one_device, select
+from scaledis.training.steps import Advance
+from scaledis.workdir.checkpoint import Checkpoints
 from tests import assert_same, tiny
 
 DATASET = tiny.rendered()

@@ -2,10 +2,10 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.methods.beta_tcvae import flat_total_correlation
 from scaledis.methods.factor_vae import adversarial_total_correlation
-from scaledis.population import NEVER
+from scaledis.types import NEVER
 from tests import assert_same, tiny
 from tests.methods import one_update
 

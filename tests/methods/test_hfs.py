@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis.errors import UserError
-from scaledis.methods.elbo import stateless
+from scaledis.core.errors import UserError
+from scaledis.methods.base.elbo import stateless
 from scaledis.methods.hfs import drawn_pairs, factorized_support, weighted_kl, with_support
 from tests import tiny
 from tests.methods import KEY, arrays, flat, kl_of, make_config, make_posterior

@@ -3,17 +3,16 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis.errors import Stopped
-from scaledis.methods.autoencoder import make_autoencoder
-from scaledis.methods.elbo import make_penalized_method
-from scaledis.methods.penalty import weighted_decomposition
+from scaledis.core.errors import Stopped
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import make_penalized_method
+from scaledis.methods.base.penalty import weighted_decomposition
 from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
 from scaledis.methods.scale_vlae import scale_aware
-from scaledis.records import read_records
-from scaledis.sweep import Run
-from scaledis.training import train_population
-from scaledis.types import ImageSpec
-from scaledis.workdir import Workdir
+from scaledis.training.loop import train_population
+from scaledis.types import ImageSpec, Run
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
 from tests import assert_same, tiny
 from tests.methods import arrays, make_config, make_method, make_posterior, one_update, penalty
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import scaledis
-from scaledis import methods, training
-from scaledis.errors import Stopped, UserError
-from scaledis.methods.autoencoder import make_autoencoder
-from scaledis.methods.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.spec import Hyperparameter
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis import methods
+from scaledis.core.errors import Stopped, UserError
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
+from scaledis.methods.base.spec import Hyperparameter
+from scaledis.training import loop
+from scaledis.types import Run
+from scaledis.workdir.layout import Workdir
 from tests import assert_same, tiny
 from tests.methods import one_update
 
@@ -51,13 +52,13 @@ def method(request, registered):
 
 def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
     run = Run("run", tiny.config(method__name=method, train__steps=6, objective__kl_warmup=0.0))
-    whole = training.train_population([run], 0, DATASET, Workdir(tmp_path / "whole"))[1]
+    whole = loop.train_population([run], 0, DATASET, Workdir(tmp_path / "whole"))[1]
 
     [model] = scaledis.train(run.config, DATASET, workdir=tmp_path / "door", callback=lambda step, terms: None)
     stopped = Workdir(tmp_path / "stopped")
     with pytest.raises(Stopped):
-        training.train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "2").exists())
-    resumed = training.train_population([run], 0, DATASET, stopped)[1]
+        loop.train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "2").exists())
+    resumed = loop.train_population([run], 0, DATASET, stopped)[1]
     assert_same(resumed, whole)
 
     loaded = scaledis.load_run(tmp_path / "door")

@@ -1,6 +1,6 @@
 import pytest
 
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.methods.alpha_tcvae import mix
 from scaledis.methods.beta_tcvae import flat_total_correlation
 from scaledis.methods.scale_vlae import scale_aware

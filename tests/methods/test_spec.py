@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from scaledis import datasets, experiment, methods
-from scaledis.errors import UserError
+from scaledis import datasets, methods
+from scaledis.core.errors import UserError
+from scaledis.methods.base.spec import RESERVED, Hyperparameter, MethodSpec
 from scaledis.methods.beta_vae import build
-from scaledis.methods.spec import RESERVED, Hyperparameter, MethodSpec
-from scaledis.population import hyperparameters
+from scaledis.sweeps.configs import make_config
+from scaledis.training.population import hyperparameters
 from tests import tiny
 
 
@@ -46,7 +47,7 @@ def test_a_hyperparameter_is_a_lower_case_word(name):
 def test_an_array_of_a_reserved_name_is_an_error_too(name, registered):
     registered("mine", build, equation="R = KL", arrays=lambda config: {name: np.float32(7)})
     with pytest.raises(UserError, match=f"arrays: '{name}' of mine is the name of what every run carries"):
-        experiment.make_config("mine")
+        make_config("mine")
 
 
 @pytest.mark.parametrize("name", ["scale_vlae", "vae"])
@@ -68,7 +69,7 @@ def test_every_method_has_settings_and_every_setting_is_a_key_that_can_run():
         assert set(spec.settings) - {""} <= names, name
         for dataset in names:
             settings = spec.settings_for(dataset)
-            config = experiment.make_config(name, {"data.name": dataset, **settings})
+            config = make_config(name, {"data.name": dataset, **settings})
             assert config.method.name == name and settings.keys() >= spec.settings[""].keys()
             for key, value in settings.items():
                 section, _, last = key.rpartition(".")

@@ -1,7 +1,8 @@
 import pytest
 
-from scaledis import population
 from scaledis.methods.scale_vlae import scale_aware
+from scaledis.sweeps import plan
+from scaledis.training import population
 from tests import assert_same, tiny
 from tests.methods import kl_of, make_config, make_posterior, penalty
 
@@ -19,7 +20,7 @@ def test_it_shares_the_program_of_the_scale_aware_ladder_and_is_its_run_of_beta_
         tiny.config(method__name="scale_vlae", method__beta=1.0, method__gamma=gamma, **settings)
         for gamma in (0.0, 9.0)
     ]
-    assert population.shared(configs[0]) == population.shared(configs[1]) == population.shared(configs[2])
+    assert plan.shared(configs[0]) == plan.shared(configs[1]) == plan.shared(configs[2])
     together = tiny.population(configs, tiny.dataset())
     runs, terms = together.make_advance(tiny.dataset())(together.init(), 3)
     assert_same(population.select(runs, 0).state, population.select(runs, 1).state)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from scaledis import metrics, registry
-from scaledis.errors import UserError
+from scaledis import metrics
+from scaledis.core import registry
+from scaledis.core.errors import UserError
 from scaledis.metrics import dci_es, mig
 from scaledis.metrics.shared import boosting, scoring
 from scaledis.metrics.shared.information import FAR, Information

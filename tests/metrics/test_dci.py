@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scaledis import metrics
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.metrics import dci
 from scaledis.metrics.shared import boosting
 from tests.metrics import crafted

@@ -11,7 +11,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from scaledis import metrics
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.metrics import __main__ as command
 from tests import archives, tiny
 from tests.frameworks import Exchanged, Tensor

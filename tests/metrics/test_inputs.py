@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scaledis import agreement, metrics, score
-from scaledis.errors import UserError
+from scaledis import metrics, score
+from scaledis.core.errors import UserError
+from scaledis.metrics.shared import agreement
 from scaledis.metrics.shared.classes import class_numbers
 from tests.frameworks import Tensor
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from scaledis import metrics
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from tests.metrics import crafted
 
 CODES, FACTORS, _ = crafted.CODES["perfect"]

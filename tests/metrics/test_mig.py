@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import mutual_info_score
 
 from scaledis import metrics
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.metrics import mig
 from tests.metrics import crafted
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scaledis import metrics, registry
-from scaledis.errors import UserError
+from scaledis import metrics
+from scaledis.core import registry
+from scaledis.core.errors import UserError
 
 # Few rows and no LightGBM where 50 examples must stay cheap; DCI's own tests have the rest.
 EXACT = ("mig", "mig_sup", "dcimig", "jemmig", "mcc", "tad", "irs", "level")

@@ -5,8 +5,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from scaledis.datasets import Dataset
-from scaledis.population import Model
-from scaledis.types import Codes
+from scaledis.types import Codes, Model
 from tests import tiny
 
 SIZES = (10, 10, 10, 8, 4, 15)  # those of `rendered`

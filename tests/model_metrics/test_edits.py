@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from scaledis import model_metrics
-from scaledis.errors import UserError
-from scaledis.model_metrics import edits
-from scaledis.model_metrics.shared import classifiers
+from scaledis.core.errors import UserError
+from scaledis.metrics import of_models
+from scaledis.metrics.of_models import edits
+from scaledis.metrics.of_models.shared import classifiers
 from tests import tiny
 from tests.model_metrics import oracle
 
@@ -21,7 +21,7 @@ def rotation(size=FACTORS, seed=0):
 
 def scores(model, data=DATA, index=INDEX, **options):
     options = {"classify": oracle.classify(data), **options}
-    return model_metrics.compute("edits", model, data, options={"edits": options}, index=index)
+    return of_models.compute("edits", model, data, options={"edits": options}, index=index)
 
 
 def test_one_factor_a_unit_scores_one():
@@ -127,7 +127,7 @@ def test_a_trained_classifier_takes_the_place_of_the_exact_one(tmp_path, monkeyp
     config = tiny.config(method__name="vlae", data__directory=str(tmp_path))
     population = tiny.population([config], data)
     model = population.model(population.init(), 0)
-    found = model_metrics.compute("edits", model, data, options={"edits": {"images": 5}})
+    found = of_models.compute("edits", model, data, options={"edits": {"images": 5}})
     assert len(found["edits/accuracy_per_factor"]) == 3 and len(found["edits/changes"]) == 3
     assert list(tmp_path.glob("classifiers_*.npz"))
     poor = [

@@ -5,10 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from scaledis import model_metrics
-from scaledis.model_metrics import level
-from scaledis.population import Model
-from scaledis.types import Codes
+from scaledis.metrics import of_models
+from scaledis.metrics.of_models import level
+from scaledis.types import Codes, Model
 from tests import tiny
 
 DATA = tiny.dataset()
@@ -30,7 +29,7 @@ def model(reach, levels, steps=1.0, dead=()):
 
 
 def scores(given):
-    return model_metrics.compute("level", given, DATA)
+    return of_models.compute("level", given, DATA)
 
 
 def test_higher_levels_that_move_more_pixels_score_one_and_lower_ones_minus_one():

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from scaledis import model_metrics
-from scaledis.model_metrics import quality
-from scaledis.population import Model
-from scaledis.types import Codes
+from scaledis.metrics import of_models
+from scaledis.metrics.of_models import quality
+from scaledis.types import Codes, Model
 from tests import tiny
 
 DATA = tiny.dataset()
@@ -33,7 +32,7 @@ def model(shift=0.1, likelihood="gaussian", state=None):
 
 def test_mse_psnr_and_the_terms_of_the_elbo_have_their_closed_forms():
     index = np.arange(20)
-    found = model_metrics.compute("quality", model(), DATA, index=index)
+    found = of_models.compute("quality", model(), DATA, index=index)
     images = DATA.images(index) / 255
     grey = images.mean(axis=(1, 2, 3))
     squares = np.square(images - np.clip(grey + 0.1, 0, 1)[:, None, None, None])
@@ -65,7 +64,7 @@ def test_exact_reconstructions_have_no_psnr():
     def decode(codes):
         return DATA.images(np.zeros(len(codes), int)) / np.float32(255)
 
-    found = model_metrics.compute("quality", grey._replace(decode=decode), DATA, index=np.zeros(4, int))
+    found = of_models.compute("quality", grey._replace(decode=decode), DATA, index=np.zeros(4, int))
     assert found["quality/mse"] == 0 and found["quality/psnr"] is None and found["quality/warnings"]
     assert found["quality/ssim"] == pytest.approx(1, abs=1e-12) and found["quality/vendi"] == pytest.approx(1)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from scaledis.config import INJECTIONS, Model
-from scaledis.errors import UserError
+from scaledis.core.errors import UserError
 from scaledis.networks import sizing
 
 TABLE_2 = [(4, 6), (5, 5), (6, 4), (2, 4, 4), (3, 3, 4), (4, 4, 2), (4, 3, 2, 1), (4, 2, 2, 2), (3, 3, 2, 2)]

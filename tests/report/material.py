@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import input_pipeline
-from scaledis.checkpoint import Checkpoints
+from scaledis.datasets.base import sampling
 from scaledis.report.summary import Summary
-from scaledis.sweep import Run
-from scaledis.workdir import Workdir
+from scaledis.types import Run
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
 from tests import tiny
 
 OWN_STYLE = {  # of a user's matplotlibrc
@@ -62,7 +62,7 @@ def workdir(root: Path, runs: list[Run], states: Any = None) -> Workdir:
     directory, images = Workdir(root), tiny.dataset()
     [group] = directory.claim({"config": tiny.plain(), "sweep": [], "command": "test"}, runs)
     for run in group:
-        directory.write_config(run, input_pipeline.facts(images, run.config.data))
+        directory.write_config(run, sampling.facts(images, run.config.data))
     if states is None:
         states = tiny.population([run.config for run in group], images).init()
     Checkpoints(directory.checkpoints(0)).save(2, states, {"runs": [run.name for run in group]})

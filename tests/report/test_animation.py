@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from scaledis.report import animation
+from scaledis.report.pictures import animation
 from tests.report import material
 
 

@@ -4,7 +4,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from scaledis.report import contact, figures
+from scaledis.report.pictures import contact, figures
 from tests import tiny
 from tests.report import material
 

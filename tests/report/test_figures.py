@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scaledis.report import figures
-from scaledis.report.figures import Summary
+from scaledis.report.pictures import figures
+from scaledis.report.pictures.figures import Summary
 
 FACTORS = ("floor hue", "wall hue", "shape")
 EMPTY = figures.mutual_information([])

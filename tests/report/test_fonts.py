@@ -10,8 +10,8 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.text import Text
 
-from scaledis.report import contact, figures, fonts, traversals
-from scaledis.report.figures import Summary
+from scaledis.report.pictures import contact, figures, fonts, traversals
+from scaledis.report.pictures.figures import Summary
 from tests import tiny
 
 SANS = Path(matplotlib.get_data_path()) / "fonts/ttf"

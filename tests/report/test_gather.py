@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from scaledis import input_pipeline, report
-from scaledis.files import write_sealed
-from scaledis.population import Model
-from scaledis.records import Records
+from scaledis import report
+from scaledis.core.files import write_sealed
+from scaledis.datasets.base import sampling
 from scaledis.report import gather, page
-from scaledis.sweep import Run
-from scaledis.types import Codes
+from scaledis.types import Codes, Model, Run
+from scaledis.workdir.log import Records
 from tests import tiny
 from tests.report import material
 
@@ -17,7 +16,7 @@ from tests.report import material
 @pytest.fixture
 def trained(tmp_path, monkeypatch):
     """A work directory with two seeds, whose checkpoint holds no model at all."""
-    monkeypatch.setattr(input_pipeline, "load_dataset", lambda data: tiny.dataset())
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: tiny.dataset())
     runs = [Run(f"seed={seed}", tiny.config(seed=seed)) for seed in (0, 1)]
     directory = material.workdir(tmp_path / "demo", runs, {"none": np.zeros(2)})
     for run in runs:

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from scaledis.errors import UserError
-from scaledis.population import Model
-from scaledis.report import paper
-from scaledis.report.canvas import png
-from scaledis.types import Codes
+from scaledis.core.errors import UserError
+from scaledis.report.pictures import paper
+from scaledis.report.pictures.canvas import png
+from scaledis.types import Codes, Model
 from tests.report import material
 
 FACTORS = ("Chubby", "Smiling", "Pale_Skin")

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from scaledis import comparison
-from scaledis.report import page, sweeps
-from scaledis.report.canvas import png
-from scaledis.sweep import Run
+from scaledis.core import statistics
+from scaledis.report import page
+from scaledis.report.pictures import sweeps
+from scaledis.report.pictures.canvas import png
+from scaledis.types import Run
 from tests import tiny
 from tests.report import material
 
@@ -49,7 +50,7 @@ def test_one_key_has_a_line_with_the_interval_over_seeds():
     assert [spot.get_title(loc="left") for spot in figure.axes] == [sweeps.ELBO, "MIG"]
     np.testing.assert_allclose(mig.lines[0].get_ydata(), [0.05, 0.09, 0.17])
     np.testing.assert_allclose(elbo.lines[0].get_ydata(), [-0.05, -0.09, -0.17])  # of the last steps alone
-    low, high = comparison.interval([0.04, 0.05, 0.06])
+    low, high = statistics.interval([0.04, 0.05, 0.06])
     heights = mig.collections[0].get_paths()[0].vertices[:, 1]
     np.testing.assert_allclose([heights.min(), heights[heights < 0.075].max()], [low, high])
     assert [label.get_text() for label in mig.get_xticklabels()] == ["4", "8", "16"] and mig.get_xlabel() == "batch"
@@ -60,7 +61,7 @@ def test_words_have_points_with_bars_and_nothing_between_them():
     [spot] = sweeps.figure(runs, summaries(runs, lambda config: 0.1 * (1 + config.seed))).axes[1:]
     assert spot.get_xlabel() == "method" and spot.lines[0].get_linestyle() == "None"
     assert [label.get_text() for label in spot.get_xticklabels()] == ["vlae", "beta_vae"]
-    expected = comparison.interval([0.1, 0.2, 0.3])
+    expected = statistics.interval([0.1, 0.2, 0.3])
     for bar, place in zip(spot.collections[0].get_segments(), (0, 1), strict=True):
         np.testing.assert_allclose(bar, [[place, expected[0]], [place, expected[1]]])
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from scaledis.report import traversals
-from scaledis.report.figures import Summary, png, unit_names
+from scaledis.report.pictures import traversals
+from scaledis.report.pictures.figures import Summary, png, unit_names
 
 ALLOCATION = (4, 2, 2, 2)
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from scaledis.core.errors import UserError
 from scaledis.datasets._builders.archives import mismatch
-from scaledis.errors import UserError
 
 WAITS = (1, 5, 15)  # seconds before each further try of a download
 TIMEOUT = 30  # seconds without a byte

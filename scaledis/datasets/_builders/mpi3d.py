@@ -13,9 +13,9 @@ from typing import IO
 
 import numpy as np
 
+from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
-from scaledis.errors import UserError
 
 OPTIONS = prepare.OPTIONS
 COMPLEX = 460_800  # images of real_complex, which has four colors and four shapes

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffTags
 
+from scaledis.core.errors import UserError
 from scaledis.datasets._builders import pixels
-from scaledis.errors import UserError
 
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif"),

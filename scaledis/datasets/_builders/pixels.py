@@ -5,8 +5,8 @@ import sys
 import numpy as np
 from PIL import Image
 
+from scaledis.core.errors import UserError
 from scaledis.datasets._builders.archives import mismatch
-from scaledis.errors import UserError
 
 STEP = 16  # a side must be its multiple: the networks halve it four times
 

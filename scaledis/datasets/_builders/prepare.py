@@ -27,10 +27,10 @@ import numpy as np
 from tqdm import tqdm
 
 from scaledis import datasets
+from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import disk, download, records
 from scaledis.datasets._builders.archives import mismatch
-from scaledis.errors import UserError
 
 OPTIONS = ("accept_checksum",)  # what every published set understands
 OPTIONS_WITH_COPY = (*OPTIONS, "path")  # and what those understand that TFDS has too

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from scaledis.core.errors import UserError
 from scaledis.datasets._builders.archives import mismatch, reading
-from scaledis.errors import UserError
 
 BLOCK = 1000  # examples held in memory
 INFO = "dataset_info.json"  # TFDS writes it last, into the folder of every data set

@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from scaledis.errors import UserError
-from scaledis.registry import short
+from scaledis.core.errors import UserError
+from scaledis.core.registry import short
 
 LARGEST_SEED = 2**32 - 1  # that scikit-learn takes
 KINDS: dict[Any, tuple[type, str]] = {

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import convert, registry
-from scaledis.errors import UserError
-from scaledis.ordering import ranked
+from scaledis.core import convert, registry
+from scaledis.core.errors import UserError
+from scaledis.core.ordering import ranked
 
 EXACT = 2**53  # up to which float64 holds every integer, so that no difference, range or mean overflows or rounds
 REMEDY = (

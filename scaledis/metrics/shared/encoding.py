@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scaledis import convert, registry
-from scaledis.errors import UserError
+from scaledis.core import convert, registry
+from scaledis.core.errors import UserError
 
 CHUNK = 500  # images encoded at once
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import entr
 
-from scaledis import registry
-from scaledis.errors import UserError
+from scaledis.core import registry
+from scaledis.core.errors import UserError
 from scaledis.metrics.shared.rows import checked
 
 BINS = 20

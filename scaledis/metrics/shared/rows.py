@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import convert
-from scaledis.errors import UserError
+from scaledis.core import convert
+from scaledis.core.errors import UserError
 from scaledis.metrics.shared.classes import class_numbers
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import convert, registry
-from scaledis.errors import UserError
+from scaledis.core import convert, registry
+from scaledis.core.errors import UserError
 from scaledis.metrics.shared import protocols
 from scaledis.metrics.shared.classes import classes
 from scaledis.metrics.shared.information import Information

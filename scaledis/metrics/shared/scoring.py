@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import registry
-from scaledis.errors import UserError
+from scaledis.core import registry
+from scaledis.core.errors import UserError
 from scaledis.metrics.shared.arguments import check_count, check_kind, check_mapping
 from scaledis.metrics.shared.information import Information
 from scaledis.metrics.shared.protocols import PROTOCOLS

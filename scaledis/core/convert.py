@@ -1,0 +1,123 @@
+"""Arrays of any framework as numpy arrays. Whatever numpy would drop without a word is refused."""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from scaledis.core.errors import UserError
+
+KINDS = {
+    "c": "complex numbers",
+    "U": "text",
+    "T": "text",
+    "S": "bytes",
+    "O": "Python objects",
+    "M": "dates",
+    "m": "durations",
+    "V": "records",
+}
+
+
+def numbers(name: str, value: Any) -> np.ndarray:
+    """`value` as a numpy array of bools, integers or floats.
+
+    Takes arrays of numpy, JAX and torch (on any device, with a gradient, in bfloat16), lists, pandas objects, and
+    whatever has `__array__` or `__dlpack__`. A pandas object gives [N, K], a column for each of its columns.
+
+    Raises:
+        UserError: `value` is no array, or holds something else than numbers; a masked entry; a sparse matrix; a column
+            that is an index which pandas wrote to a file. The sentence starts with `name`.
+    """
+    if is_pandas(value):
+        return np.stack([numbers(where, column) for where, column in columns(name, value)], axis=1)
+    array = read(name, value)
+    if array.dtype.kind not in "biuf":
+        found = "None" if value is None else f"{KINDS[array.dtype.kind]} ({type(value).__name__}, {array.dtype})"
+        raise UserError(f"{name}: {found}; an array of numbers is needed")
+    return array
+
+
+def read(name: str, value: Any) -> np.ndarray:
+    """`value` as a numpy array of any type; numbers of a type that numpy lacks, such as bfloat16, become float64.
+
+    Raises UserError for what cannot be read as an array, a masked entry, and a sparse matrix.
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        masked = np.argwhere(np.ma.getmaskarray(value)).tolist()
+        if masked:
+            raise UserError(
+                f"{name}: {len(masked)} of {value.size} entries are masked, the first at {masked[0]}; leave their rows "
+                "out, since a score would count what is below the mask"
+            )
+        value = value.data
+    if hasattr(value, "nnz") and hasattr(value, "toarray"):
+        raise UserError(f"{name}: a sparse matrix ({type(value).__name__}); its toarray() is an array")
+    try:
+        array = _as_array(value)
+    except Exception as error:  # each framework raises other ones
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{name}: a {type(value).__name__} cannot be read as an array ({reason})") from error
+    return array.astype(np.float64) if array.dtype.isbuiltin == 2 else array
+
+
+def is_pandas(value: Any) -> bool:
+    """Whether `value` is a DataFrame, or one column: a Series, Categorical or Index."""
+    return any(base.__module__.partition(".")[0] == "pandas" for base in type(value).__mro__)
+
+
+def columns(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """The columns of a pandas object, each with what a sentence calls it.
+
+    An ordered category becomes its place in the order, any other its value. Raises UserError for an index that pandas
+    wrote to a file: a column "index" or "Unnamed: 0" of different whole numbers.
+    """
+    pandas = sys.modules["pandas"]
+    frame = value if isinstance(value, pandas.DataFrame) else pandas.Series(value).to_frame()
+    if not frame.size:
+        raise UserError(f"{name}: shape {frame.shape}; two axes, neither empty, are needed")
+    for place, label in enumerate(frame.columns):
+        series, where = frame.iloc[:, place], f"{name}, column {label!r}"
+        written = label == "index" or str(label).startswith("Unnamed: 0")
+        if written and series.dtype.kind in "iu" and series.is_unique:
+            raise UserError(
+                f"{where}: it numbers the rows, as the index does that pandas writes to a file; drop it, or read the "
+                "file with index_col=0"
+            )
+        if isinstance(series.dtype, pandas.CategoricalDtype) and series.cat.ordered and series.notna().all():
+            series = series.cat.codes
+        yield where, series.to_numpy()
+
+
+def aligned(name: str, value: Any, codes: Any) -> Any:
+    """`value` with its rows in the order of `codes`, where both are pandas objects with an index; else as it is.
+
+    Raises UserError where the indices hold different labels, or repeat some in another order.
+    """
+    if not all(is_pandas(each) and hasattr(each, "reindex") and hasattr(each, "index") for each in (value, codes)):
+        return value
+    own, wanted = value.index, codes.index
+    if own.equals(wanted) or len(own) != len(wanted):
+        return value  # other numbers of rows have a sentence of their own
+    if own.is_unique and wanted.is_unique and own.isin(wanted).all():
+        return value.reindex(wanted)
+    raise UserError(
+        f"codes, {name}: their pandas indices hold different labels, or labels that repeat, so that no row can be "
+        "matched by its label; reset_index(drop=True) on both matches them by position"
+    )
+
+
+def _as_array(value: Any) -> np.ndarray:
+    if hasattr(value, "detach"):  # torch: leaves its graph and its device
+        value = value.detach().cpu()
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            return np.from_dlpack(value, device="cpu")
+        return np.asarray(value)
+    except TypeError:
+        if hasattr(value, "is_floating_point") and value.is_floating_point():
+            return np.asarray(value.float())  # torch's bfloat16, which numpy lacks
+        if hasattr(value, "get") and hasattr(value, "__dlpack__"):
+            return np.asarray(value.get())  # CuPy leaves its device if asked
+        raise

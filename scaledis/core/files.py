@@ -1,0 +1,163 @@
+"""Files are written to a temporary name and renamed, and a damaged one is a sentence that names it.
+
+A sealed file holds the SHA-256 of all its bytes, with zeros in the place of the checksum itself.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import platform
+import re
+import time
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaledis.core.errors import UserError
+
+SEAL, DIGITS = "seal (sha256)", 64  # the key of a checksum, which no run can be called, and its length
+BLANK, MARK = {SEAL: "0" * DIGITS}, f'"{SEAL}": "'.encode()
+LEFT = re.compile(r"\.(?P<host>.+)-(?P<process>\d+)\.partial")  # in a temporary name, see `writing`
+WRITING = 3600  # seconds beyond which nobody writes one file
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Raises ValueError for NaN and infinity, which are not JSON."""
+    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """`write_json` with a checksum, the last entry of the object."""
+    write_bytes(path, sealed((json.dumps({**value, **BLANK}, indent=1, allow_nan=False) + "\n").encode()))
+
+
+def write_lines(path: Path, value: Mapping[str, Any]) -> None:
+    """`write_sealed` with a line an entry, which Python writes three times as fast; for what a sweep has many of."""
+    entries = [f"{json.dumps(key)}: {json.dumps(each, allow_nan=False)}" for key, each in {**value, **BLANK}.items()]
+    write_bytes(path, sealed(("{\n" + ",\n".join(entries) + "\n}\n").encode()))
+
+
+def read_json(path: Path, *keys: str, needs_seal: bool = False) -> Any:
+    """The content without its checksum.
+
+    Raises UserError, naming the file, where its checksum differs, or is missing and needed, where it is not JSON, and
+    where it lacks a key.
+    """
+    data = read_bytes(path, needs_seal)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged or cannot be read: {error}.") from error
+    if isinstance(value, dict):
+        value.pop(SEAL, None)
+    return with_keys(path, value, keys)
+
+
+def with_keys(path: Path, value: Any, keys: Iterable[str]) -> Any:
+    """`value`, which was read from `path`. Raises UserError, naming the file, where it lacks a key."""
+    missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
+    if missing:
+        raise UserError(f"{path} is damaged: it lacks {', '.join(missing)}.")
+    return value
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """A .npz file; its checksum is the comment of the archive."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = json.dumps(BLANK).encode()
+    write_bytes(path, sealed(buffer.getvalue()))
+
+
+def read_arrays(path: Path, *keys: str, needs_seal: bool = False) -> dict[str, np.ndarray]:
+    """All arrays of a .npz file. Raises what `read_json` raises."""
+    data = read_bytes(path, needs_seal)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except Exception as error:  # a forged archive raises a dozen kinds
+        raise UserError(f"{path} is damaged: {error}.") from error
+    return dict(with_keys(path, arrays, keys))
+
+
+def sealed(data: bytes) -> bytes:
+    """`data` with its checksum in the place of the last `BLANK` that is written in it."""
+    start = data.rindex(MARK) + len(MARK)
+    return data[:start] + _checksum(data, start) + data[start + DIGITS :]
+
+
+def has_seal(data: bytes) -> bool:
+    """Whether a checksum stands in `data`; `read_bytes` says whether it is that of the rest."""
+    return MARK in data
+
+
+def read_bytes(path: Path, needs_seal: bool = False) -> bytes:
+    """The content of a file.
+
+    Raises UserError, naming the file, where its checksum differs, or is missing and needed.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} is damaged or cannot be read: {error}.") from error
+    if has_seal(data):
+        start = data.rindex(MARK) + len(MARK)
+        if data[start : start + DIGITS] != _checksum(data, start):
+            raise UserError(f"{path} is damaged: its checksum differs.")
+    elif needs_seal:
+        raise UserError(f"{path} is damaged: it has no checksum.")
+    return data
+
+
+def _checksum(data: bytes, start: int) -> bytes:
+    view = memoryview(data)
+    found = hashlib.sha256(view[:start])
+    found.update(b"0" * DIGITS)
+    found.update(view[start + DIGITS :])
+    return found.hexdigest().encode()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    with writing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def clear(folder: Path) -> None:
+    """Deletes from a folder what processes that were killed left half written in it."""
+    for left in folder.glob("*.partial*"):
+        with contextlib.suppress(OSError):
+            if _is_left(left):
+                left.unlink()
+
+
+def _is_left(path: Path) -> bool:
+    """Whether the process that wrote a temporary name is gone, or began too long ago to be at it still."""
+    found = LEFT.search(path.name)
+    if found and found["host"] == platform.node():
+        try:
+            os.kill(int(found["process"]), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            pass
+    return time.time() - path.stat().st_mtime > WRITING
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """A temporary name, which becomes `path` at the end. Raises UserError, naming the path, where the disk is full."""
+    temporary = path.with_name(f"{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from error

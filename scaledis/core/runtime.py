@@ -1,0 +1,209 @@
+"""The process: settings that take effect before JAX computes, the machine, and the signals that ask it to stop."""
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import jaxlib
+
+from scaledis.core.errors import UserError
+
+LEVEL_FLAG = "--xla_backend_optimization_level"
+DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
+DEVICES_FLAG = "--xla_force_host_platform_device_count"
+KEYS = "threefry2x32"  # the implementation of every random key, whatever jax_default_prng_impl is
+SETTINGS = ("jax_default_matmul_precision", "jax_random_seed_offset", "jax_disable_jit")  # that are left to the user
+CGROUP, CPUINFO = Path("/sys/fs/cgroup"), Path("/proc/cpuinfo")
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
+
+
+def prepare() -> None:
+    """Make JAX fast on this machine. Call once, before the first computation; what the user has set is kept.
+
+    - One host device per core: each trains its own members of a population, which beats one model on all cores.
+    - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) anew for each call, from a thread
+      whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
+    - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: a
+      second run of the same command starts at once.
+    - A GPU computes deterministically, so that a resumed run ends bit for bit where an uninterrupted one does.
+    """
+    _keep_freed_memory()
+    flags = os.environ.get("XLA_FLAGS", "")
+    if DETERMINISTIC_FLAG not in flags:  # bit for bit resume; the CPU is deterministic as it is
+        flags = os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
+    if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
+        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+        jax.config.update("jax_compilation_cache_dir", cache_directory())
+
+
+@functools.cache
+def _first_process() -> int:
+    """The process that computed first: a fork inherits the answer, and JAX's threads stay behind."""
+    return os.getpid()
+
+
+def check_process(what: str) -> None:
+    """Raises UserError in a process that was forked from one that had computed, where JAX would wait forever."""
+    if _first_process() != os.getpid():
+        raise UserError(
+            f"{what}: this process was forked from one that computes with JAX, whose threads do not survive a fork; "
+            "start it by spawn (multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')), or "
+            "encode in the parent"
+        )
+
+
+@contextlib.contextmanager
+def pinned() -> Iterator[None]:
+    """The settings of JAX that fix the types and the random numbers of a run; a process may have other ones.
+
+    Types have 32 bits, keys split as `KEYS` does by default, and arrays are promoted. It holds for this thread.
+    """
+    with (
+        jax.enable_x64(False),
+        jax.threefry_partitionable(True),
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+    ):
+        yield
+
+
+def conditions() -> dict[str, Any]:
+    """What else the last digits of a run depend on: the machine, the versions of JAX, its settings, XLA's flags."""
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(DEVICES_FLAG)]
+    return {
+        "device": machine(),
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "XLA_FLAGS": " ".join(sorted(flags)),
+        **{name: getattr(jax.config, name, None) for name in SETTINGS},
+    }
+
+
+def cache_directory() -> str | None:
+    """The directory of compiled programs, of this CPU and jaxlib alone: a home directory may be shared.
+
+    None where there is no home directory, or none that can be written; then nothing is cached.
+    """
+    try:
+        cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
+        cache.mkdir(parents=True, exist_ok=True)
+    except (RuntimeError, OSError):
+        return None
+    return str(cache)
+
+
+def cores() -> int:
+    """The CPU cores that this process may use: those of its affinity, and no more than a container's quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(available, _quota(CGROUP)))
+
+
+def _quota(cgroup: Path) -> int:
+    """The CPUs that the control group grants, rounded up; a large number where it sets no limit."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        limit, period = (cgroup / "cpu.max").read_text().split()[:2]  # version 2
+        return -(-int(limit) // int(period))
+    with contextlib.suppress(OSError, ValueError):
+        quota, length = (int((cgroup / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+        if quota > 0:
+            return -(-quota // length)
+    return 1 << 16
+
+
+def _target() -> str:
+    """A folder name for what compiled programs depend on: jaxlib and the CPU with its features."""
+    with contextlib.suppress(OSError):
+        lines = CPUINFO.read_text().splitlines()
+        described = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
+        digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
+        return f"jaxlib-{jaxlib.__version__}-{digest}"
+    return f"jaxlib-{jaxlib.__version__}-{platform.machine()}"
+
+
+def never() -> bool:
+    """The `stop` of what nobody stops."""
+    return False
+
+
+@contextlib.contextmanager
+def stopping() -> Iterator[Callable[[], bool]]:
+    """Turns the first signal that asks to end into `stop() == True`; a second one ends the process as usual.
+
+    Those are SIGINT, and, where the program handles them in no way of its own, SIGTERM and SIGUSR1, SIGUSR2 and SIGHUP,
+    with which schedulers warn before they kill. A signal that the process ignores, as SIGHUP under nohup, stays
+    ignored. Only the main thread hears signals: in another one nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield never
+        return
+    asked = threading.Event()
+    previous: dict[int, Any] = {}
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+        print("\nStopping at the next checkpoint; once more to stop at once.", file=sys.stderr)
+
+    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
+        if hasattr(signal, name):
+            number = getattr(signal, name)
+            handler = signal.getsignal(number)
+            if handler is signal.SIG_DFL or (number == signal.SIGINT and handler is not signal.SIG_IGN):
+                previous[number] = signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def machine() -> str:
+    """What results were made on, in words: "AMD EPYC, 2 cores"; with the accelerators, if there are any."""
+    try:
+        lines = CPUINFO.read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    parts = [(models or [platform.processor() or platform.machine()])[0], f"{cores()} cores"]
+    if jax.default_backend() != "cpu":
+        parts.append(f"{jax.device_count()} {jax.devices()[0].device_kind}")
+    return ", ".join(parts)
+
+
+def device_memory() -> int | None:
+    """Bytes that a device can hold; None for a CPU, whose memory the system shares out."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return None if jax.default_backend() == "cpu" else stats.get("bytes_limit")
+
+
+def _keep_freed_memory() -> None:
+    try:
+        mallopt = ctypes.CDLL("libc.so.6").mallopt
+    except (OSError, AttributeError):
+        return  # not glibc
+    mallopt(M_ARENA_MAX, 1)  # all threads use the main heap: the others cannot hold such a buffer
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    mallopt(M_TOP_PAD, 256 << 20)
+
+
+def compiler_options(level: int) -> dict[str, int]:
+    """Effort of the CPU's code generator, 0 to 3, unless XLA_FLAGS sets it.
+
+    At 1 a training step is as fast as at 3 and compiles in two thirds of the time; at 0 what runs only once, such as
+    drawing the parameters, compiles in a fifth.
+    """
+    set_by_user = LEVEL_FLAG in os.environ.get("XLA_FLAGS", "")
+    return {} if set_by_user or jax.default_backend() != "cpu" else {LEVEL_FLAG.removeprefix("--"): level}

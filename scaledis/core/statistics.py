@@ -1,0 +1,261 @@
+"""One setting against another over seeds: differences with their intervals, tests, and verdicts over a family of them.
+
+Seeds share their data and their first weights, so where both settings have the same seeds the difference is paired:
+
+    difference +- t_{n - 1} s / sqrt(n),    s the standard deviation of the n differences seed by seed;
+
+else it is Welch's (1947), with the degrees of freedom of Satterthwaite (1946).
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas
+from scipy import stats
+
+from scaledis.core import kinds, registry
+from scaledis.core.errors import UserError
+from scaledis.core.values import plain
+
+LEVEL = 0.05  # of a family of tests
+POWER = 0.8
+COUNTS = 0.05  # the smallest difference of a score that counts
+MOST_SEEDS = 10_000
+Scores = Mapping[int, float]  # seed -> score
+
+
+class Difference(NamedTuple):
+    """How far the mean score of one setting is above that of another.
+
+    Attributes:
+      test: "paired" over common seeds, or "welch".
+      seeds: how many of one and of the other count; the same number twice where they are paired.
+      means: of one and of the other, over these seeds.
+      difference, deviation: of the means; the deviation is that of a difference of two single runs, NaN for one seed.
+      error, freedom: the standard error of the difference and its degrees of freedom.
+    """
+
+    test: str
+    seeds: tuple[int, int]
+    means: tuple[float, float]
+    difference: float
+    deviation: float
+    error: float
+    freedom: float
+
+    @property
+    def p(self) -> float:
+        """The two-sided p-value; NaN where there are too few seeds."""
+        if self.error == 0:
+            return 1.0 if self.difference == 0 else 0.0
+        return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom))
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
+        """Student's interval of the difference; None where there are too few seeds."""
+        if math.isnan(self.error):
+            return None
+        half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.error if self.error else 0.0
+        return self.difference - half, self.difference + half
+
+    def seeds_needed(self, level: float = LEVEL, power: float = POWER) -> int | None:
+        """How many seeds of each setting show a true difference of this size and deviation; None above 10,000."""
+        if math.isnan(self.error) or self.difference == 0:
+            return None
+        if self.error == 0:
+            return 2
+        grouped = self.test == "welch"
+
+        def enough(seeds: int) -> bool:
+            freedom = (2 if grouped else 1) * (seeds - 1)
+            shift = abs(self.difference) / self.deviation * math.sqrt(seeds)
+            return bool(stats.nct.sf(stats.t.isf(level / 2, freedom), freedom, shift) >= power)
+
+        low, high = 1, MOST_SEEDS
+        if not enough(high):
+            return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if enough(middle) else (middle, high)
+        return high
+
+
+class Judged(NamedTuple):
+    """A difference as one of a family: Holm's p-value and what it says of "above 0".
+
+    verdict: "holds" or "does not hold" where Holm's p is below the level; else "no difference that counts" where the
+    interval of 1 - 2 level lies within the smallest difference that counts (two one-sided tests), or "undecided".
+    """
+
+    difference: Difference
+    holm: float
+    verdict: str
+
+
+def difference(one: Scores, other: Scores) -> Difference:
+    """One setting's scores minus another's: paired if both have the same seeds, else by Welch.
+
+    Raises UserError where one of them has no score.
+    """
+    if not one or not other:
+        raise UserError("scores: one of two settings has none; there is nothing to compare.")
+    if one.keys() == other.keys():
+        return paired(one, other)
+    values = [np.fromiter(scores.values(), float) for scores in (one, other)]
+    counts = [len(each) for each in values]
+    means = [float(each.mean()) for each in values]
+    variances = [float(each.var(ddof=1)) if len(each) > 1 else math.nan for each in values]
+    parts = [variance / count for variance, count in zip(variances, counts, strict=True)]
+    error = math.sqrt(sum(parts))
+    spread = sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True) if part)
+    freedom = sum(parts) ** 2 / spread if spread else math.nan
+    return Difference(
+        "welch",
+        (counts[0], counts[1]),
+        (means[0], means[1]),
+        means[0] - means[1],
+        math.sqrt(sum(variances)),
+        error,
+        freedom,
+    )
+
+
+def paired(one: Scores, other: Scores) -> Difference:
+    """One setting's scores minus another's over the seeds that both have. Raises UserError where they share none."""
+    common = [seed for seed in one if seed in other]
+    if not common:
+        raise UserError("seeds: two settings share none, so that their scores cannot be paired.")
+    own, others = (np.array([scores[seed] for seed in common]) for scores in (one, other))
+    differences, count = own - others, len(common)
+    deviation = float(differences.std(ddof=1)) if count > 1 else math.nan
+    return Difference(
+        "paired",
+        (count, count),
+        (float(own.mean()), float(others.mean())),
+        float(differences.mean()),
+        deviation,
+        deviation / math.sqrt(count),
+        count - 1,
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p-values: max over the smaller ones of (m - rank) p, at most 1. A NaN counts as 1."""
+    known = np.nan_to_num(np.asarray(p_values, float), nan=1.0)
+    order = np.argsort(known, kind="stable")
+    adjusted = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
+    found = np.empty(len(known))
+    found[order] = np.minimum(adjusted, 1)
+    return found.tolist()
+
+
+def judge(differences: Sequence[Difference], counts: float = COUNTS, level: float = LEVEL) -> list[Judged]:
+    """The differences as one family of tests, in their order.
+
+    Args:
+      differences: all that are tested together.
+      counts: the smallest difference that counts.
+      level: the family's, kept by Holm's method.
+    """
+    adjusted = holm([each.p for each in differences])
+    return [Judged(each, p, _verdict(each, p, counts, level)) for each, p in zip(differences, adjusted, strict=True)]
+
+
+@kinds.checked
+def compare(
+    results: pandas.DataFrame,
+    score: str = "dci/disentanglement",
+    *,
+    by: str | Sequence[str] = "method.name",
+    against: str | float | tuple[Any, ...] | None = None,
+    counts: float = COUNTS,
+    level: float = LEVEL,
+) -> pandas.DataFrame:
+    """Settings against each other over their seeds, one row a pair, judged as one family.
+
+    Args:
+      results: a row a run, as `load_results` gives it; it needs the columns `by`, `score` and "seed".
+      score: the column to compare. Runs without it are left out.
+      by: the column, or columns, that tell the settings apart; every other one may only differ by the seed.
+      against: the setting that all others are compared with; by default every pair of settings is compared.
+      counts: the smallest difference that counts.
+      level: of the family, kept by Holm's method.
+
+    Returns:
+      Columns one, other, test, seeds_one, seeds_other, mean_one, mean_other, difference, low, high (the 95 % interval),
+      p, holm, verdict and, where it is undecided, seeds_needed.
+
+    Raises:
+      UserError: a column that is not in the table, or none at all; an unknown setting; fewer than two settings; a
+        setting with two runs of one seed; a level outside of 0 to 1.
+
+    >>> import pandas
+    >>> table = pandas.DataFrame({"method.name": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1], "mig": [.3, .4, .1, .2]})
+    >>> float(compare(table, "mig").loc[0, "difference"].round(3))
+    0.2
+    """
+    keys = [by] if isinstance(by, str) else list(by)
+    for argument, key in (*(("by", key) for key in keys), ("score", score), ("results", "seed")):
+        registry.check(argument, key, [each for each in results if isinstance(each, str)])
+    if not keys:
+        raise UserError("by: names no column; one or several tell the settings apart.")
+    if not 0 < level < 1:
+        raise UserError(f"level: {level} must lie between 0 and 1.")
+    against = plain(against)
+    scores: dict[object, dict[int, float]] = {}
+    for values, runs in results.dropna(subset=[score]).groupby(keys, sort=False, dropna=False):
+        name = values[0] if len(keys) == 1 else values
+        if runs["seed"].duplicated().any():
+            seed = runs["seed"][runs["seed"].duplicated()].iloc[0]
+            raise UserError(f"results: {name} has two runs of seed {seed}; name in `by` what else tells them apart.")
+        scores[name] = dict(zip(runs["seed"], runs[score], strict=True))
+    if len(scores) < 2:
+        raise UserError(f"by: {', '.join(keys)} gives {len(scores)} setting with {score!r}; two are needed.")
+    if against is not None and against not in scores:
+        raise UserError(f"against: {registry.short(against)} is none of {', '.join(map(str, scores))}.")
+    pairs = (
+        list(itertools.combinations(scores, 2))
+        if against is None
+        else [(name, against) for name in scores if name != against]
+    )
+    family = judge([difference(scores[one], scores[other]) for one, other in pairs], counts, level)
+    return pandas.DataFrame([_row(pair, each, level / len(pairs)) for pair, each in zip(pairs, family, strict=True)])
+
+
+def interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float] | None:
+    """The interval of a mean by Student's t, mean +- t_{n - 1} s / sqrt(n); None of fewer than two values."""
+    known = list(values)
+    if len(known) < 2:
+        return None
+    mean, half = np.mean(known), stats.t.ppf((1 + confidence) / 2, len(known) - 1) * stats.sem(known)
+    return float(mean - half), float(mean + half)
+
+
+def _verdict(found: Difference, p: float, counts: float, level: float) -> str:
+    if p < level:
+        return "holds" if found.difference > 0 else "does not hold"
+    within = found.interval(1 - 2 * level)
+    return "no difference that counts" if within and -counts < within[0] and within[1] < counts else "undecided"
+
+
+def _row(pair: tuple[object, object], judged: Judged, level: float) -> dict[str, object]:
+    found = judged.difference
+    low, high = found.interval() or (math.nan, math.nan)
+    return {
+        "one": pair[0],
+        "other": pair[1],
+        "test": found.test,
+        "seeds_one": found.seeds[0],
+        "seeds_other": found.seeds[1],
+        "mean_one": found.means[0],
+        "mean_other": found.means[1],
+        "difference": found.difference,
+        "low": low,
+        "high": high,
+        "p": found.p,
+        "holm": judged.holm,
+        "verdict": judged.verdict,
+        "seeds_needed": found.seeds_needed(level) if judged.verdict == "undecided" else None,
+    }

@@ -1,0 +1,31 @@
+"""The version of the package and, in a checkout, the commit that it runs from."""
+
+import functools
+import subprocess
+from pathlib import Path
+
+VERSION = "0.3.0"
+TABLES = "experiments/results"  # of experiments, which write them one after the other
+
+
+@functools.cache
+def commit() -> str:
+    """The commit of the checkout, with "+" if files but its tables were changed since; "" outside of one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", f":!{TABLES}")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
+    except OSError:
+        return ""
+
+
+def here() -> dict[str, str]:
+    """The version and the commit of this process, as what it writes records them."""
+    return {"version": VERSION, "commit": commit()}

@@ -1,0 +1,194 @@
+"""Which images a run sees, and how often: its split of a data set, and how a batch is drawn."""
+
+import functools
+import hashlib
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from scaledis import datasets
+from scaledis.config import Data, is_float32
+from scaledis.core import registry
+from scaledis.core.errors import UserError
+from scaledis.datasets import Dataset
+from scaledis.types import ImageSpec
+
+FOLDER = "folder"  # groups images by the folder that they lie in
+
+
+class Sampler(NamedTuple):
+    """Images in cells of equal factors; an argument of every compiled step.
+
+    order: int32 [n], the images of the split, cell by cell.
+    first, counts: int32 [C], where each cell starts in `order`, and how many images it has.
+    log_weights: [C], how often a cell is drawn; one cell of all images where no factors are correlated.
+    """
+
+    order: np.ndarray
+    first: np.ndarray
+    counts: np.ndarray
+    log_weights: np.ndarray
+
+
+def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
+    """Image indices int32 [n] of a split, the same in every run: "all", "train" or "held_out".
+
+    `data.held_out` is the share of images that no run trains on, drawn once and for all, or with `data.held_out_by` the
+    share of groups, which are held out whole; where it is 0 the data set's own split holds, if it has one, else nothing
+    is held out. Raises UserError for a split that is empty.
+    """
+    mask = np.zeros(dataset.size, bool)
+    if data.held_out_by:
+        mask = _held_out_groups(dataset, data)
+    elif data.held_out:
+        mask[np.random.default_rng(0).permutation(dataset.size)[: round(data.held_out * dataset.size)]] = True
+    elif dataset.held_out is not None:
+        mask[dataset.held_out] = True
+    found = np.flatnonzero({"all": np.ones_like(mask), "train": ~mask, "held_out": mask}[name]).astype(np.int32)
+    if not len(found):
+        raise UserError(f"data.held_out: {data.held_out} leaves no images of {dataset.name} in the split {name!r}.")
+    return found
+
+
+def _held_out_groups(dataset: Dataset, data: Data) -> np.ndarray:
+    """Whether each image is held out, bool [N]: the images of a folder, or of a value of a factor, are, or are not.
+
+    Raises UserError for an unknown factor, and where all groups fall on one side.
+    """
+    groups = _groups(dataset, data.held_out_by)
+    numbers = np.unique(groups)
+    count = round(data.held_out * len(numbers))
+    if not 0 < count < len(numbers):
+        share = f"{data.held_out} of {len(numbers)} groups by data.held_out_by={data.held_out_by}"
+        raise UserError(f"data.held_out: {share} rounds to {count}; at least one must be held out, and one train.")
+    return np.isin(groups, np.random.default_rng(0).permutation(numbers)[:count])
+
+
+def _groups(dataset: Dataset, by: str) -> np.ndarray:
+    """The group of each image, int [N]: the folder that it lies in, or the value of a factor."""
+    if by == FOLDER and dataset.folders is not None:
+        return dataset.folders
+    choices = [FOLDER] * (dataset.folders is not None) + list(dataset.factor_names)
+    if not choices:
+        raise UserError(f"data.held_out_by: {by!r} is unknown; {dataset.name} has neither folders nor factors.")
+    registry.check("data.held_out_by", by, choices)
+    return dataset.factors(np.arange(dataset.size))[:, dataset.factor_names.index(by)]
+
+
+def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
+    """Says on stderr where images that lie together in sub-folders, as the frames of a recording do, are split."""
+    folders = 1 if dataset.folders is None else len(np.unique(dataset.folders))
+    if data.held_out and not data.held_out_by and 1 < folders < dataset.size:
+        print(
+            f"data.held_out: the images of {folders:,} folders of {dataset.name} are split one by one, so that the "
+            "neighbors of a held out frame may train; data.held_out_by=folder holds out whole folders.",
+            file=sys.stderr,
+        )
+
+
+@functools.lru_cache(maxsize=2)
+def load_dataset(data: Data) -> Dataset:
+    """The data set of a config. Raises what `datasets.load` raises."""
+    dataset = datasets.load(
+        data.name,
+        data.directory,
+        path=data.path,
+        resolution=data.resolution,
+        scale=data.scale,
+        bits=data.bits,
+        folder_factor=data.folder_factor,
+        skip_unreadable=data.skip_unreadable,
+        accept_checksum=data.accept_checksum,
+    )
+    warn_of_neighbors(dataset, data)
+    return dataset
+
+
+def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
+    """What a run writes down of its data set, as JSON: enough to load the run without it, and to know it again."""
+    train = split(dataset, data, "train")
+    strings = [values.tolist() for values in map(np.asarray, dataset.factor_values) if values.dtype.kind == "U"]
+    return {
+        "name": dataset.name,
+        "image_shape": list(dataset.image_shape),
+        "size": dataset.size,
+        "train_size": len(train),
+        "train_split": hashlib.blake2b(train.tobytes(), digest_size=8).hexdigest(),
+        "factors": dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True)),
+        "ordered_by_numbers": any(values != sorted(values) for values in strings),
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:
+    """Raises UserError, saying what differs, if a run was trained on other data than those `found`."""
+    differing = [
+        f"{key} was {held[key]} and is {found[key]}" for key in found if key in held and held[key] != found[key]
+    ]
+    if differing:
+        order = ""
+        if found.get("ordered_by_numbers") and "ordered_by_numbers" not in held:
+            order = (
+                " Since then names are in the order of their numbers, 2 before 10; train a new run in another workdir."
+            )
+        raise UserError(f"data: {run} was trained on other images or factors: {'; '.join(differing)}.{order}")
+
+
+def spec_of(dataset: Dataset, data: Data) -> ImageSpec:
+    """What a method must know of a data set: the shape of its images, and on how many it trains."""
+    return ImageSpec(dataset.image_shape, len(split(dataset, data, "train")))
+
+
+def make_sampler(dataset: Dataset, data: Data) -> Sampler:
+    """How training images are drawn: uniformly, or with pairs of factors correlated.
+
+    `data.correlation` lists (factor a, factor b, sigma): with both scaled to [0, 1] by their number of values,
+
+        p(a, b) proportional to exp(-(a - b)^2 / (2 sigma^2))      (Traeuble et al. 2021)
+
+    The other factors stay uniform and independent of these. Raises UserError for an unknown factor.
+    """
+    order = split(dataset, data, "train")
+    if not data.correlation:
+        return Sampler(order, np.zeros(1, np.int32), np.asarray([len(order)], np.int32), np.zeros(1, np.float32))
+    for a, b, _ in data.correlation:
+        for name in (a, b):
+            registry.check("data.correlation", name, dataset.factor_names)
+    names = list(dict.fromkeys(name for a, b, _ in data.correlation for name in (a, b)))
+    columns = [dataset.factor_names.index(name) for name in names]
+    cells, cell_of_image, count = np.unique(
+        dataset.factors(order)[:, columns], axis=0, return_inverse=True, return_counts=True
+    )
+    scaled = dict(zip(names, (cells / np.maximum(np.asarray(dataset.factor_sizes)[columns] - 1, 1)).T, strict=True))
+    log_weights = sum(-((scaled[a] - scaled[b]) ** 2) / (2 * sigma**2) for a, b, sigma in data.correlation)
+    order = order[np.argsort(cell_of_image.ravel(), kind="stable")]
+    first = np.cumsum(count) - count
+    return Sampler(order, first.astype(np.int32), count.astype(np.int32), log_weights.astype(np.float32))
+
+
+def draw(sampler: Sampler, key: Array, n: int) -> Array:
+    """Image indices int32 [n], with replacement; runs inside a compiled step. Consumes `key`."""
+    cell = jax.random.categorical(jax.random.fold_in(key, 0), jnp.asarray(sampler.log_weights), shape=(n,))
+    place = jax.random.randint(key, (n,), 0, jnp.asarray(sampler.counts)[cell])
+    return jnp.asarray(sampler.order)[jnp.asarray(sampler.first)[cell] + place]
+
+
+def check(data: Data) -> None:
+    """Raises UserError for a share outside [0, 1), for groups without a share, and for another correlation than
+    (factor, factor, sigma above 0).
+    """
+    if not 0 <= data.held_out < 1:
+        raise UserError(f"data.held_out: {data.held_out!r} must be a share of at least 0 and below 1.")
+    if data.held_out_by and not data.held_out:
+        raise UserError(
+            f"data.held_out_by: {registry.short(data.held_out_by)} holds nothing out, as data.held_out is 0."
+        )
+    for pair in data.correlation:
+        named = isinstance(pair, tuple) and len(pair) == 3 and all(isinstance(name, str) for name in pair[:2])
+        if not named or pair[0] == pair[1] or not is_float32(pair[2]) or not pair[2] > 0:
+            raise UserError(f"data.correlation: {registry.short(pair)} must be (factor, other factor, sigma above 0).")

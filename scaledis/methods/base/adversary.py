@@ -1,0 +1,57 @@
+"""Discriminators that learn beside a method: their state, their Adam, and when one has won (FactorVAE, DAVA)."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from scaledis.core.errors import UserError
+from scaledis.methods.base import optimizer
+from scaledis.types import Terms
+
+HORIZON = 100.0  # steps of the running mean of the accuracy
+WON = 0.9999  # running accuracy at which a discriminator has won outright and teaches nothing any more
+
+
+def check_batch(batch: int) -> None:
+    """Raises UserError for a batch whose halves are too small to be shuffled."""
+    if batch < 4:
+        raise UserError(
+            f"train.batch: {batch} is too small for a discriminator, whose two halves need 2 images or more."
+        )
+
+
+class Adversary(NamedTuple):
+    """A discriminator, its optimizer's state, and the running mean of its accuracy."""
+
+    params: Any
+    optimizer: Any
+    accuracy: Array
+
+
+def make_adversary(params: Any, adam: optax.GradientTransformation) -> Adversary:
+    """A discriminator at its start."""
+    return Adversary(params, adam.init(params), jnp.float32(0.5))
+
+
+def follow(
+    adversary: Adversary,
+    loss: Callable[[Any], tuple[Array, Array]],
+    adam: optax.GradientTransformation,
+    learning_rate: float,
+    clip: float = 0.0,
+) -> tuple[Adversary, Terms]:
+    """One step of a discriminator down `loss(params) -> (nats, accuracy)`, and its terms.
+
+    A discriminator that was right on everything for about 850 steps has won outright: its logits only grow, and the
+    penalty with them. Its nats are NaN from then on, so that the run is frozen and reported.
+    """
+    (nats, accuracy), gradient = jax.value_and_grad(loss, has_aux=True)(adversary.params)
+    direction, state = adam.update(optimizer.clip(gradient, clip), adversary.optimizer)
+    params = optimizer.descend(adversary.params, direction, learning_rate)
+    running = adversary.accuracy + (accuracy - adversary.accuracy) / HORIZON
+    terms = {"discriminator_nats": jnp.where(running > WON, jnp.nan, nats), "discriminator_accuracy": accuracy}
+    return Adversary(params, state, running), terms

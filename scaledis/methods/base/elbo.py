@@ -1,0 +1,185 @@
+"""The loss, the step and the state of a method that follows a gradient:  L = L_rec + w R,  in nats per image.
+
+R is the penalty with the plain KL in it, and w = 1 - exp(-step / kl_warmup) keeps the top level, the deepest path,
+alive while it learns (Zhao et al. 2017).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from scaledis.config import Config
+from scaledis.methods.base import optimizer
+from scaledis.methods.base.autoencoder import Autoencoder, sigma_of
+from scaledis.objectives import gaussian, partition
+from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Posterior, State, Terms
+
+Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
+Loss = Callable[..., tuple[Array, tuple[Terms, Any]]]
+
+
+class Keys(NamedTuple):
+    """The keys of one step, one for each thing that is random in it."""
+
+    noise: Array
+    penalty: Array
+    extra: Array
+
+
+def step_keys(key: Array) -> Keys:
+    """The only place where a step's key is divided.
+
+    Noise folds it with the numbers of units, which are below 2^20; the others are out of their reach. A different
+    division would draw other numbers, and runs of version 0.1.0 could not go on bit for bit.
+    """
+    return Keys(key, jax.random.fold_in(key, 1 << 29), jax.random.fold_in(key, 1 << 30))
+
+
+def kl_of_units(posterior: Posterior) -> Array:
+    """KL(q(z_j | x) || p(z_j)) of each unit, [B, K]."""
+    return gaussian.kl_to_standard(posterior.mean, posterior.log_variance)
+
+
+def mean_kl(posterior: Posterior) -> Array:
+    """KL(q(z | x) || p(z)) of the batch, in nats per image."""
+    return kl_of_units(posterior).sum(1).mean()
+
+
+def stateless(value: Callable[[Hyperparameters, Posterior, Array], tuple[Array, Terms]]) -> Penalty:
+    """The penalty (hyperparameters, posterior, key) -> (R, terms), which carries nothing between steps."""
+    return Penalty(
+        init=lambda key, hyperparameters, levels: (),
+        value=lambda hyperparameters, extra, posterior, key: value(hyperparameters, posterior, key),
+        update=lambda hyperparameters, extra, posterior, key: (extra, {}),
+    )
+
+
+def kl_weight(hyperparameters: Hyperparameters, step: Array) -> Array:
+    """w = 1 - exp(-step / kl_warmup); 1 where kl_warmup is 0."""
+    length = hyperparameters["kl_warmup"]
+    return jnp.where(length > 0, -jnp.expm1(-step / jnp.maximum(length, 1e-6)), 1.0)
+
+
+def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
+    """What every method logs, nats per image: the two terms of the ELBO and the ELBO itself."""
+    return {
+        "reconstruction_nats": reconstruction,
+        "kl_nats": kl,
+        "elbo_nats": -reconstruction - kl,
+        "sigma": sigma,
+    }
+
+
+def per_level(name: str, values: Array) -> Terms:
+    """Values [L] in nats as one term each: level L at the top, level 1 at the bottom."""
+    return {f"{name}_level{len(values) - index}_nats": value for index, value in enumerate(values)}
+
+
+def make_penalized_method(
+    config: Config, model: Autoencoder, penalty: Penalty, presence_of: Presence | None = None
+) -> Method:
+    """The Method of L = L_rec + w R. `presence_of` says which levels there are at a step; without it all are."""
+    allocation = config.model.allocation
+
+    def presence_at(hyperparameters: Hyperparameters, step: Array) -> Array | None:
+        return presence_of(hyperparameters, step) if presence_of else None
+
+    def levels(hyperparameters: Hyperparameters) -> Array:
+        return jnp.asarray(partition.levels(allocation)) * hyperparameters["active"]
+
+    def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Any]:
+        extra = penalty.init(jax.random.fold_in(key, 1), hyperparameters, levels(hyperparameters))
+        return model.init(key, hyperparameters), extra
+
+    def loss(params, extra, hyperparameters, step, batch, keys):
+        presence = presence_at(hyperparameters, step)
+        forward = model.forward(params, hyperparameters, batch.images, keys.noise, presence)
+        nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
+        reconstruction = nll.mean()
+
+        there = jnp.ones(len(allocation)) if presence is None else presence
+        posterior = Posterior(
+            forward.codes, forward.mean, forward.log_variance, levels(hyperparameters), there, batch.number
+        )
+        regularization, parts = penalty.value(hyperparameters, extra, posterior, keys.penalty)
+
+        weight = hyperparameters["kl_weight"]
+        total = reconstruction + weight * regularization
+        terms = {
+            "loss_nats": total,
+            **elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters)),
+            "regularization_nats": regularization,
+            "kl_weight": weight,
+            **({} if presence is None else {"stage": jnp.ceil(presence).sum()}),
+            **parts,
+        }
+        return total, (terms, jax.lax.stop_gradient(posterior))
+
+    def update_extra(extra, hyperparameters, posterior, key):
+        return penalty.update(hyperparameters, extra, posterior, key)
+
+    def whole(state: State) -> Array | None:
+        """Presence for evaluation: every level that has begun to fade in counts whole."""
+        presence = presence_at(state.hyperparameters, state.step)
+        return None if presence is None else jnp.ceil(presence)
+
+    def encode(state: State, images: Array) -> Codes:
+        return model.encode(state, images, whole(state))
+
+    def decode(state: State, codes: Array) -> Array:
+        return model.decode(state, codes, whole(state))
+
+    return make_gradient_method(config, init, [loss], update_extra, encode, decode)
+
+
+def make_gradient_method(
+    config: Config,
+    init: Callable[[Array, Hyperparameters], tuple[Any, Any]],
+    losses: Sequence[Loss],
+    update_extra: Callable[..., tuple[Any, Terms]],
+    encode: Callable[[State, Array], Codes],
+    decode: Callable[[State, Array], Array],
+) -> Method:
+    """The Method that takes one Adam step down the sum of its losses, then updates what it carries.
+
+    Args:
+      init: (key, hyperparameters) -> (params, extra).
+      losses: (params, extra, hyperparameters, step, batch, keys) -> (loss, (terms, seen)). The gradient of each is
+        clipped apart from the others'.
+      update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
+      encode, decode: those of the Method.
+    """
+    adam, clip = optimizer.make_adam(), config.train.gradient_clip
+    schedules = {
+        name: optimizer.make_schedule(f"schedule.{name}", spec, config.train.steps)
+        for name, spec in vars(config.schedule).items()
+    }
+
+    def start(key: Array, hyperparameters: Hyperparameters) -> State:
+        params, extra = init(key, hyperparameters)
+        return State(params, adam.init(params), extra, jnp.zeros((), jnp.int32), hyperparameters)
+
+    def update(state: State, batch: Batch, key: Array) -> tuple[State, Terms]:
+        keys = step_keys(key)
+        now = optimizer.at_step(state.hyperparameters, schedules, state.step)
+        now["kl_weight"] = kl_weight(state.hyperparameters, state.step)
+        terms: Terms = {}
+        gradients, seen = [], None
+        for loss in losses:
+            gradient, (found, seen) = jax.grad(loss, has_aux=True)(
+                state.params, state.extra, now, state.step, batch, keys
+            )
+            gradients.append(gradient)
+            terms |= found
+        clipped = [optimizer.clip(gradient, clip) for gradient in gradients]
+        direction, adam_state = adam.update(jax.tree.map(lambda *parts: sum(parts), *clipped), state.optimizer)
+        params = optimizer.descend(state.params, direction, now["learning_rate"])
+        extra, more = update_extra(state.extra, now, seen, keys.extra)
+        terms |= more | {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
+        return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
+
+    return Method(start, update, encode, decode)

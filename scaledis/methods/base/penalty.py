@@ -1,0 +1,130 @@
+"""Penalties that are a row of weights over the KL of every part and its terms (Beyond Flat Latent, Eq. 9)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.config import Config
+from scaledis.methods import estimators
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import Presence, kl_of_units, make_penalized_method, per_level
+from scaledis.methods.estimators.setting import Setting
+from scaledis.objectives import partition
+from scaledis.objectives.decomposition import decompose
+from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
+
+
+class Weights(NamedTuple):
+    """A row of weights, each a number or one per part [P]:
+
+    R = sum_p [ kl_p KL(q(z_p | x) || p(z_p)) + mutual_information_p I(x; z_p)
+              + dimension_wise_p sum_j KL(q(z_pj) || p(z_pj)) + intra_p TC(q(z_p)) ] + inter KL(q(z) || prod_p q(z_p))
+
+    The KL is analytic; it is the sum of the three other terms in the bracket, and so holds each of them once.
+    """
+
+    kl: Array | float = 1.0
+    mutual_information: Array | float = 0.0
+    dimension_wise: Array | float = 0.0
+    intra: Array | float = 0.0
+    inter: Array | float = 0.0
+
+
+WeightsOf = Callable[[Hyperparameters, Posterior], Weights]
+PartsOf = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, levels [L, K]) -> parts [P, K]
+
+
+def by_level(hyperparameters: Hyperparameters, levels: Array) -> Array:
+    """The parts of the first paper: the levels themselves."""
+    del hyperparameters
+    return levels
+
+
+def of_blocks(name: str, values: Array) -> Terms:
+    """Values [P] in nats of parts that are blocks, summed."""
+    return {f"{name}_of_blocks_nats": values.sum()}
+
+
+def setting_of(config: Config, size: int) -> Setting:
+    """What an estimator needs of a config; `size` is the number of training images."""
+    discriminator = config.discriminator
+    return Setting(
+        batch=config.train.batch,
+        size=size,
+        allocation=config.model.allocation,
+        bank=config.objective.bank,
+        features=discriminator.features,
+        layers=discriminator.layers,
+        learning_rate=discriminator.learning_rate,
+    )
+
+
+def weighted_decomposition(
+    config: Config, size: int, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
+) -> Penalty:
+    """The penalty of a row of weights. `estimator` defaults to the config's; `size` is N, the training images.
+
+    Levels that are not present are in no group: a dependence is only seen among the levels there are so far.
+    """
+    estimate = estimators.make(estimator or config.objective.estimator, setting_of(config, size))
+    named = per_level if parts_of is by_level else of_blocks
+
+    def groups(hyperparameters: Hyperparameters, posterior: Posterior) -> Array:
+        in_use = (posterior.presence > 0).astype(jnp.float32) @ posterior.levels
+        return parts_of(hyperparameters, posterior.levels) * in_use
+
+    def init(key, hyperparameters, levels):
+        return estimate.init(key, parts_of(hyperparameters, levels))
+
+    def value(hyperparameters, extra, posterior, key):
+        kl = partition.combine(kl_of_units(posterior), parts_of(hyperparameters, posterior.levels)).mean(0)
+        parts = groups(hyperparameters, posterior)
+        log_aggregate = estimate.log_density(extra, posterior, parts)
+        split = decompose(posterior.codes, posterior.mean, posterior.log_variance, log_aggregate, parts)
+        mutual_information, intra, dimension_wise, inter = (nats.mean(0) for nats in split)
+
+        row = weights(hyperparameters, posterior)
+        total = row.inter * inter + jnp.sum(
+            row.kl * kl
+            + row.mutual_information * mutual_information
+            + row.dimension_wise * dimension_wise
+            + row.intra * intra
+        )
+        return total, {
+            "inter_nats": inter,
+            **named("kl", kl),
+            **named("mutual_information", mutual_information),
+            **named("total_correlation", intra),
+            **named("dimension_wise", dimension_wise),
+        }
+
+    def update(hyperparameters, extra, posterior, key):
+        return estimate.update(extra, posterior, groups(hyperparameters, posterior), key)
+
+    return Penalty(init, value, update)
+
+
+def make_build(
+    weights: WeightsOf,
+    parts_of: PartsOf = by_level,
+    estimator: str | None = None,
+    presence_of: Callable[[Config], Presence] | None = None,
+    clear: bool = False,
+) -> Callable[[Config, ImageSpec], Method]:
+    """The `build` of a method whose penalty is a row of weights.
+
+    With `presence_of`, levels come in one after the other, and the v_l have exponential linear units, as the nets of
+    Li et al. 2020: what a level injects when it comes only disturbs a decoder that has learned without it, and relus
+    are dead for good within some twenty steps. `clear` is that of `make_autoencoder`.
+    """
+
+    def build(config: Config, images: ImageSpec) -> Method:
+        """L = L_rec + w R, where R is a row of weights over the parts of the KL."""
+        model = make_autoencoder(config, images, nn.elu if presence_of else nn.relu, clear)
+        penalty = weighted_decomposition(config, images.size, weights, parts_of, estimator)
+        return make_penalized_method(config, model, penalty, presence_of and presence_of(config))
+
+    return build

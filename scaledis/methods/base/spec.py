@@ -1,0 +1,138 @@
+"""What a method says of itself: how it is built, its equation, its hyperparameters, its settings per data set."""
+
+import dataclasses
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scaledis.config import Config, is_float32
+from scaledis.core import kinds, registry
+from scaledis.core.errors import UserError
+from scaledis.types import ImageSpec, Method
+
+LADDER_WARMUP = 1500.0  # steps
+RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate")  # what every run carries beside them
+
+
+class Hyperparameter(NamedTuple):
+    """A key of `config.method`.
+
+    default: its value where the config has none.
+    about: what it weighs or counts, one line.
+    lowest, highest: the range of a number, both ends included.
+    choices: of a name.
+    per_level: whether a tuple of one number per level will do as well; the array is then always [L].
+    static: whether it shapes the program, so that runs that differ in it cannot train together.
+    """
+
+    default: Any
+    about: str
+    lowest: float = 0.0
+    highest: float = math.inf
+    choices: tuple[str, ...] = ()
+    per_level: bool = False
+    static: bool = False
+
+    def check(self, key: str, value: Any, levels: int) -> None:
+        """Raises UserError for a value that it cannot have."""
+        if self.choices:
+            registry.check(key, value, self.choices)
+            return
+        values = value if isinstance(value, tuple) else (value,)
+        if isinstance(value, tuple) and not self.per_level:
+            raise UserError(f"{key}: {registry.short(value)} must be one number.")
+        if isinstance(value, tuple) and len(value) != levels:
+            found = f"{registry.short(value)} has {len(value)} values"
+            raise UserError(f"{key}: {found}, but model.allocation has {levels} levels.")
+        for each in values:
+            if not is_float32(each) or not self.lowest <= each <= self.highest:
+                upper = "" if math.isinf(self.highest) else f" and at most {self.highest:g}"
+                bound = f"a finite number of at least {self.lowest:g}{upper}"
+                raise UserError(f"{key}: {registry.short(value)} must be {bound} that a float32 can hold.")
+
+
+def no_arrays(config: Config) -> dict[str, np.ndarray]:
+    """The `arrays` of a method whose hyperparameters need no translation."""
+    del config
+    return {}
+
+
+@dataclasses.dataclass(frozen=True)
+class MethodSpec:
+    """How a method is made from a config.
+
+    Attributes:
+      build: (config, ImageSpec) -> Method.
+      equation: its own terms, in the order of its code, and the paper. `--describe` prints it.
+      about: one line: what it adds to reconstruction + KL.
+      hyperparameters: the keys of `config.method`.
+      flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
+      arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
+        them. Raises UserError for values that do not go together.
+      program: the method whose program it shares, given other arrays; "" for its own.
+      shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
+        cannot simply be lengthened.
+      widens: whether its networks of one shape but for `model.parameters` train together, the narrow ones widened with
+        zeros (population.widened). No layer may then read two hidden layers side by side, and an activation is 0 at 0.
+      settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
+
+    Raises UserError for an attribute of another kind, and where a hyperparameter has the name of something that every
+    run carries.
+    """
+
+    build: Callable[[Config, ImageSpec], Method]
+    equation: str
+    about: str
+    hyperparameters: Mapping[str, Hyperparameter] = dataclasses.field(default_factory=dict)
+    flat: bool = True
+    arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
+    program: str = ""
+    shares: tuple[str, ...] = ()
+    widens: bool = False
+    settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kinds.check_fields("", self)
+        for name, hyperparameter in self.hyperparameters.items():
+            kinds.check_fields(f"hyperparameters[{name!r}].", hyperparameter)
+            if name in RESERVED or name == "name" or not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+                raise UserError(
+                    f"hyperparameter: {name!r} cannot be the name of a method's own; it must be a lower-case word and "
+                    f"none of {', '.join(RESERVED)}, which every run carries."
+                )
+        for name in self.shares:
+            registry.check("shares", name, self.hyperparameters)
+
+    def checked_arrays(self, config: Config) -> dict[str, np.ndarray]:
+        """All arrays of a run's hyperparameters. Raises UserError that names the key, the value and what it can be."""
+        given, levels = config.method.hyperparameters, len(config.model.allocation)
+        found = {}
+        for name, hyperparameter in self.hyperparameters.items():
+            hyperparameter.check(f"method.{name}", given[name], levels)
+            if not hyperparameter.static and not hyperparameter.choices:
+                shape = (levels,) if hyperparameter.per_level else ()
+                found[name] = np.broadcast_to(np.asarray(given[name], np.float32), shape).copy()
+        own = self.arrays(config)
+        kinds.check(f"arrays of {config.method.name}", own, Mapping[str, Any])
+        for name in own:
+            if name in RESERVED:
+                raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
+        return {**found, **own}
+
+    @property
+    def kl_warmup(self) -> float:
+        """Default of `objective.kl_warmup`: a ladder's top level, the deepest path, must live while it learns."""
+        return 0.0 if self.flat else LADDER_WARMUP
+
+    def settings_for(self, dataset: str) -> dict[str, Any]:
+        """Overrides by dotted key for a data set."""
+        return {**self.settings.get("", {}), **self.settings.get(dataset, {})}
+
+
+def equation_of(function: Callable) -> str:
+    """The docstring of the function that holds a method's own terms."""
+    return inspect.getdoc(function) or ""

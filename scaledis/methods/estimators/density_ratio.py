@@ -1,0 +1,106 @@
+"""Dependences by adversarial density ratios (Kim and Mnih 2018, Disentangling by Factorising), within and across parts.
+
+A discriminator tells z ~ q(z) from codes whose units (or parts) were shuffled over the batch, so that they follow
+the product of the marginals. At its optimum its logit is log q(z) - sum_j log q(z_j), whose mean is the dependence.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.methods.base import optimizer
+from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
+from scaledis.methods.estimators.setting import Setting
+from scaledis.networks import discriminator
+from scaledis.objectives import aggregate_posterior, partition
+from scaledis.types import Estimator, Posterior, Terms
+
+ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
+
+
+def make_density_ratio(setting: Setting) -> Estimator:
+    """A discriminator per part and one across the parts, as the FactorVAE's.
+
+    Single units are one-dimensional and come from the minibatch. A part adds its discriminator's logit to its units,
+    and all units the logit across the parts, so that every contrast of the table is the logit that stands for it.
+    The discriminators see codes without gradient; the penalty sees their logits at fixed parameters. The two classes
+    come from the two halves of the batch, so that they share no image.
+    """
+    check_batch(setting.batch)
+    unit_keys = tuple(partition.unit_keys(setting.allocation).tolist())
+    network = discriminator.OfCodes(setting.features, setting.layers, unit_keys)
+    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(setting.batch, setting.size))
+
+    def logits(params: Any, codes: Array, parts: Array) -> Array:
+        """[T, B], one row per task: the dependence within each part, then that across them where there are several."""
+        return jax.vmap(lambda params, mask: jnp.asarray(network.apply(params, (codes * mask).T)))(
+            params, _tasks(parts)
+        )
+
+    def init(key: Array, parts: Array) -> Adversary:
+        tasks, units = _tasks(parts).shape
+        keys = jax.vmap(lambda task: jax.random.fold_in(key, task))(jnp.arange(tasks))
+        return make_adversary(jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(keys), ADAM)
+
+    def log_density(extra: Adversary, posterior: Posterior, parts: Array) -> Array:
+        codes, mean, log_variance = posterior[:3]
+        in_use = parts.sum(0)
+        units = aggregate_posterior.log_density(codes, mean, log_variance, minibatch, jnp.diag(in_use)) * in_use
+        found = logits(extra.params, codes, parts) * _open(parts)[:, None]
+        count = parts.shape[0]
+        of_parts = units @ parts.T + found[:count].T
+        return jnp.concatenate(
+            [of_parts.sum(1, keepdims=True) + found[count:].sum(0)[:, None], of_parts, units], axis=1
+        )
+
+    def update(extra: Adversary, posterior: Posterior, parts: Array, key: Array) -> tuple[Adversary, Terms]:
+        codes = posterior.codes
+        half = codes.shape[0] // 2
+        real, other = codes[:half], codes[half : 2 * half]
+        by_unit, by_part = shuffled(other, parts, key)
+        open_tasks = _open(parts)
+        count = parts.shape[0]
+
+        def loss(params):
+            on_real = logits(params, real, parts)
+            within, across = logits(params, by_unit, parts)[:count], logits(params, by_part, parts)[count:]
+            on_shuffled = jnp.concatenate([within, across])
+            nats = 0.5 * (jax.nn.softplus(-on_real).mean(1) + jax.nn.softplus(on_shuffled).mean(1))
+            right = 0.5 * ((on_real > 0).mean(1) + (on_shuffled < 0).mean(1))
+            return (nats * open_tasks).sum(), (right * open_tasks).sum() / jnp.maximum(open_tasks.sum(), 1)
+
+        return follow(extra, loss, ADAM, setting.learning_rate)
+
+    return Estimator(init, log_density, update)
+
+
+def _tasks(parts: Array) -> Array:
+    """Which units each discriminator sees: [T, K]; the parts, and all units where there is more than one part."""
+    return jnp.concatenate([parts, parts.sum(0, keepdims=True)]) if parts.shape[0] > 1 else jnp.asarray(parts)
+
+
+def _open(parts: Array) -> Array:
+    """[T]: 1 for the discriminators that have something to tell apart, two units of a part or two parts."""
+    across = [(parts.sum(1) > 0).sum(keepdims=True) > 1] if parts.shape[0] > 1 else []
+    return jnp.concatenate([parts.sum(1) > 1, *across]).astype(jnp.float32)
+
+
+def shuffled(codes: Array, parts: Array, key: Array) -> tuple[Array, Array]:
+    """The codes [B, K] with every unit, and with every part, permuted over the batch by a permutation of its own."""
+    batch, units = codes.shape
+    place = jnp.arange(units) - jnp.argmax(parts > 0, axis=1)[jnp.argmax(parts, axis=0)]  # of the unit in its part
+    part = jnp.argmax(parts, axis=0)
+    names = part << 16 | place  # as in the noise, so that padding a part shuffles no other unit anew
+
+    def permuted(key, names):
+        keys = jax.vmap(lambda name: jax.random.fold_in(key, name))(names)
+        order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(keys)
+        return jnp.take_along_axis(codes, order, axis=0)
+
+    by_unit, by_part = jax.random.split(key)
+    return permuted(by_unit, names), permuted(by_part, part)
+
+
+ESTIMATORS = {"density_ratio": make_density_ratio}

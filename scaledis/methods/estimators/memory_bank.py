@@ -1,0 +1,73 @@
+"""The posteriors of the batch and of the images before it: ours."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from scaledis.methods.estimators.setting import Setting
+from scaledis.objectives import aggregate_posterior, partition
+from scaledis.types import Estimator, Posterior, Terms
+
+NOBODY = -1  # the number of an empty place
+
+
+class Bank(NamedTuple):
+    """The posteriors of the last n different images, newest first, without gradient.
+
+    mean, log_variance: [n, K].
+    number: int32 [n], the image of each; -1 where nothing is remembered yet.
+    """
+
+    mean: Array
+    log_variance: Array
+    number: Array
+
+
+def make_memory_bank(setting: Setting) -> Estimator:
+    """Stratified, over the batch and the posteriors of the last `objective.bank` different images.
+
+    The own posterior weighs 1 / N and the n others share the rest, so an information saturates at about log(1 + n)
+    instead of log B. The remembered posteriors are those of slightly older parameters.
+
+    Every image counts once, with its newest posterior, however often it was drawn. Where all N images are remembered
+    the weights are those of the exact aggregate posterior; a bank takes no more than N places. At 512 images and a
+    batch of 64, total correlations are off by less than .03 nats with a bank of 448 and by 0 with one of 512. The
+    images weigh the same even if `data.correlation` draws some of them more often.
+    """
+    size, length = setting.size, min(setting.bank, setting.size)
+
+    def init(key: Array, parts: Array) -> Bank:
+        units = parts.shape[1]
+        number = jnp.full(length, NOBODY, jnp.int32)
+        return Bank(jnp.zeros((length, units)), jnp.zeros((length, units)), number)
+
+    def joined(extra: Bank, posterior: Posterior) -> tuple[Bank, Array]:
+        """The batch and the bank as one, and which of these posteriors [B + n] is the newest of its image."""
+        batch = posterior.number
+        first = jnp.argmax(batch[:, None] == batch, axis=1) == jnp.arange(len(batch))
+        remembered = (extra.number != NOBODY) & (extra.number[:, None] != batch).all(1)
+        both = (posterior.mean, posterior.log_variance, batch), extra
+        return Bank(*(jnp.concatenate(pair) for pair in zip(*both, strict=True))), jnp.concatenate([first, remembered])
+
+    def log_density(extra: Bank, posterior: Posterior, parts: Array) -> Array:
+        known, newest = joined(extra, posterior)
+        others = newest & (known.number != posterior.number[:, None])
+        return aggregate_posterior.log_density(
+            posterior.codes,
+            known.mean,
+            known.log_variance,
+            aggregate_posterior.stratified_among(size, others),
+            partition.membership(parts),
+        )
+
+    def update(extra: Bank, posterior: Posterior, parts: Array, key: Array) -> tuple[Bank, Terms]:
+        known, newest = joined(extra, posterior)
+        place = jnp.where(newest, jnp.cumsum(newest) - 1, length)  # what lies beyond the end is forgotten
+        bank = Bank(*(left.at[place].set(new, mode="drop") for left, new in zip(init(key, parts), known, strict=True)))
+        return bank, {"bank": (bank.number != NOBODY).sum()}
+
+    return Estimator(init, log_density, update)
+
+
+ESTIMATORS = {"memory_bank": make_memory_bank}

@@ -1,0 +1,106 @@
+"""Generative quality: how close reconstructions are, the ELBO with its terms, how diverse prior samples are."""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.ndimage import gaussian_filter
+from scipy.special import entr
+
+from scaledis.datasets import Dataset
+from scaledis.objectives import gaussian
+from scaledis.objectives.likelihood import LIKELIHOODS
+from scaledis.types import Codes, Model
+
+IMAGES = 500
+WINDOW, RADIUS = 1.5, 5  # of SSIM, in pixels: the standard deviation of a Gaussian that ends after 5
+C1, C2 = 0.01**2, 0.03**2  # for pixels in [0, 1]
+
+
+def compute(
+    model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, seed: int = 0, *, images: int = IMAGES
+) -> dict[str, Any]:
+    """MSE, PSNR and SSIM of reconstructions, the ELBO with its terms, the Vendi score of prior samples.
+
+        ELBO = E_x E_q(z|x) log p(x | z) - KL(q(z | x) || p(z))             PSNR = -10 log10 MSE
+        Vendi = exp(- sum_i w_i log w_i), w the eigenvalues of K / n        (Friedman and Dieng 2023)
+
+    Reconstructions are decoded from posterior means, the ELBO from one sample of each posterior, as in training; of the
+    Gaussian likelihoods the mean is clipped to [0, 1], which can only raise it. K holds the cosines between images.
+
+    Args:
+        model, dataset, index, codes: the images at `index` [N] and their codes.
+        seed: of the samples.
+        images: how many are reconstructed, and how many are sampled from the prior.
+
+    Returns:
+        `mse` over pixels and channels in [0, 1]; `psnr` in dB and `ssim` (Wang et al. 2004), means over images, psnr
+        None where a reconstruction is exact; `elbo_nats`, `reconstruction_nats` (the negative log likelihood) and
+        `kl_nats` per image; `vendi` of as many samples, from 1 (all alike) to their number, and `vendi_data`, that of
+        the images; `images`; `warnings`. What is not finite is None, as the ELBO is where a posterior has no noise.
+    """
+    index, mean, log_variance = index[:images], codes.mean[:images], codes.log_variance[:images]
+    rng = np.random.default_rng(seed)
+    noise, prior = rng.standard_normal((2, *mean.shape)).astype(np.float32)
+    originals = dataset.images(index) / np.float32(255)
+    decoded = model.decode(np.concatenate([mean, mean + np.exp(log_variance / 2) * noise, prior]))
+    reconstructed, drawn, sampled = np.split(decoded, 3)
+    error = np.square(originals - reconstructed).mean(axis=(1, 2, 3))
+    exact = not error.all()
+    nll = float(negative_log_likelihood(model, drawn, originals).mean())
+    kl = float(np.asarray(gaussian.kl_to_standard(mean, log_variance)).sum(axis=1).mean())
+    scores = {
+        "mse": float(error.mean()),
+        "psnr": None if exact else float(-10 * np.log10(error).mean()),
+        "ssim": float(ssim(originals, reconstructed).mean()),
+        "elbo_nats": -nll - kl,
+        "reconstruction_nats": nll,
+        "kl_nats": kl,
+        "vendi": vendi(sampled.reshape(len(index), -1)),
+        "vendi_data": vendi(originals.reshape(len(index), -1)),
+    }
+    infinite = [key for key, value in scores.items() if value is not None and not math.isfinite(value)]
+    warnings = [f"{key}: it is not finite, as where a posterior has no noise" for key in infinite]
+    warnings += ["psnr: a reconstruction is exact"] if exact else []
+    return scores | dict.fromkeys(infinite) | {"images": len(index), "warnings": warnings}
+
+
+def negative_log_likelihood(model: Model, expected: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """-log p(x | z) in nats, [n], of images [n, H, W, C] under the model's likelihood with these expected images."""
+    likelihood = LIKELIHOODS[model.config.objective.likelihood]
+    sigma = jnp.exp(model.state.params["log_sigma"]) if likelihood.learns_sigma else model.config.objective.sigma
+    output, pixels = (jnp.asarray(each).transpose(3, 1, 2, 0) for each in (expected, images))
+    return np.asarray(likelihood.negative_log_likelihood(likelihood.output(output), pixels, jnp.asarray(sigma)))
+
+
+def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Structural similarity [n] of images [n, H, W, C] in [0, 1], the mean over windows within them and channels.
+
+    SSIM = (2 m_x m_y + C1)(2 s_xy + C2) / (m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2)
+
+    with the means, variances and covariance in a Gaussian window of 11 pixels (Wang et al. 2004).
+    """
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+
+    def average(values: np.ndarray) -> np.ndarray:
+        smooth = gaussian_filter(values, WINDOW, radius=RADIUS, axes=(1, 2))
+        return smooth[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+
+    mean, other_mean = average(one), average(other)
+    variance, other_variance = average(one**2) - mean**2, average(other**2) - other_mean**2
+    covariance = average(one * other) - mean * other_mean
+    above = (2 * mean * other_mean + C1) * (2 * covariance + C2)
+    return (above / ((mean**2 + other_mean**2 + C1) * (variance + other_variance + C2))).mean(axis=(1, 2, 3))
+
+
+def vendi(rows: np.ndarray) -> float:
+    """The Vendi score of rows [n, D] with the cosine as the kernel: how many different ones there are, 1 to n.
+
+    Rows of zeros are like each other and unlike all others.
+    """
+    rows = np.asarray(rows, np.float64)
+    rows = np.column_stack([rows, ~rows.any(axis=1)])
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    weights = np.linalg.eigvalsh(rows @ rows.T / len(rows))
+    return float(np.exp(entr(np.clip(weights, 0, None)).sum()))

@@ -1,0 +1,104 @@
+"""--dry_run: what a sweep is before anything of it compiles. Its programs, their memory and time, its first runs."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+
+from scaledis.datasets.base import sampling
+from scaledis.report import describe
+from scaledis.sweeps import plan
+from scaledis.training.population import Population
+from scaledis.training.progress import duration
+from scaledis.types import Run, State
+from scaledis.workdir.checkpoint import Checkpoints, Damaged
+from scaledis.workdir.layout import Workdir
+
+SHOWN = 10  # names of runs
+
+
+class Rate(NamedTuple):
+    """How fast a population of a work directory was, and where it ran."""
+
+    seconds_per_step: float
+    runs: int
+    device: str
+
+
+def report(runs: Sequence[Run], workdir: Workdir) -> str:
+    """What the runs are as a text: their programs with the memory and the time of each, and the first names.
+
+    Memory is that of the runs' states; what a step needs beside them is known once it is compiled. Time is known where
+    the work directory has a checkpoint of the program with the seconds that it took.
+    """
+    programs, rates = plan.programs(runs), logged(runs, workdir)
+    parts = [part for members in programs for part in _program(members, rates)]
+    populations = sum(len(plan.cut(members, plan.together(members))) for members in programs)
+    title = ", ".join(
+        [_number(len(runs), "run"), _number(len(programs), "program"), _number(populations, "population")]
+    )
+    names = [f"  {run.name}" for run in runs[:SHOWN]]
+    more = [f"  and {len(runs) - SHOWN:,} more"] if len(runs) > SHOWN else []
+    return "\n".join([title, "", *parts, "", "Runs:", *names, *more])
+
+
+def logged(runs: Sequence[Run], workdir: Workdir) -> dict[str, Rate]:
+    """The rate of each program of the runs that has trained in the work directory: that of its largest population."""
+    known = {run.name: run for run in runs}
+    found: dict[str, Rate] = {}
+    for index, names in enumerate(workdir.groups()):
+        manifest = _newest(Checkpoints(workdir.checkpoints(index)))
+        if names[0] in known and manifest.get("step") and "seconds" in manifest:
+            key = plan.program(known[names[0]].config)
+            rate = Rate(manifest["seconds"] / manifest["step"], len(names), manifest.get("device", "another device"))
+            found[key] = max(rate, found.get(key, rate), key=lambda each: each.runs)
+    return found
+
+
+def _newest(checkpoints: Checkpoints) -> dict:
+    try:
+        return {} if checkpoints.newest is None else checkpoints.manifest(checkpoints.newest)
+    except Damaged:
+        return {}
+
+
+def _program(members: Sequence[Run], rates: dict[str, Rate]) -> Iterator[str]:
+    """The lines of one program."""
+    config = members[0].config
+    populations = plan.cut(members, plan.together(members))
+    methods = ", ".join(dict.fromkeys(run.config.method.name for run in members))
+    levels = _number(len(config.model.allocation), "level")
+    yield f"{methods}, {levels}: {_number(len(members), 'run')} in {_number(len(populations), 'population')}"
+    yield f"  memory  {_memory(members, len(populations[0]))}"
+    yield f"  time    {_time(config.train.steps * len(populations), rates.get(plan.program(config)))}"
+
+
+def _memory(members: Sequence[Run], together: int) -> str:
+    """The state of a run, padded as far as any of its program is, and of those that train at once."""
+    sizes = {(run.config.model.allocation, run.config.model.parameters): run.config for run in members}
+    config = members[0].config
+    spec = sampling.spec_of(sampling.load_dataset(config.data), config.data)
+    runs = Population(list(sizes.values()), spec).shapes
+    state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(runs)) // len(sizes)
+    networks = describe.count(runs.state.params) // len(sizes) if isinstance(runs.state, State) else 0
+    parameters = f"{networks:,} parameters, " if networks else ""
+    return f"{parameters}{_bytes(state)} of state a run, {_bytes(state * together)} for {together:,} at once"
+
+
+def _time(steps: int, rate: Rate | None) -> str:
+    if rate is None:
+        return "unknown: no run of this program has trained here"
+    pace = f"{1 / rate.seconds_per_step:,.1f} steps/s of {_number(rate.runs, 'run')} on {rate.device}"
+    return f"{duration(steps * rate.seconds_per_step)} at {pace}"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def _bytes(size: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:,.3g} GB"

@@ -1,0 +1,139 @@
+"""What there is to choose from, and what a config builds, in words."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import jax
+
+from scaledis import datasets, methods, metrics
+from scaledis.config import Config
+from scaledis.core import registry
+from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
+from scaledis.methods import Hyperparameter, estimators
+from scaledis.metrics import of_models
+from scaledis.sweeps.expand import available
+from scaledis.training import population
+from scaledis.types import State
+
+NETWORK = "network"
+
+
+def everything(namespace: Mapping[str, Any]) -> str:
+    """All methods, data sets, metrics, estimators and sweeps by name, one line each.
+
+    `namespace` is that of a config file, whose sweeps are listed too.
+    """
+    kinds = {
+        "Methods (--config.method.name)": {name: spec.about for name, spec in methods.specs().items()},
+        "Data sets (--config.data.name)": _modules(datasets),
+        "Metrics (--config.evaluate.metrics)": {**_modules(of_models), **_modules(metrics)},
+        "Estimators (--config.objective.estimator)": {
+            name: _summary(make) for name, make in estimators.makers().items()
+        },
+        "Sweeps (--sweep)": {name: _summary(make) for name, make in available(namespace).items()},
+    }
+    lines = []
+    for title, found in kinds.items():
+        lines += [title, *(f"  {name:<22}{about}" for name, about in sorted(found.items())), ""]
+    hint = "--describe=NAME prints more of each: equation and hyperparameters, options, or a contact sheet."
+    return "\n".join([*lines, hint])
+
+
+def _modules(package: ModuleType) -> dict[str, str]:
+    return {name: _summary(registry.module("name", package, name)) for name in registry.modules(package)}
+
+
+def _summary(described: Any) -> str:
+    return (inspect.getdoc(described) or "").partition("\n")[0]
+
+
+def anything(name: str, namespace: Mapping[str, Any]) -> str:
+    """What --describe prints of a method, metric, estimator or sweep. Raises UserError for an unknown name."""
+    kinds: dict[str, list[Any]] = {
+        **{each: [make] for each, make in {**available(namespace), **estimators.makers()}.items()},
+        **_metrics(),
+    }
+    if name in methods.specs():
+        return method(name)
+    described = registry.choose(
+        "describe", name, {**dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()], []), **kinds}
+    )
+    return f"{name}: " + "\n\n".join(inspect.getdoc(each) or "" for each in described)
+
+
+def _metrics() -> dict[str, list[Any]]:
+    """Each metric's functions: of codes, of models, or both."""
+    found: dict[str, list[Any]] = {}
+    for package in (metrics, of_models):
+        for name in registry.modules(package):
+            found.setdefault(name, []).append(registry.module("metric", package, name).compute)
+    return found
+
+
+def method(name: str) -> str:
+    """A method's equation, paper and hyperparameters. Raises UserError for an unknown method."""
+    spec = methods.choose(name, "describe")
+    network = "flat: model.latents units in one level" if spec.flat else "a ladder: model.allocation units per level"
+    lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}.", ""]
+    lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters of its own."]
+    for key, parameter in spec.hyperparameters.items():
+        lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")
+    return "\n".join(lines)
+
+
+def dataset(found: Dataset) -> str:
+    """A data set's name, size and factors."""
+    height, width, channels = found.image_shape
+    lines = [f"{found.name}: {found.size:,} images of {height}x{width}x{channels}"]
+    kind = "a full grid" if found.table is None else "a table: combinations may be missing or stand several times"
+    lines.append(f"factors: {kind}" if found.factor_names else "no factors: no metric applies")
+    lines += [
+        f"  {name:<24}{size:>6,} values" for name, size in zip(found.factor_names, found.factor_sizes, strict=True)
+    ]
+    return "\n".join(lines)
+
+
+def _range(parameter: Hyperparameter) -> str:
+    if parameter.choices:
+        return " or ".join(parameter.choices)
+    upper = "" if math.isinf(parameter.highest) else f" to {parameter.highest:g}"
+    per_level = ", or one for each level" if parameter.per_level else ""
+    return f"{parameter.lowest:g}{upper or ' or more'}{per_level}"
+
+
+def tree(config: Config, dataset: Dataset) -> str:
+    """The parameters of a run as an indented tree with shapes and counts, those of discriminators apart."""
+    state = state_shapes(config, dataset)
+    title = f"{config.method.name} {config.model.allocation} on {dataset.name}"
+    lines = [f"{title}: {count(state.params):,} parameters", *_lines(state.params, "  ")]
+    if beside := discriminator_params(state):
+        lines += [f"discriminator: {count(beside):,} parameters", *_lines(beside, "  ")]
+    return "\n".join(lines)
+
+
+def state_shapes(config: Config, dataset: Dataset) -> State:
+    """The state of a run as shapes; nothing is computed."""
+    method = methods.build(config, sampling.spec_of(dataset, config.data))
+    return jax.eval_shape(method.init, jax.random.key(0), population.hyperparameters(config, config.model.allocation))
+
+
+def discriminator_params(state: State) -> Any:
+    """The parameters of whatever learns beside the networks of a state; {} where nothing does."""
+    return getattr(getattr(state.extra, "adversary", state.extra), "params", {}).get("params", {})
+
+
+def count(params: Any) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
+
+
+def _lines(params: Any, indent: str) -> list[str]:
+    lines = []
+    for name, child in params.items():
+        shape = "" if isinstance(child, dict) else " x ".join(map(str, child.shape))
+        lines.append(f"{indent + name:<32}{count(child):>12,}  {shape}".rstrip())
+        lines += _lines(child, indent + "  ") if isinstance(child, dict) else []
+    return lines

@@ -1,0 +1,213 @@
+"""What the explorer can do with a work directory, apart from how it is served: images in, codes out, and back."""
+
+import functools
+import io
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from scaledis.config import is_float32
+from scaledis.core import registry
+from scaledis.core.errors import UserError
+from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
+from scaledis.metrics.of_models.shared.coding import DEAD, traversed
+from scaledis.report import gather
+from scaledis.report.pictures.traversals import pixels
+from scaledis.report.summary import best_factor, source, units
+from scaledis.training.load import load_population
+from scaledis.types import Model, Run
+from scaledis.workdir.layout import Workdir
+
+LARGEST = 20 << 20  # bytes of a file that is dropped in
+LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # what browsers show; a small TIFF can take a minute to decode
+FRAMES, MILLISECONDS, SIDE = 13, 80, 256  # of an animation: from -3 to 3, a frame, pixels
+
+
+class Session:
+    """A work directory that is explored: its runs, loaded when they are first asked for. Safe to call from threads.
+
+    Raises UserError for a directory without trained runs, and for one whose runs lie outside of it.
+    """
+
+    def __init__(self, workdir: str):
+        self.workdir = Workdir(workdir)
+        self.groups = self.workdir.groups()
+        if not self.groups:
+            raise UserError(f"workdir: {self.workdir.root} holds no experiment (no plan.json).")
+        self.places = {
+            name: (index, slot) for index, names in enumerate(self.groups) for slot, name in enumerate(names)
+        }
+        root = self.workdir.root.resolve()
+        for name, (index, _) in self.places.items():
+            for path in (self.workdir.run(name), self.workdir.checkpoints(index)):
+                if not path.resolve().is_relative_to(root):
+                    raise UserError(f"workdir: {path} of run {registry.short(name)} leads out of {self.workdir.root}.")
+        self.rng = np.random.default_rng()
+        self.lock, self.decoding = threading.RLock(), threading.Lock()
+        self.population = functools.cache(functools.partial(load_population, self.workdir))
+        self.models: dict[str, Model] = {}
+        self.model(next(iter(self.places)))
+
+    def model(self, run: str) -> Model:
+        """A run by name. Models of a population share one compilation. Raises UserError for an unknown name."""
+        index, slot = registry.choose("run", run, self.places)
+        with self.lock:
+            if run not in self.models:
+                population, states = self.population(index)
+                self.models[run] = population.model(states, slot)
+            return self.models[run]
+
+    def shape(self, run: str) -> tuple[int, int, int]:
+        """(H, W, C) of a run's images. Raises UserError for an unknown name."""
+        index, _ = registry.choose("run", run, self.places)
+        with self.lock:
+            return self.population(index)[0].images.shape
+
+    def dataset(self, run: str) -> Dataset | None:
+        """What a run was trained on; None where its images are not at hand."""
+        try:
+            return sampling.load_dataset(self.model(run).config.data)
+        except (UserError, OSError):
+            return None
+
+    def about(self, run: str) -> dict[str, Any]:
+        """What the page shows of a run: its units, and the factors that a starting image can be chosen by."""
+        model, dataset = self.model(run), self.dataset(run)
+        allocation = model.config.model.allocation
+        places: list[dict[str, Any]] = [{"level": level, "place": place} for level, place in units(allocation)]
+        if dataset is None:
+            words = f"{model.config.data.name} is not at hand, so that images come from the prior or from a file"
+            return {"units": places, "levels": len(allocation), "factors": [], "source": words, "has_images": False}
+        known = gather.summary(Run(run, model.config), run, dataset, self.workdir)._replace(step=model.step)
+        for unit, place in enumerate(places):
+            dead = known.kl is not None and bool(known.kl[unit] < DEAD)
+            place |= {"best": best_factor(known, unit), "dead": dead}
+        factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
+        return {
+            "units": places,
+            "levels": len(allocation),
+            "factors": [{"name": name, "size": size} for name, size in factors],
+            "source": source([known]),
+            "has_images": True,
+        }
+
+    def random(self, run: str) -> tuple[list[float], bytes]:
+        """The posterior mean of a random image of the data set, and the image as PNG."""
+        dataset = self._images_of(run)
+        return self.encode(run, dataset.images(self.rng.integers(0, dataset.size, 1))[0])
+
+    def by_factors(self, run: str, values: Mapping[str, int]) -> tuple[list[float], bytes]:
+        """That of an image with these factors, the others at random.
+
+        Raises UserError for an unknown factor or value, and where no image has them.
+        """
+        dataset = self._images_of(run)
+        if not isinstance(values, Mapping):
+            raise UserError(f"values: {registry.short(values)} must be a dictionary of factors.")
+        for name, value in values.items():
+            registry.check("factor", name, dataset.factor_names)
+            size = dataset.factor_sizes[dataset.factor_names.index(name)]
+            if not _is_index(value, size):
+                raise UserError(f"factor {name}: {registry.short(value)} must be a whole number from 0 to {size - 1}.")
+        return self.encode(run, dataset.images(dataset.matching(self.rng, 1, **values))[0])
+
+    def from_prior(self, run: str) -> tuple[list[float], bytes]:
+        """Codes that are drawn from the prior, and their image."""
+        drawn = self.rng.standard_normal(sum(self.model(run).config.model.allocation)).tolist()
+        return drawn, self.decode(run, drawn)
+
+    def from_file(self, run: str, content: bytes) -> tuple[list[float], bytes]:
+        """The posterior mean of the picture in a file, cropped to the middle and reduced to the run's images.
+
+        Raises UserError for a file that is too large or no picture.
+        """
+        height, width, channels = self.shape(run)
+        if len(content) > LARGEST:
+            raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
+        with self.decoding:  # one at a time, which bounds the memory
+            picture = _fitted(content, width, height)
+        image = np.asarray(picture.convert("L"))[..., None] if channels == 1 else np.asarray(picture)
+        return self.encode(run, image)
+
+    def encode(self, run: str, image: np.ndarray) -> tuple[list[float], bytes]:
+        """The posterior mean of an image uint8 [H, W, C], and the image as PNG."""
+        with self.lock:
+            mean = self.model(run).encode(image[None]).mean[0]
+        return [round(float(value), 4) for value in mean], png(image)
+
+    def decode(self, run: str, values: Sequence[float]) -> bytes:
+        """The image of codes [K] as PNG. Raises UserError unless they are K finite numbers."""
+        model = self.model(run)
+        return png(self._decode(model, _checked(model, values)))
+
+    def animation(self, run: str, values: Sequence[float], unit: int) -> bytes:
+        """One unit moved from -3 to 3 and back, the others as they are, as an animated GIF."""
+        model = self.model(run)
+        given = _checked(model, values)
+        if not _is_index(unit, len(given)):
+            raise UserError(f"unit: {registry.short(unit)} must be a whole number from 0 to {len(given) - 1}.")
+        forth = [pixels(self._decode(model, each)) for each in traversed(given, steps=FRAMES)[unit]]
+        palette = Image.fromarray(np.concatenate(forth)).quantize()  # one for all frames, or they would flicker
+        frames = [
+            Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC).quantize(palette=palette)
+            for frame in [*forth, *forth[-2:0:-1]]
+        ]
+        buffer = io.BytesIO()
+        frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=MILLISECONDS, loop=0)
+        return buffer.getvalue()
+
+    def _decode(self, model: Model, values: np.ndarray) -> np.ndarray:
+        """One image [H, W, C]; always of one shape, so that decoding is compiled once."""
+        with self.lock:
+            return model.decode(values[None])[0]
+
+    def _images_of(self, run: str) -> Dataset:
+        dataset = self.dataset(run)
+        if dataset is None:
+            raise UserError(f"data: the images of {self.model(run).config.data.name} are not at hand.")
+        return dataset
+
+
+def _fitted(content: bytes, width: int, height: int) -> Image.Image:
+    """The picture in a file as RGB, cropped to the middle and reduced to `width` x `height`. Raises UserError."""
+    try:
+        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+        picture.draft("RGB", (4 * width, 4 * height))  # a JPEG is decoded at a fraction of its size
+        if max(picture.size) > LARGEST_SIDE or picture.width * picture.height > LARGEST_PICTURE:
+            raise UserError(
+                f"The picture has {picture.width} x {picture.height} pixels; at most {LARGEST_SIDE} a side and "
+                f"{LARGEST_PICTURE / 1e6:.0f} million in all are taken."
+            )
+        ImageOps.exif_transpose(picture, in_place=True)
+        return ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+    except UserError:
+        raise
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UserError(f"The file is no picture that can be read; {', '.join(FORMATS)} are.") from error
+
+
+def _is_index(value: object, size: int) -> bool:
+    """Whether it is a whole number from 0 to size - 1; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < size
+
+
+def _checked(model: Model, values: Sequence[float]) -> np.ndarray:
+    """Codes [K] as float32. Raises UserError unless they are K finite numbers."""
+    count = sum(model.config.model.allocation)
+    numbers = isinstance(values, Sequence) and all(is_float32(value) for value in values)
+    found = np.asarray(values if numbers else [], np.float32)
+    if found.shape != (count,):
+        raise UserError(f"codes: {registry.short(values)} must be {count} finite numbers.")
+    return found
+
+
+def png(image: np.ndarray) -> bytes:
+    """An image [H, W, C], uint8 or float in 0 to 1, as a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels(image))).save(buffer, "PNG")
+    return buffer.getvalue()

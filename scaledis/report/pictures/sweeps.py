@@ -1,0 +1,155 @@
+"""Pictures of a sweep: scores over one swept key with their bands, over two as heat maps."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from scaledis import config as config_schema
+from scaledis.core import statistics
+from scaledis.report import scores
+from scaledis.report.pictures.canvas import COLORS, FAINT, INK, MUTED, RULE, canvas, fit, panel
+from scaledis.report.pictures.figures import SHARE
+from scaledis.report.summary import Summary, source
+from scaledis.types import Run
+
+ELBO, LAST = "ELBO, nats", 0.05  # averaged over the last part of the log
+PANELS = 4  # scores that are drawn
+LEFT, GAP, TOP, BOTTOM = 0.75, 0.5, 0.45, 0.55  # inches around a panel
+CELL = 0.62  # inches of a heat map's cell
+LINE = 2.4, 1.8  # inches of a panel with a line
+
+
+class Axis(NamedTuple):
+    """A key that is swept: its values in order, and the place of each run's value among them."""
+
+    key: str
+    values: list[Any]
+    place: Mapping[str, int]
+
+
+def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
+    """The scores and the ELBO over the swept keys; None unless one or two keys are swept, or where nothing is scored.
+
+    One key: a line over its values, the mean over the runs of a value, with the band of its 95 % t interval; over
+    words, such as methods, points with bars, since nothing lies between two words. Two keys: a heat map of the means,
+    in which the best value of each column is ringed; over the capacity (model.parameters) and the granularity
+    (method.block) the rings of the ELBO draw the V of Disentangling Granularity.
+
+    Args:
+      runs: of the plan.
+      summaries: what is known of those that have begun, by the same names.
+    """
+    axes, known = swept(runs), [_with_elbo(summary) for summary in summaries]
+    names = [name for name in scores.names(known) if _values(known, name)][:PANELS]
+    if not 1 <= len(axes) <= 2 or not names:
+        return None
+    draw, (width, height) = (_line, LINE) if len(axes) == 1 else (_heat_map, _size(axes))
+    words = " and ".join(_short(axis.key) for axis in axes)
+    found = canvas(
+        max(len(names) * (LEFT + width + GAP), 6), TOP + height + BOTTOM, f"The sweep of {words}", source(known)
+    )
+    for n, name in enumerate(names):
+        spot = panel(found, n * (LEFT + width + GAP) + LEFT, TOP, width, height)
+        spot.set_title(fit(name, width, 9), size=9, color=INK, loc="left")
+        draw(spot, known, name, *axes)
+    return found
+
+
+def swept(runs: Sequence[Run]) -> list[Axis]:
+    """The keys in which runs differ, without the seed and without those that another key determines; most values first.
+
+    Numbers are in ascending order, other values in the order of the plan.
+    """
+    flat = {run.name: config_schema.flatten(config_schema.thaw(run.config)) for run in runs}
+    found: list[Axis] = []
+    for key in dict.fromkeys(key for one in flat.values() for key in one if key != "seed"):
+        values = list(dict.fromkeys(one.get(key) for one in flat.values()))
+        if all(isinstance(value, int | float) for value in values):
+            values.sort()
+        found.append(Axis(key, values, {name: values.index(one.get(key)) for name, one in flat.items()}))
+    found = sorted((axis for axis in found if len(axis.values) > 1), key=lambda axis: -len(axis.values))
+    kept: list[Axis] = []
+    for axis in found:
+        if not any(_determines(other, axis) for other in kept):
+            kept.append(axis)
+    return kept
+
+
+def _determines(one: Axis, other: Axis) -> bool:
+    """Whether the value of one key says that of another in every run."""
+    return len({(place, other.place[name]) for name, place in one.place.items()}) == len(set(one.place.values()))
+
+
+def _with_elbo(run: Summary) -> Summary:
+    """The run with its last ELBO among its scores."""
+    logged = [record["elbo_nats"] for record in run.records if record.get("elbo_nats") is not None]
+    last = logged[-max(1, round(LAST * len(logged))) :]
+    return run._replace(scores={ELBO: float(np.mean(last)), **run.scores}) if last else run
+
+
+def _values(runs: Sequence[Summary], name: str) -> list[float]:
+    return [run.scores[name] for run in runs if np.isfinite(run.scores.get(name, np.nan))]
+
+
+def _line(spot: Axes, runs: Sequence[Summary], name: str, axis: Axis) -> None:
+    """A score over one key. Words, and numbers that are far apart, stand at equal distances."""
+    groups = [_values([run for run in runs if axis.place[run.name] == n], name) for n in range(len(axis.values))]
+    at = [n for n, group in enumerate(groups) if group]
+    means = [float(np.mean(groups[n])) for n in at]
+    bands = [statistics.interval(groups[n]) or (mean, mean) for n, mean in zip(at, means, strict=True)]
+    words = any(isinstance(value, str) for value in axis.values)
+    if words:
+        spot.vlines(at, *np.transpose(bands), color=COLORS[0], linewidth=3, alpha=0.3)
+        spot.margins(x=0.3 / len(at))
+    else:
+        spot.fill_between(at, *np.transpose(bands), color=COLORS[0], alpha=0.18, linewidth=0)
+    spot.plot(at, means, color=COLORS[0], marker="o", markersize=3.5, linestyle="none" if words else "-")
+    for n in at:
+        spot.plot([n] * len(groups[n]), groups[n], ".", color=FAINT, markersize=3, zorder=1)
+    spot.set_xticks(range(len(axis.values)), [_tick(value) for value in axis.values])
+    if words:
+        spot.tick_params("x", rotation=20)
+    spot.set_xlabel(_short(axis.key), size=8, color=MUTED)
+    spot.grid(axis="y", color=RULE, linewidth=0.5)
+
+
+def _heat_map(spot: Axes, runs: Sequence[Summary], name: str, across: Axis, down: Axis) -> None:
+    """The means of a score over two keys; where more is better, the best cell of each column is ringed."""
+    means = np.full((len(down.values), len(across.values)), np.nan)
+    for row, column in np.ndindex(means.shape):
+        members = [run for run in runs if (down.place[run.name], across.place[run.name]) == (row, column)]
+        if values := _values(members, name):
+            means[row, column] = np.mean(values)
+    spot.imshow(means, SHARE, aspect="auto", origin="lower")
+    low, high = np.nanmin(means), np.nanmax(means)
+    for (row, column), mean in np.ndenumerate(means):
+        dark = mean > low + 0.55 * (high - low)
+        words = "–" if np.isnan(mean) else f"{mean:.3g}" if abs(mean) < 100 else f"{mean:.0f}"
+        spot.text(
+            column, row, words.replace("-", "−"), size=8, color="white" if dark else INK, ha="center", va="center"
+        )
+    if name == ELBO or scores.more_is_better(name):
+        columns = np.flatnonzero(np.isfinite(means).any(axis=0))
+        best = np.nanargmax(means[:, columns], axis=0)
+        spot.plot(columns, best, "o-", color=COLORS[1], markersize=26, markerfacecolor="none", linewidth=0.8, alpha=0.8)
+    spot.set_xticks(range(len(across.values)), [_tick(value) for value in across.values])
+    spot.set_yticks(range(len(down.values)), [_tick(value) for value in down.values])
+    spot.set_xlabel(_short(across.key), size=8, color=MUTED)
+    spot.set_ylabel(_short(down.key), size=8, color=MUTED)
+
+
+def _size(axes: Sequence[Axis]) -> tuple[float, float]:
+    """The inches of a heat map."""
+    return CELL * len(axes[0].values), CELL * len(axes[1].values)
+
+
+def _short(key: str) -> str:
+    section, _, name = key.rpartition(".")
+    return section if name == "name" else name
+
+
+def _tick(value: Any) -> str:
+    return fit("-".join(map(str, value)) if isinstance(value, tuple) else str(value), 0.9, 8)

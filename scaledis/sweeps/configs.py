@@ -1,0 +1,225 @@
+"""Configs: every key with its default, and all checks that are made before anything compiles."""
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import ml_collections
+from ml_collections import config_dict
+
+from scaledis import datasets, methods, metrics
+from scaledis.config import Config, Method, Model, Schedule, check_fields, flatten, thaw, typed
+from scaledis.core import kinds, registry
+from scaledis.core.errors import UserError
+from scaledis.core.values import plain
+from scaledis.datasets.base import sampling
+from scaledis.methods import estimators
+from scaledis.methods.base import adversary, optimizer
+from scaledis.metrics import of_models
+from scaledis.networks import ladder
+from scaledis.objectives.likelihood import LIKELIHOODS
+
+LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
+FLAT = 10  # units of a flat method
+FIELDS = {field.name: field.type for field in dataclasses.fields(Config)}
+UNSCHEDULED = Schedule()
+MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
+MOST_SECTIONS = 1024  # that are kept
+MOST_FLOATS = 2**31  # numbers that a batch's images, a bank or a discriminator's layers may hold
+
+
+def default() -> ml_collections.ConfigDict:
+    """Every key with its default, to be edited by a file in configs/ and by the command line.
+
+    `config.method` has the hyperparameters of all methods; None stands for the method's own default.
+    """
+    config = ml_collections.ConfigDict(dataclasses.asdict(Config()), type_safe=False)  # `freeze` checks the types
+    del config.method.hyperparameters
+    for spec in methods.specs().values():
+        for name in spec.hyperparameters:
+            config.method[name] = config_dict.placeholder(object)
+    config.objective.kl_warmup = config_dict.placeholder(object)
+    return config
+
+
+@kinds.checked
+def make_config(method: str = "scale_vlae", overrides: Mapping[str, Any] | None = None) -> Config:
+    """A checked config of a method, with its defaults but for `overrides` by dotted key.
+
+    Raises UserError for an unknown method or key, and for a value that cannot run.
+
+    >>> make_config("vlae", {"train.steps": 4000, "model.allocation": (3, 3, 4)}).train.steps
+    4000
+    """
+    methods.choose(method, "method")
+    return freeze(override(default().to_dict(), {"method.name": method, **(overrides or {})}))
+
+
+def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = "key") -> dict[str, Any]:
+    """The nested dict `base` with some dotted keys replaced. Raises UserError for a key that is not there."""
+    config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
+    for key, value in overrides.items():
+        section, dot, last = str(key).rpartition(".")
+        among = config.get(section) if dot else config
+        if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
+            raise registry.unknown(kind, key, flatten(config))
+        among[last] = value
+    return config
+
+
+def freeze(config: Mapping[str, Any]) -> Config:
+    """Mapping (plain or ml_collections) -> Config. Raises UserError, naming key, value and choices."""
+    if not isinstance(config, Mapping | ml_collections.ConfigDict):
+        raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
+    for key in config:
+        registry.check("config", key, FIELDS)
+    sections: dict[str, Any] = {"method": None}
+    for name, schema in FIELDS.items():
+        if isinstance(schema, type) and dataclasses.is_dataclass(schema) and name != "method":
+            sections[name] = _section(name, schema, config.get(name, {}))
+    given = config.get("method", {})
+    if not isinstance(given, Mapping | ml_collections.ConfigDict) or "name" not in given:
+        raise UserError("config.method: the section is missing or has no name.")
+    sections["method"] = _method(dict(given))
+    spec = methods.choose(sections["method"].name)
+    sections["model"] = _allocate(sections["model"], sections["method"].name, spec.flat)
+    if sections["objective"].kl_warmup is None:
+        sections["objective"] = dataclasses.replace(sections["objective"], kl_warmup=spec.kl_warmup)
+    frozen = Config(**sections, seed=typed("seed", config.get("seed", 0)))
+    check_fields("", frozen)
+    _check(frozen)
+    spec.checked_arrays(frozen)  # the method's own checks
+    for key, given in vars(frozen.schedule).items():
+        if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
+            raise UserError(
+                f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
+            )
+    if frozen.schedule.precision != "constant" and frozen.objective.likelihood != "gaussian":
+        raise UserError(
+            f"schedule.precision: {registry.short(frozen.schedule.precision)} has nothing to drive; only the "
+            f"likelihood gaussian has a fixed sigma, and objective.likelihood is {frozen.objective.likelihood}."
+        )
+    return frozen
+
+
+def refreeze(config: Config) -> Config:
+    """The config, checked as `make_config` checks it: dataclasses.replace checks nothing. Raises UserError."""
+    kinds.check_fields("config.", config)
+    kinds.check_fields("config.method.", config.method)
+    return freeze(thaw(config))
+
+
+def length_dependent(config: Config) -> list[str]:
+    """The keys whose meaning changes with `train.steps`: schedules over all steps, and the shares of a method."""
+    keys = [f"schedule.{key}" for key, spec in vars(config.schedule).items() if spec != "constant" and ":" not in spec]
+    shares = methods.choose(config.method.name).shares
+    return keys + [f"method.{name}" for name in shares if not config.method.hyperparameters[name]]
+
+
+def _method(given: dict[str, Any]) -> Method:
+    name = plain(given.pop("name"))
+    spec = methods.choose(name)
+    own = {key: typed(f"method.{key}", value) for key, value in given.items() if value is not None}
+    for key in own:
+        registry.check(f"method ({name})", key, spec.hyperparameters)
+    defaults = {key: hyperparameter.default for key, hyperparameter in spec.hyperparameters.items()}
+    return Method(name, {**defaults, **own})
+
+
+def _allocate(model: Model, method: str, flat: bool) -> Model:
+    """The model with its allocation filled in: one level for a flat method, a ladder's for the others."""
+    if not flat:
+        return dataclasses.replace(model, allocation=model.allocation or LADDER)
+    own = (model.latents or FLAT,)
+    if model.latents > MOST_UNITS:
+        raise UserError(f"model.latents: {model.latents} is too large; a level has at most {MOST_UNITS} units.")
+    if len(model.allocation) > 1:
+        given = registry.short(model.allocation)
+        raise UserError(f"model.allocation: {given} is for a ladder, and {method} is flat; set model.latents instead.")
+    return dataclasses.replace(model, allocation=model.allocation or own)
+
+
+def _section(name: str, schema: type, values: Any) -> Any:
+    if not isinstance(values, Mapping | ml_collections.ConfigDict):
+        raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
+    values = {key: typed(f"{name}.{key}", value) for key, value in dict(values).items()}
+    try:
+        given = name, repr(values)
+    except ValueError:  # an integer of thousands of digits, which its check refuses
+        return _checked_section(name, schema, values)
+    if given not in _sections:
+        if len(_sections) == MOST_SECTIONS:
+            _sections.clear()
+        _sections[given] = _checked_section(name, schema, values)
+    return _sections[given]
+
+
+def _checked_section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
+    types = _types(schema)
+    given = {}
+    for key, value in values.items():
+        registry.check(f"config.{name}", key, types)
+        if tuple in (types[key], typing.get_origin(types[key])):
+            parts = value if isinstance(value, tuple) else (value,)
+            value = tuple(name for part in parts for name in (_names(part) if isinstance(part, str) else [part]))
+        given[key] = value
+    section = schema(**given)
+    check_fields(f"{name}.", section)
+    return section
+
+
+_sections: dict[tuple[str, str], Any] = {}  # the runs of a sweep share those in which they agree
+_types = functools.cache(typing.get_type_hints)  # of a section's schema
+
+
+def _names(value: str) -> list[str]:
+    """ "dci,mig" -> dci and mig, as `--sweep` takes names."""
+    return [name.strip() for name in value.split(",") if name.strip()]
+
+
+def _check(config: Config) -> None:
+    registry.check("data.name", config.data.name, datasets.names())
+    registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
+    registry.check("objective.estimator", config.objective.estimator, estimators.makers())
+    for name in config.evaluate.metrics:
+        registry.check("evaluate.metrics", name, {*metrics.names(), *of_models.names()})
+    _check_model(config.model)
+    sampling.check(config.data)
+    if config.objective.estimator == "density_ratio":
+        adversary.check_batch(config.train.batch)
+    for key, spec in vars(config.schedule).items():
+        optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
+    units = sum(config.model.allocation)
+    side = config.data.resolution or 64
+    for key, value, each in [
+        ("train.batch", config.train.batch, max(3 * side**2, units)),
+        ("objective.bank", config.objective.bank, units),
+        ("discriminator.features", config.discriminator.features, config.discriminator.features),
+        ("discriminator.layers", config.discriminator.layers, config.discriminator.features**2),
+        ("train.parallel", config.train.parallel, 10_000),
+    ]:
+        if value * each > MOST_FLOATS:
+            raise UserError(f"{key}: {value} is too large to be allocated; at most {MOST_FLOATS // each} fit.")
+
+
+def _check_model(model: Model) -> None:
+    allocation = model.allocation
+    if not 1 <= len(allocation) <= ladder.DEPTH or not _whole(allocation, MOST_UNITS):
+        bounds = f"1 to {ladder.DEPTH} levels of 1 to {MOST_UNITS} units each"
+        raise UserError(f"model.allocation: {registry.short(allocation)} must have {bounds}.")
+    if model.latents and sum(allocation) != model.latents:
+        raise UserError(
+            f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
+        )
+    for key, count in {"channels": ladder.DEPTH, "ladder_channels": ladder.DEPTH - 1}.items():
+        given = getattr(model, key)
+        if len(given) != count or not _whole(given, MOST_CHANNELS):
+            raise UserError(
+                f"model.{key}: {registry.short(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}."
+            )
+
+
+def _whole(values: Iterable[Any], most: int) -> bool:
+    return all(isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most for value in values)

@@ -1,0 +1,110 @@
+"""Which runs share a program, and which of them train at once."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+import jax
+import numpy as np
+
+from scaledis import methods
+from scaledis.config import Config, thaw
+from scaledis.networks import sizing
+from scaledis.types import Run
+
+MOST_WASTE = 1 / 3  # of a program's arithmetic that may be on zeros
+USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to the data set
+
+
+def shared(config: Config) -> Config:
+    """What the runs of one population have in common: the config without what each run carries as an array."""
+    spec, model = methods.choose(config.method.name), config.model
+    name = spec.program or config.method.name
+    given = config.method.hyperparameters
+    static = {key: given[key] for key, hyperparameter in spec.hyperparameters.items() if hyperparameter.static}
+    capacity = 1 if model.parameters and methods.choose(name).widens else model.parameters
+    return dataclasses.replace(
+        config,
+        seed=0,
+        method=dataclasses.replace(config.method, name=name, hyperparameters=static),
+        model=dataclasses.replace(model, allocation=(1,) * len(model.allocation), latents=0, parameters=capacity),
+        objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
+        train=dataclasses.replace(config.train, learning_rate=1.0),
+    )
+
+
+def program(config: Config) -> str:
+    """A key that is equal for runs that can share a program."""
+    return json.dumps(thaw(shared(config)), sort_keys=True)
+
+
+def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
+    """The smallest allocation that holds those of all runs."""
+    return tuple(int(units) for units in np.max([config.model.allocation for config in configs], axis=0))
+
+
+def parallel(wanted: int) -> int:
+    """How many runs to train at once. 0: one per core on a CPU, where more only share the cores; else 64."""
+    return wanted or (jax.device_count() if jax.default_backend() == "cpu" else 64 * jax.device_count())
+
+
+def programs(runs: Iterable[Run]) -> list[list[Run]]:
+    """The runs of each program: what differs between them is numbers, or is padded (`shared`).
+
+    Runs of different capacity share the program of the widest of them, unless padding would waste more than a third of
+    its arithmetic.
+    """
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(program(run.config), []).append(run)
+    return [program for members in alike.values() for program in _by_capacity(members)]
+
+
+def together(members: Sequence[Run]) -> int:
+    """How many runs of a program train at once by their own `train.parallel`."""
+    return parallel(members[0].config.train.parallel)
+
+
+def cut(members: Sequence[Run], count: int) -> list[list[Run]]:
+    """The runs of a program in populations of at most `count`."""
+    return [list(members[i : i + count]) for i in range(0, len(members), count)]
+
+
+def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[Run]]:
+    """The runs of every population; `at_once` says how many runs of a program one holds.
+
+    All populations of a program are padded to one allocation, so that they share what is compiled.
+    """
+    return [group for members in programs(runs) for group in cut(padded(members), at_once(members))]
+
+
+def padded(members: Sequence[Run]) -> list[Run]:
+    """The runs of a program, each at the allocation that holds those of all."""
+    allocation = common_allocation([run.config for run in members])
+    return [run._replace(padded=allocation) for run in members]
+
+
+def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs in groups, the largest capacity first; each group as large as its waste lets it be."""
+    if len({run.config.model.parameters for run in runs}) == 1:
+        return [list(runs)]
+    ordered = sorted(runs, key=lambda run: run.config.model.parameters, reverse=True)
+    groups: list[list[Run]] = []
+    widest = useful = 0.0
+    for _, each in groupby(ordered, lambda run: run.config.model.parameters):
+        equal = list(each)
+        cost = _arithmetic(equal[0].config)
+        joined = useful + cost * len(equal)
+        if groups and joined >= (1 - MOST_WASTE) * widest * (len(groups[-1]) + len(equal)):
+            groups[-1] += equal
+            useful = joined
+        else:
+            groups.append(equal)
+            widest, useful = cost, cost * len(equal)
+    return groups
+
+
+def _arithmetic(config: Config) -> float:
+    side = config.data.resolution or USUAL_SIDE
+    return sizing.arithmetic(config.model, (side, side, COLORS))

@@ -1,0 +1,45 @@
+"""Shards: one experiment for many processes that know nothing of each other, such as the tasks of a job array.
+
+The plan says which runs train together, and of n shards shard i takes the populations i, i + n, i + 2 n, ... of it. So
+there is nothing to coordinate and nothing to claim: a shard that died is started again with the same command.
+"""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+from scaledis.core.errors import UserError
+
+Each = TypeVar("Each")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Shard `index`, from 0, of `count`."""
+
+    index: int = 0
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    @property
+    def whole(self) -> bool:
+        """Whether there is no other shard."""
+        return self.count == 1
+
+    def take(self, populations: Sequence[Each]) -> list[tuple[int, Each]]:
+        """(number in the plan, population) of what is this shard's."""
+        return list(enumerate(populations))[self.index :: self.count]
+
+
+WHOLE = Shard()
+
+
+def parse(text: str) -> Shard:
+    """ "1/4" as the second of four shards. Raises UserError for anything but i/n with i below n."""
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    if not found or int(found[1]) >= int(found[2]):
+        raise UserError(f"--shard: {text!r} must be i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4 and 3/4.")
+    return Shard(int(found[1]), int(found[2]))

@@ -1,0 +1,264 @@
+"""Scores of trained runs: encode images by their posterior means, then every metric, per level and over all units."""
+
+import dataclasses
+import inspect
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from scaledis import metrics
+from scaledis.config import Config, Evaluate
+from scaledis.core import hosts, registry, version
+from scaledis.core.errors import Stopped, UserError
+from scaledis.core.runtime import never, pinned
+from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
+from scaledis.metrics import compute, of_models
+from scaledis.metrics.of_models.shared import coding
+from scaledis.metrics.shared.scoring import PERMUTATIONS
+from scaledis.objectives import gaussian
+from scaledis.training.population import Population
+from scaledis.types import NEVER, Codes, Model, Run, RunState
+from scaledis.workdir import score_files
+from scaledis.workdir.checkpoint import Checkpoints, Damaged
+from scaledis.workdir.layout import Workdir
+
+NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
+OF_LEVELS = "level"  # the metric that compares levels: it needs them all
+FEWEST = 10  # images that make a training and a test part
+
+
+def evaluate_population(
+    runs: Sequence[Run],
+    index: int,
+    dataset: Dataset,
+    workdir: Workdir,
+    *,
+    stop: Callable[[], bool] = never,
+    step: int | None = None,
+) -> bool:
+    """Scores every run of population `index` as its config asks, at its newest step or at `step`; whether any was.
+
+    Scores of another split, backend, number of codes or step stand side by side in runs/<run>/scores/; metrics that are
+    there already are not computed again. runs/<run>/scores.json and codes.npz are those that were asked for last. It
+    writes nothing else. A population without such a checkpoint is said and left out.
+
+    Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()`.
+    """
+    checkpoints = Checkpoints(workdir.checkpoints(index))
+    wanted = checkpoints.newest if step is None else step
+    if wanted is None or wanted not in checkpoints.steps:
+        at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
+        print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
+        return False
+    if hosts.first_process(all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
+        return False
+    spec = sampling.spec_of(dataset, runs[0].config.data)
+    population = Population([run.config for run in runs], spec, allocation=runs[0].padded)
+    facts = sampling.facts(dataset, population.config.data)
+    for run in runs:
+        sampling.check_same(workdir.dataset_of(run.name), facts, run.name)
+    try:
+        found = checkpoints.restore_newest(population.shapes) if step is None else None
+        reached, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
+    except Damaged as damage:
+        raise UserError(f"The checkpoint of step {wanted} of {runs[0].name} is damaged: {damage}.") from damage
+    states = hosts.gathered(states)
+    if hosts.first():
+        score_population(runs, population, states, dataset, workdir, reached, stop=stop)
+    hosts.wait()
+    return True
+
+
+@pinned()
+def score_population(
+    runs: Sequence[Run],
+    population: Population,
+    states: RunState,
+    dataset: Dataset,
+    workdir: Workdir,
+    step: int,
+    *,
+    stop: Callable[[], bool] = never,
+) -> None:
+    """Writes the scores and codes of every run that lacks them at `step`."""
+    for slot, run in enumerate(runs):
+        if stop():
+            raise Stopped("Stopped between evaluations")
+        if score_files.is_scored(workdir, run, step, dataset):
+            continue
+        settings, diverged = run.config.evaluate, int(states.diverged[slot])
+        print(f"{run.name}: scoring{'' if score_files.applying(settings, dataset) else NO_FACTORS}", file=sys.stderr)
+        held = score_files.kept(workdir, run, step)
+        model = population.model(states, slot)
+        index, train_codes = sample(dataset, run.config)
+        codes = coding.encode_images(model, dataset, index)
+        factors = dataset.factors(index)
+        scores = {
+            "run": run.name,
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "split": settings.split,
+            "held_out": run.config.data.held_out,
+            "held_out_by": run.config.data.held_out_by,
+            "train_codes": train_codes,
+            "test_codes": len(index) - train_codes,
+            "dci_backend": settings.dci_backend,
+            "step": step,
+            "diverged": None if diverged == NEVER else diverged,
+            "version": version.VERSION,
+            "commit": version.commit(),
+        }
+        wanted = dataclasses.replace(settings, metrics=tuple(score_files.missing(held, settings, dataset)))
+        scores |= score_codes(codes, factors, wanted, train_codes, dataset)
+        scores = score_files.merged(held, score_model(scores, model, dataset, index, codes, wanted))
+        score_files.write(workdir, run, scores, codes, index, factors)
+
+
+def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
+    """Indices of the train codes, then of the test codes, and how many train; disjoint, drawn without replacement.
+
+    Where the split has fewer images than asked for, all of them are taken, in the same proportion.
+
+    Raises UserError for fewer than ten images, and where the codes to train or to test on round to none.
+    """
+    settings = config.evaluate
+    among = sampling.split(dataset, config.data, settings.split)
+    wanted = settings.train_codes + settings.test_codes
+    if dataset.factor_names and len(among) < FEWEST:
+        raise UserError(
+            f"evaluate.split: {settings.split!r} of {dataset.name} has {len(among)} images; {FEWEST} are needed."
+        )
+    taken = min(wanted, len(among))
+    train_codes = round(taken * settings.train_codes / wanted)
+    if dataset.factor_names and train_codes in (0, taken):
+        raise UserError(
+            f"evaluate.train_codes: {settings.train_codes} beside evaluate.test_codes={settings.test_codes} leaves "
+            f"{train_codes} of {len(among)} images of {dataset.name} to train on; both parts need one."
+        )
+    return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
+
+
+def score_codes(
+    codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset
+) -> dict[str, Any]:
+    """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
+
+    A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, such as
+    {"level1/dci": "..."}, and keeps nothing else from being scored. `unit_kl_nats` is None for a unit whose KL is
+    infinite, as that of a unit without noise is, and for all units if codes are not finite or a log variance is NaN.
+    """
+    depth = int(codes.levels.max()) + 1
+    groups = {"all": np.ones(codes.levels.shape, bool)}
+    groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
+    found: dict[str, Any] = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
+    finite = bool(np.isfinite(codes.mean).all() and not np.isnan(codes.log_variance).any())
+    if finite:
+        nats = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0)
+        found["unit_kl_nats"] = [kl if math.isfinite(kl) else None for kl in nats.tolist()]
+    if not dataset.factor_names:
+        return found
+    share = train_codes / len(codes.mean)
+    wanted = [each for each in settings.metrics if each in metrics.names()]
+    for name, units in groups.items():
+        for metric in wanted if name == "all" else [each for each in wanted if each != OF_LEVELS]:
+            try:
+                if not finite:
+                    raise UserError("the codes are not finite")
+                if not np.ptp(codes.mean[:, units], axis=0).any():
+                    raise UserError("the codes are the same for every image")
+                found[name] |= _scores(metric, codes, units, factors, settings, share)
+            except UserError as error:
+                found["skipped"][f"{name}/{metric}"] = str(error)
+                print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
+    return found
+
+
+def score_model(
+    found: Mapping[str, Any], model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
+) -> dict[str, Any]:
+    """What `score_codes` found, and beside it under "all" the metrics that need the model, of the images at `index`."""
+    every, skipped = dict(found["all"]), dict(found["skipped"])
+    for metric in [each for each in settings.metrics if each in of_models.names()]:
+        try:
+            if found["unit_kl_nats"] is None:
+                raise UserError("the codes are not finite")
+            own = of_models.of_codes(metric, model, dataset, index, codes, settings.seed)
+            warnings = f"{metric}/warnings"
+            every |= own | {warnings: [*every.get(warnings, []), *own[warnings]]}
+        except UserError as error:
+            skipped[f"all/{metric}"] = str(error)
+            print(f"all: not scored by {metric}: {error}", file=sys.stderr)
+    return {**found, "all": every, "skipped": skipped}
+
+
+def _scores(
+    metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
+) -> dict[str, Any]:
+    """One metric over some units. Rows are random already: the first `share` of them train its classifiers."""
+    known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
+    options = {"backend": settings.dci_backend, "train_fraction": share}
+    return compute(
+        metric,
+        codes.mean[:, units],
+        factors,
+        settings.seed,
+        {metric: {key: value for key, value in options.items() if key in known}},
+        shuffle=False,
+        chance=settings.chance,
+        levels=codes.levels[units],
+        log_variances=codes.log_variance[:, units],
+    )
+
+
+def score(
+    codes: Any,
+    factors: Any,
+    metrics: str | Sequence[str] = ("dci", "mig"),
+    *,
+    seed: int = 0,
+    protocol: str | None = None,
+    rows: int | None = None,
+    n_bootstrap: int = 0,
+    chance: int = PERMUTATIONS,
+    groups: Sequence[Sequence[int]] | None = None,
+    levels: Any = None,
+    log_variances: Any = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
+
+    Args:
+      codes: one row per image, usually posterior means; of numpy, JAX, torch, pandas or lists.
+      factors: the class of every factor of the same images: whole numbers, bools or strings; None for metrics that
+        need none. Rows of two pandas objects are matched by their index.
+      metrics: one name or several, see `scaledis list`.
+      seed: fixes every number that a metric draws.
+      protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
+      chance: permutations of the factors' rows behind the chance level of each score, "mig/mig_chance"; metrics that
+        fit models take a quarter of them; 0: no chance levels.
+      options: of a metric by its name: `dci={"backend": "sklearn"}`.
+
+    Raises UserError for an unknown metric or option, and for codes and factors that do not fit together.
+
+    >>> codes = np.repeat(np.arange(3.0), 50)[:, None]
+    >>> score(codes, codes.astype(int), ["mig"])["mig/mig"]
+    1.0
+    """
+    return compute(
+        metrics,
+        codes,
+        factors,
+        seed,
+        options,
+        protocol=protocol,
+        rows=rows,
+        n_bootstrap=n_bootstrap,
+        chance=chance,
+        groups=groups,
+        levels=levels,
+        log_variances=log_variances,
+    )

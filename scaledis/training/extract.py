@@ -1,0 +1,109 @@
+"""One run out of its population: a work directory of its own, which loads, resumes and reports as if it were alone."""
+
+import dataclasses
+import shlex
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from scaledis import config as config_schema
+from scaledis import methods
+from scaledis.core import runtime
+from scaledis.core.errors import UserError
+from scaledis.objectives import partition
+from scaledis.training.load import find, load_population
+from scaledis.training.population import Population, active, hyperparameters, select
+from scaledis.types import NEVER, Run, RunState
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import Records
+
+SCORES = ("scores.json", "scores", "codes.npz")  # of a run's folder
+
+
+def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None = None) -> None:
+    """Writes run `name` of a work directory as the only run of the new directory `to`; the old one stays as it is.
+
+    Its state is that of the newest checkpoint that is not damaged, or that of `step`, without the units and the width
+    that pad it in its population. Its log comes with it, and without `step` its scores.
+
+    Raises UserError for an unknown run or step, for a run that was never trained, for one that this version cannot go
+    on with, if `to` holds an experiment already, and for a method whose arrays order their units in a way that is not
+    known here.
+    """
+    source, target = Workdir(workdir), Workdir(to)
+    index, slot = find(source, name)
+    population, states = load_population(source, index, step, whole=True)
+    run = Run(name, population.configs[slot])
+    alone = Population([run.config], population.images)
+    state = without_padding(jax.device_get(select(states, slot)), population, alone)
+    with target.locked():
+        if target.plan.exists():
+            raise UserError(f"--to: {target.root} holds an experiment already; take another directory.")
+        command = shlex.join(["scaledis", "extract", name, f"--workdir={source.root}", f"--to={target.root}"])
+        base = {"config": config_schema.thaw(run.config), "sweep": [], "command": command, "begun": source.begun}
+        target.claim(base, [run])
+        facts = source.dataset_of(name)
+        target.write_config(run, facts)
+        _copy(source.run(name) / "metrics.jsonl", target.run(name) / "metrics.jsonl")
+        if state.diverged == NEVER:  # without what was logged later
+            Records(target.run(name) / "metrics.jsonl", int(state.step), needs_seals=source.needs_seals)
+        for each in SCORES if step is None else ():
+            _copy(source.run(name) / each, target.run(name) / each)
+        whole = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), alone.by_run)
+        step, checkpoints = int(np.max(states.step)), Checkpoints(source.checkpoints(index))
+        held = checkpoints.manifest(step) if step in checkpoints.steps else {}  # none where every run has diverged
+        about = {key: held[key] for key in runtime.conditions() if key in held}
+        about |= {"runs": [name], "dataset": facts, "diverged": [int(state.diverged)]}
+        Checkpoints(target.checkpoints(0)).save(int(state.step), whole, about)
+
+
+def without_padding(run: RunState, population: Population, alone: Population) -> RunState:
+    """The state of one run of `population`, as numpy arrays in the shapes that it has in its own population, `alone`.
+
+    How an axis grows with each level tells whose units it has: they are in the order of the levels, once or, as in a
+    layer that gives means and variances, several times over. An axis that grows with no level and yet is longer than
+    the run's own is that of a wider network, with its padding at the end.
+    """
+    config, padded = alone.config, population.allocation
+
+    def shapes(allocation: Sequence[int]) -> Any:
+        model = dataclasses.replace(config.model, allocation=tuple(allocation))
+        method = methods.build(dataclasses.replace(config, model=model), alone.images)
+        return jax.eval_shape(method.init, jax.random.key(0), hyperparameters(config, allocation))
+
+    own, start = shapes(alone.allocation), shapes(padded)
+    grown = [shapes((padded + level).tolist()) for level in np.eye(len(padded), dtype=int)]
+
+    def cut(leaf: Any, own: Any, start: Any, *grown: Any) -> np.ndarray:
+        for axis, size in enumerate(own.shape):
+            if leaf.shape[axis] != size:
+                growth = np.asarray([each.shape[axis] - start.shape[axis] for each in grown])
+                kept = np.flatnonzero(_units(growth, units, padded)) if growth.any() else np.arange(size)
+                if growth.any() and leaf.shape[axis] != growth @ padded or len(kept) != size:
+                    raise UserError(
+                        f"--extract: {config.method.name} has its units in an order that is not known here."
+                    )
+                leaf = np.take(leaf, kept, axis)
+        return leaf
+
+    units = active(config, padded)
+    return run._replace(state=jax.tree.map(cut, run.state, own, start, *grown))
+
+
+def _units(growth: np.ndarray, units: np.ndarray, padded: Sequence[int]) -> np.ndarray:
+    """Which entries are the run's of an axis that grows by `growth` [L] entries with each unit of a level."""
+    there = growth[partition.level_of_unit(padded)] > 0
+    return np.tile(units[there], growth.max())
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)

@@ -1,0 +1,61 @@
+"""How many runs a device holds, by XLA's own analysis of the compiled step, before anything is computed."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+
+from scaledis.core import runtime
+from scaledis.core.errors import UserError
+from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
+from scaledis.sweeps import plan
+from scaledis.training import population
+from scaledis.training.population import Population
+from scaledis.types import Run
+
+ROOM = 0.9  # of a device's memory that a step may take; evaluation and checkpoints need some beside it
+
+
+def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
+    """How many runs of a program train at once: as many as `train.parallel` asks for, if the devices hold them.
+
+    What is compiled for this is found again in the cache of compiled programs. On a CPU the answer needs no compiling.
+    Raises UserError where a device cannot hold a single run.
+    """
+    wanted, limit = min(plan.together(members), len(members)), runtime.device_memory()
+    if limit is None:
+        return wanted
+    sizes = {run.name: (run.config.model.parameters, sum(run.config.model.allocation)) for run in members}
+    largest = [run.config for run in sorted(members, key=lambda run: sizes[run.name], reverse=True)]
+    images = dataset or sampling.load_dataset(largest[0].data)
+    spec, one_device = sampling.spec_of(images, largest[0].data), population.one_device()
+    allocation = plan.common_allocation(largest)  # as the plan will pad all of them
+
+    def needed(runs: int) -> int:
+        return Population(largest[:runs], spec, one_device, allocation=allocation).memory(images)
+
+    devices = jax.device_count()
+    each = -(-wanted // devices)
+    found = fitting(needed, each, int(ROOM * limit))
+    return wanted if found == each else found * devices
+
+
+def fitting(needed: Callable[[int], int], wanted: int, limit: int) -> int:
+    """The most runs, from 1 to `wanted`, that a device of `limit` bytes holds.
+
+    `needed` (runs -> bytes) compiles, so it is asked seldom: for all runs, for one, and about where the line between
+    the two crosses the limit. Raises UserError where one run needs more.
+    """
+    most = needed(wanted)
+    if most <= limit:
+        return wanted
+    least = needed(1) if wanted > 1 else most
+    if least > limit:
+        raise UserError(
+            f"train.batch: one run needs {least / 1e9:.3g} GB and a device has {limit / 1e9:.3g} GB for it; take a "
+            "smaller batch, or data.memory=host."
+        )
+    runs = 1 + (limit - least) * (wanted - 1) // (most - least)
+    while needed(runs) > limit:
+        runs -= 1
+    return runs

@@ -1,0 +1,149 @@
+"""One sweep on a Ray cluster: a task a population, on whatever node has room for it. `pip install scaledis[ray]`.
+
+Ray places the tasks, and starts one whose worker or node was lost anew elsewhere; it goes on from its checkpoint, since
+all nodes share the work directory. Ray's dashboard shows the tasks and keeps what they say.
+"""
+
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from scaledis.core import hosts, runtime
+from scaledis.core.errors import Stopped, UserError
+from scaledis.sweeps.shards import WHOLE, Shard
+from scaledis.training import engine, memory
+from scaledis.training.engine import Groups
+from scaledis.training.progress import SweepProgress
+from scaledis.training.trackers import Tracker
+from scaledis.types import Run
+from scaledis.workdir.layout import Workdir
+
+RETRIES = 10  # of a population whose worker was lost
+PATIENCE = 1.0  # seconds between two looks at the signal that asks to stop
+
+
+def leave_devices() -> None:
+    """Keeps this process off the accelerators of its machine, which belong to the tasks. Call before JAX computes."""
+    jax.config.update("jax_platforms", "cpu")
+
+
+def train_all(
+    workdir: Workdir,
+    base: Mapping[str, Any],
+    runs: Sequence[Run],
+    *,
+    stop: Callable[[], bool] = runtime.never,
+    extend: bool = False,
+    restart: bool = False,
+    trackers: Sequence[Tracker] = (),
+    shard: Shard = WHOLE,
+    evaluate: bool = False,
+) -> Groups:
+    """`engine.train_all` on the cluster at $RAY_ADDRESS, or on this machine, which is then a cluster of one node.
+
+    A population takes one GPU where the cluster has any, else a core for each run that its node trains at once. The
+    plan too is made by a task, on a device like those that train; this process needs none. A population that fails
+    leaves the others alone; its error is raised when they have ended.
+
+    Raises UserError where Ray is missing or cannot be reached, for a shard and for trackers, which stay in one process,
+    and whatever the populations raise.
+    """
+    if not shard.whole:
+        raise UserError(f"--shard: {shard} cannot be one of several with --engine=ray, which spreads all of them.")
+    if not hosts.alone():
+        raise UserError("--distributed: cannot go with --engine=ray, whose tasks train alone.")
+    if trackers:
+        raise UserError("--track: follows runs of this process; with --engine=ray, leave it out.")
+    ray = _connect()
+    gpus = 1 if ray.cluster_resources().get("GPU") else 0
+    task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Stopped])  # a process a task
+    planning = task(_plan).options(name="plan", num_gpus=gpus)
+    groups, devices = _get(ray, planning.remote(os.getcwd(), workdir, base, list(runs), extend))
+    numbers, failed = {}, []
+    for index, group in enumerate(groups):
+        needed = {"num_gpus": gpus} if gpus else {"num_cpus": min(len(group), devices)}
+        training = task(_train).options(name=f"population {index}: {group[0].name}", **needed)
+        numbers[training.remote(os.getcwd(), workdir, group, index, len(groups), restart, evaluate)] = index
+    waiting = list(numbers)
+    while waiting:
+        done, waiting = ray.wait(waiting, timeout=PATIENCE)
+        for each in done:
+            try:
+                diverged = _get(ray, each)
+                ended = f"is done, {diverged} of its runs diverged" if diverged else "is done"
+            except UserError as error:
+                failed.append(error)
+                ended = f"failed: {error}"
+            print(f"population {numbers[each]} {ended}; {len(waiting)} of {len(groups)} are left", file=sys.stderr)
+        if waiting and stop():
+            for each in waiting:
+                ray.cancel(each)  # as an interrupt: it writes a checkpoint
+            ray.wait(waiting, num_returns=len(waiting))
+            raise Stopped("Stopped with a checkpoint of every population")
+    if failed:
+        raise UserError(f"{len(failed)} of {len(groups)} populations failed, the others are done: {failed[0]}")
+    return groups
+
+
+def _connect() -> Any:
+    """Ray, connected to its cluster. Raises UserError where it is missing or cannot be reached."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--engine: ray needs Ray; pip install scaledis[ray].") from error
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"os.fork\(\) was called", RuntimeWarning)  # only to start Ray
+            ray.init(ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, ValueError) as error:
+        raise UserError(f"--engine: no Ray cluster can be reached: {error}") from error
+    for number, handler in handlers.items():  # Ray's own would end this process before the tasks
+        signal.signal(number, handler)
+    return ray
+
+
+def _get(ray: Any, task: Any) -> Any:
+    """What a task returned. A UserError is raised as itself, anything else as Ray's error with the task's traceback."""
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise UserError(str(error.cause)) from None
+        raise
+    except ray.exceptions.RayError as error:
+        raise UserError(f"--engine: Ray gave a task up after {RETRIES} new starts: {error}") from error
+
+
+def _plan(
+    directory: str, workdir: Workdir, base: Mapping[str, Any], runs: list[Run], extend: bool
+) -> tuple[Groups, int]:
+    """Which runs train together, by the devices of a worker, and how many devices it has."""
+    _begin(directory)
+    return workdir.claim(base, runs, extend, at_once=memory.together), jax.device_count()
+
+
+def _train(
+    directory: str, workdir: Workdir, group: list[Run], index: int, count: int, restart: bool, evaluate: bool
+) -> int:
+    """Trains and scores a population in a worker, and returns how many of its runs diverged."""
+    _begin(directory)
+    progress = SweepProgress({index: (len(group), group[0].config.train.steps)})
+    with workdir.locked_population(index, count), runtime.stopping() as stop:
+        return engine.train_one(workdir, group, index, progress, stop, restart=restart, evaluate=evaluate)[1]
+
+
+def _begin(directory: str) -> None:
+    """A worker stands where the command was given, so that relative paths mean the same. Raises UserError."""
+    runtime.prepare()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # Ray cancels by it; a parent under nohup ignored it
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own handler would end it without a checkpoint
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise UserError(f"--engine: a node of the cluster lacks {directory}; all nodes share one checkout.") from error

@@ -1,0 +1,163 @@
+"""Training steps: how the images of a step reach its compiled program.
+
+Images lie on the device itself, or are gathered on the host beside the computation. Both ways draw the same images for
+the same run and step, and both are one function: (runs, steps) -> (runs, terms).
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from scaledis.core import hosts, registry, runtime
+from scaledis.datasets import Dataset
+from scaledis.types import Batch
+
+RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
+AHEAD = 3  # batches gathered before they are wanted
+ROOM = 0.5  # of a device's memory that a data set may take
+
+Draw = Callable[[Any, Any], tuple[Array, Array]]  # (run, arrays) -> (image indices [B], the key of the step's rest)
+Update = Callable[[Any, Batch, Array], tuple[Any, dict[str, Array]]]  # (run, batch, key) -> (run, terms)
+
+
+class Advance(NamedTuple):
+    """Any number of steps of a population, with one compilation.
+
+    call: (runs [R], steps) -> (runs, terms [R], means over the steps); it donates `runs`.
+    lower: runs [R] as shapes -> the program, not yet compiled.
+    """
+
+    call: Callable[[Any, int], tuple[Any, dict[str, Array]]]
+    lower: Callable[[Any], jax.stages.Lowered]
+
+    @runtime.pinned()
+    def __call__(self, runs: Any, steps: int) -> tuple[Any, dict[str, Array]]:
+        return self.call(runs, steps)
+
+
+def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """The steps of a population whose images come from a data set.
+
+    Args:
+      dataset: where the images come from.
+      memory: "device", "host", or "auto": on the device if the data set fits there.
+      arrays: those of the sampler, put on every device.
+      draw, update: a step of one run.
+      mesh: of the axis "runs".
+    """
+    fits = registry.choose("data.memory", memory, MEMORIES)(dataset)
+    return (_from_device if fits else _from_host)(dataset, arrays, draw, update, mesh)
+
+
+def _fits(dataset: Dataset) -> bool:
+    """On a CPU always: its devices share a memory map, of which the system keeps in memory what is read."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
+    return jax.default_backend() == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
+
+
+MEMORIES = {"auto": _fits, "device": lambda dataset: True, "host": lambda dataset: False}
+
+
+def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> jax.stages.Wrapped:
+    sharded = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
+    return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1))
+
+
+def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """The data set lies on every device, and a stretch of steps is one call."""
+
+    def ready(run, arrays, source):
+        index, key = draw(run, arrays)
+        return Batch(dataset.gather(source, index), index), key
+
+    def stretch(runs, arrays, source, steps):
+        all_ready = jax.jit(jax.vmap(ready, in_axes=(0, None, None)), inline=True)  # jit: each is traced once
+        all_update = jax.jit(jax.vmap(update), inline=True)
+
+        def body(_, carry):
+            runs, batch, totals = carry
+            runs, terms = all_update(runs, *batch)
+            return runs, all_ready(runs, arrays, source), jax.tree.map(jnp.add, totals, terms)
+
+        # Each step's images are made at the end of the step before: carried, they are computed once; within a step XLA
+        # would compose them anew for each of their uses.
+        batch = all_ready(runs, arrays, source)
+        terms = jax.eval_shape(all_update, runs, *batch)[1]
+        zeros = jax.tree.map(lambda term: jnp.zeros(term.shape, term.dtype), terms)
+        # The number of steps is an argument: one program for every stretch, so that where a run was interrupted cannot
+        # change how its steps were compiled.
+        runs, _, totals = jax.lax.fori_loop(0, steps, body, (runs, batch, zeros))
+        return runs, jax.tree.map(lambda total: total / steps, totals)
+
+    arrays, source = hosts.place((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))
+    compiled = _compiled(stretch, mesh, (RUNS, EVERYWHERE, EVERYWHERE, EVERYWHERE), donated=(0,))
+    return Advance(
+        lambda runs, steps: compiled(runs, arrays, source, np.int32(steps)),
+        lambda runs: compiled.lower(runs, arrays, source, np.int32(1)),
+    )
+
+
+def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """The data set stays on the host; a thread gathers the batches of the next steps while one is computed."""
+
+    def step(run, arrays, images):
+        index, key = draw(run, arrays)
+        return update(run, Batch(images, index), key)
+
+    all_steps = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), inline=True)  # jit: it is traced once
+
+    def all_runs(runs, arrays, images, totals):
+        runs, terms = all_steps(runs, arrays, images)
+        return runs, jax.tree.map(jnp.add, totals, terms)
+
+    by_run = NamedSharding(mesh, RUNS)
+    own, arrays = arrays, hosts.place(arrays, NamedSharding(mesh, EVERYWHERE))
+    compiled = _compiled(all_runs, mesh, (RUNS, EVERYWHERE, RUNS, RUNS), donated=(0, 3))
+    indices = jax.jit(jax.vmap(lambda run, arrays: draw(run, arrays)[0], in_axes=(0, None)))
+
+    def lower(runs):
+        def shapes(tree):
+            return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), tree)
+
+        index = jax.eval_shape(indices, runs, arrays)
+        images = shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8))
+        totals = jax.eval_shape(all_steps, runs, arrays, images)[1]
+        return compiled.lower(runs, arrays, images, shapes(totals))
+
+    def advance(runs, steps):
+        start = hosts.fetch(runs._replace(state=()))
+
+        @runtime.pinned()  # in a thread of its own
+        def batch(step):
+            index = np.asarray(indices(start._replace(step=start.step + np.int32(step)), own))
+            return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)
+
+        totals = None
+        for images in _ahead(batch, steps):
+            images = hosts.place(images, by_run)
+            if totals is None:
+                terms = jax.eval_shape(all_steps, runs, arrays, images)[1]
+                totals = hosts.place(jax.tree.map(lambda term: np.zeros(term.shape, term.dtype), terms), by_run)
+            runs, totals = compiled(runs, arrays, images, totals)
+        return runs, jax.tree.map(lambda total: total / np.float32(steps), totals)
+
+    return Advance(advance, lower)
+
+
+def _ahead(batch: Callable[[int], np.ndarray], steps: int) -> Iterator[np.ndarray]:
+    """batch(0), batch(1), ..., each computed by a thread while those before it are used."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = deque(thread.submit(batch, step) for step in range(min(AHEAD, steps)))
+        for step in range(steps):
+            images = waiting.popleft().result()
+            if step + AHEAD < steps:
+                waiting.append(thread.submit(batch, step + AHEAD))
+            yield images

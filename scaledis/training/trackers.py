@@ -1,0 +1,114 @@
+"""Trackers: a run's terms, scores and sheets in TensorBoard or Weights & Biases. metrics.jsonl stays the source.
+
+Each imports its library when it is made: `pip install scaledis[tensorboard]` or `scaledis[wandb]`.
+"""
+
+import contextlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scaledis.core import registry
+from scaledis.core.errors import UserError
+from scaledis.core.files import write_bytes
+from scaledis.workdir.layout import Workdir
+
+
+class Tracker(NamedTuple):
+    """Where the runs of a work directory are followed.
+
+    begin: (run, step) -> None, where it goes on from, before anything of it is logged; 0 for its start.
+    log: (run, step, {name: number}) -> None.
+    image: (run, step, name, uint8 [H, W, 3]) -> None.
+    close: () -> None.
+    """
+
+    begin: Callable[[str, int], None]
+    log: Callable[[str, int, Mapping[str, float]], None]
+    image: Callable[[str, int, str, np.ndarray], None]
+    close: Callable[[], None]
+
+
+def make_tensorboard(workdir: Workdir) -> Tracker:
+    """TensorBoard: event files in <workdir>/tensorboard/<run>; what lies beyond the step it goes on from is purged."""
+    try:
+        from tensorboardX import SummaryWriter
+    except ImportError as error:
+        raise UserError("--track: tensorboard needs tensorboardX; pip install scaledis[tensorboard].") from error
+    writers: dict[str, Any] = {}
+
+    def begin(run: str, step: int) -> None:
+        writers[run] = SummaryWriter(str(workdir.root / "tensorboard" / run), purge_step=step + 1)
+
+    def log(run: str, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            writers[run].add_scalar(name, value, step)
+
+    def image(run: str, step: int, name: str, pixels: np.ndarray) -> None:
+        writers[run].add_image(name, pixels, step, dataformats="HWC")
+
+    def close() -> None:
+        for each in writers.values():
+            each.close()
+
+    return Tracker(begin, log, image, close)
+
+
+def make_wandb(workdir: Workdir) -> Tracker:
+    """Weights & Biases: a run each, in the project scaledis, grouped by work directory; $WANDB_MODE=offline works."""
+    try:
+        import wandb
+    except ImportError as error:
+        raise UserError("--track: wandb is missing; pip install scaledis[wandb].") from error
+    runs: dict[str, Any] = {}
+
+    def begin(run: str, step: int) -> None:
+        runs[run] = wandb.init(
+            project="scaledis",
+            group=workdir.root.name,
+            name=run,
+            id=wandb_id(workdir.run(run), step),
+            dir=str(workdir.root),
+            resume="allow",
+            reinit="create_new",
+        )
+
+    def log(run: str, step: int, values: Mapping[str, float]) -> None:
+        runs[run].log(dict(values), step=step)
+
+    def image(run: str, step: int, name: str, pixels: np.ndarray) -> None:
+        runs[run].log({name: wandb.Image(pixels)}, step=step)
+
+    def close() -> None:
+        for each in runs.values():
+            each.finish()
+
+    return Tracker(begin, log, image, close)
+
+
+def wandb_id(folder: Path, step: int) -> str:
+    """The id of a run in Weights & Biases, which `folder`, the run's own, keeps in wandb.txt.
+
+    It is drawn at random at step 0, so that a restart is another run there, and wherever the file is not of this
+    folder: a copy of a work directory, unlike one that was moved, is another run too.
+    """
+    path, place = folder / "wandb.txt", folder.stat().st_ino
+    with contextlib.suppress(OSError):
+        held = re.fullmatch(rf"([0-9a-f]{{16}}) {place}\n", path.read_text("ascii", errors="replace"))
+        if held and step:
+            return held[1]
+    drawn = secrets.token_hex(8)
+    write_bytes(path, f"{drawn} {place}\n".encode())
+    return drawn
+
+
+TRACKERS = {"tensorboard": make_tensorboard, "wandb": make_wandb}
+
+
+def make_tracker(name: str, workdir: Workdir) -> Tracker:
+    """The tracker `name`. Raises UserError for an unknown name, and where its library is missing."""
+    return registry.choose("--track", name, TRACKERS)(workdir)

@@ -1,0 +1,138 @@
+"""The scores of a run as files: a file for each way of scoring in runs/<run>/scores/, the newest beside its codes."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scaledis import metrics
+from scaledis.config import Evaluate
+from scaledis.core import registry
+from scaledis.core.errors import UserError
+from scaledis.core.files import read_arrays, write_arrays, write_sealed
+from scaledis.datasets import Dataset
+from scaledis.metrics import of_models
+from scaledis.metrics.shared.scoring import permutations
+from scaledis.types import Codes, Run
+from scaledis.workdir.layout import Workdir
+
+NEWEST, CODES = "scores.json", "codes.npz"
+AGAIN = "The stage evaluate makes it again."
+
+
+def path(workdir: Workdir, run: Run, step: int) -> Path:
+    """The file of the scores that the run's settings make at a step; metrics are merged in it."""
+    how = run.config.evaluate
+    codes = f"{how.train_codes}+{how.test_codes}"
+    name = f"step={step},split={how.split},codes={codes},seed={how.seed},dci={how.dci_backend}.json"
+    return workdir.run(run.name) / "scores" / name
+
+
+def read(workdir: Workdir, file: Path) -> dict[str, Any]:
+    """The scores in a file; {} where there is none. Raises UserError, naming the file, if it is damaged."""
+    if not file.exists():
+        return {}
+    try:
+        scores = workdir.read(file, "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
+    except UserError as error:
+        raise UserError(f"{error} {AGAIN}") from error
+    if not isinstance(scores["all"], dict) or not isinstance(scores.get("skipped", {}), dict):
+        raise UserError(f"{file} is damaged: its scores have no names. {AGAIN}")
+    return scores
+
+
+def newest(workdir: Workdir, name: str) -> dict[str, Any]:
+    """The scores of a run that were asked for last; {} where there are none. Raises what `read` raises."""
+    return read(workdir, workdir.run(name) / NEWEST)
+
+
+def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
+    """The arrays of a run's codes.npz, with `index` [N] of its images; {} where there is none.
+
+    Raises UserError, naming the file, if it is damaged.
+    """
+    file = workdir.run(name) / CODES
+    if not file.exists():
+        return {}
+    try:
+        arrays = read_arrays(file, "index", *Codes._fields, "factors", needs_seal=workdir.needs_seals)
+    except UserError as error:
+        raise UserError(f"{error} {AGAIN}") from error
+    rows = {len(np.atleast_1d(each)) for key, each in arrays.items() if key != "levels"}
+    if len(rows) > 1 or arrays["mean"].shape != (*arrays["index"].shape, *arrays["levels"].shape):
+        raise UserError(f"{file} is damaged: its arrays are not of the same images and units. {AGAIN}")
+    return arrays
+
+
+def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
+    """The scores that the run's settings have at a step already, so that they are not computed again.
+
+    What is damaged is printed: it is made again.
+    """
+    found: dict[str, Any] = {}
+    readers: list[Callable[[], Any]] = [
+        lambda: found.update(read(workdir, path(workdir, run, step))),
+        lambda: newest(workdir, run.name),
+        lambda: codes(workdir, run.name),
+    ]
+    for reader in readers:
+        try:
+            reader()
+        except UserError as error:
+            print(error, file=sys.stderr)
+    return found
+
+
+def write(
+    workdir: Workdir, run: Run, scores: Mapping[str, Any], codes: Codes, index: np.ndarray, factors: np.ndarray
+) -> None:
+    """The scores as a file of their own and as the run's newest, with the codes [N, K] of the images at `index` [N]."""
+    folder = workdir.run(run.name)
+    write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
+    write_sealed(path(workdir, run, scores["step"]), scores)
+    write_sealed(folder / NEWEST, scores)
+
+
+def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
+    """Whether scores.json and codes.npz are what the run's config asks for, at a step, and none of it is damaged."""
+    own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
+    try:
+        held = read(workdir, own)
+        if not held or missing(held, run.config.evaluate, dataset):
+            return False
+        return last.exists() and last.read_bytes() == own.read_bytes() and bool(codes(workdir, run.name))
+    except UserError:
+        return False
+
+
+def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
+    """The metrics that are neither skipped nor among the scores with chance levels of as many permutations as asked."""
+    scores = held.get("all", {})
+    there = {key.partition("/")[0] for key in scores}
+    skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
+
+    def done(metric: str) -> bool:
+        return metric in there and scores.get(f"{metric}/permutations", 0) >= _permutations(metric, settings)
+
+    return [metric for metric in applying(settings, dataset) if metric not in skipped and not done(metric)]
+
+
+def _permutations(metric: str, settings: Evaluate) -> int:
+    """How many permutations of the factors' rows the settings ask of a metric; 0 for one of models."""
+    known = metric in metrics.names()
+    return permutations(registry.module("metrics", metrics, metric), settings.chance) if known else 0
+
+
+def applying(settings: Evaluate, dataset: Dataset) -> list[str]:
+    """The metrics that are asked for: without factors only those of models, of which some need none."""
+    return [each for each in settings.metrics if dataset.factor_names or each in of_models.names()]
+
+
+def merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """The newer scores with those of metrics that only the older ones have."""
+    groups = {
+        key: held[key] | new[key] for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict)
+    }
+    return {**new, **groups}

@@ -1,0 +1,181 @@
+"""Results as a table, one row a run: a population's rows as one Parquet file, made from what its runs wrote.
+
+results/<population>.parquet     written when the population is scored, whole or not at all
+"""
+
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas
+import pyarrow
+from pyarrow import parquet
+
+from scaledis import config as config_schema
+from scaledis.config import Config
+from scaledis.core.errors import UserError
+from scaledis.core.files import BLANK, has_seal, read_bytes, sealed, write_bytes
+from scaledis.workdir import score_files
+from scaledis.workdir.checkpoint import Checkpoints, Damaged
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
+
+KEYS = b"keys"  # the entry of a file's metadata that lists which of its columns are keys of the config
+SEAL = b"seal"  # that of its checksum
+DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
+PER_LEVEL = "_per_level"
+MADE = ("seconds", "device", "jax")  # entries of a checkpoint's manifest that are columns
+SCORED = ("split", "train_codes", "test_codes", "version", "commit")  # entries of a run's scores that are
+
+
+def write(directory: Workdir, index: int, names: Sequence[str]) -> None:
+    """Writes the rows of population `index`, the runs `names`, once all of them have scores."""
+    if all((directory.run(name) / "scores.json").exists() for name in names):
+        write_rows(directory, index, *rows(directory, index, names))
+
+
+def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
+    """Writes the rows of population `index`, of whose columns `keys` are keys of the config."""
+    names = dict.fromkeys(name for row in found for name in row)
+    table = pyarrow.table({name: _of_one_type([row.get(name) for row in found]) for name in names})
+    file = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata({KEYS: json.dumps(list(keys)), SEAL: json.dumps(BLANK)}), file)
+    write_bytes(directory.results(index), sealed(file.getvalue()))
+
+
+def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
+    """All rows of a work directory, in the order of the plan, and which columns are keys of the config.
+
+    A population that has no file yet, or a damaged one, is read from what its runs wrote so far. Raises UserError where
+    there is no experiment, and for a file of a run that is damaged.
+    """
+    groups = directory.groups()
+    if not groups:
+        raise UserError(f"workdir: {directory.root} holds no experiment.")
+    there = {path.name for path in directory.results(0).parent.glob("*.parquet")}
+    by_schema: dict[str, list[pyarrow.Table]] = {}
+    found = []
+    for index, names in enumerate(groups):
+        table = read_file(directory, index, names) if directory.results(index).name in there else None
+        if table is None:
+            part, keys = rows(directory, index, names)
+            found.append((pandas.DataFrame(part), keys))
+        else:
+            by_schema.setdefault(str(table.schema), []).append(table)
+    found += [(pyarrow.concat_tables(same).to_pandas(), _keys(same[0])) for same in by_schema.values()]
+    table, keys = joined(found)
+    order = [name for names in groups for name in names]
+    return table.set_index("run").reindex(order).reset_index(), keys
+
+
+def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The rows of runs of population `index` as far as they are, and which columns are keys of the config."""
+    configs = [_flat(directory, name) for name in names]
+    checkpoints = Checkpoints(directory.checkpoints(index))
+    reached, made = checkpoints.newest or 0, _made(checkpoints)
+    values = [config | _row(directory, name, reached) | made for name, config in zip(names, configs, strict=True)]
+    return values, list(dict.fromkeys(key for config in configs for key in config))
+
+
+def of_config(held: Mapping[str, Any]) -> dict[str, Any]:
+    """A config by dotted key with the defaults of what it lacks, values with several entries as JSON."""
+    flat = DEFAULTS | config_schema.flatten(held)
+    return {key: json.dumps(value) if isinstance(value, list | tuple | dict) else value for key, value in flat.items()}
+
+
+def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pandas.DataFrame, list[str]]:
+    """Tables one below the other; a key of the config that one of them does not know has its default there."""
+    defaults = of_config({})
+    parts = []
+    for table, keys in found:
+        missing = {key: value for key, value in defaults.items() if key not in keys}
+        parts.append((table.assign(**missing), [*keys, *missing]))
+    columns = dict.fromkeys(column for table, _ in parts for column in table)
+    table = pandas.concat([table.dropna(axis=1, how="all") for table, _ in parts], ignore_index=True)
+    return table.reindex(columns=list(columns)), list(dict.fromkeys(key for _, keys in parts for key in keys))
+
+
+def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.Table | None:
+    """The file of population `index`, the runs `names`; None where there is none, or where it is damaged.
+
+    Damage is printed: the rows can be read from the files of the runs.
+    """
+    path = directory.results(index)
+    if not path.exists():
+        return None
+    try:
+        data = read_bytes(path, directory.needs_seals)
+        table = parquet.ParquetFile(pyarrow.BufferReader(data)).read()
+        table = table.replace_schema_metadata({KEYS: table.schema.metadata[KEYS]})  # files of one schema are alike
+        if (held := table["run"].to_pylist()) != names:
+            raise UserError(f"{path} is of other runs than population {index} of the plan: {', '.join(held[:5])}.")
+        if strange := {*_keys(table)} - {*table.column_names}:
+            raise UserError(f"{path} is damaged: it lacks {', '.join(map(str, strange))}.")
+    except (UserError, pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        damage = error if isinstance(error, UserError) else f"{path} is damaged: {error}."
+        print(f"{damage} Its rows are made again from the files of the runs.", file=sys.stderr)
+        return None
+    if has_seal(data):
+        return table
+    kept = table.drop_columns(["sealed"]) if "sealed" in table.column_names else table
+    return kept.append_column("sealed", pyarrow.array([False] * len(kept)))
+
+
+def _keys(table: pyarrow.Table) -> list[str]:
+    return json.loads(table.schema.metadata[KEYS])
+
+
+def _of_one_type(values: list[Any]) -> list[Any]:
+    """Numbers, or words: where a key has numbers in some runs and a tuple in others, all are text."""
+    if len({isinstance(value, str) for value in values if value is not None}) < 2:
+        return values
+    return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+
+
+def _flat(directory: Workdir, name: str) -> dict[str, Any]:
+    """A run's config by dotted key, as it was written down; its method need not be registered here."""
+    held = directory.held(name, "method", "train")
+    return of_config({key: value for key, value in held.items() if key != "dataset"})
+
+
+def _made(checkpoints: Checkpoints) -> dict[str, Any]:
+    """How long a population took and where it was trained, as its newest checkpoint says."""
+    manifest: dict[str, Any] = {}
+    if checkpoints.newest is not None:
+        try:
+            manifest = checkpoints.manifest(checkpoints.newest)
+        except Damaged as damage:
+            print(f"{damage}: how long training took is not known.", file=sys.stderr)
+    return {name: manifest.get(name) for name in MADE}
+
+
+def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"run": name, "step": None, "diverged": None, "sealed": directory.is_sealed(name)}
+    records = read_records(directory.run(name) / "metrics.jsonl", reached, needs_seals=directory.needs_seals)
+    if records:
+        row |= {"step": records[-1]["step"], "diverged": records[-1].get("diverged")}
+        row |= {f"final/{key}": value for key, value in records[-1].items() if key not in ("step", "diverged")}
+    facts = directory.dataset_of(name)
+    row |= {"dataset": facts.get("name"), "fingerprint": facts.get("fingerprint")}
+    scores = score_files.newest(directory, name)
+    for group, values in scores.items():
+        if isinstance(values, dict) and group != "skipped":
+            prefix = "" if group == "all" else f"{group}/"
+            row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
+            row |= _of_levels(values)
+    row |= {key: scores.get(key) for key in SCORED}
+    row["dataset"] = row["dataset"] or scores.get("dataset")
+    return row
+
+
+def _of_levels(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """A score that has a number for each level, top first, as those that levels have by themselves: level4/<score>."""
+    found = {key.removesuffix(PER_LEVEL): value for key, value in scores.items() if key.endswith(PER_LEVEL)}
+    return {
+        f"level{len(each) - n}/{key}": value
+        for key, each in found.items()
+        for n, value in enumerate(each)
+        if value is not None
+    }
