@@ -31,7 +31,7 @@ lint: .venv/installed
 
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python experiments/benchmark.py
+	$(BIN)/python -m experiments.benchmarks.pytorch
 
 clean:
 	rm -rf .venv

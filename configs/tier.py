@@ -1,7 +1,7 @@
 """The two sizes at which the papers' claims are checked: :small, an evening on two cores, and :paper.
 
     python -m scaledis.main --config=configs/tier.py:small --sweep=method.name=vlae,scale_vlae --sweep=seeds
-    python experiments/table1.py --tier=small     # the experiments take the same sizes
+    python -m experiments.table1 --tier=small     # the experiments take the same sizes
     configs/table1.py, table2.py, figure1.py, granularity.py are the papers' sweeps, each with :small or :paper
 
 One key makes an experiment its twin at the papers' size. small: `rendered` box-filtered to 32x32, a quarter

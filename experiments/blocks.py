@@ -1,7 +1,7 @@
 """Disentangling Granularity in the paper's own measure, MIG of blocks by posteriors, and what it is worth.
 
-    python experiments/blocks.py --tier=small            # 84 runs in parts of two seeds; it resumes
-    python experiments/blocks.py --tier=small --table    # only the table of the parts that have run
+    python -m experiments.blocks --tier=small            # 84 runs in parts of two seeds; it resumes
+    python -m experiments.blocks --tier=small --table    # only the table of the parts that have run
 
 `rendered_dsprites`, 8 units, beta 5, 20,000 steps: blocks of 1 (the beta-TCVAE), 2 and 4 units, with dependence within
 a block `free` (the paper's formula) or `rewarded` (its published code). A block counts as one variable, as in that
@@ -14,11 +14,20 @@ Writes experiments/results/blocks/<tier>.json and .md, and a part's encodings of
 """
 
 import numpy as np
-import posteriors
-import protocol
-from protocol import arguments, low_priority, place, run
-from tables import RESULTS, finished, interval, made_with, paired, results_of, shown, write_markdown, write_results
 
+from experiments import posteriors, protocol
+from experiments.protocol import arguments, low_priority, place, run
+from experiments.tables import (
+    RESULTS,
+    finished,
+    interval,
+    made_with,
+    paired,
+    results_of,
+    shown,
+    write_markdown,
+    write_results,
+)
 from scaledis import metrics
 from scaledis.core import runtime
 from scaledis.core.files import write_arrays

@@ -1,16 +1,15 @@
 """What could make the scale-aware ladder better: one change at a time to the small tier's setting, three seeds each.
 
-    python experiments/candidates.py                 # all, two evenings on two cores; it resumes
-    python experiments/candidates.py weights         # one group; the table holds whatever is there
+    python -m experiments.candidates                 # all, two evenings on two cores; it resumes
+    python -m experiments.candidates weights         # one group; the table holds whatever is there
 
 Each row is the paired difference to the setting of the tier on the same seeds, which no table reports elsewhere.
 Writes experiments/results/candidates/small.json and .md.
 """
 
-from protocol import SCORES, arguments, low_priority, run_groups
-from tables import finished, made_with, paired, shown, write_markdown
-
 import scaledis
+from experiments.protocol import SCORES, arguments, low_priority, run_groups
+from experiments.tables import finished, made_with, paired, shown, write_markdown
 from scaledis.core import runtime
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method

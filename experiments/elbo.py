@@ -1,6 +1,6 @@
 """Does the ELBO tell which run to keep? Over the seeds of one setting, from the runs of the other experiments.
 
-    python experiments/elbo.py --tier=small     # trains nothing; reads what the other experiments have found
+    python -m experiments.elbo --tier=small     # trains nothing; reads what the other experiments have found
 
 The ELBO of two methods, weights or sigmas cannot be compared, so each setting stands for itself: how much more
 disentangled its run of the best ELBO is than the mean of its others, and Spearman's correlation of both over its seeds.
@@ -11,10 +11,22 @@ disentanglement.
 import statistics
 
 import matplotlib.pyplot as plt
-from pictures import save
-from protocol import arguments
 from scipy import stats
-from tables import by_elbo, claim, each, interval, made_with, results_of, shown, verdict, write_markdown, write_results
+
+from experiments.pictures import save
+from experiments.protocol import arguments
+from experiments.tables import (
+    by_elbo,
+    claim,
+    each,
+    interval,
+    made_with,
+    results_of,
+    shown,
+    verdict,
+    write_markdown,
+    write_results,
+)
 
 EXPERIMENTS = ("table1", "table2", "figure1", "length", "granularity", "v_shape")
 SCORES = ("DCI-D", "MIG")

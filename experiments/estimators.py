@@ -1,6 +1,6 @@
 """Bias, variance and cost of every estimator of the aggregate posterior, on the posteriors of a trained ladder.
 
-    python experiments/estimators.py --workdir=runs/table1-small/vlae-seeds --run=...
+    python -m experiments.estimators --workdir=runs/table1-small/vlae-seeds --run=...
 
 The truth is the exact aggregate posterior: 1,024 codes against the posteriors of all images of the data set. Every
 estimate is repeated on fresh batches. A bank holds posteriors of other images of the same model, as it would if the
@@ -199,7 +199,7 @@ def main() -> None:
     }
     write_json(RESULTS / "estimators.json", found)
     heading = (
-        f"`python experiments/estimators.py --workdir=...`: {about}; {runtime.machine()}; {REPEATS} batches a line."
+        f"`python -m experiments.estimators --workdir=...`: {about}; {runtime.machine()}; {REPEATS} batches a line."
     )
     write_bytes(RESULTS / "estimators.md", f"{heading}\n\n{table(lines, truth)}\n".encode())
     write_bytes(RESULTS / "estimators.png", figures.png(draw(lines, truth, about)))

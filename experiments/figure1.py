@@ -1,16 +1,15 @@
 """Beyond Flat Latent, Figure 1: four objectives (none, intra only, inter only, both) on three levels of three units.
 
-    python experiments/figure1.py --tier=small
-    python experiments/figure1.py --tier=paper --data=shapes3d    # the real set, with what Table 1 chose on it
+    python -m experiments.figure1 --tier=small
+    python -m experiments.figure1 --tier=paper --data=shapes3d    # the real set, with what Table 1 chose on it
 
 The penalties have the weights that Table 1 chose. What the paper shows in pictures is measured: the exact total
 correlation within and between levels, the redundancy of levels, DCI-D. Writes experiments/results/figure1/<tier>.json,
 .md and .png. The claim: intra cleans rows, inter removes copies between levels, both together are best.
 """
 
-from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
-from tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
-
+from experiments.protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
+from experiments.tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
 from scaledis.core import runtime
 from scaledis.core.files import write_bytes
 from scaledis.datasets.base import sampling

@@ -1,7 +1,7 @@
 """Beyond Flat Latent, Figure 2: edits of CelebA's faces by a ladder of four levels (B) against alpha-TCVAE (A).
 
-    python experiments/figure2.py --tier=small                    # `rendered`, a look-alike of 3DShapes, instead
-    python experiments/figure2.py --tier=paper --data=celeba      # CelebA, which must be prepared
+    python -m experiments.figure2 --tier=small                    # `rendered`, a look-alike of 3DShapes, instead
+    python -m experiments.figure2 --tier=paper --data=celeba      # CelebA, which must be prepared
 
 For each attribute the unit of either method that knows most of it moves through nine values on the same image, from the
 coarsest attribute to the finest. What the picture shows is measured too: the selectivity of edits, on five seeds with
@@ -11,9 +11,8 @@ experiments/results/figure2/<tier>.json, .md and .png. The claim: finer levels e
 
 import statistics
 
-from protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
-from tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
-
+from experiments.protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
+from experiments.tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
 from scaledis import methods
 from scaledis.core import runtime
 from scaledis.core.files import write_bytes

@@ -1,8 +1,8 @@
 """Disentangling Granularity: MIG of the beta-STCVAE against the beta-TCVAE, over beta and the size of its blocks.
 
-    python experiments/granularity.py --tier=small
-    python experiments/granularity.py --tier=small 5 bank    # some rows; the table holds whatever is there
-    python experiments/granularity.py --tier=paper --data=dsprites    # or cars3d: the real sets
+    python -m experiments.granularity --tier=small
+    python -m experiments.granularity --tier=small 5 bank    # some rows; the table holds whatever is there
+    python -m experiments.granularity --tier=paper --data=dsprites    # or cars3d: the real sets
 
 `rendered_dsprites`, 8 units, blocks of 1 (the beta-TCVAE), 2, 4 and 8 units, beta 5 first, then 2 and 10; a Bernoulli
 likelihood and no warm-up. `bank` is beta 5 once more, with the aggregate posterior of the last 1,024 images instead of
@@ -10,10 +10,9 @@ the minibatch's 64. Writes experiments/results/granularity/<tier>.json, .md and 
 granularity the MIG is up to a fifth above that of the beta-TCVAE.
 """
 
-from pictures import dots
-from protocol import SEEDS, arguments, low_priority, run_groups
-from tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
-
+from experiments.pictures import dots
+from experiments.protocol import SEEDS, arguments, low_priority, run_groups
+from experiments.tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
 from scaledis.core import runtime
 
 ROWS = {

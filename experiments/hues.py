@@ -1,7 +1,7 @@
 """What a long run of ours leaves entangled: each hue is a circle in the plane of two units, another factor its radius.
 
-    python experiments/length.py --tier=small scale_vlae pro_scale_vlae pro_scale_vlae-bank    # the runs
-    python experiments/hues.py --tier=small
+    python -m experiments.length --tier=small scale_vlae pro_scale_vlae pro_scale_vlae-bank    # the runs
+    python -m experiments.hues --tier=small
 
 For every run and hue, the pair of units that tells most of the hue, by the nearest neighbors of one half of the codes
 in the other half, and most beyond what its better unit tells alone; which other factor the pair tells; and how
@@ -15,13 +15,13 @@ import itertools
 
 import matplotlib.pyplot as plt
 import numpy as np
-from length import FEW
-from pictures import save
-from protocol import arguments, place
 from sklearn.feature_selection import mutual_info_regression
 from sklearn.neighbors import KNeighborsClassifier
-from tables import command, results_of, write_markdown, write_results
 
+from experiments.length import FEW
+from experiments.pictures import save
+from experiments.protocol import arguments, place
+from experiments.tables import command, results_of, write_markdown, write_results
 from scaledis.core import version
 from scaledis.datasets import rendered
 from scaledis.workdir import score_files

@@ -1,6 +1,6 @@
 """How long is long enough: ours, VLAE and the best flat method after eight times the steps of Table 1.
 
-    python experiments/length.py --tier=small     # 31 runs, an evening on two quiet cores; it resumes
+    python -m experiments.length --tier=small     # 31 runs, an evening on two quiet cores; it resumes
 
 Each has the setting that Table 1 chose for it at its own length, on the same five seeds, scored eight times on the
 way; the first score is that of Table 1's run. Beside them is `pro_scale_vlae` with few units first: a top of three
@@ -13,12 +13,13 @@ more: ours > VLAE > the best flat method in DCI-D; and what few units first add 
 import runpy
 
 import matplotlib.pyplot as plt
-import protocol
 from matplotlib.ticker import MaxNLocator
-from pictures import save
-from protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
-from table1 import LADDERS
-from tables import (
+
+from experiments import protocol
+from experiments.pictures import save
+from experiments.protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
+from experiments.table1 import LADDERS
+from experiments.tables import (
     ROOT,
     by_elbo,
     check_some,
@@ -33,7 +34,6 @@ from tables import (
     verdict,
     write_markdown,
 )
-
 from scaledis.core import runtime
 
 TIMES, SCORED = 8, 8

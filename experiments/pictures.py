@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
-import tables
 from matplotlib.figure import Figure
+
+from experiments import tables
 
 Runs = Sequence[Mapping[str, Any]]
 

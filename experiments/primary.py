@@ -1,9 +1,9 @@
 """The runs of the primary rows of experiments/results/plan.md on `rendered`: length, Figure 1, depth, Table 2.
 
-    python experiments/primary.py --tier=small length      # rows 1 and 2: ours, VLAE, the best flat method
-    python experiments/primary.py --tier=small few         # row 3: few units first with a bank
-    python experiments/primary.py --tier=small figure1 depth allocations    # rows 4, 5 and 6
-    python experiments/primary.py --tier=small --table     # only the table of what has run
+    python -m experiments.primary --tier=small length      # rows 1 and 2: ours, VLAE, the best flat method
+    python -m experiments.primary --tier=small few         # row 3: few units first with a bank
+    python -m experiments.primary --tier=small figure1 depth allocations    # rows 4, 5 and 6
+    python -m experiments.primary --tier=small --table     # only the table of what has run
 
 They run in parts of two seeds, each written when it is there, and resume. Settings are those of tuning.py. Writes
 experiments/results/primary/<tier>.json and .md.
@@ -11,11 +11,9 @@ experiments/results/primary/<tier>.json and .md.
 
 import runpy
 
-import protocol
-import tuning
-from protocol import SCORES, arguments, low_priority, place, run
-from tables import ROOT, finished, made_with, mean, results_of, shown, write_markdown, write_results
-
+from experiments import protocol, tuning
+from experiments.protocol import SCORES, arguments, low_priority, place, run
+from experiments.tables import ROOT, finished, made_with, mean, results_of, shown, write_markdown, write_results
 from scaledis.core import runtime
 from scaledis.sweeps.expand import sweep_allocations
 

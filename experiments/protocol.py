@@ -16,8 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tables import ROOT, command, results_of, write_results
-
+from experiments.tables import ROOT, command, results_of, write_results
 from scaledis import datasets
 from scaledis.core import runtime
 from scaledis.core.files import read_json

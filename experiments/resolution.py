@@ -1,17 +1,17 @@
 """Whether the small world says what the large one says: six methods at 32x32 and, with one seed, at 64x64.
 
-    python experiments/resolution.py
+    python -m experiments.resolution
 
 At 64x64 the networks have the papers' sizes (1.2M and 0.77M parameters); each method keeps the setting that Table 1
 chose for it in the small tier, with twice the sigma, since four times as many pixels weigh four times as much. Writes
 experiments/results/resolution/small.json, .md and .png: the scores at both sizes and the rank correlation between them.
 """
 
-from pictures import dots
-from protocol import SEEDS, arguments, chosen, low_priority, run_groups
 from scipy import stats
-from tables import finished, made_with, mean, results_of, shown, write_markdown
 
+from experiments.pictures import dots
+from experiments.protocol import SEEDS, arguments, chosen, low_priority, run_groups
+from experiments.tables import finished, made_with, mean, results_of, shown, write_markdown
 from scaledis.config import Config
 from scaledis.core import runtime
 

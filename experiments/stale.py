@@ -1,6 +1,6 @@
 """Which tables are older than the code that made them.
 
-    python experiments/stale.py
+    python -m experiments.stale
 
 A result under experiments/results names the commit that it was made with, or was committed together with its code. For
 each, this lists the files that make its numbers and that have changed since. A change need not move a number; whoever

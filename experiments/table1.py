@@ -1,9 +1,9 @@
 """Beyond Flat Latent, Table 1: the nine methods of the paper on `rendered`, by the protocol of protocol.py.
 
-    python experiments/table1.py --tier=small              # all of them, an evening on two cores; it resumes
-    python experiments/table1.py --tier=small vlae nvae    # some; the table holds whatever is there
-    python experiments/table1.py --tier=small --table      # only the table
-    python experiments/table1.py --tier=paper --data=shapes3d    # mpi3d_real, cars3d: real sets, once they are prepared
+    python -m experiments.table1 --tier=small              # all of them, an evening on two cores; it resumes
+    python -m experiments.table1 --tier=small vlae nvae    # some; the table holds whatever is there
+    python -m experiments.table1 --tier=small --table      # only the table
+    python -m experiments.table1 --tier=paper --data=shapes3d    # mpi3d_real, cars3d: real sets, once they are prepared
 
 Writes experiments/results/table1/<tier>.json, .md and .png. The claim: ours > VLAE > the best flat method in DCI-D and
 DCI-C.
@@ -11,11 +11,10 @@ DCI-C.
 
 import itertools
 
-import protocol
-from pictures import dots
-from protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
-from tables import claim, each, finished, made_with, mean, paired, shown, verdict, write_markdown
-
+from experiments import protocol
+from experiments.pictures import dots
+from experiments.protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
+from experiments.tables import claim, each, finished, made_with, mean, paired, shown, verdict, write_markdown
 from scaledis.core import runtime
 
 DRAWN = ("DCI-D", "DCI-C", "MIG")

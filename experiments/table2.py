@@ -1,16 +1,15 @@
 """Beyond Flat Latent, Table 2: nine allocations of ten units, VLAE and ours, five seeds each, in three programs.
 
-    python experiments/table2.py --tier=small
+    python -m experiments.table2 --tier=small
 
 Both have the setting that Table 1 chose for them, without further tuning. Writes
 experiments/results/table2/<tier>.json, .md and .png. The claims: ours is at least as good as VLAE for each allocation;
 the best of each depth rises with the depth; (4, 2, 2, 2) is the best.
 """
 
-from pictures import dots
-from protocol import SEEDS, arguments, chosen, low_priority, run_groups
-from tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
-
+from experiments.pictures import dots
+from experiments.protocol import SEEDS, arguments, chosen, low_priority, run_groups
+from experiments.tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
 from scaledis.core import runtime
 from scaledis.sweeps.expand import sweep_allocations
 

@@ -45,7 +45,7 @@ def write_markdown(
 
 def command(comparison: str, tier: str) -> str:
     """What one types to run a comparison."""
-    return f"python experiments/{comparison}.py {flags(tier)}"
+    return f"python -m experiments.{comparison} {flags(tier)}"
 
 
 def check_some(comparison: str, tier: str, there: Collection[Any]) -> None:

@@ -1,19 +1,18 @@
 """The settings of the methods that the primary claims compare, chosen on three seeds that no table shows.
 
-    python experiments/tuning.py --tier=small               # five methods x eight settings x three seeds; it resumes
-    python experiments/tuning.py --tier=small vlae dava     # some; the table holds whatever has run
-    python experiments/tuning.py --tier=small --table       # only the table
+    python -m experiments.tuning --tier=small               # five methods x eight settings x three seeds; it resumes
+    python -m experiments.tuning --tier=small vlae dava     # some; the table holds whatever has run
+    python -m experiments.tuning --tier=small --table       # only the table
 
 The grids are those of table1.py. The rule: the setting with the best mean DCI-D over the three seeds; a setting with
 a run that diverged is not chosen. Beside it stands the setting with the best mean ELBO, since a user has no factors to
 choose by. Writes experiments/results/tuning/<tier>.json and .md.
 """
 
-import protocol
-from protocol import arguments, low_priority, place, run
-from table1 import entries
-from tables import finished, made_with, mean, results_of, shown, write_markdown, write_results
-
+from experiments import protocol
+from experiments.protocol import arguments, low_priority, place, run
+from experiments.table1 import entries
+from experiments.tables import finished, made_with, mean, results_of, shown, write_markdown, write_results
 from scaledis.core import runtime
 
 TUNED = ("scale_vlae", "vlae", "beta_tcvae_hfs", "dava", "beta_tcvae")

@@ -1,6 +1,6 @@
 """Disentangling Granularity: the granularity of the best ELBO over the capacity, and ELBO against MIG.
 
-    python experiments/v_shape.py --tier=small
+    python -m experiments.v_shape --tier=small
 
 Six capacities, blocks of 1, 2, 4 and 8 of 8 units, three seeds, beta 5, on `rendered_dsprites`. Writes
 experiments/results/v_shape/<tier>.json, .md and .png. The claims: the granularity of the best ELBO first falls, then
@@ -12,12 +12,12 @@ import runpy
 import statistics
 
 import matplotlib.pyplot as plt
-from granularity import BLOCKS, DATA, with_seeds
-from pictures import save
-from protocol import arguments, low_priority, run_groups
 from scipy import stats
-from tables import ROOT, claim, finished, made_with, mean, shown, verdict, write_markdown
 
+from experiments.granularity import BLOCKS, DATA, with_seeds
+from experiments.pictures import save
+from experiments.protocol import arguments, low_priority, run_groups
+from experiments.tables import ROOT, claim, finished, made_with, mean, shown, verdict, write_markdown
 from scaledis.core import runtime
 
 SEEDS = (0, 1, 2)

@@ -1,21 +1,12 @@
 """The information of sets of units by posteriors, against sums in plain numpy and where the truth is known."""
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+from experiments import posteriors
+
 SIZES = (2, 3, 4)
 FACTORS = np.stack(np.unravel_index(np.arange(24), SIZES), axis=1)
-
-
-@pytest.fixture(scope="module")
-def posteriors():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(EXPERIMENTS)
-        yield importlib.import_module("posteriors")
 
 
 def densities(codes, mean, log_variance, subset):
@@ -24,7 +15,7 @@ def densities(codes, mean, log_variance, subset):
     return np.exp(-0.5 * square[..., list(subset)].sum(-1))
 
 
-def test_both_bounds_are_the_sums_over_all_images(posteriors):
+def test_both_bounds_are_the_sums_over_all_images():
     rng = np.random.default_rng(1)
     mean, log_variance = (rng.normal(loc=loc, size=(24, 3)).astype(np.float32) for loc in (0, -1))
     subsets = [(0,), (1,), (2,), (0, 1), (0, 2), (0, 1, 2)]
@@ -47,7 +38,7 @@ def test_both_bounds_are_the_sums_over_all_images(posteriors):
                 np.testing.assert_allclose(np.asarray(found["factors"][bound])[:, number, factor], nats, atol=1e-5)
 
 
-def test_a_unit_that_tells_a_factor_has_its_entropy_and_a_silent_one_nothing(posteriors):
+def test_a_unit_that_tells_a_factor_has_its_entropy_and_a_silent_one_nothing():
     mean = np.stack([20.0 * FACTORS[:, 2], np.zeros(24)], axis=1).astype(np.float32)
     found = posteriors.information(mean, np.zeros_like(mean), SIZES, [(0,), (1,), (0, 1)], draws=40)
     # Six images share a posterior: five of the 23 others, of which 2 of 11, 1 of 7 and 5 of 5 share a factor too.
@@ -59,7 +50,7 @@ def test_a_unit_that_tells_a_factor_has_its_entropy_and_a_silent_one_nothing(pos
         np.testing.assert_allclose(silent, 0, atol=1e-5)
 
 
-def test_posteriors_that_do_not_overlap_saturate_above_and_show_it_below(posteriors):
+def test_posteriors_that_do_not_overlap_saturate_above_and_show_it_below():
     mean = np.arange(24, dtype=np.float32)[:, None] * 100
     found = posteriors.information(mean, np.zeros_like(mean), SIZES, [(0,)], draws=40)
     np.testing.assert_allclose(np.mean(found["factors"]["upper"], axis=0)[0], np.log(SIZES), atol=1e-4)
@@ -67,7 +58,7 @@ def test_posteriors_that_do_not_overlap_saturate_above_and_show_it_below(posteri
     np.testing.assert_allclose(np.mean(found["image"]["upper"]), np.log(24), atol=1e-4)
 
 
-def test_gaps_pairings_and_the_best_of_them(posteriors):
+def test_gaps_pairings_and_the_best_of_them():
     table = np.log([[4.0, 1.0], [2.0, 1.0], [1.0, 3.0]])
     np.testing.assert_allclose(posteriors.gaps(table, (4, 3)), [0.5, 1.0])
     np.testing.assert_allclose(posteriors.mig_sup(table, (4, 3)), [1.0, 0.5, 1.0])

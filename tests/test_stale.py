@@ -1,16 +1,11 @@
 """experiments/stale.py on a repository of its own."""
 
-import importlib.util
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from experiments import stale
 from scaledis.core import version
-
-SPEC = importlib.util.spec_from_file_location("stale", Path(__file__).parents[1] / "experiments/stale.py")
-stale = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(stale)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ FACTORS = {
 }
 SIZES = tuple(values.size for values in FACTORS.values())
 
-# All numbers below are fitted to frames of dSprites; experiments/fidelity_dsprites.py measures how well.
+# All numbers below are fitted to frames of dSprites; experiments/benchmarks/fidelity_dsprites.py measures how well.
 FIRST, SPAN = 16.0, 32.0  # the center of rotation is at FIRST + SPAN * position, from the corner of the image
 SQUARE = 9.6  # half side
 ELLIPSE = (12.76, 7.22)  # half axes

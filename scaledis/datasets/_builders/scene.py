@@ -10,8 +10,9 @@ SHAPES = ("cube", "cylinder", "sphere", "capsule")
 SIZE = 64  # pixels
 SUPERSAMPLING = 4  # rays per pixel and axis
 
-# All numbers are fitted to thirty images of 3DShapes; experiments/fidelity.py measures how well. Lengths are in units
-# of a seventh of the square room. The floor is z = 0, the object stands at the origin, the back wall at y = 3.5.
+# All numbers are fitted to thirty images of 3DShapes; experiments/benchmarks/fidelity.py measures how well.
+# Lengths are in units of a seventh of the square room. The floor is z = 0, the object stands at the origin, the back
+# wall at y = 3.5.
 FOCAL_LENGTH = 69.97  # pixels
 CAMERA_RADIUS = 2.587  # of the ring on which the camera stands, looking horizontally at the room's axis
 CAMERA_HEIGHT = 0.761

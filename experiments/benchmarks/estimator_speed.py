@@ -1,7 +1,7 @@
 """The dependence within and between levels, forward and gradient, against a straightforward PyTorch version, on a CPU.
 
     pip install -e .[bench]
-    python experiments/estimator_speed.py
+    python -m experiments.benchmarks.estimator_speed
 
 Ten units on four levels, batches of 64, 512 and 4,096 codes, each against the posteriors of its own batch; float32, all
 cores; medians of five rounds in alternation. The PyTorch version writes the equation down: densities [B, B, K], their
@@ -14,9 +14,9 @@ import statistics
 
 import jax
 import numpy as np
-from benchmark import ROUNDS, STEPS, measure, start
-from tables import RESULTS
 
+from experiments.benchmarks.pytorch import ROUNDS, STEPS, measure, start
+from experiments.tables import RESULTS
 from scaledis.core.files import write_json
 from scaledis.core.runtime import cores, machine, prepare
 from scaledis.core.version import commit

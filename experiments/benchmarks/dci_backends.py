@@ -1,7 +1,7 @@
 """The gate of DCI's default: does LightGBM give the scores of scikit-learn's gradient boosting, and how much faster?
 
-    python experiments/dci_backends.py --tier=small
-    python experiments/dci_backends.py --tier=paper runs/<sweep>/runs/<run>/codes.npz ...
+    python -m experiments.benchmarks.dci_backends --tier=small
+    python -m experiments.benchmarks.dci_backends --tier=paper runs/<sweep>/runs/<run>/codes.npz ...
 
 Scores codes of many kinds with both backends: four made-up kinds, random codes, the factors of Cars3D, 40 unbalanced
 binary factors, 64 units, and any codes of trained runs that are named (with `mean` or `codes`, and `factors`). small:
@@ -29,7 +29,7 @@ import numpy as np
 from scaledis.core.version import commit
 from scaledis.metrics import dci
 
-RESULTS, KEPT = Path(__file__).parent / "results", Path(__file__).parent.parent / "runs/dci_reference"
+RESULTS, KEPT = Path(__file__).parents[1] / "results", Path(__file__).parents[2] / "runs/dci_reference"
 REFERENCE = "sklearn"
 TIERS = {"small": 1500, "paper": 15_000}  # rows, two thirds of which train
 SHAPES, CARS = (10, 8, 4, 15), (4, 24, 183)  # of 3DShapes one of the three hues

@@ -1,7 +1,7 @@
 """Time, memory and score of every metric and DCI backend on the same codes.
 
-    python experiments/metric_speed.py [--reference]
-    python experiments/metric_speed.py --chance=20     # the same with chance levels; nothing is written
+    python -m experiments.benchmarks.metric_speed [--reference]
+    python -m experiments.benchmarks.metric_speed --chance=20     # the same with chance levels; nothing is written
 
 Made-up codes [15,000, 10] of the six factors of 3DShapes. Every line is a process of its own: processor and wall time
 of `metrics.compute` alone, and the memory that it takes above the imports. `--reference` adds DCI with scikit-learn,
@@ -21,7 +21,7 @@ import numpy as np
 from scaledis import metrics
 from scaledis.core.version import commit
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 SIZES, UNITS, ROWS = (10, 10, 10, 8, 4, 15), 10, 15_000
 
 
@@ -84,7 +84,7 @@ def main() -> None:
         json.dumps({"about": about, "commit": commit(), "lines": lines}, indent=1) + "\n"
     )
     flag = " --reference" if given.reference else ""
-    heading = f"`python experiments/metric_speed.py{flag}`: {about}."
+    heading = f"`python -m experiments.benchmarks.metric_speed{flag}`: {about}."
     (RESULTS / "metric_speed.md").write_text(f"{heading}\n\n{table(lines)}\n")
 
 

@@ -1,6 +1,6 @@
 """How a population's step and its compilation grow with its runs, and one of 8 runs against four of 2, on a CPU.
 
-    python experiments/population_speed.py
+    python -m experiments.benchmarks.population_speed
 
 Ours in the small world (configs/tier.py), all cores as devices. Milliseconds per step are medians of five rounds in
 alternation; seconds of compilation are of a first step without a cache. Writes
@@ -13,8 +13,8 @@ import statistics
 import time
 
 import jax
-from tables import RESULTS, ROOT
 
+from experiments.tables import RESULTS, ROOT
 from scaledis.core.files import write_json
 from scaledis.core.runtime import machine, prepare
 from scaledis.core.version import commit

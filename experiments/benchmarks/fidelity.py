@@ -1,6 +1,6 @@
 """How close is `rendered` to 3DShapes? Finds the six factors of thirty real images by search and measures the error.
 
-    python experiments/fidelity.py --real=path/to/3dshapes_real_30.npz
+    python -m experiments.benchmarks.fidelity --real=path/to/3dshapes_real_30.npz
 
 The user supplies the file: `images` uint8 [n, 64, 64, 3] of the 3DShapes data set (Apache-2.0 licence). The
 search sees all 480 geometries and all hues; for the thirty images of VERIFIED its answer is compared with what the
@@ -19,7 +19,7 @@ from scaledis import datasets
 from scaledis.core.version import commit
 from scaledis.datasets import Dataset, rendered
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 # Factor indices of the thirty images, in order, checked by eye on the sheet that this script draws.
 # fmt: off
 VERIFIED = np.array([

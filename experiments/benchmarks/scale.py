@@ -1,7 +1,7 @@
 """A sweep of 100,000 runs without the training: planned, packed, sharded, its results written and read as one table.
 
-    python experiments/scale.py                       # the table of docs/scale.md
-    python experiments/scale.py --seeds=500 --shards=8
+    python -m experiments.benchmarks.scale                       # the table of docs/scale.md
+    python -m experiments.benchmarks.scale --seeds=500 --shards=8
 
 The sweep is that of Disentangling Granularity: beta-STCVAEs of 8 units, 4 granularities x 5 betas x 5,000 seeds. Every
 shard writes rows of random scores through the function that writes real ones.
@@ -70,7 +70,7 @@ def simulate(root: Path, seeds: int, shards: int) -> tuple[int, dict[str, tuple[
     sweeps = ["method.block=1,2,4,8", "method.beta=1,2,4,8,16", f"seeds:{seeds}"]
     workdir, rng = Workdir(root), np.random.default_rng(0)
     runs = timed("expand the sweep into checked configs", expand, base, sweeps)
-    record = {"config": base, "sweep": sweeps, "command": "experiments/scale.py"}
+    record = {"config": base, "sweep": sweeps, "command": "experiments/benchmarks/scale.py"}
     groups = timed(
         "pack into populations, write plan and configs", lambda: workdir.claim(record, runs, shard=Shard(0, shards))
     )

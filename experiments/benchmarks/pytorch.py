@@ -1,7 +1,7 @@
 """One training step of the scale-aware ladder VAE against a PyTorch twin of it, on a CPU.
 
     pip install -e .[bench]
-    python experiments/benchmark.py
+    python -m experiments.benchmarks.pytorch
 
 Same network with the same parameters (the outputs are compared first), same batch of images, same loss, clipping and
 Adam, all in float32; the twin in PyTorch's fastest layout (channels_last) and with its fused Adam. Ours draws its noise
@@ -39,7 +39,7 @@ from scaledis.training.population import Population
 from scaledis.types import ImageSpec
 
 ROUNDS, STEPS, WARM_UP = 5, 10, 2
-RESULT = Path(__file__).parent / "results" / "benchmark.json"
+RESULT = Path(__file__).parents[1] / "results" / "benchmark.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 

@@ -1,6 +1,6 @@
 """How close is `rendered_dsprites` to dSprites? Finds real frames among all rendered images and measures the overlap.
 
-    python experiments/fidelity_dsprites.py --real=path/to/dsprites_real_154.npz
+    python -m experiments.benchmarks.fidelity_dsprites --real=path/to/dsprites_real_154.npz
 
 The user supplies the file: `images` uint8 [n, 64, 64] in {0, 1}, frames of dSprites (Apache-2.0 licence). The search
 sees every one of the 737,280 images, in a quarter of a minute on one core. The outlines of the data set were fitted to
@@ -25,7 +25,7 @@ from scaledis import datasets
 from scaledis.core.version import commit
 from scaledis.datasets import Dataset
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 SHAPES = ("square", "ellipse", "heart")
 BATCH = 1024
 
