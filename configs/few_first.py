@@ -9,10 +9,7 @@ aggregate posterior is that of the last 1,024 images. In one start of four the t
 regularization tells: -1.6 to -4.0 nats against -4.4 to -6.1. experiments/length.py measures it.
 """
 
-import runpy
-from pathlib import Path
-
-TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
+from scaledis.sweeps.tiers import tier_config
 
 
 def overrides(steps):
@@ -30,7 +27,7 @@ def overrides(steps):
 
 
 def get_config(tier="small"):
-    config = TIER["get_config"](tier)
+    config = tier_config(tier)
     config.train.steps *= 8
     config.update_from_flattened_dict(overrides(config.train.steps))
     return config

@@ -6,17 +6,13 @@
 20 runs, five seeds each, in one program. The metric `level` has the dependences within and between the levels.
 """
 
-import runpy
-from pathlib import Path
-
 from scaledis.sweeps.expand import sweep_regularizers
-
-TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
+from scaledis.sweeps.tiers import own_settings, tier_config
 
 
 def get_config(tier="small"):
-    config = TIER["get_config"](tier)
-    config.update_from_flattened_dict(TIER["own_settings"]("scale_vlae"))
+    config = tier_config(tier)
+    config.update_from_flattened_dict(own_settings("scale_vlae"))
     config.model.allocation = (3, 3, 3)
     config.evaluate.metrics = ("dci", "mig", "level")
     return config

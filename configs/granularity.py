@@ -8,18 +8,16 @@ From the paper: 8 units, beta 5 and the axes. The capacities are ours; each pair
 """
 
 import itertools
-import runpy
-from pathlib import Path
 
 from scaledis.sweeps.expand import sweep_seeds
+from scaledis.sweeps.tiers import tier_config
 
-TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
 THIN, USUAL, WIDE = (4, 8, 16, 16), (8, 16, 32, 32), (16, 32, 64, 64)  # channels
 CAPACITIES = {20_000: THIN, 40_000: THIN, 80_000: USUAL, 150_000: USUAL, 300_000: WIDE, 600_000: WIDE}  # parameters
 
 
 def get_config(tier="small"):
-    config = TIER["get_config"](tier)
+    config = tier_config(tier)
     config.data.name = "rendered_dsprites"
     config.method.name = "beta_stcvae"
     config.method.beta = 5.0

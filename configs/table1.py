@@ -7,20 +7,18 @@ All methods train for as many steps as the tier has. The settings are those of e
 the paper tier; experiments/table1.py tunes every method for the small one.
 """
 
-import runpy
-from pathlib import Path
+from scaledis.sweeps.tiers import own_settings, tier_config
 
-TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
 FLAT = ("beta_vae", "beta_vae_hfs", "beta_tcvae", "factor_vae", "dava", "alpha_tcvae")
 LADDERS = ("nvae", "vlae", "scale_vlae")
 
 
 def get_config(tier="small"):
-    return TIER["get_config"](tier)
+    return tier_config(tier)
 
 
 def sweep_table1():
     """The nine methods of Beyond Flat Latent, Table 1, x five seeds."""
     for name in FLAT + LADDERS:
         for seed in range(5):
-            yield {"method.name": name, **TIER["own_settings"](name), "seed": seed}
+            yield {"method.name": name, **own_settings(name), "seed": seed}

@@ -4,17 +4,13 @@ python -m scaledis.main --config=configs/table2.py:paper --config.data.name=shap
 python -m scaledis.main --config=configs/table2.py --sweep=table2 --dry_run
 """
 
-import runpy
-from pathlib import Path
-
 from scaledis.sweeps.expand import sweep_allocations
-
-TIER = runpy.run_path(str(Path(__file__).with_name("tier.py")))
+from scaledis.sweeps.tiers import own_settings, tier_config
 
 
 def get_config(tier="small"):
-    config = TIER["get_config"](tier)
-    config.update_from_flattened_dict(TIER["own_settings"]("scale_vlae"))
+    config = tier_config(tier)
+    config.update_from_flattened_dict(own_settings("scale_vlae"))
     return config
 
 

@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import itertools
 import os
-import runpy
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from scaledis.core import runtime
 from scaledis.core.files import read_json
 from scaledis.sweeps.configs import freeze, override
 from scaledis.sweeps.expand import run_name
+from scaledis.sweeps.tiers import tier_config
 from scaledis.training import engine
 from scaledis.types import Run
 from scaledis.workdir import score_files
@@ -84,7 +84,7 @@ def arguments(description: str, names: Iterable[str] = (), data: str = "rendered
 def tier(name: str) -> dict[str, Any]:
     """The config of a tier as a nested dictionary, on the data set that its name begins with."""
     data, _, size = name.rpartition("-")
-    base = runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"](size).to_dict()
+    base = tier_config(size).to_dict()
     return override(base, {"data.name": data}) if data else base
 
 

@@ -23,7 +23,7 @@ MAKERS = (
     *("scaledis/datasets/rendered.py", "scaledis/datasets/rendered_dsprites.py"),
     *("scaledis/metrics/dci.py", "scaledis/metrics/mig.py", "scaledis/metrics/level.py", "scaledis/metrics/shared"),
     "scaledis/metrics/of_models",
-    *("configs/tier.py", "configs/quickstart.py"),
+    *("scaledis/sweeps/tiers.py", "configs/quickstart.py"),
 )
 
 

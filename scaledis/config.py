@@ -6,7 +6,7 @@ registries.
 
 import dataclasses
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from scaledis.core import registry
@@ -217,6 +217,13 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[prefix + key] = plain(value)
     return flat
+
+
+def differing(configs: Iterable[Config]) -> dict[str, list[Any]]:
+    """The dotted keys in which configs differ -> the value of each config, None where a config lacks the key."""
+    rows = [flatten(thaw(config)) for config in configs]
+    columns = {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
+    return {key: values for key, values in columns.items() if len(set(values)) > 1}
 
 
 def typed(key: str, value: Any) -> Any:

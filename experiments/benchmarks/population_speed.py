@@ -8,18 +8,18 @@ experiments/results/population_speed.json.
 """
 
 import os
-import runpy
 import statistics
 import time
 
 import jax
 
-from experiments.tables import RESULTS, ROOT
+from experiments.tables import RESULTS
 from scaledis.core.files import write_json
 from scaledis.core.runtime import machine, prepare
 from scaledis.core.version import commit
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.configs import freeze, override
+from scaledis.sweeps.tiers import tier_config
 from scaledis.training.population import Population
 
 SIZES, ROUNDS, STEPS = (2, 4, 8, 16), 5, 20
@@ -28,7 +28,7 @@ SIZES, ROUNDS, STEPS = (2, 4, 8, 16), 5, 20
 def main():
     prepare()
     jax.config.update("jax_enable_compilation_cache", False)
-    base = runpy.run_path(str(ROOT / "configs/tier.py"))["get_config"]("small").to_dict()
+    base = tier_config("small").to_dict()
     configs = [freeze(override(base, {"seed": seed})) for seed in range(max(SIZES))]
     dataset = sampling.load_dataset(configs[0].data)
     images = sampling.spec_of(dataset, configs[0].data)

@@ -7,8 +7,7 @@ from typing import Any
 import jax
 from matplotlib.figure import Figure
 
-from scaledis import config as config_schema
-from scaledis.config import Config
+from scaledis.config import Config, differing, flatten, thaw
 from scaledis.core import runtime, version
 from scaledis.core.errors import UserError
 from scaledis.core.files import write_bytes
@@ -85,5 +84,5 @@ def facts(runs: Sequence[Run], summaries: Sequence[Summary]) -> dict[str, str]:
 
 def common(configs: Sequence[Config]) -> dict[str, Any]:
     """The keys in which all configs agree, with their values."""
-    flat = [config_schema.flatten(config_schema.thaw(config)) for config in configs]
-    return {key: value for key, value in flat[0].items() if all(one.get(key) == value for one in flat)}
+    varying = differing(configs)
+    return {key: value for key, value in flatten(thaw(configs[0])).items() if key not in varying}

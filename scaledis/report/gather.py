@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis import config as config_schema
-from scaledis.config import Config
+from scaledis.config import Config, differing
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
@@ -48,27 +47,22 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary
 
 
 def setting_names(runs: Sequence[Run]) -> dict[str, str]:
-    """What each run is called without its seed: runs of one setting differ in the seed alone."""
-    flat = {run.name: config_schema.flatten(config_schema.thaw(run.config)) for run in runs}
-    keys = dict.fromkeys(key for one in flat.values() for key in one)
-    differing = [key for key in keys if key != "seed" and len({repr(one.get(key)) for one in flat.values()}) > 1]
-    own = {"method.name", *(key for key in differing if not key.startswith("method."))}
-    by_method: dict[str, list[str]] = {}
-    for name, one in flat.items():
-        by_method.setdefault(one["method.name"], []).append(name)
-    found = {}
-    for method, names in by_method.items():
-        varying = [
-            key for key in differing if key not in own and len({repr(flat[name].get(key)) for name in names}) > 1
-        ]
-        for name in names:
-            words = [
-                f"{key.rpartition('.')[2]}={_words(flat[name].get(key))}"
-                for key in (*sorted(own), *varying)
-                if key != "method.name" and len({repr(one.get(key)) for one in flat.values()}) > 1
-            ]
-            found[name] = ", ".join([method, *words])
-    return found
+    """The name of each run's setting: the method, then the keys in which settings differ. Runs that differ in the seed
+    alone share a setting. A key of a method counts where the runs of this method differ in it.
+    """
+    columns = {key: values for key, values in differing(run.config for run in runs).items() if key != "seed"}
+    common = sorted(key for key in columns if not key.startswith("method."))
+    places: dict[str, list[int]] = {}  # of the runs of each method
+    for place, run in enumerate(runs):
+        places.setdefault(run.config.method.name, []).append(place)
+    names = {}
+    for method, members in places.items():
+        own = [key for key in columns if key.startswith("method.") and key != "method.name"]
+        keys = [*common, *(key for key in own if len({columns[key][place] for place in members}) > 1)]
+        for place in members:
+            words = [f"{key.rpartition('.')[2]}={_words(columns[key][place])}" for key in keys]
+            names[runs[place].name] = ", ".join([method, *words])
+    return names
 
 
 def _words(value: object) -> str:

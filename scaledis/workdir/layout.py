@@ -23,8 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scaledis import config as config_schema
-from scaledis.config import Config, flatten
+from scaledis.config import Config, differing, thaw
 from scaledis.core import version
 from scaledis.core.errors import UserError
 from scaledis.core.files import clear, has_seal, read_json, with_keys, write_lines, write_sealed
@@ -235,7 +234,7 @@ class Workdir:
     def write_config(self, run: Run, dataset: Mapping[str, Any]) -> None:
         """A run's own config, as it begins."""
         held = {"dataset": dict(dataset)} if dataset else {}
-        write_lines(self.run(run.name) / "config.json", config_schema.thaw(run.config) | held)
+        write_lines(self.run(run.name) / "config.json", thaw(run.config) | held)
 
     def claim(
         self,
@@ -288,7 +287,7 @@ class Workdir:
         return self.populations(known.__getitem__)
 
     def _plan_configs(self, index: int, group: Sequence[Run]) -> None:
-        write_lines(self.planned_configs(index), {run.name: config_schema.thaw(run.config) for run in group})
+        write_lines(self.planned_configs(index), {run.name: thaw(run.config) for run in group})
 
     def _check_shards(self, shard: Shard) -> None:
         """Raises UserError if the directory was begun with another number of shards, or by shards of other code."""
@@ -310,15 +309,14 @@ class Workdir:
     def check_same(self, run: Run, extend: bool) -> None:
         """Raises UserError, saying what differs, if the run is there with another config (see `claim`)."""
         held, wanted = self.read_config(run.name), run.config
-        there, here = (flatten(config_schema.thaw(config)) for config in (held, wanted))
         longer = wanted.train.steps > held.train.steps
-        differing = [
-            f"{key} is {there.get(key)!r} there and {here.get(key)!r} here"
-            for key in sorted(there.keys() | here.keys())
-            if there.get(key) != here.get(key) and not key.startswith(FREE) and not (key == "train.steps" and longer)
+        differences = [
+            f"{key} is {there!r} there and {here!r} here"
+            for key, (there, here) in sorted(differing([held, wanted]).items())
+            if not key.startswith(FREE) and not (key == "train.steps" and longer)
         ]
-        if differing:
-            raise UserError(f"workdir: {self.root} holds another run {run.name}: {'; '.join(differing)}.")
+        if differences:
+            raise UserError(f"workdir: {self.root} holds another run {run.name}: {'; '.join(differences)}.")
         changing = length_dependent(wanted) if longer else []
         if changing and not extend:
             steps = f"train.steps: from {held.train.steps} to {wanted.train.steps}"

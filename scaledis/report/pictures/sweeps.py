@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scaledis import config as config_schema
+from scaledis.config import differing
 from scaledis.core import statistics
 from scaledis.report import scores
 from scaledis.report.pictures.canvas import COLORS, FAINT, INK, MUTED, RULE, canvas, fit, panel
@@ -63,16 +63,16 @@ def swept(runs: Sequence[Run]) -> list[Axis]:
 
     Numbers are in ascending order, other values in the order of the plan.
     """
-    flat = {run.name: config_schema.flatten(config_schema.thaw(run.config)) for run in runs}
-    found: list[Axis] = []
-    for key in dict.fromkeys(key for one in flat.values() for key in one if key != "seed"):
-        values = list(dict.fromkeys(one.get(key) for one in flat.values()))
+    axes = []
+    for key, column in differing(run.config for run in runs).items():
+        values = list(dict.fromkeys(column))
         if all(isinstance(value, int | float) for value in values):
             values.sort()
-        found.append(Axis(key, values, {name: values.index(one.get(key)) for name, one in flat.items()}))
-    found = sorted((axis for axis in found if len(axis.values) > 1), key=lambda axis: -len(axis.values))
+        if key != "seed":
+            places = {run.name: values.index(value) for run, value in zip(runs, column, strict=True)}
+            axes.append(Axis(key, values, places))
     kept: list[Axis] = []
-    for axis in found:
+    for axis in sorted(axes, key=lambda axis: -len(axis.values)):
         if not any(_determines(other, axis) for other in kept):
             kept.append(axis)
     return kept
