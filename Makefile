@@ -4,14 +4,15 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help:
 	@echo "make demo   train VLAE and the scale-aware ladder side by side and draw runs/quickstart/report/index.html"
 	@echo "make test   run the tests"
 	@echo "make lint   check style, format and types"
+	@echo "make docs   build the site in docs/_build"
 	@echo "make bench  time a training step against PyTorch"
-	@echo "make clean  remove the virtual environment"
+	@echo "make clean  remove the virtual environments"
 
 .venv/installed: setup.cfg constraints.txt
 	$(PYTHON) -m venv .venv
@@ -29,9 +30,20 @@ lint: .venv/installed
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 
+# Sphinx lies in an environment of its own and reads the package with the libraries of .venv.
+.venv-docs/installed: docs/requirements.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --requirement docs/requirements.txt
+	touch $@
+
+docs: .venv/installed .venv-docs/installed
+	PYTHONPATH="$$(echo .venv/lib/python*/site-packages)" JAX_PLATFORMS=cpu \
+		.venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build
+	@echo "The site is docs/_build/index.html."
+
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m experiments.benchmarks.pytorch
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-docs docs/_build docs/generated

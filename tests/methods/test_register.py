@@ -33,9 +33,9 @@ def build(config, images):
 
 
 def example():
-    """The block of code in README's section "Extend"."""
-    extend = README.read_text().partition("\n## Extend")[2].partition("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", extend, re.DOTALL)
+    """The block of code in README's section "Add a method"."""
+    section = README.read_text().partition("\n## Add a method")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     return code
 
 
@@ -71,7 +71,9 @@ def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
 def test_the_example_of_the_readme_is_its_equation(registered):
     exec(compile(example(), README.name, "exec"), {"__name__": "readme"})  # noqa: S102
     spec = methods.choose("sparse_vae")
-    assert spec.hyperparameters.keys() == {"strength"} and re.search(r"^    +R = ", spec.equation, re.MULTILINE)
+    assert spec.hyperparameters.keys() == {"strength"} and spec.equation.startswith(
+        "R = KL(q(z | x) || p(z)) + strength"
+    )
     run = tiny.config(method__name="sparse_vae", method__strength=3.0, objective__kl_warmup=0.0)
     _, terms = one_update(run, DATASET)
     penalty = float(terms["kl_nats"] + 3 * terms["size"])
