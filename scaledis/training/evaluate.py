@@ -54,7 +54,7 @@ def evaluate_population(
         at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
         print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
         return False
-    if hosts.first_process(all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
+    if hosts.any_process(hosts.first() and all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
         return False
     spec = sampling.spec_of(dataset, runs[0].config.data)
     population = Population([run.config for run in runs], spec, allocation=runs[0].padded)
