@@ -8,8 +8,12 @@ A process that fails ends alone. JAX aborts the others when its heartbeat is mis
 """
 
 import contextlib
+import os
+import sys
+import time
+import traceback
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -22,6 +26,7 @@ from scaledis.core.errors import UserError
 JOINING = 60  # seconds in which all processes must join
 HEARTBEAT = 25  # seconds of silence after which a process counts as dead
 LONGEST = 7 * 24 * 3600  # seconds that a process waits for others that are alive
+GRACE = 1  # second in which processes that end with the first one do so by themselves; without it JAX aborts them
 Tree = TypeVar("Tree")  # a pytree of arrays
 
 
@@ -36,6 +41,8 @@ def joined(coordinator: str | None = None, processes: int | None = None, process
       processes: the number of processes.
       process: the number of this one, from 0.
 
+    An exception within ends this process alone, with the code of a SystemExit, else with 1.
+
     Raises UserError for impossible arguments, and if JAX finds no cluster.
     """
     _check(coordinator, processes, process)
@@ -47,14 +54,16 @@ def joined(coordinator: str | None = None, processes: int | None = None, process
             process,
             initialization_timeout=JOINING,
             heartbeat_timeout_seconds=HEARTBEAT,
-            shutdown_timeout_seconds=HEARTBEAT,  # after an error the others do not come
         )
     except ValueError as error:
         raise UserError(
             f"--distributed: JAX finds no cluster ({error}); give --coordinator=host:port, --processes=n and "
             "--process=i."
         ) from error
-    yield
+    try:
+        yield
+    except BaseException as error:
+        _leave(error)
     wait()
     jax.distributed.shutdown()
 
@@ -102,6 +111,17 @@ def place(tree: Tree, sharding: NamedSharding) -> Tree:
 def any_process(value: bool) -> bool:
     """Returns in every process whether `value` holds in any of them."""
     return value if alone() else bool(fetch(np.asarray([value])).any())
+
+
+def _leave(error: BaseException) -> NoReturn:
+    """Ends this process with the exit code of its error; at a usual exit JAX would wait for the others, then abort."""
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if first():
+        time.sleep(GRACE)
+    os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
