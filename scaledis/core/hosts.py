@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -27,7 +27,6 @@ JOINING = 60  # seconds in which all processes must join
 HEARTBEAT = 25  # seconds of silence after which a process counts as dead
 LONGEST = 7 * 24 * 3600  # seconds that a process waits for others that are alive
 GRACE = 1  # second in which processes that end with the first one do so by themselves; without it JAX aborts them
-Tree = TypeVar("Tree")  # a pytree of arrays
 
 
 @contextlib.contextmanager
@@ -83,7 +82,7 @@ def wait() -> None:
     ocp.multihost.get_barrier_sync_fn()(key="scaledis", timeout_ms=LONGEST * 1000)
 
 
-def fetch(tree: Tree) -> Tree:
+def fetch(tree: Any) -> Any:
     """Returns arrays that are spread over all processes as numpy arrays, in every process."""
     if alone():
         return jax.device_get(tree)
@@ -91,12 +90,12 @@ def fetch(tree: Tree) -> Tree:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def gathered(tree: Tree) -> Tree:
+def gathered(tree: Any) -> Any:
     """Returns arrays that are spread over all processes so that each process can compute with them alone."""
     return tree if alone() else fetch(tree)
 
 
-def place(tree: Tree, sharding: NamedSharding) -> Tree:
+def place(tree: Any, sharding: NamedSharding) -> Any:
     """Lays out arrays that every process holds over the devices of all processes."""
     if alone():
         return jax.device_put(tree, sharding)

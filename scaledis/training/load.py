@@ -94,7 +94,7 @@ def restore(
         try:
             return population, checkpoints.restore(population.shapes, step), step
         except Damaged as damage:
-            raise UserError(f"step: the checkpoint of step {step} is damaged: {damage}.") from damage
+            raise UserError(f"step: the checkpoint of step {step} of {names[0]} is damaged: {damage}.") from damage
     newest = checkpoints.restore_newest(population.shapes)
     if newest is None:
         raise NoCheckpoint(f"workdir: every checkpoint of {', '.join(names)} in {workdir.root} is damaged.")
