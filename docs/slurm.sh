@@ -31,7 +31,7 @@ if [ "${SLURM_NTASKS:-1}" -gt 1 ]; then
   flags+=(--distributed)
 fi
 
-srun "$PYTHON" -m scaledis.main "${flags[@]}"
+srun --kill-on-bad-exit=1 "$PYTHON" -m scaledis.main "${flags[@]}"
 code=$?
 if [ "$code" = 130 ]; then # stopped at a checkpoint by --signal, five minutes before the end: go on in a new slot
   scontrol requeue "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"

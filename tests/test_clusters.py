@@ -27,7 +27,8 @@ def test_the_slurm_script_is_bash_and_passes_flags_that_exist(tmp_path):
     ]:
         environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "OUT": str(tmp_path / "out"), **given}
         assert subprocess.run([path], env=environment).returncode == 3
-        line = (tmp_path / "out").read_text().split()
+        launcher, *line = (tmp_path / "out").read_text().split()
+        assert launcher == "--kill-on-bad-exit=1"  # the others cannot go on without a task that failed
         assert line[:3] == [".venv/bin/python", "-m", "scaledis.main"] and line[6:] == expected
         assert {flag.partition("=")[0] for flag in line[3:]} <= OWN
         assert line[3].endswith(".py") and line[5] == f"--workdir=runs/{Path(line[3]).stem}"
@@ -37,6 +38,7 @@ def test_the_jobset_is_yaml_and_its_command_has_flags_that_exist():
     jobset = yaml.safe_load((DOCS / "jobset.yaml").read_text())
     [job] = jobset["spec"]["replicatedJobs"]
     spec = job["template"]["spec"]
+    assert jobset["spec"]["failurePolicy"]["maxRestarts"] and not spec["backoffLimit"]
     [container] = spec["template"]["spec"]["containers"]
     assert container["command"][:3] == ["python", "-m", "scaledis.main"]
     given = dict(flag.split("=", 1) for flag in container["command"][3:])

@@ -146,7 +146,7 @@ def test_damage_is_one_clear_error_that_names_it(new, tmp_path):
         (copy / f"checkpoints/0/{step}/manifest.json").write_text("{}")
     with pytest.raises(UserError, match="every checkpoint of seed=0, seed=1 in .* is damaged"):
         load_run(copy, "seed=0")
-    with pytest.raises(UserError, match="step: the checkpoint of step 4 is damaged"):
+    with pytest.raises(UserError, match="step: the checkpoint of step 4 of seed=0 is damaged"):
         load_run(copy, "seed=0", step=4)
     config = copy / "runs/seed=0/config.json"
     held = read_json(config)

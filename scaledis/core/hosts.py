@@ -1,105 +1,89 @@
-"""Several processes as one: the same command on every host, joined by JAX's own coordination service.
+"""Several processes as one: the same command on every host, joined by JAX's coordination service.
 
-Each process advances the runs of its own devices, and the steps need no other. Numbers of all runs are fetched from
-all; states are written by all, and everything else by the first. Alone, a process is the first of one.
+Each process advances the runs of its own devices; a step needs no other process. All processes fetch the numbers of all
+runs and write their own parts of a checkpoint; the first process writes everything else.
 
-As soon as JAX learns that another process is gone it aborts this one, with a trace of C++. `joined` makes one sentence
-and one exit code of that.
+A process that fails ends alone. JAX aborts the others when its heartbeat is missed; the launcher may end them sooner
+(docs/clusters.md).
 """
 
 import contextlib
-import ctypes
-import itertools
 import os
-import signal
-import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
 import numpy as np
-from jax._src import distributed  # the client of the coordination service has no public name
+import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
 from scaledis.core.errors import UserError
 
-JOINING = 60  # seconds until processes that have not met are given up
-HEARTBEAT = 25  # seconds until a process that is silent is gone
-LONGEST = 7 * 24 * 3600  # seconds that a process waits for others that are there
-GONE = 6  # the exit code where another process is gone: that of the signal SIGABRT
-ENDED = "scaledis/ended/"
-LOOK = 0.5  # seconds between two looks at whether another process has ended
-_waits = itertools.count()
+JOINING = 60  # seconds in which all processes must join
+HEARTBEAT = 25  # seconds of silence after which a process counts as dead
+LONGEST = 7 * 24 * 3600  # seconds that a process waits for others that are alive
+GRACE = 1  # second in which processes that end with the first one do so by themselves; without it JAX aborts them
 
 
 @contextlib.contextmanager
 def joined(coordinator: str | None = None, processes: int | None = None, process: int | None = None) -> Iterator[None]:
-    """This process as one of several; without arguments, of those that SLURM, Open MPI, Kubernetes or a TPU started.
+    """Joins this process to the others of its command.
 
-    An exit code other than 0, and an exception, end all of them with the same code.
+    Without arguments JAX finds the others by what SLURM, Open MPI, Kubernetes or a TPU pod sets.
 
     Args:
       coordinator: host:port of the first process.
-      processes: how many there are.
-      process: which one this is, from 0.
+      processes: the number of processes.
+      process: the number of this one, from 0.
 
-    Raises UserError where no cluster is found, and for arguments that cannot be.
+    An exception within ends this process alone, with the code of a SystemExit, else with 1.
+
+    Raises UserError for impossible arguments, and if JAX finds no cluster.
     """
     _check(coordinator, processes, process)
-    with _last_words(coordinator or "the first process"):
-        jax.config.update("jax_enable_preemption_service", False)  # signals are ours, see runtime.stopping
-        try:
-            jax.distributed.initialize(
-                coordinator, processes, process, initialization_timeout=JOINING, heartbeat_timeout_seconds=HEARTBEAT
-            )
-        except ValueError as error:
-            raise UserError(
-                f"--distributed: no cluster is found here ({error}); give --coordinator=host:port, --processes=n and "
-                "--process=i."
-            ) from error
-        ended = threading.Event()
-        threading.Thread(target=_follow, args=(ended,), daemon=True).start()
-        try:
-            yield
-        except SystemExit as end:
-            ended.set()
-            _leave(end.code if isinstance(end.code, int) else 1)
-        except jax.errors.JaxRuntimeError:
-            time.sleep(1.5 * HEARTBEAT)  # if the reason is that another process is gone, JAX ends this one by then
-            traceback.print_exc()
-            _leave(1)
-        except Exception:
-            traceback.print_exc()
-            _leave(1)
-        wait()
-        ended.set()
-        jax.distributed.shutdown()
+    jax.config.update("jax_enable_preemption_service", False)  # runtime.stopping handles the signals
+    try:
+        jax.distributed.initialize(
+            coordinator,
+            processes,
+            process,
+            initialization_timeout=JOINING,
+            heartbeat_timeout_seconds=HEARTBEAT,
+        )
+    except ValueError as error:
+        raise UserError(
+            f"--distributed: JAX finds no cluster ({error}); give --coordinator=host:port, --processes=n and "
+            "--process=i."
+        ) from error
+    try:
+        yield
+    except BaseException as error:
+        _leave(error)
+    wait()
+    jax.distributed.shutdown()
 
 
 def alone() -> bool:
-    """Whether there is no other process."""
+    """Returns whether this is the only process."""
     return jax.process_count() == 1
 
 
 def first() -> bool:
-    """Whether this process is the one that writes."""
+    """Returns whether this process writes logs, scores and results."""
     return jax.process_index() == 0
 
 
 def wait() -> None:
-    """Waits until every process is here."""
-    if not alone():
-        _client().wait_at_barrier(f"scaledis/{next(_waits)}", LONGEST * 1000)
+    """Waits until every process calls it. Unlike a collective, it does not give up on a process that is late."""
+    ocp.multihost.get_barrier_sync_fn()(key="scaledis", timeout_ms=LONGEST * 1000)
 
 
 def fetch(tree: Any) -> Any:
-    """Arrays that are spread over all processes, as numpy arrays in each of them."""
+    """Returns arrays that are spread over all processes as numpy arrays, in every process."""
     if alone():
         return jax.device_get(tree)
     wait()  # a collective gives up on a process that is late
@@ -107,96 +91,44 @@ def fetch(tree: Any) -> Any:
 
 
 def gathered(tree: Any) -> Any:
-    """Arrays that are spread over all processes, so that each can compute with all of them alone."""
+    """Returns arrays that are spread over all processes so that each process can compute with them alone."""
     return tree if alone() else fetch(tree)
 
 
 def place(tree: Any, sharding: NamedSharding) -> Any:
-    """Arrays that every process has, laid out over the devices of all."""
+    """Lays out arrays that every process holds over the devices of all processes."""
     if alone():
         return jax.device_put(tree, sharding)
 
-    def put(leaf: Any) -> jax.Array:
-        leaf = np.asarray(leaf)
-        return jax.make_array_from_callback(leaf.shape, sharding, lambda index: leaf[index])
+    def put(leaf: jax.Array | np.ndarray) -> jax.Array:
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
     return jax.tree.map(put, tree)
 
 
 def any_process(value: bool) -> bool:
-    """Whether it holds in any process; the same answer in all."""
+    """Returns in every process whether `value` holds in any of them."""
     return value if alone() else bool(fetch(np.asarray([value])).any())
 
 
-def first_process(value: bool) -> bool:
-    """Whether it holds in the first process; the same answer in all."""
-    return value if alone() else any_process(value and first())
-
-
-def _client() -> Any:
-    """Of JAX's coordination service."""
-    assert distributed.global_state.client
-    return distributed.global_state.client
+def _leave(error: BaseException) -> NoReturn:
+    """Ends this process with the exit code of its error; at a usual exit JAX would wait for the others, then abort."""
+    if not isinstance(error, SystemExit):
+        traceback.print_exception(error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if first():
+        time.sleep(GRACE)
+    os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
 
 
 def _check(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    given = {"--coordinator": coordinator, "--processes": processes, "--process": process}
-    missing = [flag for flag, value in given.items() if value is None]
-    if missing and len(missing) < len(given):
+    flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+    missing = [flag for flag, value in flags.items() if value is None]
+    if missing and len(missing) < len(flags):
         raise UserError(f"{missing[0]}: missing; give --coordinator=host:port, --processes=n and --process=i, or none.")
     if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
         raise UserError(f"--coordinator: {coordinator!r} must be host:port.")
     if processes is not None and process is not None and not 0 <= process < processes:
         raise UserError(f"--process: {process} must be from 0 to {processes - 1}, one less than --processes.")
-
-
-@contextlib.contextmanager
-def _last_words(coordinator: str) -> Iterator[None]:
-    """Standard error passes through `last_words`, and an abort ends with the exit code `GONE`."""
-    gone = "scaledis: another process of this command is gone; the same command goes on from the last checkpoint."
-    not_met = f"scaledis: --coordinator: {coordinator} and all processes did not meet within {JOINING} seconds."
-    script = str(Path(__file__).with_name("last_words.py"))
-    sys.stderr.flush()
-    own = os.dup(2)
-    words = subprocess.Popen(
-        [sys.executable, "-IS", script, gone, not_met], stdin=subprocess.PIPE, stderr=own, start_new_session=True
-    )
-    assert words.stdin
-    os.dup2(words.stdin.fileno(), 2)
-    words.stdin.close()
-    libc = ctypes.CDLL(None)
-    libc.signal(int(signal.SIGABRT), ctypes.cast(libc._exit, ctypes.c_void_p))
-    try:
-        yield
-    finally:
-        sys.stderr.flush()
-        os.dup2(own, 2)
-        os.close(own)
-        words.wait()
-
-
-def _follow(ended: threading.Event) -> None:
-    """Ends this process once another one has ended."""
-    own = jax.process_index()
-    with contextlib.suppress(jax.errors.JaxRuntimeError):  # the first process is gone: JAX ends this one
-        while not ended.wait(LOOK):
-            for _, value in _client().key_value_dir_get(ENDED):
-                process, code = map(int, value.split())
-                if process != own:
-                    print(f"scaledis: process {process} has ended, and so does this one.", file=sys.stderr)
-                    _exit(code)
-
-
-def _leave(code: int) -> NoReturn:
-    """Ends this process, and all others with the same code."""
-    with contextlib.suppress(jax.errors.JaxRuntimeError):
-        index = jax.process_index()
-        _client().key_value_set(f"{ENDED}{index}", f"{index} {code}")
-        time.sleep(4 * LOOK)  # until the others have seen it
-    _exit(code)
-
-
-def _exit(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

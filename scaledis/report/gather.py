@@ -1,5 +1,6 @@
 """From a work directory to summaries: scores and logs as they were written, pictures from the newest checkpoint."""
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary
 from scaledis.training import evaluate
-from scaledis.training.population import Population
+from scaledis.training.load import NoCheckpoint, check_data, restore
 from scaledis.types import Model, Run
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints
@@ -87,15 +88,12 @@ def _of_group(
     if not checkpoints.steps:
         return []
     dataset = sampling.load_dataset(group[0].config.data)
-    known = sampling.facts(dataset, group[0].config.data)
-    for run in group:
-        sampling.check_same(workdir.dataset_of(run.name), known, run.name)
+    check_data(workdir, group, dataset)
     models: dict[str, Model] = {}
     if drawn & {run.name for run in group}:
-        spec = sampling.spec_of(dataset, group[0].config.data)
-        population = Population([run.config for run in group], spec, allocation=group[0].padded)
-        if restored := checkpoints.restore_newest(population.shapes):
-            models = {run.name: population.model(restored[1], slot) for slot, run in enumerate(group)}
+        with contextlib.suppress(NoCheckpoint):  # all are damaged, as standard error says
+            population, states, _ = restore(workdir, index)
+            models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
     reached = checkpoints.steps[-1]
     return [
         summary(run, settings[run.name], dataset, workdir, models.get(run.name) if run.name in drawn else None, reached)

@@ -20,10 +20,11 @@ from scaledis.metrics import compute, of_models
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import PERMUTATIONS
 from scaledis.objectives import gaussian
+from scaledis.training.load import check_data, restore
 from scaledis.training.population import Population
 from scaledis.types import NEVER, Codes, Model, Run, RunState
 from scaledis.workdir import score_files
-from scaledis.workdir.checkpoint import Checkpoints, Damaged
+from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
@@ -40,11 +41,11 @@ def evaluate_population(
     stop: Callable[[], bool] = never,
     step: int | None = None,
 ) -> bool:
-    """Scores every run of population `index` as its config asks, at its newest step or at `step`; whether any was.
+    """Scores every run of population `index` as its config asks, at its newest step or at `step`.
 
-    Scores of another split, backend, number of codes or step stand side by side in runs/<run>/scores/; metrics that are
-    there already are not computed again. runs/<run>/scores.json and codes.npz are those that were asked for last. It
-    writes nothing else. A population without such a checkpoint is said and left out.
+    Returns whether any run was scored. Scores of another split, backend, number of codes or step stand side by side in
+    runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold those asked for last.
+    Nothing else is written. A population without such a checkpoint is reported on stderr and left out.
 
     Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()`.
     """
@@ -54,18 +55,10 @@ def evaluate_population(
         at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
         print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
         return False
-    if hosts.first_process(all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
+    if hosts.any_process(hosts.first() and all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
         return False
-    spec = sampling.spec_of(dataset, runs[0].config.data)
-    population = Population([run.config for run in runs], spec, allocation=runs[0].padded)
-    facts = sampling.facts(dataset, population.config.data)
-    for run in runs:
-        sampling.check_same(workdir.dataset_of(run.name), facts, run.name)
-    try:
-        found = checkpoints.restore_newest(population.shapes) if step is None else None
-        reached, states = found or (wanted, checkpoints.restore(population.shapes, wanted))
-    except Damaged as damage:
-        raise UserError(f"The checkpoint of step {wanted} of {runs[0].name} is damaged: {damage}.") from damage
+    check_data(workdir, runs, dataset)
+    population, states, reached = restore(workdir, index, step)
     states = hosts.gathered(states)
     if hosts.first():
         score_population(runs, population, states, dataset, workdir, reached, stop=stop)

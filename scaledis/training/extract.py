@@ -15,7 +15,7 @@ from scaledis import methods
 from scaledis.core import runtime
 from scaledis.core.errors import UserError
 from scaledis.objectives import partition
-from scaledis.training.load import find, load_population
+from scaledis.training.load import find, restore
 from scaledis.training.population import Population, active, hyperparameters, select
 from scaledis.types import NEVER, Run, RunState
 from scaledis.workdir.checkpoint import Checkpoints
@@ -37,7 +37,9 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
     """
     source, target = Workdir(workdir), Workdir(to)
     index, slot = find(source, name)
-    population, states = load_population(source, index, step, whole=True)
+    checkpoints = Checkpoints(source.checkpoints(index))
+    population, states, at = restore(source, index, step)
+    checkpoints.check_whole(population.shapes, at)
     run = Run(name, population.configs[slot])
     alone = Population([run.config], population.images)
     state = without_padding(jax.device_get(select(states, slot)), population, alone)
@@ -55,8 +57,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
         for each in SCORES if step is None else ():
             _copy(source.run(name) / each, target.run(name) / each)
         whole = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), alone.by_run)
-        step, checkpoints = int(np.max(states.step)), Checkpoints(source.checkpoints(index))
-        held = checkpoints.manifest(step) if step in checkpoints.steps else {}  # none where every run has diverged
+        held = checkpoints.manifest(at)
         about = {key: held[key] for key in runtime.conditions() if key in held}
         about |= {"runs": [name], "dataset": facts, "diverged": [int(state.diverged)]}
         Checkpoints(target.checkpoints(0)).save(int(state.step), whole, about)

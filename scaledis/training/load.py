@@ -1,34 +1,41 @@
-"""What a work directory holds, for reading only: one trained run as a Model, and all runs as one table."""
+"""Reads a work directory: a population with its states, a run as a Model, all runs as one table."""
 
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas
 
 from scaledis.core import kinds
 from scaledis.core.errors import UserError
 from scaledis.core.registry import choose
+from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
 from scaledis.training.population import Population
-from scaledis.types import ImageSpec, Model, RunState
+from scaledis.types import ImageSpec, Model, Run, RunState
 from scaledis.workdir import table
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import FREE, Workdir
 
 
+class NoCheckpoint(UserError):
+    """A population has no checkpoint that can be read."""
+
+
 @kinds.checked
 def load_run(workdir: str | Path, name: str | None = None, *, step: int | None = None) -> Model:
-    """A trained run of a work directory, from its newest checkpoint that is not damaged or that of `step`.
+    """Loads a trained run of a work directory, without the units that pad it in its population.
 
-    It reads only, needs no data set, and leaves out the units that pad the run in its population.
+    It changes nothing on the disk and needs no data set.
 
     Args:
-      workdir: the directory of version 0.2 or later; a trainer may be at work in it.
-      name: of the run; it may be left out where there is one.
-      step: of the checkpoint.
+      workdir: a directory of version 0.2 or later; a trainer may be at work in it.
+      name: the run; optional where the directory has only one.
+      step: the step of a checkpoint; by default that of the newest undamaged one.
 
-    Raises UserError for an unknown run or step, for a run that was never trained, and for a checkpoint of another
+    Raises UserError for an unknown run or step, for a run without checkpoints, and for a checkpoint of another
     structure.
 
     >>> model = load_run("runs/mine")
@@ -38,14 +45,14 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
     """
     directory = Workdir(workdir)
     index, slot = find(directory, name)
-    population, states = load_population(directory, index, step)
+    population, states, _ = restore(directory, index, step)
     return population.model(states, slot)
 
 
 def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:
-    """(number of its population, place there) of a run; its name may be left out where there is one.
+    """Returns the number of a run's population and the run's place in it.
 
-    Raises UserError for an unknown name.
+    The name is optional where the directory has only one run. Raises UserError for an unknown name.
     """
     groups = directory.groups()
     names = [name for group in groups for name in group]
@@ -53,57 +60,70 @@ def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:
         raise UserError(f"workdir: {directory.root} holds no experiment.")
     if name is None and len(names) > 1:
         raise UserError(f"name: {directory.root} holds {len(names)} runs; name one of {', '.join(names[:20])}.")
-    wanted = choose("name", names[0] if name is None else name, {each: each for each in names})
+    wanted = choose("name", names[0] if name is None else name, dict(zip(names, names, strict=True)))
     index = next(number for number, group in enumerate(groups) if wanted in group)
     return index, groups[index].index(wanted)
 
 
-def load_population(
-    directory: Workdir, index: int, step: int | None = None, whole: bool = False
-) -> tuple[Population, RunState]:
-    """Population `index` of the plan, from its newest checkpoint that is not damaged or that of `step`.
+def restore(
+    workdir: Workdir, index: int, step: int | None = None, population: Population | None = None
+) -> tuple[Population, RunState, int]:
+    """Restores population `index` of the plan and returns it with its states [R] and their step.
 
-    Its models share their compiled functions. With `whole` it is one that training can go on from.
+    Args:
+      workdir: the work directory; nothing in it changes.
+      index: the number of the population.
+      step: the step of a checkpoint; by default that of the newest undamaged one.
+      population: the programs of the runs; by default those of the configs and image shapes in the work directory.
 
-    Raises UserError for a step that is not there, for a population that was never trained, and for a checkpoint of
-    another structure.
+    Raises NoCheckpoint where there is no checkpoint or all are damaged, and UserError for an unknown step, for a
+    damaged checkpoint of `step`, and for a checkpoint of another structure.
     """
-    (names, allocation), checkpoints = directory.planned()[index], Checkpoints(directory.checkpoints(index))
-    of = ", ".join(names)
+    checkpoints, (names, allocation) = Checkpoints(workdir.checkpoints(index)), workdir.planned()[index]
     if not checkpoints.steps:
-        raise UserError(f"workdir: {directory.root} has no checkpoint of {of}.")
+        raise NoCheckpoint(f"workdir: {workdir.root} has no checkpoint of {', '.join(names)}.")
     if step is not None and step not in checkpoints.steps:
         raise UserError(f"step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
-    configs = [directory.read_config(each) for each in names]
-    facts = directory.dataset_of(names[0])
-    if not facts:
-        raise UserError(f"workdir: {directory.root} does not say which images {names[0]} was trained on.")
-    images = ImageSpec(tuple(facts["image_shape"]), facts["train_size"])
-    population = Population(configs, images, allocation=allocation)
-    shapes = population.shapes
-    try:
-        found = checkpoints.restore_newest(shapes) if step is None else (step, checkpoints.restore(shapes, step))
-    except Damaged as damage:
-        raise UserError(f"step: the checkpoint of step {step} is damaged: {damage}.") from damage
-    if found is None:
-        raise UserError(f"workdir: every checkpoint of {of} in {directory.root} is damaged.")
-    if whole:
-        checkpoints.check_whole(shapes, found[0])
-    return population, found[1]
+    if population is None:
+        facts = workdir.dataset_of(names[0])
+        if not facts:
+            raise UserError(f"workdir: {workdir.root} does not say which images {names[0]} was trained on.")
+        images = ImageSpec(tuple(facts["image_shape"]), facts["train_size"])
+        population = Population([workdir.read_config(name) for name in names], images, allocation=allocation)
+    if step is not None:
+        try:
+            return population, checkpoints.restore(population.shapes, step), step
+        except Damaged as damage:
+            raise UserError(f"step: the checkpoint of step {step} of {names[0]} is damaged: {damage}.") from damage
+    newest = checkpoints.restore_newest(population.shapes)
+    if newest is None:
+        raise NoCheckpoint(f"workdir: every checkpoint of {', '.join(names)} in {workdir.root} is damaged.")
+    return population, newest[1], newest[0]
+
+
+def check_data(workdir: Workdir, runs: Sequence[Run], dataset: Dataset) -> dict[str, Any]:
+    """Returns the facts of a data set that runs write down (`sampling.facts`).
+
+    Raises UserError, naming what differs, if a run was trained on other data.
+    """
+    facts = sampling.facts(dataset, runs[0].config.data)
+    for run in runs:
+        sampling.check_same(workdir.dataset_of(run.name), facts, run.name)
+    return facts
 
 
 @kinds.checked
 def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFrame:
-    """One row a run of one or several work directories; those that still train are there as far as they are.
+    """Returns a table with one row for each run of one or several work directories, also while runs train.
 
     Columns: workdir, run, every key of the config that varies (and seed), every score that is one number, of all units
     and of each level, the last terms under `final/`, step, diverged, the seconds that its population trained for and
-    the device, data set, fingerprint, versions, commit, and whether all of it was read from files with checksums
-    (`sealed`), which those of version 0.2 have not.
+    the device, data set, fingerprint, versions, commit, and `sealed`: whether all of it was read from files with
+    checksums, which those of version 0.2 lack.
 
-    A run that is there twice, since its directory was copied or given twice, counts once; standard error says so.
-    Raises UserError where a directory holds no experiment, for no directories, and for a damaged file that no other can
-    replace.
+    A run that is there twice, because a directory was copied or given twice, counts once; standard error says so.
+    Raises UserError for no directories, for a directory without an experiment, and for a damaged file that no other
+    file can replace.
 
     >>> results = load_results("runs/mine")
     >>> results.loc[0, "run"]
@@ -111,15 +131,15 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     """
     places = [workdirs] if isinstance(workdirs, str | os.PathLike) else list(workdirs)
     if not places:
-        raise UserError("workdirs: there are none; give one or several.")
-    found = []
+        raise UserError("workdirs: the list is empty; give one or several.")
     directories = {directory.root.resolve(): directory for directory in map(Workdir, places)}
     if len(directories) < len(places):
-        print("workdirs: some are given twice and count once.", file=sys.stderr)
+        print("workdirs: a directory that is given twice counts once.", file=sys.stderr)
+    tables = []
     for directory in directories.values():
         rows, keys = table.read(directory)
-        found.append((rows.assign(workdir=str(directory.root)), keys))
-    rows, keys = table.joined(found)
+        tables.append((rows.assign(workdir=str(directory.root)), keys))
+    rows, keys = table.joined(tables)
     rows = _once(rows, keys)
     varying = [key for key in keys if key == "seed" or rows[key].nunique(dropna=False) > 1]
     first = ["workdir", "run", *varying]
@@ -127,15 +147,15 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
 
 
 def _once(rows: pandas.DataFrame, keys: Sequence[str]) -> pandas.DataFrame:
-    """The rows without copies: those of a trained run with the config, the data and the last terms of one before it."""
+    """Returns the rows without copies: rows whose config, data and last terms equal those of an earlier row."""
     terms = [column for column in rows if column.startswith("final/")]
     alike = pandas.util.hash_pandas_object(rows[["step", *terms]], index=False).duplicated(keep=False)
-    if not terms or not alike.any():  # a large sweep has few that need a closer look
+    if not terms or not alike.any():  # few rows of a large sweep need the slow comparison below
         return rows
     likely = rows[alike & rows["step"].notna()]
     same = [*(key for key in keys if not key.startswith(FREE)), "fingerprint", "step", *terms]
     copies = likely[likely.duplicated(same)]
-    for _, first in copies[:1].iterrows():
-        such = f"{first['run']} of {first['workdir']}"
+    for _, copy in copies[:1].iterrows():
+        such = f"{copy['run']} of {copy['workdir']}"
         print(f"{len(copies)} of {len(rows)} runs are copies, such as {such}; each counts once.", file=sys.stderr)
     return rows.drop(copies.index).reset_index(drop=True)

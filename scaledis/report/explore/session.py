@@ -18,7 +18,7 @@ from scaledis.metrics.of_models.shared.coding import DEAD, traversed
 from scaledis.report import gather
 from scaledis.report.pictures.traversals import pixels
 from scaledis.report.summary import best_factor, source, units
-from scaledis.training.load import load_population
+from scaledis.training.load import restore
 from scaledis.types import Model, Run
 from scaledis.workdir.layout import Workdir
 
@@ -49,7 +49,7 @@ class Session:
                     raise UserError(f"workdir: {path} of run {registry.short(name)} leads out of {self.workdir.root}.")
         self.rng = np.random.default_rng()
         self.lock, self.decoding = threading.RLock(), threading.Lock()
-        self.population = functools.cache(functools.partial(load_population, self.workdir))
+        self.population = functools.cache(functools.partial(restore, self.workdir))
         self.models: dict[str, Model] = {}
         self.model(next(iter(self.places)))
 
@@ -58,7 +58,7 @@ class Session:
         index, slot = registry.choose("run", run, self.places)
         with self.lock:
             if run not in self.models:
-                population, states = self.population(index)
+                population, states, _ = self.population(index)
                 self.models[run] = population.model(states, slot)
             return self.models[run]
 
