@@ -4,11 +4,12 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test test-newest lint docs bench clean
 
 help:
-	@echo "make demo   train VLAE and the scale-aware ladder side by side and draw runs/quickstart/report/index.html"
+	@echo "make demo   train VLAE and the scale-aware ladder side by side, compare them, draw runs/quickstart/report/index.html"
 	@echo "make test   run the tests"
+	@echo "make test-newest  run the tests on the newest Python, with the newest version of each package"
 	@echo "make lint   check style, format and types"
 	@echo "make docs   build the site in docs/_build"
 	@echo "make bench  time a training step against PyTorch"
@@ -20,10 +21,19 @@ help:
 	touch $@
 
 demo: .venv/installed
-	$(BIN)/python -m scaledis.main --config=configs/quickstart.py --sweep=demo
+	$(BIN)/scaledis demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest
+
+# Python 3.11 stays at an older JAX, so that only a newer Python shows what the newest packages change.
+NEWEST = $(shell for v in 14 13 12; do command -v python3.$$v > /dev/null && python3.$$v -c "" 2> /dev/null && echo python3.$$v && break; done)
+
+test-newest:
+	@test -n "$(NEWEST)" || { echo "make test-newest needs Python 3.12 or later on the PATH."; exit 1; }
+	$(NEWEST) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet --upgrade --editable '.[test]'
+	.venv-newest/bin/python -m pytest
 
 lint: .venv/installed
 	$(BIN)/python -m ruff check .
@@ -46,4 +56,4 @@ bench: .venv/installed
 	$(BIN)/python -m experiments.benchmarks.pytorch
 
 clean:
-	rm -rf .venv .venv-docs docs/_build docs/generated
+	rm -rf .venv .venv-docs .venv-newest docs/_build docs/generated

@@ -55,4 +55,4 @@ def run() -> None:
     """The command line in a process of its own."""
     register()
     datasets.load = lambda *_, **__: tiny.dataset()
-    main.run()
+    main.console()

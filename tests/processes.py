@@ -6,6 +6,8 @@ import sys
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import jax
+
 from scaledis.core import hosts
 from tests import linear
 
@@ -20,7 +22,8 @@ def start(*arguments: str, output: Path, heartbeat: float = 25, devices: int = 1
 
 
 def _run(arguments: tuple[str, ...], output: Path, heartbeat: float, devices: int) -> None:
-    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0"
+    jax.config.update("jax_num_cpu_devices", devices)
     with open(output, "a") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)

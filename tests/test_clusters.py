@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from absl import flags
 
-from scaledis import main
+from scaledis import commands
+from scaledis.core import arguments
 
 DOCS = Path(__file__).parents[1] / "docs"
-OWN = {f"--{flag.name}" for flag in flags.FLAGS.flags_by_module_dict()[main.__name__]} | {"--config"}
+OWN = arguments.flags_of(commands.Train)
 
 
 def test_the_slurm_script_is_bash_and_passes_flags_that_exist(tmp_path):

@@ -90,7 +90,7 @@ def test_dataset_index_and_factors_are_inverse():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_config_and_its_sweeps_can_run(path):
     module = runpy.run_path(str(path))
-    assert module["__doc__"] and f"--config=configs/{path.name}" in module["__doc__"]
+    assert module["__doc__"] and f"configs/{path.name}" in module["__doc__"]
     base = module["get_config"]().to_dict()
     freeze(base)
     ladder = base | {section: default().to_dict()[section] for section in ("method", "model")}

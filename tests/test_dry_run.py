@@ -5,7 +5,7 @@ import os
 import jax
 import pytest
 
-from scaledis import console, datasets
+from scaledis import datasets
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run
 from scaledis.sweeps.expand import expand as expanded
@@ -68,4 +68,4 @@ def test_the_command_and_its_subcommand_print_it_and_write_nothing(tmp_path, mon
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("2 runs, 1 program, 1 population\n")
     assert not (tmp_path / "new").exists()
-    assert tiny.command("train", *arguments, run=console.console) == done
+    assert tiny.command("train", *arguments) == done

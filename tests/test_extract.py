@@ -64,7 +64,7 @@ def test_any_step_can_be_taken_out_and_the_population_stays_as_it_was(two, tmp_p
     extract(two, "seed=1", tmp_path / "early", step=2)
     assert load_run(tmp_path / "early").step == 2 and tiny.tree(two) == before
     assert Workdir(tmp_path / "early").dataset_of("seed=1") == Workdir(two).dataset_of("seed=1")
-    done = tiny.command(f"--workdir={two}", "--extract=seed=0", f"--to={tmp_path / 'zero'}")
+    done = tiny.command("extract", "seed=0", f"--workdir={two}", f"--to={tmp_path / 'zero'}")
     assert done.returncode == 0 and f"seed=0 is in {tmp_path / 'zero'}" in done.stdout
     done = tiny.command(f"--workdir={tmp_path / 'early'}", "--stages=train", "--steps=8")
     assert done.returncode == 0 and load_run(tmp_path / "early").step == 8
@@ -79,7 +79,7 @@ def test_what_cannot_be_taken_out_is_one_sentence(two, tmp_path):
         with pytest.raises(UserError, match=message):
             extract(two, name, tmp_path / to, step=step)
     assert not (tmp_path / "new").exists()
-    done = tiny.command(f"--workdir={two}", "--extract=seed=0")
+    done = tiny.command("extract", "seed=0", f"--workdir={two}")
     assert done.returncode == 2 and "--to: missing" in done.stderr
 
 

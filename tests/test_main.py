@@ -5,16 +5,21 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 
-from scaledis import console, datasets, main, methods
-from scaledis.core import errors, version
+from scaledis import commands, datasets, main, methods
+from scaledis.commands import demo, train
+from scaledis.config import flatten, thaw
+from scaledis.core import arguments, errors, version
 from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
@@ -302,18 +307,18 @@ def test_a_bug_in_a_method_keeps_its_traceback():
     """And a UserError from the same place is one sentence."""
     script = """
 import sys
-from scaledis import main, methods
-from scaledis.errors import UserError
+from scaledis import datasets, main, methods
+from scaledis.core.errors import UserError
 from tests import tiny
 
 def build(config, images):
     raise {error}("the method has said no")
 
 methods.register_method("broken", build, equation="R = 0")
-main.datasets.load = lambda *_, **__: tiny.dataset()
+datasets.load = lambda *_, **__: tiny.dataset()
 sys.argv[1:] = ["--config=tests/tiny_config.py", "--config.method.name=broken", "--config.model.allocation=(3,)"]
 sys.argv += ["--workdir=/tmp/never"]
-main.run()
+main.console()
 """
     bug, sentence = (
         subprocess.Popen(
@@ -338,26 +343,26 @@ def test_a_method_of_ones_own_trains_resumes_and_is_reported(tmp_path, monkeypat
 
 
 def test_describe_prints_the_tree_with_counts():
-    lines = tiny.command(CONFIG, "--describe=network").stdout.splitlines()
+    lines = tiny.command("describe", "network", CONFIG).stdout.splitlines()
     counts = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[1:]}
     assert "scale_vlae (2, 1) on tiny" in lines[0] and f"{counts['network']:,} parameters" in lines[0]
     assert counts["encoder"] + counts["decoder"] == counts["network"]
 
 
 def test_list_names_all_there_is_and_describe_a_methods_equation():
-    listed = tiny.command("--list", CONFIG).stdout
+    listed = tiny.command("list", CONFIG).stdout
     for name in ("factor_vae", "rendered", "dci", "memory_bank", "seeds", "pair"):
         assert f"  {name} " in listed
-    described = tiny.command("--describe=beta_stcvae").stdout
+    described = tiny.command("describe", "beta_stcvae").stdout
     for text in ("--config.method.block", "KL(q(z | x) || p(z))", "Chen et al. 2025", "free or rewarded"):
         assert text in described
 
 
 def test_prepare_and_describe_a_data_set(tmp_path, monkeypatch):
-    prepared = tiny.command("--prepare=rendered")
+    prepared = tiny.command("prepare", "rendered")
     assert "tiny: 96 images of 16x16x3" in prepared.stdout and "a full grid" in prepared.stdout
     monkeypatch.chdir(tmp_path)
-    drawn = tiny.command("--describe=rendered")
+    drawn = tiny.command("describe", "rendered")
     assert drawn.stdout.strip() == "rendered.png", drawn.stderr
     assert (tmp_path / "rendered.png").read_bytes()[:4] == b"\x89PNG"
 
@@ -371,7 +376,7 @@ def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
 
 
 def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch):
-    monkeypatch.setattr(main, "MANY_RUNS", 1)
+    monkeypatch.setattr(train, "MANY_RUNS", 1)
     monkeypatch.setattr(engine, "train_all", lambda *_, **__: [])
     arguments = (*PAIR, f"--workdir={tmp_path}/run")
     done = tiny.command(*arguments)
@@ -383,20 +388,30 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([CONFIG, "--config.train.stepz=3"], 'unknown key .stepz. Did you mean "steps"'),
-        ([CONFIG, "--config.trian.steps=3"], 'unknown key .trian. Did you mean "train"'),
+        ([CONFIG, "--config.train.stepz=3"], "--config: 'train.stepz' is unknown. Did you mean 'train.steps'"),
+        ([CONFIG, "--config.trian.steps=3"], "--config: 'trian.steps' is unknown. Did you mean 'train.steps'"),
         ([CONFIG, "--config.method.name=vale"], "method.name: 'vale' is unknown"),
         ([CONFIG, "--sweep=pears"], "--sweep: 'pears' is unknown. Did you mean 'pair'"),
         ([CONFIG, "--stages=trian"], "--stages: 'trian' is unknown. Did you mean 'train'"),
-        ([CONFIG, "--config.train.steps=x"], "train.steps=x"),
-        ([CONFIG, "--config.train.steps=3.5"], "train.steps=3.5: it must be a whole number"),
-        ([CONFIG, "--config.train.steps=True"], "train.steps=True"),
-        ([CONFIG, "--config.data.scale=null"], "data.scale=null: it must be true or false"),
+        ([CONFIG, "--config.train.steps=x"], "train.steps: 'x' must be a whole number"),
+        ([CONFIG, "--config.train.steps=3.5"], "train.steps: 3.5 must be a whole number"),
+        ([CONFIG, "--config.train.steps=True"], "train.steps: True must be a whole number"),
+        ([CONFIG, "--config.data.scale=null"], "data.scale: 'null' must be"),
         ([CONFIG, "--config.method.fade=1", "--config.method.name=vae"], "'fade' is unknown. Choices: none"),
         ([CONFIG, f"--config.train.steps={2**32}"], "train.steps: 4294967296 must be a whole number from 1 to"),
         ([CONFIG, f"--config.seed={'7' * 60}"], "seed: a number of about 60 digits must be"),
         ([CONFIG, "--config.objective.sigma=1e39"], r"objective.sigma: 1e\+39 .* that a float32 can hold"),
-        ([CONFIG, "--steps=9"], "--steps: .* give --config.train.steps"),
+        ([CONFIG, "--steps=9.5"], "--steps: '9.5' must be a whole number"),
+        (["train", "--workdir=/nowhere", "--config.seed"], "--config.seed: the value is missing"),
+        ([CONFIG, "--time_limit=50"], "--time_limit: '50' must be a number with its unit"),
+        ([CONFIG, "--to=there"], "--to: `scaledis train` has no such flag; it belongs to `scaledis extract`"),
+        ([CONFIG, "--chance=3"], "--chance: .* belongs to `scaledis score`"),
+        ([CONFIG, "--descibe=x"], "flag: '--descibe' is unknown"),
+        (["--describe=vlae"], "--describe: it is a command now: `scaledis describe --help`"),
+        (["train", "vale"], "name of a config or a method: 'vale' is unknown. Did you mean 'vae'"),
+        (["train", "quickstart", CONFIG], "--config: .* and the name quickstart are two configs"),
+        (["sweep", "quickstart"], "sweep: 'quickstart' is unknown. Choices: allocations, demo"),
+        (["evaluate", CONFIG, "--engine=ray"], "--engine: .* belongs to `scaledis train` and `scaledis sweep`"),
         ([CONFIG, f"--config.schedule.capacity=warmup:{'9' * 25}"], "schedule.capacity: 'warmup:9+' .* below 10"),
         ([CONFIG, "--config.train.batch=10000000"], "train.batch: 10000000 is too large to be allocated"),
         ([CONFIG, f"--config.objective.bank={2**32}"], "objective.bank: 4294967296 must be"),
@@ -419,17 +434,19 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
             "data.held_out_by: 'plce' is unknown. Did you mean 'place'",
         ),
         ([CONFIG, "--config.method.name=beta_vae_hfs", "--config.model.allocation=(1,)"], "needs 2 units or more"),
-        (["--config=tests/no_such.py"], "no_such.py"),
-        ([CONFIG, "train"], "Arguments .'train'. are not understood"),
-        (["--describe=beta_tcva"], "'beta_tcva' is unknown. Did you mean 'beta_tcvae'"),
-        (["--prepare=renderd"], "--prepare: 'renderd' is unknown. Did you mean 'rendered'"),
-        ([], "--config: missing"),
+        (["--config=tests/no_such.py"], "no_such.py cannot be read; .* given by name: 3dshapes, "),
+        (["train", "vlae", "more"], "'more' is one argument too many"),
+        (["describe", "beta_tcva"], "'beta_tcva' is unknown. Did you mean 'beta_tcvae'"),
+        (["prepare", "renderd"], "prepare: 'renderd' is unknown. Did you mean 'rendered'"),
+        (["train"], "--config: missing"),
         (["--workdir=/nowhere/at/all"], "holds no experiment"),
         ([CONFIG, "--workdir=~nosuchuser/run"], "workdir: '~nosuchuser/run' cannot be a directory"),
     ],
 )
 def test_a_wrong_command_is_one_sentence_and_writes_nothing(arguments, message, tmp_path):
-    workdir = [] if any("workdir" in each for each in arguments) or not arguments else [f"--workdir={tmp_path / 'run'}"]
+    workdir = [f"--workdir={tmp_path / 'run'}"]
+    if any("workdir" in each for each in arguments) or arguments == ["train"]:
+        workdir = []
     done = tiny.command(*arguments, *workdir)
     assert done.returncode == 2 and done.stderr.startswith("scaledis: ") and len(done.stderr.splitlines()) <= 2
     assert re.search(message, done.stderr), done.stderr
@@ -472,7 +489,7 @@ def test_what_a_config_file_may_be(tmp_path, content, monkeypatch):
     monkeypatch.setattr(describe, "tree", lambda config, images: "on tiny")
     path, expected = tmp_path / "mine.py", FILES[content]
     path.write_text(content)
-    line = [f"--config={path}", "--describe=network", f"--workdir={tmp_path / 'run'}"]
+    line = ["describe", "network", f"--config={path}", f"--workdir={tmp_path / 'run'}"]
     if isinstance(expected, type):
         with pytest.raises(expected):  # a bug in the file keeps its traceback
             tiny.command(*line)
@@ -500,32 +517,79 @@ def test_values_on_the_command_line_are_those_of_python(monkeypatch):
     assert "tiny_config.py:paper calls get_config('paper'), but the file has get_config()." in done.stderr
 
 
-def test_the_console_command_has_a_word_for_every_mode(trained, tmp_path):
-    def said(*arguments):
-        return tiny.command(*arguments, run=console.console)
-
-    assert "  pair " in said("list", CONFIG).stdout
-    assert "--config.method.block" in said("describe", "beta_stcvae").stdout
-    assert "a full grid" in said("prepare", "rendered").stdout
-    assert said("report", f"--workdir={trained[0].root}").stdout == trained[1].stdout
-    assert said("evaluate", f"--workdir={trained[0].root}").returncode == 0
-    done = said("train", CONFIG, "--config.train.steps=2", "--stages=train", f"--workdir={tmp_path}")
+def test_every_command_has_a_word_its_own_help_and_a_class(trained, tmp_path):
+    assert "  pair " in tiny.command("list", CONFIG).stdout
+    assert tiny.command("report", f"--workdir={trained[0].root}").stdout == trained[1].stdout
+    assert tiny.command("evaluate", f"--workdir={trained[0].root}").returncode == 0
+    done = tiny.command("train", CONFIG, "--steps=2", "--stages=train", f"--workdir={tmp_path}")
     assert done.returncode == 0 and (Workdir(tmp_path).checkpoints(0) / "2").exists()
-    assert all(f"scaledis {name}" in said("help").stdout for name in [*console.COMMANDS, "score"])
-    unknown = said("evalute")
-    assert unknown.returncode == 2 and "command: 'evalute' is unknown. Did you mean 'evaluate'" in unknown.stderr
+    overview = tiny.command("help").stdout
+    for word, entry in main.COMMANDS.items():
+        command = getattr(commands, entry.name)
+        about = tiny.command(word, "--help")
+        assert f"scaledis {word} " in overview and command.word == word and about.returncode == 0
+        assert f"examples:\n  scaledis {word}" in about.stdout and tiny.command("help", word) == about
+        assert all(f"{flag} " in about.stdout for flag in arguments.flags_of(command))
     for rest, sentence in [
+        (("evalute",), "command: 'evalute' is unknown. Did you mean 'evaluate'"),
         (("score", "nowhere.npz"), "nowhere.npz: there is no such file"),
-        (
-            ("score", str(trained[0].run("vlae") / "codes.npz"), "--metrics=mig", "--out=/nowhere/x"),
-            "--out: /nowhere/x",
-        ),
+        (("score", str(trained[0].run("vlae") / "codes.npz"), "--metrics=mig", "--out=/nowhere/x"), "--out: /nowhere"),
         (("explore", "nowhere"), "nowhere holds no experiment"),
+        (("describe",), "the following arguments are required: thing"),
     ]:
-        done = said(*rest)
+        done = tiny.command(*rest)
         assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
-    nameless = said("describe")
-    assert nameless.returncode == 2 and "describe needs a name" in nameless.stderr
+
+
+@pytest.mark.parametrize("word", ["train quickstart", "train scale_vlae", "sweep table2", "train celeba:vlae"])
+def test_a_config_and_a_method_are_found_by_name(word, monkeypatch, tmp_path):
+    """The same runs as --config=FILE gives; the directory has the name."""
+    monkeypatch.chdir(tmp_path)  # outside of the checkout
+    verb, name = word.split()
+    command = {"train": commands.Train, "sweep": commands.Sweep}[verb](name, data="rendered", steps=7, seeds=None)
+    runs, stem = command.runs(), name.partition(":")[0]
+    assert command.directory.root == Path("runs") / {"scale_vlae": "scale_vlae-rendered"}.get(name, stem)
+    assert {(run.config.data.name, run.config.train.steps) for run in runs} == {("rendered", 7)}
+    file = f"{ROOT}/configs/{name.replace(':', '.py:') if ':' in name else f'{name}.py'}"
+    if name == "scale_vlae":
+        file = f"{ROOT}/configs/method.py:scale_vlae"
+        expected = {**methods.choose(name).settings_for("rendered"), "train.steps": 7}
+        assert flatten(thaw(runs[0].config)).items() >= expected.items()
+    sweep = ("table2",) if verb == "sweep" else ()
+    changes = {"data.name": "rendered", "train.steps": 7}
+    assert commands.Train(config=file, overrides=changes, sweep=sweep).runs() == runs
+    assert len(runs) == (90 if verb == "sweep" else 1)
+    parsed = arguments.parse(type(command), shlex.split(command.line())[2:])
+    assert parsed == command and command.record()["command"].startswith(f"scaledis {word} --data=rendered --steps=7")
+
+
+def test_the_runs_of_a_directory_take_changes_without_a_config(copy):
+    done = tiny.command("evaluate", f"--workdir={copy.root}", "--config.evaluate.seed=5")
+    assert done.returncode == 0, done.stderr
+    assert (copy.run("vlae") / "scores" / "step=6,split=all,codes=60+30,seed=5,dci=lightgbm.json").exists()
+    done = tiny.command(f"--workdir={copy.root}", "--config.train.batch=9")
+    assert done.returncode == 2 and "train.batch is 8 there and 9 here" in done.stderr
+
+
+def test_a_time_limit_ends_with_a_checkpoint_and_the_same_command_goes_on(tmp_path, linear_method):
+    line = ["--config.method.name=linear", "--steps=1_000_000", "--stages=train", f"--workdir={tmp_path}"]
+    ends = []
+    for _ in range(2):
+        done = tiny.command(CONFIG, *line, "--time_limit=1s", "--config.train.checkpoint_every=100000")
+        assert done.returncode == 130, done.stderr
+        [end] = re.findall(r"Stopped at step (\d+) of 1000000; the same command goes on from there", done.stderr)
+        ends.append(int(end))
+        assert Workdir(tmp_path).checkpoints(0).joinpath(end).exists()
+    assert 0 < ends[0] < ends[1] < 1_000_000
+
+
+def test_a_comparison_has_its_interval_and_says_where_it_contains_0():
+    rows = [("scale_vlae", seed, 0.3 + 0.01 * seed, 0.2 + 0.1 * (seed % 2)) for seed in range(3)]
+    rows += [("vlae", seed, 0.1 + 0.012 * seed, 0.2) for seed in range(3)]
+    lines = demo.comparison(DataFrame(rows, columns=["method.name", "seed", *demo.SCORES])).splitlines()
+    # The differences are .2, .198, .196: .198 +- 4.303 * .002 / sqrt(3).
+    assert lines[1] == "  DCI-D 0.310 - 0.112 = +0.198, 95 % interval +0.193 to +0.203 over 3 seeds"
+    assert "MIG" in lines[2] and "it contains 0" in lines[2]
 
 
 def test_nothing_is_written_that_is_not_json(trained):
@@ -539,7 +603,7 @@ def test_a_reader_that_has_seen_enough_ends_the_command_quietly():
     """`scaledis list | head -1`."""
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "scaledis.main", "--list"]
+    command = [sys.executable, "-m", "scaledis.main", "list"]
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert done.returncode == 141 and done.stderr == ""

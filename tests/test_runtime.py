@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jaxlib
 import pytest
 
@@ -15,14 +16,14 @@ from scaledis.core.errors import UserError
 from scaledis.metrics.of_models.shared import classifiers
 from tests import tiny
 
-DEVICES, DETERMINISTIC = "--xla_force_host_platform_device_count", "--xla_gpu_deterministic_ops=true"
+DEVICES = "--xla_force_host_platform_device_count"
 SCRIPT = """
 import os
 import pwd
-from scaledis.runtime import cores, prepare
+from scaledis.core.runtime import cores, prepare
 prepare()
 import jax
-print(os.environ["XLA_FLAGS"], cores(), jax.device_count(), jax.config.jax_compilation_cache_dir, sep="|")
+print(os.environ.get("XLA_FLAGS", ""), cores(), jax.device_count(), jax.config.jax_compilation_cache_dir, sep="|")
 """
 
 
@@ -37,9 +38,9 @@ def prepared(home, **variables):
     return flags.split(), int(cores), int(devices), cache
 
 
-def test_one_device_per_core_deterministic_programs_and_a_cache_of_this_machine(tmp_path):
+def test_one_device_per_core_a_cache_of_this_machine_and_no_flag_of_xla(tmp_path):
     flags, cores, devices, cache = prepared(tmp_path)
-    assert flags == [DETERMINISTIC, f"{DEVICES}={cores}"]
+    assert flags == []
     assert devices == cores
     assert os.path.dirname(cache) == str(tmp_path / ".cache" / "scaledis" / "xla")
     assert f"jaxlib-{jaxlib.__version__}-" in os.path.basename(cache)
@@ -64,7 +65,7 @@ def test_what_the_user_has_set_is_kept(tmp_path, own, expected):
     given = ["--xla_cpu_enable_fast_math=false", "--xla_gpu_deterministic_ops=false"]
     given += [f"{DEVICES}={own}"] if own else []
     flags, cores, devices, cache = prepared(tmp_path, XLA_FLAGS=" ".join(given), JAX_COMPILATION_CACHE_DIR="/elsewhere")
-    assert flags == given + ([] if own else [f"{DEVICES}={cores}"])
+    assert flags == given
     assert devices == (expected or cores)
     assert cache == "/elsewhere"
 
@@ -102,3 +103,15 @@ def test_a_cache_is_of_one_cpu_and_one_jaxlib(monkeypatch, tmp_path):
 
     assert target("A", "1") == target("A", "1")
     assert len({target("A", "1"), target("B", "1"), target("A", "2")}) == 3
+
+
+def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setattr(runtime, "LEVEL", "xla_backend_optimization_level")
+    assert runtime.compiler_options(1) == {"xla_backend_optimization_level": 1}
+    monkeypatch.setattr(runtime, "LEVEL", "xla_no_such_option")
+    assert runtime.compiler_options(1) == {}
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert runtime.compiler_options(1) == {"xla_gpu_deterministic_ops": True}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
+    assert runtime.compiler_options(1) == {}

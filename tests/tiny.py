@@ -16,8 +16,6 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 import pytest
-from absl import flags
-from absl.testing import flagsaver
 from jax.sharding import Mesh
 
 from scaledis import datasets, main, methods
@@ -134,22 +132,18 @@ class Done(NamedTuple):
     stderr: str
 
 
-def command(
-    *arguments: str, load: Callable[..., Dataset] = lambda *_, **__: dataset(), run: Callable[[], None] = main.run
-) -> Done:
+def command(*arguments: str, load: Callable[..., Dataset] = lambda *_, **__: dataset()) -> Done:
     """The command line in this process, on the data set that `load` gives; a bug is an exception here."""
-    out, err, saved = io.StringIO(), io.StringIO(), flagsaver.save_flag_values(flags.FLAGS)
+    out, err = io.StringIO(), io.StringIO()
     sampling.load_dataset.cache_clear()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(datasets, "load", load)
         patch.setattr(runtime, "prepare", lambda: None)  # its settings last
         patch.setattr(sys, "argv", ["scaledis", *arguments])
         try:
-            code = run()
+            code = main.console()
         except SystemExit as end:
             code = end.code
-        finally:
-            flagsaver.restore_flag_values(saved, flags.FLAGS)
     sampling.load_dataset.cache_clear()
     assert code is None or isinstance(code, int), code  # a sentence would be printed, and end in 1
     return Done(code or 0, out.getvalue(), err.getvalue())

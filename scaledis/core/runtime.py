@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import jax
@@ -18,8 +19,7 @@ import jaxlib
 
 from scaledis.core.errors import UserError
 
-LEVEL_FLAG = "--xla_backend_optimization_level"
-DETERMINISTIC_FLAG = "--xla_gpu_deterministic_ops"
+LEVEL, DETERMINISTIC = "xla_backend_optimization_level", "xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
 KEYS = "threefry2x32"  # the implementation of every random key, whatever jax_default_prng_impl is
 SETTINGS = ("jax_default_matmul_precision", "jax_random_seed_offset", "jax_disable_jit")  # that are left to the user
@@ -28,21 +28,17 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.
 
 
 def prepare() -> None:
-    """Make JAX fast on this machine. Call once, before the first computation; what the user has set is kept.
+    """Makes JAX fast on this machine. Call it once, before the first computation; settings of the user are kept.
 
     - One host device per core: each trains its own members of a population, which beats one model on all cores.
     - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) anew for each call, from a thread
       whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
     - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: a
       second run of the same command starts at once.
-    - A GPU computes deterministically, so that a resumed run ends bit for bit where an uninterrupted one does.
     """
     _keep_freed_memory()
-    flags = os.environ.get("XLA_FLAGS", "")
-    if DETERMINISTIC_FLAG not in flags:  # bit for bit resume; the CPU is deterministic as it is
-        flags = os.environ["XLA_FLAGS"] = f"{flags} {DETERMINISTIC_FLAG}=true".strip()
-    if DEVICES_FLAG not in flags and "JAX_NUM_CPU_DEVICES" not in os.environ:
-        os.environ["XLA_FLAGS"] = f"{flags} {DEVICES_FLAG}={cores()}".strip()
+    if DEVICES_FLAG not in os.environ.get("XLA_FLAGS", "") and jax.config.jax_num_cpu_devices < 1:  # type: ignore[attr-defined]
+        jax.config.update("jax_num_cpu_devices", cores())
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
         jax.config.update("jax_compilation_cache_dir", cache_directory())
 
@@ -132,39 +128,42 @@ def _target() -> str:
 
 
 def never() -> bool:
-    """The `stop` of what nobody stops."""
+    """A `stop` callback that never asks to stop."""
     return False
 
 
 @contextlib.contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
-    """Turns the first signal that asks to end into `stop() == True`; a second one ends the process as usual.
+def stopping(limit: float | None = None) -> Iterator[Callable[[], bool]]:
+    """Yields `stop`, which is True from the first signal that asks to end, or after `limit` seconds.
 
-    Those are SIGINT, and, where the program handles them in no way of its own, SIGTERM and SIGUSR1, SIGUSR2 and SIGHUP,
-    with which schedulers warn before they kill. A signal that the process ignores, as SIGHUP under nohup, stays
-    ignored. Only the main thread hears signals: in another one nothing is changed.
+    The signals are SIGINT, and, where the program does not handle them, SIGTERM and SIGUSR1, SIGUSR2 and SIGHUP, with
+    which schedulers warn before they kill. A second signal ends the process as usual. A signal that the process
+    ignores, as SIGHUP under nohup, stays ignored. Only the main thread hears signals: in another one none is changed.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield never
-        return
     asked = threading.Event()
     previous: dict[int, Any] = {}
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
         for each, handler in previous.items():
             signal.signal(each, handler)
         print("\nStopping at the next checkpoint; once more to stop at once.", file=sys.stderr)
 
-    for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
-        if hasattr(signal, name):
-            number = getattr(signal, name)
-            handler = signal.getsignal(number)
-            if handler is signal.SIG_DFL or (number == signal.SIGINT and handler is not signal.SIG_IGN):
-                previous[number] = signal.signal(number, ask)
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):
+            if hasattr(signal, name):
+                number = getattr(signal, name)
+                handler = signal.getsignal(number)
+                if handler is signal.SIG_DFL or (number == signal.SIGINT and handler is not signal.SIG_IGN):
+                    previous[number] = signal.signal(number, ask)
+    timer = threading.Timer(limit or 0, asked.set)
+    timer.daemon = True
+    if limit is not None:
+        timer.start()
     try:
         yield asked.is_set
     finally:
+        timer.cancel()
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -199,11 +198,26 @@ def _keep_freed_memory() -> None:
     mallopt(M_TOP_PAD, 256 << 20)
 
 
-def compiler_options(level: int) -> dict[str, int]:
-    """Effort of the CPU's code generator, 0 to 3, unless XLA_FLAGS sets it.
+def compiler_options(level: int) -> dict[str, int | bool]:
+    """Options of XLA for a program; an option that XLA_FLAGS sets, or that this XLA does not know, is left out.
 
-    At 1 a training step is as fast as at 3 and compiles in two thirds of the time; at 0 what runs only once, such as
-    drawing the parameters, compiles in a fifth.
+    On a CPU they set the effort of the code generator, 0 to 3: at 1 a training step is as fast as at 3 and compiles in
+    two thirds of the time; at 0 a program that runs only once, such as drawing the parameters, compiles in a fifth. On
+    a GPU they make operations deterministic, so that a resumed run ends bit for bit where an uninterrupted run does.
     """
-    set_by_user = LEVEL_FLAG in os.environ.get("XLA_FLAGS", "")
-    return {} if set_by_user or jax.default_backend() != "cpu" else {LEVEL_FLAG.removeprefix("--"): level}
+    backend = jax.default_backend()
+    options: dict[str, int | bool] = {LEVEL: level} if backend == "cpu" else {}
+    if backend in ("gpu", "cuda", "rocm"):
+        options = {DETERMINISTIC: True}
+    flags = os.environ.get("XLA_FLAGS", "")
+    return {name: value for name, value in options.items() if f"--{name}" not in flags and _compiles(name, value)}
+
+
+@functools.cache
+def _compiles(name: str, value: int | bool) -> bool:
+    """True if the installed XLA knows the option; an unknown one fails when a program compiles."""
+    try:
+        jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
+    except jax.errors.JaxRuntimeError:
+        return False
+    return True

@@ -3,15 +3,14 @@
     python -m scaledis.metrics codes.npz
     python -m scaledis.metrics codes.npz --metrics=dci,mig --protocol=hfs
 
-The file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F]; if they are known
-also `levels`, int [K], and `log_variance`, float [N, K]. Metrics see at most 10,000 + 5,000 rows, but for those to
-which the protocol gives all.
+`scaledis score` is the same command; its help describes the file. Metrics see at most 10,000 + 5,000 rows, but for
+those to which the protocol gives all.
 """
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.core import npz
+from scaledis.core.arguments import Command, names, option, parse, positional, whole
 from scaledis.core.errors import UserError, sentences
 from scaledis.metrics.shared import scoring
 
@@ -54,43 +54,58 @@ def table(scores: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+@dataclass
+class Score(Command):
+    """Computes metrics of codes from any framework; all results are written as JSON beside the file.
+
+    The .npz file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F]; if they are
+    known also `levels`, int [K], and `log_variance`, float [N, K].
+
+    examples:
+      scaledis score codes.npz
+      scaledis score codes.npz --metrics=dci,mig --protocol=hfs --n_bootstrap=200
+    """
+
+    word = "score"
+    computes = False
+    file: str | Path = positional("the .npz file of the codes")
+    protocol: str | None = option(f"the published setting: {', '.join(metrics.PROTOCOLS)}")
+    metrics: tuple[str, ...] = option("names with commas between; default: all", (), names, commas=True)
+    seed: int = option("of the draws of rows, resamples and permutations", 0, whole)
+    n_bootstrap: int = option("the number of resamples for the intervals; 0: no intervals", 0, whole)
+    chance: int = option("the number of permutations for the chance levels; 0: none", scoring.PERMUTATIONS, whole)
+    out: str | Path | None = option("the JSON file; default: <file>.scores.json")
+
+    def execute(self) -> None:
+        """Scores the file. Raises UserError for a file without codes, and for a metric that cannot use them."""
+        arrays = read(Path(self.file))
+        scores = metrics.compute(
+            list(self.metrics) or metrics.names(),
+            arrays["codes"],
+            arrays.get("factors"),
+            self.seed,
+            protocol=self.protocol,
+            rows=metrics.ROWS,
+            n_bootstrap=self.n_bootstrap,
+            chance=self.chance,
+            levels=arrays.get("levels"),
+            log_variances=arrays.get("log_variance"),
+        )
+        out = Path(self.out) if self.out else Path(self.file).with_suffix(".scores.json")
+        try:
+            out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
+        except OSError as error:
+            raise UserError(f"--out: {out} cannot be written: {error.strerror}.") from error
+        print(table(scores))
+        sentences = {sentence: None for key, value in scores.items() if key.endswith("/warnings") for sentence in value}
+        print("\n".join([*sentences, f"wrote {out}"]), file=sys.stderr)
+
+
+def main(argv: Sequence[str]) -> None:
     """Scores the file that the command line names."""
-    parser = argparse.ArgumentParser(
-        "python -m scaledis.metrics", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--metrics", default=",".join(metrics.names()), help="names with commas between; default: all")
-    parser.add_argument("--protocol", help=", ".join(metrics.PROTOCOLS))
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--n_bootstrap", type=int, default=0, help="resamples for intervals; default: none")
-    words = "permutations for the chance levels; 0: none; default: %(default)s"
-    parser.add_argument("--chance", type=int, default=scoring.PERMUTATIONS, help=words)
-    parser.add_argument("--out", type=Path, help="the JSON file; default: <file>.scores.json")
-    given = parser.parse_args(arguments)
-    arrays = read(given.file)
-    scores = metrics.compute(
-        given.metrics.split(","),
-        arrays["codes"],
-        arrays.get("factors"),
-        given.seed,
-        protocol=given.protocol,
-        rows=metrics.ROWS,
-        n_bootstrap=given.n_bootstrap,
-        chance=given.chance,
-        levels=arrays.get("levels"),
-        log_variances=arrays.get("log_variance"),
-    )
-    out = given.out or given.file.with_suffix(".scores.json")
-    try:
-        out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
-    except OSError as error:
-        raise UserError(f"--out: {out} cannot be written: {error.strerror}.") from error
-    print(table(scores))
-    warnings = {sentence: None for key, said in scores.items() if key.endswith("/warnings") for sentence in said}
-    print("\n".join([*warnings, f"wrote {out}"]), file=sys.stderr)
+    parse(Score, argv, "python -m scaledis.metrics").execute()
 
 
 if __name__ == "__main__":
     with sentences():
-        main()
+        main(sys.argv[1:])

@@ -39,7 +39,7 @@ def everything(namespace: Mapping[str, Any]) -> str:
     lines = []
     for title, found in kinds.items():
         lines += [title, *(f"  {name:<22}{about}" for name, about in sorted(found.items())), ""]
-    hint = "--describe=NAME prints more of each: equation and hyperparameters, options, or a contact sheet."
+    hint = "scaledis describe NAME prints more of each: equation and hyperparameters, options, or a contact sheet."
     return "\n".join([*lines, hint])
 
 

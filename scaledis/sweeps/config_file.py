@@ -1,106 +1,105 @@
-"""The file of --config, and how the command line reads the values of its keys."""
+"""Config files: found by name, or given by their path; each is imported once."""
 
-import contextlib
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Mapping
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
+import scaledis
 from scaledis import methods
 from scaledis.config import typed
-from scaledis.core import kinds
+from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
 from scaledis.sweeps.configs import default
 
 MODULE = "config_file"  # the name under which a config file is imported
 EDITED = "get_config must return default(), edited"
+METHOD = "method"  # the config that has a method and a data set as its argument
+_package = Path(scaledis.__file__).parent
+CONFIGS = next(filter(Path.is_dir, (_package / "configs", _package.parent / "configs")), _package)  # wheel, checkout
 
 
-class Raised(Exception):
-    """A config file raised its __cause__, of which absl would make an error of the flag."""
+class ConfigFile(NamedTuple):
+    """A config file: `config` has the sections as nested dicts, `namespace` the sweeps and all else it defines."""
+
+    config: dict[str, Any]
+    namespace: Mapping[str, Any]
 
 
-class ConfigFile(flags.ArgumentParser):
-    """Parser of FILE and FILE:ARGUMENT, which gives what get_config() and get_config(ARGUMENT) of the file return."""
-
-    def parse(self, argument: str) -> Any:
-        """The config, locked, with plain values. A ValueError or TypeError of the file's own code comes as Raised.
-
-        Raises UserError for a file that cannot be read or is no Python, for one that has no get_config for these
-        arguments or ends the process, and for a config that lacks a section or a key.
-        """
-        path, colon, rest = argument.partition(":")
-        given = [rest] if colon else []
-        try:
-            get_config = getattr(_imported(path), "get_config", None)
-            if not callable(get_config):
-                raise UserError(f"--config: {path} defines no function get_config.")
-            if not kinds.takes(get_config, *given):
-                called = f"get_config({', '.join(map(repr, given))})"
-                taken = inspect.signature(get_config)
-                raise UserError(f"--config: {argument} calls {called}, but the file has get_config{taken}.")
-            config = get_config(*given)
-        except UserError:
-            raise
-        except (ValueError, TypeError, OverflowError) as error:
-            raise Raised from error
-        except SystemExit as end:
-            raise UserError(f"--config: {path} calls sys.exit({end.code!r}); {EDITED}.") from end
-        if not isinstance(config, Mapping | ConfigDict):
-            return config  # `configs.freeze` refuses it
-        config = ConfigDict(config)
-        _check_complete(config)
-        _make_plain(config)
-        config.lock()
-        return config
+def names() -> list[str]:
+    """The names of the configs that come with the package."""
+    return sorted(path.stem for path in CONFIGS.glob("*.py"))
 
 
-class Whole(flags.IntegerParser):
-    """Parser of whole numbers: 5000, 5_000 and 5e3."""
+def find(name: str, data: str | None = None) -> str:
+    """The FILE or FILE:ARGUMENT of a name: of a config, CONFIG:ARGUMENT, a path, or a method, which trains on `data`.
 
-    def convert(self, argument: int | str) -> int:
-        with contextlib.suppress(ValueError):
-            return super().convert(argument)
-        with contextlib.suppress(ValueError, OverflowError):
-            if (number := float(argument)).is_integer():
-                return int(number)
-        raise ValueError("it must be a whole number")
-
-
-class TrueOrFalse(flags.BooleanParser):
-    """absl's parser of flags, with a sentence for anything else."""
-
-    def parse(self, argument: str | int) -> bool:
-        try:
-            return super().parse(argument)
-        except (ValueError, TypeError):
-            raise ValueError("it must be true or false") from None
+    Raises UserError for a name that is neither a config nor a method.
+    """
+    stem, colon, argument = name.partition(":")
+    if stem.endswith(".py"):
+        return name
+    if stem in names():
+        return f"{CONFIGS / stem}.py{colon}{argument}"
+    registry.check("name of a config or a method", name, {*names(), *methods.specs()})
+    return f"{CONFIGS / METHOD}.py:{name}" + (f",{data}" if data else "")
 
 
-def define(name: str, about: str) -> flags.FlagHolder:
-    """The flag `name`, which takes a config file and, behind it, its keys: --<name>.train.steps=3e5."""
-    for kind, parser in {int: Whole(), bool: TrueOrFalse()}.items():
-        config_flags.register_flag_parser_for_type(kind, parser)
-    holder = config_flags.DEFINE_config_file(name, None, about)
-    flags.FLAGS[name].parser = ConfigFile()
-    return holder
+def title(file: str) -> str:
+    """The name of FILE or FILE:ARGUMENT, which its work directory takes: the stem, or the method and its data set."""
+    path, _, argument = file.partition(":")
+    stem = Path(path).stem
+    return argument.replace(",", "-") if stem == METHOD and argument else stem
+
+
+def load(file: str) -> ConfigFile:
+    """The config that get_config() of FILE, or get_config(ARGUMENT) of FILE:ARGUMENT, returns, with plain values.
+
+    Raises UserError for a file that cannot be read or is not Python, for a file without a get_config for these
+    arguments, and for a config that lacks a section or a key. Other exceptions of the file keep their traceback.
+    """
+    path, colon, argument = file.partition(":")
+    arguments = [argument] if colon else []
+    try:
+        module = _imported(path)
+        get_config = getattr(module, "get_config", None)
+        if not callable(get_config):
+            raise UserError(f"--config: {path} defines no function get_config.")
+        if not kinds.takes(get_config, *arguments):
+            called = f"get_config({', '.join(map(repr, arguments))})"
+            raise UserError(
+                f"--config: {file} calls {called}, but the file has get_config{inspect.signature(get_config)}."
+            )
+        config = get_config(*arguments)
+    except SystemExit as end:
+        raise UserError(f"--config: {path} calls sys.exit({end.code!r}); {EDITED}.") from end
+    except (KeyError, AttributeError) as error:
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        if "ml_collections" not in frame.f_code.co_filename:
+            raise  # a bug in the config file
+        innermost = error.args[0] if isinstance(error.args[0], KeyError) else error
+        raise UserError(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}") from error
+    if not isinstance(config, Mapping | ConfigDict):
+        raise UserError(f"config: {type(config).__name__} is not a config; {EDITED}.")
+    return ConfigFile(_plain(config.to_dict() if isinstance(config, ConfigDict) else dict(config)), vars(module))
 
 
 def _imported(path: str) -> ModuleType:
-    """The module of the file. Raises UserError for one that cannot be read or is no Python."""
+    """The module of the file. Raises UserError for a file that cannot be read or is not Python."""
     loader = SourceFileLoader(MODULE, path)
     try:
         code = loader.source_to_code(loader.get_data(path), path)
     except OSError as error:
-        near = ", ".join(sorted(map(str, Path("configs").glob("*.py")))) or "none in configs/"
-        raise UserError(f"--config: {path} cannot be read; there are {near}.") from error
+        raise UserError(
+            f"--config: {path} cannot be read; these configs can be given by name: {', '.join(names())}."
+        ) from error
     except (SyntaxError, ValueError) as error:
         raise UserError(f"--config: {path} is not a Python file: {' '.join(str(error).split())}.") from error
     module = importlib.util.module_from_spec(ModuleSpec(MODULE, loader, origin=path))
@@ -110,28 +109,23 @@ def _imported(path: str) -> ModuleType:
     return module
 
 
-def _check_complete(config: ConfigDict) -> None:
-    """Raises UserError for a section or key that is missing: its default would stand there without a word."""
+def _plain(config: dict[str, Any]) -> dict[str, Any]:
+    """The config with Python's values in place of numpy's and JAX's.
+
+    Raises UserError for a section or key that is missing, whose default would be used silently.
+    """
     for section, keys in default().to_dict().items():
         if section not in config:
             raise UserError(f"config.{section}: is missing; {EDITED}.")
-        held = config[section]
-        if not isinstance(held, ConfigDict):
-            continue  # seed, or what `configs.freeze` refuses
+        values = config[section]
+        if not isinstance(values, dict):
+            config[section] = typed(section, values)  # seed, or a value that `configs.freeze` refuses
+            continue
         if section == "method":
-            name = held.get("name")
+            name = values.get("name")
             keys = ["name", *(methods.choose(name, "config.method.name").hyperparameters if name else ())]
         for key in keys:
-            if key not in held:
+            if key not in values:
                 raise UserError(f"config.{section}.{key}: is missing; {EDITED}.")
-
-
-def _make_plain(config: ConfigDict) -> None:
-    """Replaces what numpy, JAX or a path stands for by Python's values, whose types the flags of the keys know."""
-    with config.ignore_type(), config.unlocked():
-        for section, held in config.items():
-            if isinstance(held, ConfigDict):
-                for key, value in held.items():
-                    held[key] = typed(f"{section}.{key}", value)
-            else:
-                config[section] = typed(section, held)
+        config[section] = {key: typed(f"{section}.{key}", value) for key, value in values.items()}
+    return config

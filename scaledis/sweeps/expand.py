@@ -121,10 +121,10 @@ def _values(key: str, text: str) -> list[Any]:
     parts = [text[last + 1 : place].strip() for last, place in itertools.pairwise([-1, *commas, len(text)])]
     if not all(parts):
         raise UserError(f"--sweep: {key}={text} has an empty value; give {key}=value,value,...")
-    return [_literal(part) for part in parts]
+    return [literal(part) for part in parts]
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """A literal of Python, or true and false as flags have them; any other word as it is."""
     try:
         return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))

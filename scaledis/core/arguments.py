@@ -1,0 +1,188 @@
+"""Commands as dataclasses: each field is an argument of the command line and of the class in Python."""
+
+import argparse
+import contextlib
+import dataclasses
+import inspect
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NoReturn, TypeVar
+
+from scaledis.core import kinds, registry
+from scaledis.core.errors import UserError
+
+UNITS = {"s": 1, "m": 60, "h": 3600}
+OVERRIDE = "--config."
+
+
+class Command:
+    """A command: its fields are the arguments, its docstring is the help, and `execute` runs it.
+
+    Attributes:
+      word: the name of the command.
+      computes: True for a command that needs JAX.
+    """
+
+    word: ClassVar[str]
+    computes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for field in _fields(type(self)):
+            kinds.check(field.name, getattr(self, field.name), kinds.hints(type(self))[field.name])
+
+    def execute(self) -> None:
+        """Runs the command. Raises UserError for arguments that cannot be."""
+        raise NotImplementedError
+
+    def line(self) -> str:
+        """The command line of these arguments, without those that have their defaults."""
+        places: list[object] = []
+        flags: list[object] = []
+        for field in _fields(type(self)):
+            value = getattr(self, field.name)
+            if isinstance(value, Mapping):
+                flags += [f"{OVERRIDE}{key}={each}" for key, each in value.items()]
+            elif value == field.default:
+                continue
+            elif field.metadata["positional"]:
+                places += value if isinstance(value, list | tuple) else [value]
+            elif isinstance(value, bool):
+                flags.append(f"--{field.name}")
+            elif isinstance(value, list | tuple) and not field.metadata["commas"]:
+                flags += [f"--{field.name}={each}" for each in value]
+            else:
+                flags.append(f"--{field.name}={','.join(value) if isinstance(value, list | tuple) else value}")
+        return shlex.join(map(str, ["scaledis", self.word, *places, *flags]))
+
+
+Some = TypeVar("Some", bound=Command)
+
+
+def positional(about: str, **options: Any) -> Any:
+    """A field that is given by its place; `options` are those of dataclasses.field."""
+    return dataclasses.field(metadata={"about": about, "positional": True}, **options)
+
+
+def option(about: str, default: Any = None, parse: Callable[[str], Any] = str, commas: bool = False) -> Any:
+    """A field that is given by its name, --name=value.
+
+    A default of False makes a switch. A default that is a tuple takes several values: with commas between them, or by a
+    flag for each.
+    """
+    metadata = {"about": about, "positional": False, "parse": parse, "commas": commas}
+    return dataclasses.field(default=default, kw_only=True, metadata=metadata)
+
+
+def overrides() -> Any:
+    """The field of the keys of a config, --config.key=value: {dotted key: value, or its text}."""
+    return dataclasses.field(default_factory=dict, kw_only=True, metadata={"positional": False})
+
+
+def whole(text: str) -> int:
+    """5000, 5_000 and 5e3 as whole numbers."""
+    with contextlib.suppress(ValueError, OverflowError):
+        return int(text)
+    with contextlib.suppress(ValueError, OverflowError):
+        if (number := float(text)).is_integer():
+            return int(number)
+    raise argparse.ArgumentTypeError(f"{text!r} must be a whole number.")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """ "dci,mig" -> ("dci", "mig")."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def seconds(key: str, text: str | None) -> float | None:
+    """ "90s", "50m" and "1.5h" in seconds; None for None. Raises UserError, naming `key`, for anything else."""
+    if text is None:
+        return None
+    if not (match := re.fullmatch(r"(\d+\.?\d*|\.\d+)([smh])", text)):
+        raise UserError(f"{key}: {text!r} must be a number with its unit, such as 90s, 50m or 1.5h.")
+    return float(match[1]) * UNITS[match[2]]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ").rstrip(".")
+        raise UserError(f"{message}; `{self.prog} --help` lists the arguments.")
+
+
+def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
+    """The command with the arguments of the command line.
+
+    Raises UserError for a value that cannot be read, and UnknownFlag for a flag that the command lacks.
+    """
+    parser = _Parser(
+        program or f"scaledis {command.word}",
+        usage=" ".join([program or f"scaledis {command.word}", *_places(command), "[--flag=value ...]"]),
+        description=inspect.getdoc(command),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for field in _fields(command):
+        if "about" in field.metadata:
+            name, options = _argument(field)
+            parser.add_argument(name, help=field.metadata["about"], **options)
+    takes_keys = any("about" not in field.metadata for field in _fields(command))
+    keys, rest = _split(argv) if takes_keys else ({}, list(argv))
+    given, surplus = parser.parse_known_intermixed_args(rest)
+    if flags := [word.partition("=")[0] for word in surplus if word.startswith("-")]:
+        raise UnknownFlag(flags[0], flags_of(command))
+    if surplus:
+        parser.error(f"{surplus[0]!r} is one argument too many")
+    values = {name: value for name, value in vars(given).items() if value is not None}
+    return command(**values, **({"overrides": keys} if keys else {}))
+
+
+def _argument(field: dataclasses.Field) -> tuple[str, dict[str, Any]]:
+    """The name of a field's argument and its options for argparse."""
+    about, default, many = field.metadata, field.default, isinstance(field.default, tuple)
+    if about["positional"]:
+        if default is dataclasses.MISSING:
+            return field.name, {}
+        return field.name, {"nargs": "*" if many else "?", "default": default}
+    if default is False:
+        return f"--{field.name}", {"action": "store_true"}
+    if many and not about["commas"]:
+        return f"--{field.name}", {"action": "append"}
+    return f"--{field.name}", {"type": about["parse"], "default": default}
+
+
+class UnknownFlag(UserError):
+    """A flag that a command lacks, by its name."""
+
+    def __init__(self, flag: str, choices: Iterable[str]):
+        super().__init__(str(registry.unknown("flag", flag, choices)))
+        self.flag = flag
+
+
+def flags_of(command: type[Command]) -> set[str]:
+    """The flags of a command, such as --workdir."""
+    return {f"--{field.name}" for field in _fields(command) if "parse" in field.metadata}
+
+
+def _fields(command: type[Command]) -> list[dataclasses.Field]:
+    return list(dataclasses.fields(command))  # type: ignore[arg-type]  # each command is a dataclass
+
+
+def _places(command: type[Command]) -> list[str]:
+    """The positional arguments as a line of usage has them."""
+    fields = [field for field in _fields(command) if field.metadata["positional"]]
+    return [field.name if field.default is dataclasses.MISSING else f"[{field.name}]" for field in fields]
+
+
+def _split(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The values of the keys of a config, --config.key=value or --config.key value, and the other words."""
+    keys, rest, words = {}, [], iter(argv)
+    for word in words:
+        if not word.startswith(OVERRIDE):
+            rest.append(word)
+            continue
+        key, equals, text = word.removeprefix(OVERRIDE).partition("=")
+        value = text if equals else next(words, None)
+        if value is None:
+            raise UserError(f"{word}: the value is missing; give {word}=value.")
+        keys[key] = value
+    return keys, rest
