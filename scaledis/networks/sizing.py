@@ -4,6 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -52,7 +53,12 @@ def parameter_shapes(network: nn.Module) -> dict:
 
 @functools.cache  # of a network that many runs share
 def parameter_count(network: nn.Module) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(network)))
+    return count(parameter_shapes(network))
+
+
+def count(params: Any) -> int:
+    """The numbers in a pytree of arrays, or of their shapes."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def arithmetic(model: Model, image_shape: ImageShape) -> float:

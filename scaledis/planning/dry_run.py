@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 
 from scaledis.datasets.base import sampling
-from scaledis.report import describe
+from scaledis.networks.sizing import count
 from scaledis.sweeps import plan
 from scaledis.training.population import Population
 from scaledis.training.progress import duration
@@ -80,7 +80,7 @@ def _memory(members: Sequence[Run], together: int) -> str:
     spec = sampling.spec_of(sampling.load_dataset(config.data), config.data)
     runs = Population(list(sizes.values()), spec).shapes
     state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(runs)) // len(sizes)
-    networks = describe.count(runs.state.params) // len(sizes) if isinstance(runs.state, State) else 0
+    networks = count(runs.state.params) // len(sizes) if isinstance(runs.state, State) else 0
     parameters = f"{networks:,} parameters, " if networks else ""
     return f"{parameters}{_bytes(state)} of state a run, {_bytes(state * together)} for {together:,} at once"
 

@@ -15,6 +15,7 @@ from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.methods import Hyperparameter, estimators
 from scaledis.metrics import of_models
+from scaledis.networks.sizing import count
 from scaledis.sweeps.expand import available
 from scaledis.training import population
 from scaledis.types import State
@@ -124,10 +125,6 @@ def state_shapes(config: Config, dataset: Dataset) -> State:
 def discriminator_params(state: State) -> Any:
     """The parameters of whatever learns beside the networks of a state; {} where nothing does."""
     return getattr(getattr(state.extra, "adversary", state.extra), "params", {}).get("params", {})
-
-
-def count(params: Any) -> int:
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def _lines(params: Any, indent: str) -> list[str]:
