@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "experiments/results"
 SHOWN = 4  # files of a result that are listed
 MAKERS = (
-    *("scaledis/methods", "scaledis/objectives", "scaledis/networks", "scaledis/datasets/sampling.py"),
+    *("scaledis/methods", "scaledis/objectives", "scaledis/networks", "scaledis/datasets/base"),
     *("scaledis/training/population.py", "scaledis/training/steps.py", "scaledis/training/evaluate.py"),
     *("scaledis/datasets/rendered.py", "scaledis/datasets/rendered_dsprites.py"),
     *("scaledis/metrics/dci.py", "scaledis/metrics/mig.py", "scaledis/metrics/level.py", "scaledis/metrics/shared"),

@@ -21,7 +21,7 @@ from scaledis.training import evaluate, loop
 from tests import doors, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
-MAKERS = [name for name in doors() if name.islower()]
+MAKERS = sorted((name for name in doors() if name.islower()), key=lambda name: name in ("load_run", "load_results"))
 DOORS = {name: getattr(scaledis, name) for name in MAKERS}
 TINY = {
     "model.allocation": (2, 1),
@@ -38,10 +38,18 @@ TINY = {
 def small(monkeypatch):
     """Every config small, and every data set the tiny one."""
     make_config = configs.make_config
-    monkeypatch.setattr(
-        configs, "make_config", lambda method, overrides=None: make_config(method, {**(overrides or {}), **TINY})
-    )
-    monkeypatch.setattr(datasets, "load", lambda *_, **__: tiny.dataset())
+
+    def make_small(method, overrides=None):
+        return make_config(method, {**(overrides or {}), **TINY})
+
+    def load_tiny(*_, **__):
+        return tiny.dataset()
+
+    for module, name, small in [
+        *[(configs, "make_config", make_small), (scaledis, "make_config", make_small)],
+        *[(datasets, "load", load_tiny), (scaledis, "load_dataset", load_tiny)],
+    ]:
+        monkeypatch.setattr(module, name, small)
     monkeypatch.setattr(methods, "_registered", {})
     sampling.load_dataset.cache_clear()
     yield

@@ -373,7 +373,7 @@ def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["table1", "--table"])
     assert scripts["protocol"].arguments("Table 1.", ["vlae"]).names == []
     assert scripts["protocol"].tier("small")["data"]["name"] == "rendered"
-    with pytest.raises(SystemExit, match=r"table1.py --data=cars3d --tier=small vlae"):
+    with pytest.raises(SystemExit, match=r"experiments.table1 --data=cars3d --tier=small vlae"):
         scripts["protocol"].chosen("cars3d-small", "vlae")
 
 

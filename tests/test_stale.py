@@ -16,7 +16,7 @@ def made(tmp_path):
         command = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.strip()
 
-    for name in ("scaledis/optimizer.py", "README.md", f"{version.TABLES}/table1.md"):
+    for name in ("scaledis/methods/base/optimizer.py", "README.md", f"{version.TABLES}/table1.md"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one")
     git("init", "-q")
@@ -28,8 +28,8 @@ def made(tmp_path):
 def test_a_result_is_older_than_what_has_changed_since_its_commit(made, tmp_path):
     (tmp_path / "README.md").write_text("two")
     assert stale.changed(made, tmp_path) == [] == stale.changed(made + "+", tmp_path)
-    (tmp_path / "scaledis/optimizer.py").write_text("two")
-    assert stale.changed(made, tmp_path) == ["scaledis/optimizer.py"]
+    (tmp_path / "scaledis/methods/base/optimizer.py").write_text("two")
+    assert stale.changed(made, tmp_path) == ["scaledis/methods/base/optimizer.py"]
     assert stale.changed("0123abc", tmp_path) is None
 
 
