@@ -27,11 +27,11 @@ test: .venv/installed
 	$(BIN)/python -m pytest
 
 # Python 3.11 stays at an older JAX, so that only a newer Python shows what the newest packages change.
-NEWEST = $(shell for v in 14 13 12; do command -v python3.$$v > /dev/null && python3.$$v -c "" 2> /dev/null && echo python3.$$v && break; done)
+NEWEST = $(shell for minor in 14 13 12; do PYENV_VERSION=3.$$minor python3.$$minor -c "" 2> /dev/null && echo 3.$$minor && break; done)
 
 test-newest:
 	@test -n "$(NEWEST)" || { echo "make test-newest needs Python 3.12 or later on the PATH."; exit 1; }
-	$(NEWEST) -m venv .venv-newest
+	PYENV_VERSION=$(NEWEST) python$(NEWEST) -m venv .venv-newest
 	.venv-newest/bin/python -m pip install --quiet --upgrade --editable '.[test]'
 	.venv-newest/bin/python -m pytest
 
