@@ -113,7 +113,7 @@ class Data:
 @dataclasses.dataclass(frozen=True)
 class Method:
     name: str = text("scale_vlae")
-    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the method's: --describe=<method>
+    hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # see scaledis describe <method>
 
 
 @dataclasses.dataclass(frozen=True)

@@ -46,7 +46,7 @@ class File:
 def absent(name: str, places: dict[Path, File], other_way: str) -> UserError:
     """The error for a data set some of whose files are not in their places: says how each comes there, or what else."""
     fetchable = all(file.fetchable for file in places.values())
-    ways = f"fetch them with --prepare={name}, or place them" if fetchable else "place them"
+    ways = f"fetch them with `scaledis prepare {name}`, or place them" if fetchable else "place them"
     lines = [f"{name} needs files that are not there; {ways}:"]
     for path, file in places.items():
         size = "" if file.size is None else f"{file.size:,} bytes, "
