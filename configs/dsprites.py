@@ -4,7 +4,7 @@
     python -m scaledis.main --config=configs/dsprites.py:beta_tcvae --workdir=runs/dsprites-beta_tcvae
     python -m scaledis.main --config=configs/dsprites.py --config.data.name=rendered_dsprites  # without the real data
 
-From the paper: beta 5; capacity and granularity are its axes. Optimiser, batch and likelihood are those of the flat
+From the paper: beta 5; capacity and granularity are its axes. Optimizer, batch and likelihood are those of the flat
 baselines' literature; the number of units is ours.
 """
 

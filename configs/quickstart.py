@@ -9,14 +9,13 @@ The page is runs/quickstart/report/index.html. Both models have the settings of 
 trains 800 steps; long_again has five other seeds than long.
 """
 
-import runpy
-from pathlib import Path
+from scaledis.sweeps.tiers import tier_config
 
 LONG = {"train.steps": 5000, "train.checkpoint_every": 1000, "train.log_every": 100}
 
 
 def get_config():
-    config = runpy.run_path(str(Path(__file__).with_name("tier.py")))["get_config"]("small")
+    config = tier_config("small")
     config.train.steps = 800
     config.train.checkpoint_every = 400
     config.train.log_every = 20

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scaledis import commands
 from scaledis.core import registry
-from scaledis.core.arguments import Command, UnknownFlag, flags_of, parse
+from scaledis.core.command import Command, UnknownFlag, flags_of, parse
 from scaledis.core.errors import UserError, sentences
 
 

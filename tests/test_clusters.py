@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from scaledis import commands
-from scaledis.core import arguments
+from scaledis.core import command
 
 DOCS = Path(__file__).parents[1] / "docs"
-OWN = arguments.flags_of(commands.Train)
+OWN = command.flags_of(commands.Train)
 
 
 def test_the_slurm_script_is_bash_and_passes_flags_that_exist(tmp_path):

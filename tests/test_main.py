@@ -19,7 +19,8 @@ from pandas import DataFrame
 from scaledis import commands, datasets, main, methods
 from scaledis.commands import demo, train
 from scaledis.config import flatten, thaw
-from scaledis.core import arguments, errors, version
+from scaledis.core import errors, version
+from scaledis.core.command import flags_of, parse
 from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
@@ -529,7 +530,7 @@ def test_every_command_has_a_word_its_own_help_and_a_class(trained, tmp_path):
         about = tiny.command(word, "--help")
         assert f"scaledis {word} " in overview and command.word == word and about.returncode == 0
         assert f"examples:\n  scaledis {word}" in about.stdout and tiny.command("help", word) == about
-        assert all(f"{flag} " in about.stdout for flag in arguments.flags_of(command))
+        assert all(f"{flag} " in about.stdout for flag in flags_of(command))
     for rest, sentence in [
         (("evalute",), "command: 'evalute' is unknown. Did you mean 'evaluate'"),
         (("score", "nowhere.npz"), "nowhere.npz: there is no such file"),
@@ -559,7 +560,7 @@ def test_a_config_and_a_method_are_found_by_name(word, monkeypatch, tmp_path):
     changes = {"data.name": "rendered", "train.steps": 7}
     assert commands.Train(config=file, overrides=changes, sweep=sweep).runs() == runs
     assert len(runs) == (90 if verb == "sweep" else 1)
-    parsed = arguments.parse(type(command), shlex.split(command.line())[2:])
+    parsed = parse(type(command), shlex.split(command.line())[2:])
     assert parsed == command and command.record()["command"].startswith(f"scaledis {word} --data=rendered --steps=7")
 
 

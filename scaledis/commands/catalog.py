@@ -6,7 +6,7 @@ from pathlib import Path
 from scaledis import datasets
 from scaledis.commands.experiment import Experiment
 from scaledis.core import registry
-from scaledis.core.arguments import option, positional
+from scaledis.core.command import option, positional
 from scaledis.datasets.base import sampling
 from scaledis.report import describe
 from scaledis.report.pictures import contact

@@ -10,7 +10,7 @@ import numpy as np
 import pandas
 
 from scaledis.commands.train import Sweep
-from scaledis.core.arguments import Command, option
+from scaledis.core.command import Command, option
 from scaledis.core.errors import Stopped
 from scaledis.core.statistics import difference
 from scaledis.datasets.base import sampling

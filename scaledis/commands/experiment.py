@@ -9,7 +9,7 @@ from typing import Any
 
 from scaledis.config import Data, flatten, thaw, typed
 from scaledis.core import hosts
-from scaledis.core.arguments import Command, option, overrides, positional, whole
+from scaledis.core.command import Command, option, overrides, positional, whole
 from scaledis.core.errors import UserError, sentences
 from scaledis.sweeps import config_file
 from scaledis.sweeps.config_file import ConfigFile

@@ -8,7 +8,7 @@ from pathlib import Path
 from scaledis import report
 from scaledis.commands.experiment import Distributed, Experiment, Named
 from scaledis.core import hosts, runtime
-from scaledis.core.arguments import Command, option, positional, seconds, whole
+from scaledis.core.command import Command, option, positional, seconds, whole
 from scaledis.core.errors import UserError
 from scaledis.sweeps import shards
 from scaledis.sweeps.configs import freeze

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from scaledis.commands.experiment import Distributed, Named
 from scaledis.commands.results import ALL, finish, look
 from scaledis.core import hosts, registry, runtime
-from scaledis.core.arguments import names, option, positional, seconds, whole
+from scaledis.core.command import names, option, positional, seconds, whole
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run

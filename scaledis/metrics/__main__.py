@@ -18,7 +18,7 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.core import npz
-from scaledis.core.arguments import Command, names, option, parse, positional, whole
+from scaledis.core.command import Command, names, option, parse, positional, whole
 from scaledis.core.errors import UserError, sentences
 from scaledis.metrics.shared import scoring
 

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from scaledis import config as config_schema
-from scaledis.config import Config
+from scaledis.config import Config, differing, thaw
 from scaledis.core import hosts, kinds, runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.core.files import clear
@@ -102,7 +101,7 @@ def _train(
         for data in {config.data for config in configs}:
             sampling.warn_of_neighbors(dataset, data)
     with directory.locked():
-        base = {"config": config_schema.thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
+        base = {"config": thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
         at_once = functools.partial(memory.together, dataset=dataset)
         groups = directory.claim(base, runs, extend, at_once=at_once)
         models: dict[str, Model] = {}
@@ -121,12 +120,11 @@ def _train(
 
 def named(configs: Sequence[Config]) -> list[Run]:
     """The configs as runs, each named for the keys in which they differ. Raises UserError for two that are equal."""
-    flat = [config_schema.flatten(config_schema.thaw(config)) for config in configs]
-    keys = dict.fromkeys(key for one in flat for key in one)
-    differing = [key for key in keys if len({repr(one.get(key)) for one in flat}) > 1]
+    columns = differing(configs)
     runs: dict[str, Run] = {}
-    for config, one in zip(configs, flat, strict=True):
-        name = run_name({key: one[key] for key in differing if key in one}, runs)
+    for place, config in enumerate(configs):
+        values = {key: column[place] for key, column in columns.items() if column[place] is not None}
+        name = run_name(values, runs)
         if config in [run.config for run in runs.values()]:
             raise UserError(f"configs: two are the same, {name}.")
         runs[name.casefold()] = Run(name, config)

@@ -9,7 +9,7 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
-from scaledis.core.arguments import Command, option, positional, whole
+from scaledis.core.command import Command, option, positional, whole
 from scaledis.report.explore.server import make_server
 from scaledis.report.explore.session import Session
 
