@@ -115,6 +115,9 @@ class Method:
     name: str = text("scale_vlae")
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # see scaledis describe <method>
 
+    def __hash__(self) -> int:
+        return hash((self.name, *sorted(self.hyperparameters.items())))
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:

@@ -33,7 +33,7 @@ def test_method(name):
     assert spec.about and spec.build.__doc__ and re.search(r"^    +[RL] = ", spec.equation, re.MULTILINE)
     assert re.search(r"\b(19|20)\d\d\b|Beyond Flat Latent", spec.equation)
     assert all(hyperparameter.about for hyperparameter in spec.hyperparameters.values())
-    method = tiny.population([config], DATASET).method
+    method = tiny.population([config], DATASET).program.method
     hyperparameters = population.hyperparameters(config, config.model.allocation)
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
     batch = Batch(images, jax.ShapeDtypeStruct((8,), np.int32))

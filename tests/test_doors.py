@@ -17,7 +17,7 @@ from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
 from scaledis.methods import beta_vae
 from scaledis.sweeps import configs
-from scaledis.training import evaluate, loop
+from scaledis.training import engine, evaluate
 from tests import doors, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -142,7 +142,7 @@ def test_a_file_that_is_written_anew_is_read_anew(tmp_path, monkeypatch):
         seen.append(dataset.fingerprint)
         raise Stopped
 
-    monkeypatch.setattr(loop, "train_population", train_population)
+    monkeypatch.setattr(engine, "train_population", train_population)
     for shift in (0, 1, 1):
         np.savez(path, images=np.roll(np.asarray(tiny.dataset().source), shift, axis=2))
         with pytest.raises(KeyboardInterrupt):
@@ -195,4 +195,4 @@ def test_a_method_comes_in_by_an_entry_point(monkeypatch):
 def test_scores_and_models_are_told_what_is_wrong_in_one_error():
     with pytest.raises(UserError):
         evaluate.score(np.zeros((3, 2)), np.zeros((4, 2), int))
-    assert issubclass(UserError, ValueError) and loop.UserError is scaledis.UserError
+    assert issubclass(UserError, ValueError) and engine.UserError is scaledis.UserError

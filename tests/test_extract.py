@@ -22,7 +22,7 @@ LADDER = ["model.allocation=(1,3),(2,1)"]
 def train(workdir, runs):
     workdir = Workdir(workdir)
     [group] = workdir.claim(BASE, runs)
-    return loop.train_population(group, 0, DATASET, workdir, quiet=True)
+    return loop.train_population(group, 0, DATASET, workdir)
 
 
 def test_a_run_goes_on_alone_as_it_does_in_its_population(tmp_path):

@@ -20,7 +20,7 @@ from scaledis.core import kinds
 from scaledis.core.errors import UserError
 from scaledis.datasets import rendered
 from scaledis.methods import Hyperparameter
-from scaledis.training import loop
+from scaledis.training import engine
 from tests import linear, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -105,7 +105,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
     def train_population(*_, **__):
         raise Reached  # before anything compiles
 
-    monkeypatch.setattr(loop, "train_population", train_population)
+    monkeypatch.setattr(engine, "train_population", train_population)
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
     monkeypatch.setattr(methods, "_registered", {})
     monkeypatch.chdir(tmp_path)
@@ -148,7 +148,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
 )
 def test_a_method_is_checked_before_it_compiles(more, message, doors, monkeypatch):
     monkeypatch.setattr(methods, "_registered", {})
-    monkeypatch.setattr(loop, "train_population", None)
+    monkeypatch.setattr(engine, "train_population", None)
     with pytest.raises(UserError, match=message):
         use(**{**doors["register_method"][1], **more})
 

@@ -1,7 +1,6 @@
 """Which runs share a program, and which of them train at once."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
@@ -9,7 +8,7 @@ import jax
 import numpy as np
 
 from scaledis import methods
-from scaledis.config import Config, thaw
+from scaledis.config import Config
 from scaledis.networks import sizing
 from scaledis.types import Run
 
@@ -18,7 +17,7 @@ USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to th
 
 
 def shared(config: Config) -> Config:
-    """What the runs of one population have in common: the config without what each run carries as an array."""
+    """Returns the config without what each run carries as an array; it is equal for runs that can share a program."""
     spec, model = methods.choose(config.method.name), config.model
     name = spec.program or config.method.name
     given = config.method.hyperparameters
@@ -32,11 +31,6 @@ def shared(config: Config) -> Config:
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
         train=dataclasses.replace(config.train, learning_rate=1.0),
     )
-
-
-def program(config: Config) -> str:
-    """A key that is equal for runs that can share a program."""
-    return json.dumps(thaw(shared(config)), sort_keys=True)
 
 
 def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
@@ -55,9 +49,9 @@ def programs(runs: Iterable[Run]) -> list[list[Run]]:
     Runs of different capacity share the program of the widest of them, unless padding would waste more than a third of
     its arithmetic.
     """
-    alike: dict[str, list[Run]] = {}
+    alike: dict[Config, list[Run]] = {}
     for run in runs:
-        alike.setdefault(program(run.config), []).append(run)
+        alike.setdefault(shared(run.config), []).append(run)
     return [program for members in alike.values() for program in _by_capacity(members)]
 
 

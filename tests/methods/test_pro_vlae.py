@@ -11,7 +11,6 @@ from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scal
 from scaledis.methods.scale_vlae import scale_aware
 from scaledis.training.loop import train_population
 from scaledis.types import ImageSpec, Run
-from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import assert_same, tiny
 from tests.methods import arrays, make_config, make_method, make_posterior, one_update, penalty
@@ -134,7 +133,7 @@ def test_what_a_late_level_injects_can_be_pushed_to_nothing_and_come_back():
 
 def test_a_run_that_stops_inside_the_second_stage_goes_on_there(tmp_path):
     run = Run("run", tiny.config(method__name="pro_vlae", method__fade=2.0, train__steps=12))
-    whole, stopped = Workdir(tmp_path / "whole"), Workdir(tmp_path / "stopped")
+    whole, stopped = (tiny.claimed(tmp_path / name, run) for name in ("whole", "stopped"))
     expected = train_population([run], 0, DATASET, whole)[1]
     with pytest.raises(Stopped):
         train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "8").exists())

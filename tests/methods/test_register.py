@@ -14,7 +14,6 @@ from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.spec import Hyperparameter
 from scaledis.training import loop
 from scaledis.types import Run
-from scaledis.workdir.layout import Workdir
 from tests import assert_same, tiny
 from tests.methods import one_update
 
@@ -52,10 +51,10 @@ def method(request, registered):
 
 def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
     run = Run("run", tiny.config(method__name=method, train__steps=6, objective__kl_warmup=0.0))
-    whole = loop.train_population([run], 0, DATASET, Workdir(tmp_path / "whole"))[1]
+    whole = loop.train_population([run], 0, DATASET, tiny.claimed(tmp_path / "whole", run))[1]
 
     [model] = scaledis.train(run.config, DATASET, workdir=tmp_path / "door", callback=lambda step, terms: None)
-    stopped = Workdir(tmp_path / "stopped")
+    stopped = tiny.claimed(tmp_path / "stopped", run)
     with pytest.raises(Stopped):
         loop.train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "2").exists())
     resumed = loop.train_population([run], 0, DATASET, stopped)[1]
