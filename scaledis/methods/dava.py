@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from scaledis.config import Config
@@ -126,12 +125,6 @@ def cross_entropy(logit: Array, label: Array) -> Array:
     return jax.nn.softplus(logit) - label * logit
 
 
-def enough_images(config: Config) -> dict[str, np.ndarray]:
-    """No arrays of its own. Raises UserError for a batch that is too small for a discriminator."""
-    check_batch(config.train.batch)
-    return {}
-
-
 METHODS = {
     "dava": MethodSpec(
         build,
@@ -144,7 +137,7 @@ METHODS = {
             "encoder": Hyperparameter(0.3, "weight of the encoder's adversarial term, a sum over the batch"),
             "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
         },
-        arrays=enough_images,
+        check=check_batch,
         widens=True,
         settings={
             # Published, and the same for every data set.

@@ -90,7 +90,8 @@ def freeze(config: Mapping[str, Any]) -> Config:
     frozen = Config(**sections, seed=typed("seed", config.get("seed", 0)))
     check_fields("", frozen)
     _check(frozen)
-    spec.checked_arrays(frozen)  # the method's own checks
+    spec.checked_arrays(frozen)
+    spec.check(frozen)
     for key, given in vars(frozen.schedule).items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             raise UserError(
@@ -188,7 +189,7 @@ def _check(config: Config) -> None:
     _check_model(config.model)
     sampling.check(config.data)
     if config.objective.estimator == "density_ratio":
-        adversary.check_batch(config.train.batch)
+        adversary.check_batch(config)
     for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
     units = sum(config.model.allocation)

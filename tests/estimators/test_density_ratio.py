@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from scaledis.core.errors import UserError
-from scaledis.methods import estimators
 from scaledis.methods.estimators import density_ratio
 from scaledis.methods.estimators.setting import Setting
 from scaledis.networks import discriminator
@@ -135,7 +134,5 @@ def test_allocations_share_a_program_with_a_discriminator_too():
 
 
 def test_a_batch_too_small_for_two_halves_is_an_error():
-    with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
-        estimators.make("density_ratio", Setting(3, 1000, ALLOCATION))
     with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
         tiny.config(objective__estimator="density_ratio", train__batch=3)

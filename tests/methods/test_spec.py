@@ -96,3 +96,14 @@ def test_a_shared_program_is_that_of_a_method_there_is_and_has_no_program_of_ano
             for each in (own, others)
         ]
         assert shapes[0] == shapes[1]
+
+
+def test_a_check_sees_every_config_before_anything_compiles(registered):
+    def no_seed_seven(config):
+        if config.seed == 7:
+            raise UserError("seed: 7 is not for mine.")
+
+    registered("mine", build, equation="R = KL", check=no_seed_seven)
+    assert make_config("mine", {"seed": 6}).seed == 6
+    with pytest.raises(UserError, match="seed: 7 is not for mine"):
+        make_config("mine", {"seed": 7})

@@ -61,6 +61,11 @@ def no_arrays(config: Config) -> dict[str, np.ndarray]:
     return {}
 
 
+def no_check(config: Config) -> None:
+    """The `check` of a method that runs with every config."""
+    del config
+
+
 @dataclasses.dataclass(frozen=True)
 class MethodSpec:
     """How a method is made from a config.
@@ -73,6 +78,7 @@ class MethodSpec:
       flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
       arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
         them. Raises UserError for values that do not go together.
+      check: raises UserError for a config that the method cannot run with.
       program: the method whose program it shares, given other arrays; "" for its own.
       shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
         cannot simply be lengthened.
@@ -90,6 +96,7 @@ class MethodSpec:
     hyperparameters: Mapping[str, Hyperparameter] = dataclasses.field(default_factory=dict)
     flat: bool = True
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
+    check: Callable[[Config], None] = no_check
     program: str = ""
     shares: tuple[str, ...] = ()
     widens: bool = False

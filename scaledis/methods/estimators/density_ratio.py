@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from scaledis.methods.base import optimizer
-from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
+from scaledis.methods.base.adversary import Adversary, follow, make_adversary
 from scaledis.methods.estimators.setting import Setting
 from scaledis.networks import discriminator
 from scaledis.objectives import aggregate_posterior, partition
@@ -28,7 +28,6 @@ def make_density_ratio(setting: Setting) -> Estimator:
     The discriminators see codes without gradient; the penalty sees their logits at fixed parameters. The two classes
     come from the two halves of the batch, so that they share no image.
     """
-    check_batch(setting.batch)
     unit_keys = tuple(partition.unit_keys(setting.allocation).tolist())
     network = discriminator.OfCodes(setting.features, setting.layers, unit_keys)
     minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(setting.batch, setting.size))
