@@ -232,6 +232,11 @@ def typed(key: str, value: Any) -> Any:
     return over(whole, value) if key in WHOLE else value
 
 
+def no_check(config: Config) -> None:
+    """The `check` of a method, network or estimator that runs with every config."""
+    del config
+
+
 SECTIONS = {"": Config, **{f"{field.name}.": type(field.default) for field in dataclasses.fields(Config)}}
 WHOLE = {  # dotted keys of whole numbers, one or several
     prefix + name

@@ -19,7 +19,7 @@ from scaledis.report import describe
 from scaledis.sweeps.configs import default, freeze, make_config
 from scaledis.sweeps.expand import available, expand
 from scaledis.training import population
-from scaledis.types import Batch, Posterior
+from scaledis.types import Batch, ImageSpec, Posterior
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -99,13 +99,12 @@ def test_config_and_its_sweeps_can_run(path):
         assert expand(base if own else ladder, [name], module)  # shared ones need a ladder
 
 
-@pytest.mark.parametrize("name", estimators.makers())
+@pytest.mark.parametrize("name", estimators.specs())
 def test_estimator(name):
     """Contract by shapes: what is carried keeps its structure, and every group has a density for every code."""
-    batch, allocation = 8, (2, 1)
-    parts = partition.levels(allocation)
-    setting = estimators.Setting(batch, 96, allocation, bank=24, features=16, layers=2)
-    estimator = estimators.make(name, setting)
+    config = tiny.config(objective__estimator=name)
+    batch, parts = config.train.batch, partition.levels(config.model.allocation)
+    estimator = estimators.make(name, config, ImageSpec(DATASET.image_shape, DATASET.size))
     key = jax.random.key(0)
     codes = jax.ShapeDtypeStruct((batch, 3), np.float32)
     posterior = Posterior(codes, codes, codes, parts, np.ones(2), jax.ShapeDtypeStruct((batch,), np.int32))
@@ -115,7 +114,7 @@ def test_estimator(name):
     after, terms = jax.eval_shape(estimator.update, extra, posterior, parts, key)
     shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), each) for each in (extra, after)]
     assert shapes[0] == shapes[1] and all(term.shape == () for term in terms.values())
-    assert inspect.getdoc(estimators.makers()[name])
+    assert inspect.getdoc(estimators.choose(name).make)
 
 
 def test_every_method_has_published_settings_for_3dshapes():

@@ -89,7 +89,7 @@ def build_beta_tcvae(config: Config, images: ImageSpec) -> Method:
 
     over 25 random pairs of units a, b a step, with m the posterior means of the batch.
     """
-    total_correlation = weighted_decomposition(config, images.size, beta_tcvae.flat_total_correlation)
+    total_correlation = weighted_decomposition(config, images, beta_tcvae.flat_total_correlation)
     return make_penalized_method(config, make_autoencoder(config, images), with_support(total_correlation))
 
 

@@ -33,7 +33,7 @@ def everything(namespace: Mapping[str, Any]) -> str:
         "Data sets (--config.data.name)": _modules(datasets),
         "Metrics (--config.evaluate.metrics)": {**_modules(of_models), **_modules(metrics)},
         "Estimators (--config.objective.estimator)": {
-            name: _summary(make) for name, make in estimators.makers().items()
+            name: _summary(spec.make) for name, spec in estimators.specs().items()
         },
         "Sweeps (--sweep)": {name: _summary(make) for name, make in available(namespace).items()},
     }
@@ -55,7 +55,8 @@ def _summary(described: Any) -> str:
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
     """What --describe prints of a method, metric, estimator or sweep. Raises UserError for an unknown name."""
     kinds: dict[str, list[Any]] = {
-        **{each: [make] for each, make in {**available(namespace), **estimators.makers()}.items()},
+        **{each: [make] for each, make in available(namespace).items()},
+        **{each: [spec.make] for each, spec in estimators.specs().items()},
         **_metrics(),
     }
     if name in methods.specs():

@@ -16,7 +16,7 @@ from scaledis.core.errors import UserError
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
-from scaledis.methods.base import adversary, optimizer
+from scaledis.methods.base import optimizer
 from scaledis.metrics import of_models
 from scaledis.networks import ladder
 from scaledis.objectives.likelihood import LIKELIHOODS
@@ -183,13 +183,11 @@ def _names(value: str) -> list[str]:
 def _check(config: Config) -> None:
     registry.check("data.name", config.data.name, datasets.names())
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
-    registry.check("objective.estimator", config.objective.estimator, estimators.makers())
     for name in config.evaluate.metrics:
         registry.check("evaluate.metrics", name, {*metrics.names(), *of_models.names()})
     _check_model(config.model)
     sampling.check(config.data)
-    if config.objective.estimator == "density_ratio":
-        adversary.check_batch(config)
+    estimators.choose(config.objective.estimator).check(config)
     for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
     units = sum(config.model.allocation)

@@ -7,16 +7,13 @@ import pytest
 
 from scaledis.core.errors import UserError
 from scaledis.methods.estimators import density_ratio
-from scaledis.methods.estimators.setting import Setting
 from scaledis.networks import discriminator
 from scaledis.objectives import partition
 from scaledis.sweeps import plan
 from tests import tiny
-from tests.estimators import seen
+from tests.estimators import ALLOCATION, PARTS, make, seen
 
 BATCH, STEPS = 256, 2500
-ALLOCATION = (2, 1)
-PARTS = partition.levels(ALLOCATION)
 COVARIANCE = np.array([[1.0, 0.8, 0.3], [0.8, 1.0, 0.5], [0.3, 0.5, 1.0]])
 
 
@@ -28,8 +25,7 @@ def truths():
 
 @pytest.fixture(scope="module")
 def estimator():
-    setting = Setting(BATCH, 1000, ALLOCATION, features=64, layers=2, learning_rate=1e-3)
-    return density_ratio.make_density_ratio(setting)
+    return make("density_ratio", BATCH, 1000, features=64, layers=2, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")

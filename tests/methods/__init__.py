@@ -18,7 +18,7 @@ from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, State,
 from tests import tiny
 from tests.objectives import ALLOCATION, posteriors
 
-COUNT = 1000  # images of the data set
+IMAGES = ImageSpec((16, 16, 3), 1000)
 KEY = jax.random.key(0)
 
 
@@ -54,7 +54,7 @@ def penalty(
     config: Config, weights: WeightsOf, posterior: Posterior, parts_of: PartsOf = by_level
 ) -> tuple[float, dict[str, float]]:
     """R and its terms by a row of weights."""
-    row = weighted_decomposition(config, COUNT, weights, parts_of)
+    row = weighted_decomposition(config, IMAGES, weights, parts_of)
     total, terms = row.value(arrays(config), (), posterior, KEY)
     return float(total), {name: float(term) for name, term in terms.items()}
 

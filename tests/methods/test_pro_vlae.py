@@ -49,8 +49,9 @@ def test_at_the_last_stage_the_loss_is_the_ladders():
     overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
     pro = one_update(tiny.config(method__name="pro_vlae", method__fade=0.0, **overrides), DATASET, 5)[1]
     run = tiny.config(method__name="vlae", **overrides)
-    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), nn.elu)  # as the progressive ladder's
-    ladder = make_penalized_method(run, model, weighted_decomposition(run, DATASET.size, scale_aware))
+    images = ImageSpec(DATASET.image_shape, DATASET.size)
+    model = make_autoencoder(run, images, nn.elu)  # as the progressive ladder's
+    ladder = make_penalized_method(run, model, weighted_decomposition(run, images, scale_aware))
     own = one_update(run, DATASET, 5, method=ladder)[1]
     np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
     assert pro["stage"] == 2

@@ -11,7 +11,6 @@ from scaledis.config import Config
 from scaledis.methods import estimators
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import Presence, kl_of_units, make_penalized_method, per_level
-from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import partition
 from scaledis.objectives.decomposition import decompose
 from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
@@ -48,28 +47,14 @@ def of_blocks(name: str, values: Array) -> Terms:
     return {f"{name}_of_blocks_nats": values.sum()}
 
 
-def setting_of(config: Config, size: int) -> Setting:
-    """What an estimator needs of a config; `size` is the number of training images."""
-    discriminator = config.discriminator
-    return Setting(
-        batch=config.train.batch,
-        size=size,
-        allocation=config.model.allocation,
-        bank=config.objective.bank,
-        features=discriminator.features,
-        layers=discriminator.layers,
-        learning_rate=discriminator.learning_rate,
-    )
-
-
 def weighted_decomposition(
-    config: Config, size: int, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
+    config: Config, images: ImageSpec, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
 ) -> Penalty:
-    """The penalty of a row of weights. `estimator` defaults to the config's; `size` is N, the training images.
+    """The penalty of a row of weights. `estimator` defaults to the config's.
 
     Levels that are not present are in no group: a dependence is only seen among the levels there are so far.
     """
-    estimate = estimators.make(estimator or config.objective.estimator, setting_of(config, size))
+    estimate = estimators.make(estimator or config.objective.estimator, config, images)
     named = per_level if parts_of is by_level else of_blocks
 
     def groups(hyperparameters: Hyperparameters, posterior: Posterior) -> Array:
@@ -124,7 +109,7 @@ def make_build(
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the parts of the KL."""
         model = make_autoencoder(config, images, nn.elu if presence_of else nn.relu, clear)
-        penalty = weighted_decomposition(config, images.size, weights, parts_of, estimator)
+        penalty = weighted_decomposition(config, images, weights, parts_of, estimator)
         return make_penalized_method(config, model, penalty, presence_of and presence_of(config))
 
     return build

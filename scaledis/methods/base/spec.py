@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.config import Config, is_float32
+from scaledis.config import Config, is_float32, no_check
 from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
 from scaledis.types import ImageSpec, Method
@@ -59,11 +59,6 @@ def no_arrays(config: Config) -> dict[str, np.ndarray]:
     """The `arrays` of a method whose hyperparameters need no translation."""
     del config
     return {}
-
-
-def no_check(config: Config) -> None:
-    """The `check` of a method that runs with every config."""
-    del config
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,24 +1,32 @@
 """Estimators of the aggregate posterior, by name: `config.objective.estimator`.
 
-A module here defines `ESTIMATORS`, name -> (Setting) -> Estimator. The first line of each function says what it is.
+A module here defines `ESTIMATORS`, name -> EstimatorSpec.
 """
 
 import functools
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 
+from scaledis.config import Config
 from scaledis.core import registry
-from scaledis.methods.estimators.setting import Setting
-from scaledis.types import Estimator
+from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.types import Estimator, ImageSpec
+
+KEY = "objective.estimator"
 
 
 @functools.cache
-def makers() -> Mapping[str, Callable[[Setting], Estimator]]:
+def specs() -> Mapping[str, EstimatorSpec]:
     """All estimators by name."""
     return MappingProxyType(registry.collect(sys.modules[__name__], "ESTIMATORS"))
 
 
-def make(name: str, setting: Setting) -> Estimator:
-    """The estimator `name`. Raises UserError for an unknown name."""
-    return registry.choose("objective.estimator", name, makers())(setting)
+def choose(name: str) -> EstimatorSpec:
+    """The estimator `name`. Raises UserError that lists the choices for an unknown name."""
+    return registry.choose(KEY, name, specs())
+
+
+def make(name: str, config: Config, images: ImageSpec) -> Estimator:
+    """The estimator `name` of a config. Raises UserError for an unknown name."""
+    return choose(name).make(config, images)
