@@ -68,7 +68,7 @@ class Bench:
         mean, log_variance = self.mean[index], self.log_variance[index]
         noise = self.rng.normal(size=mean.shape).astype(np.float32)
         codes = mean + np.exp(0.5 * log_variance) * noise
-        return Posterior(codes, mean, log_variance, self.parts, np.ones(len(self.parts)), index)
+        return Posterior(codes, mean, log_variance, self.parts, index)
 
     def split(self, table):
         """Mean dependence within the levels, summed, and across them."""

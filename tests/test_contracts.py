@@ -107,7 +107,7 @@ def test_estimator(name):
     estimator = estimators.make(name, config, ImageSpec(DATASET.image_shape, DATASET.size))
     key = jax.random.key(0)
     codes = jax.ShapeDtypeStruct((batch, 3), np.float32)
-    posterior = Posterior(codes, codes, codes, parts, np.ones(2), jax.ShapeDtypeStruct((batch,), np.int32))
+    posterior = Posterior(codes, codes, codes, parts, jax.ShapeDtypeStruct((batch,), np.int32))
     extra = jax.eval_shape(estimator.init, key, parts)
     densities = jax.eval_shape(estimator.log_density, extra, posterior, parts)
     assert densities.shape == (batch, len(partition.membership(parts)))

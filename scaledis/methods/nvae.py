@@ -73,11 +73,11 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
         active = hyperparameters["active"]
         return network.apply({"params": params["network"]}, pixels, noise.T, active, method="infer")
 
-    def output(params, hyperparameters, codes, presence=None):
+    def output(params, hyperparameters, codes):
         active = hyperparameters["active"]
         return network.apply({"params": params["network"]}, codes.T, active, method="decode")
 
-    def forward(params, hyperparameters, images, key, presence=None):
+    def forward(params, hyperparameters, images, key):
         pixels, noise = as_pixels(images), standard_normal(key, allocation, len(images))
         mean, log_variance, output = infer(params, hyperparameters, pixels, noise)
         mean, log_variance = mean.T, log_variance.T
@@ -87,13 +87,13 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
     def negative_log_likelihood(params, hyperparameters, output, pixels):
         return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
 
-    def encode(state, images, presence=None):
+    def encode(params, hyperparameters, images):
         noise = jnp.zeros((len(images), sum(allocation)))
-        mean, log_variance, _ = infer(state.params, state.hyperparameters, as_pixels(images), noise)
+        mean, log_variance, _ = infer(params, hyperparameters, as_pixels(images), noise)
         return Codes(mean.T, log_variance.T, partition.level_of_unit(allocation))
 
-    def decode(state, codes, presence=None):
-        return as_images(likelihood.mean(output(state.params, state.hyperparameters, codes)))
+    def decode(params, hyperparameters, codes):
+        return as_images(likelihood.mean(output(params, hyperparameters, codes)))
 
     return Autoencoder(init, forward, output, negative_log_likelihood, likelihood.mean, encode, decode)
 

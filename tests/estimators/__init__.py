@@ -37,7 +37,7 @@ def make(name: str, batch: int, size: int = COUNT, bank: int = 1, allocation=ALL
 def seen(codes, mean, log_variance, number=None) -> Posterior:
     """A batch as an estimator sees it; by default of images that it sees for the first time."""
     number = jnp.arange(len(codes), dtype=jnp.int32) if number is None else number
-    return Posterior(codes, mean, log_variance, PARTS, jnp.ones(len(PARTS)), number)
+    return Posterior(codes, mean, log_variance, PARTS, number)
 
 
 @functools.cache

@@ -17,7 +17,7 @@ from tests import assert_same, tiny
 from tests.methods import arrays, make_config, make_method, make_posterior, one_update, penalty
 
 DATASET = tiny.dataset()
-ALL, TOP_TWO = make_posterior(), make_posterior(present=(1, 0.3, 0))
+ALL, TOP_TWO = make_posterior(), (1.0, 0.3, 0.0)
 
 
 @pytest.mark.parametrize("fade", [0.0, 4.0])
@@ -63,7 +63,7 @@ def test_a_level_that_is_absent_or_fades_in_has_a_small_weight_and_only_the_latt
     run = make_config("pro_vlae", method__beta=2.0, method__inactive=0.25)
     kl = penalty(run, progressive, ALL)[1]
     expected = 2 * (kl["kl_level3_nats"] + kl["kl_level2_nats"]) + 0.25 * kl["kl_level1_nats"]
-    assert penalty(run, progressive, TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
+    assert penalty(run, progressive, ALL, presence=TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
 
     run = make_config("pro_scale_vlae", method__beta=3.0, method__gamma=2.0, method__inactive=0.25)
     ladder = make_config("scale_vlae", (3, 2), method__beta=3.0, method__gamma=2.0)
@@ -72,12 +72,11 @@ def test_a_level_that_is_absent_or_fades_in_has_a_small_weight_and_only_the_latt
         mean=ALL.mean[:, :5],
         log_variance=ALL.log_variance[:, :5],
         levels=ALL.levels[:2, :5],
-        presence=ALL.presence[:2],
     )
     terms = penalty(ladder, scale_aware, of_two)[1]
     of_level = [terms[f"kl_level{n}_nats"] + 2 * terms[f"total_correlation_level{n}_nats"] for n in (2, 1)]
     expected = of_level[0] + 0.3 * of_level[1] + 2 * terms["inter_nats"] + 0.25 * kl["kl_level1_nats"]
-    assert penalty(run, progressive_scale_aware, TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
+    assert penalty(run, progressive_scale_aware, ALL, presence=TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
@@ -111,10 +110,9 @@ def test_a_level_that_fades_in_speaks_through_a_part_of_its_noise_only_where_it_
     run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1))
     images = DATASET.images(np.arange(8))
     model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), nn.elu, clear)
-    hyperparameters = arrays(run)
-    params = model.init(jax.random.key(0), hyperparameters)
+    params = model.init(jax.random.key(0), arrays(run))
     found = [
-        model.forward(params, hyperparameters, images, jax.random.key(1), np.array([1, share], np.float32))
+        model.forward(params, arrays(run) | {"presence": np.float32([1, share])}, images, jax.random.key(1))
         for share in (0.25, 1.0)
     ]
     part, whole = ((each.codes - each.mean) / np.exp(0.5 * each.log_variance) for each in found)

@@ -19,13 +19,13 @@ def make_spec(name, **more):
 
 
 def test_what_every_run_carries_is_reserved():
-    """Whatever a run has beside the method's own arrays, and the weight of the KL that a step adds to them."""
+    """Whatever a run has beside the method's own arrays, and what a step adds to them."""
     run = tiny.config(method__name="nvae")
     carried = set(hyperparameters(run, run.model.allocation)) - set(run.method.hyperparameters)
-    assert carried | {"kl_weight"} == set(RESERVED)
+    assert carried | {"kl_weight", "presence"} == set(RESERVED)
 
 
-@pytest.mark.parametrize("name", ["active", "sigma", "kl_warmup", "kl_weight", "learning_rate", "name"])
+@pytest.mark.parametrize("name", [*RESERVED, "name"])
 def test_a_hyperparameter_of_a_reserved_name_is_an_error_where_the_method_is_defined(name):
     with pytest.raises(UserError, match=f"hyperparameter: '{name}' cannot be the name of a method's own"):
         make_spec(name)

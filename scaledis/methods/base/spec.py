@@ -15,7 +15,8 @@ from scaledis.core.errors import UserError
 from scaledis.types import ImageSpec, Method
 
 LADDER_WARMUP = 1500.0  # steps
-RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate")  # what every run carries beside them
+# What every run carries, or every step adds, beside them.
+RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate", "presence")
 
 
 class Hyperparameter(NamedTuple):
