@@ -34,7 +34,8 @@ def of_method(name, spec):
     ]
     kind = "flat" if spec.flat else "a ladder"
     table = keys if spec.hyperparameters else ["No hyperparameters."]
-    return [f"### `{name}`", "", f"{kind}; {spec.about}", "", "```text", spec.equation, "```", "", *table, ""]
+    about = " ".join([f"{kind}; {spec.about}", *spec.identities])
+    return [f"### `{name}`", "", about, "", "```text", spec.equation, "```", "", *table, ""]
 
 
 def of_functions(package, names, member=None):

@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from scaledis.config import Config
 from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
@@ -87,9 +89,24 @@ def register_method(
         registry.check("register_method", key, [field.name for field in dataclasses.fields(MethodSpec)])
     about = more.pop("about", equation.strip().partition("\n")[0])
     spec = MethodSpec(build, equation, about=about, hyperparameters=hyperparameters or {}, flat=flat, **more)
-    if spec.program:
-        choose(spec.program, "program")
+    for other, values in spec.same_as.items():
+        for key in values:
+            registry.check(f"same_as[{other!r}]", key, choose(other, "same_as").hyperparameters)
     _registered[name] = spec
+
+
+def arrays(config: Config) -> dict[str, np.ndarray]:
+    """Returns the arrays of a run's hyperparameters, those of the method whose program it trains in.
+
+    Raises UserError that names the key, the value and the choices for a value that the method cannot have.
+    """
+    method = config.method
+    if program := choose(method.name).program:
+        general = choose(program)
+        values = {key: each.default for key, each in general.hyperparameters.items()}
+        values |= {**method.hyperparameters, **choose(method.name).same_as[program]}
+        config = dataclasses.replace(config, method=dataclasses.replace(method, name=program, hyperparameters=values))
+    return choose(config.method.name).checked_arrays(config)
 
 
 def build(config: Config, images: ImageSpec) -> Method:

@@ -80,7 +80,7 @@ def method(name: str) -> str:
     """A method's equation, paper and hyperparameters. Raises UserError for an unknown method."""
     spec = methods.choose(name, "describe")
     network = "flat: model.latents units in one level" if spec.flat else "a ladder: model.allocation units per level"
-    lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}.", ""]
+    lines = [f"{name}: {spec.about}", "", spec.equation, "", *spec.identities, f"Network: {network}.", ""]
     lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters of its own."]
     for key, parameter in spec.hyperparameters.items():
         lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")

@@ -90,7 +90,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
     frozen = Config(**sections, seed=typed("seed", config.get("seed", 0)))
     check_fields("", frozen)
     _check(frozen)
-    spec.checked_arrays(frozen)
+    methods.arrays(frozen)
     spec.check(frozen)
     for key, given in vars(frozen.schedule).items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:

@@ -84,20 +84,6 @@ def test_a_data_sets_own_settings_win_over_those_for_all():
     assert spec.settings_for("dsprites")["train.learning_rate"] == spec.settings_for("shapes3d")["train.learning_rate"]
 
 
-def test_a_shared_program_is_that_of_a_method_there_is_and_has_no_program_of_another():
-    sharing = {name: spec.program for name, spec in methods.specs().items() if spec.program}
-    assert sharing == {"vae": "beta_vae", "vlae": "scale_vlae"}
-    for name, program in sharing.items():
-        other = methods.choose(program)
-        assert not other.program and other.flat == methods.choose(name).flat
-        own, others = (tiny.config(method__name=each) for each in (name, program))
-        shapes = [
-            {key: np.shape(value) for key, value in hyperparameters(each, each.model.allocation).items()}
-            for each in (own, others)
-        ]
-        assert shapes[0] == shapes[1]
-
-
 def test_a_check_sees_every_config_before_anything_compiles(registered):
     def no_seed_seven(config):
         if config.seed == 7:

@@ -75,7 +75,9 @@ class MethodSpec:
       arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
         them. Raises UserError for values that do not go together.
       check: raises UserError for a config that the method cannot run with.
-      program: the method whose program it shares, given other arrays; "" for its own.
+      same_as: name of a method -> the values of its hyperparameters at which it is this one, for the same values of
+        those that both have.
+      program: the one of `same_as` whose program it trains in, at these values; "" for its own.
       shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
         cannot simply be lengthened.
       widens: whether its networks of one shape but for `model.parameters` train together, the narrow ones widened with
@@ -93,6 +95,7 @@ class MethodSpec:
     flat: bool = True
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
     check: Callable[[Config], None] = no_check
+    same_as: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
     program: str = ""
     shares: tuple[str, ...] = ()
     widens: bool = False
@@ -109,6 +112,8 @@ class MethodSpec:
                 )
         for name in self.shares:
             registry.check("shares", name, self.hyperparameters)
+        if self.program:
+            registry.check("program", self.program, self.same_as)
 
     def checked_arrays(self, config: Config) -> dict[str, np.ndarray]:
         """All arrays of a run's hyperparameters. Raises UserError that names the key, the value and what it can be."""
@@ -125,6 +130,14 @@ class MethodSpec:
             if name in RESERVED:
                 raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
         return {**found, **own}
+
+    @property
+    def identities(self) -> list[str]:
+        """One sentence for each method of `same_as`."""
+        return [
+            f"Same as {name} with {', '.join(f'{key} = {value}' for key, value in values.items())}."
+            for name, values in self.same_as.items()
+        ]
 
     @property
     def kl_warmup(self) -> float:
