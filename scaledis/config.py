@@ -124,6 +124,7 @@ class Model:
     channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
     ladder_channels: tuple[int, ...] = (8, 16, 16)  # of the maps that join levels to the first three of them
     injection: str = one_of("vector", INJECTIONS)  # how a level enters the decoder
+    network: str = text("")  # the encoder and decoder, see scaledis list; "": the method's own
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Whatever is found by name keeps its contract; a new method, data set, metric or sweep is covered without an edit."""
 
+import functools
 import importlib
 import inspect
 import re
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import datasets, methods, metrics
+from scaledis import datasets, methods, metrics, networks
 from scaledis.core.errors import UserError
 from scaledis.methods import estimators
 from scaledis.metrics import of_models
@@ -23,6 +24,7 @@ from scaledis.types import Batch, ImageSpec, Posterior
 from tests import tiny
 
 DATASET = tiny.dataset()
+SPEC = ImageSpec(DATASET.image_shape, DATASET.size)
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
@@ -99,12 +101,25 @@ def test_config_and_its_sweeps_can_run(path):
         assert expand(base if own else ladder, [name], module)  # shared ones need a ladder
 
 
+@pytest.mark.parametrize("name", networks.specs())
+def test_network(name):
+    """Contract by shapes, the batch innermost."""
+    network = networks.make(tiny.config(model__network=name), SPEC)
+    pixels, there = jax.ShapeDtypeStruct((3, 16, 16, 5), np.float32), np.ones(2, np.float32)
+    params = jax.eval_shape(network.init, jax.random.key(0), pixels)
+    codes = jax.eval_shape(functools.partial(network.apply, method="encode"), params, pixels, there)
+    assert [code.shape for code in codes] == [(3, 5), (3, 5)]
+    output = jax.eval_shape(functools.partial(network.apply, method="decode"), params, codes[0], there)
+    assert output.shape == pixels.shape
+    assert inspect.getdoc(networks.choose(name).make)
+
+
 @pytest.mark.parametrize("name", estimators.specs())
 def test_estimator(name):
     """Contract by shapes: what is carried keeps its structure, and every group has a density for every code."""
     config = tiny.config(objective__estimator=name)
     batch, parts = config.train.batch, partition.levels(config.model.allocation)
-    estimator = estimators.make(name, config, ImageSpec(DATASET.image_shape, DATASET.size))
+    estimator = estimators.make(name, config, SPEC)
     key = jax.random.key(0)
     codes = jax.ShapeDtypeStruct((batch, 3), np.float32)
     posterior = Posterior(codes, codes, codes, parts, jax.ShapeDtypeStruct((batch,), np.int32))

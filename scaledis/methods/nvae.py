@@ -17,7 +17,8 @@ from scaledis.methods.base.autoencoder import (
 from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level, stateless
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.networks import sizing
+from scaledis.networks.ladder import check_sizes
+from scaledis.networks.top_down import make_top_down
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
@@ -63,7 +64,7 @@ def balanced_kl(config: Config) -> Penalty:
 def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
     """The autoencoder whose codes are the residuals to the prior of their level."""
     allocation = config.model.allocation
-    network = sizing.make_top_down(config.model, images.shape)
+    network = make_top_down(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
     def init(key, hyperparameters):
@@ -107,6 +108,8 @@ METHODS = {
             "balance": Hyperparameter(1.0, "balancing of the levels' KL while it is warmed up", highest=1.0)
         },
         flat=False,
+        network="",
+        check=check_sizes,
         settings={"": LADDER},  # ours: the published sizes are for latents of feature maps
     ),
 }

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
@@ -77,17 +76,12 @@ def with_stage(base: Penalty) -> Penalty:
 
 
 def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, ImageSpec], Method]:
-    """The `build` of a progressive ladder. `clear` is that of `make_autoencoder`.
-
-    The v_l have exponential linear units, as the nets of Li et al. 2020: what a level injects when it comes only
-    disturbs a decoder that has learned without it, and relus are dead for good within some twenty steps.
-    """
+    """The `build` of a progressive ladder. `clear` is that of `make_autoencoder`."""
 
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the levels that are there."""
-        model = make_autoencoder(config, images, nn.elu, clear)
         penalty = with_stage(weighted_decomposition(config, images, weights))
-        return make_penalized_method(config, model, penalty, presence_of(config))
+        return make_penalized_method(config, make_autoencoder(config, images, clear), penalty, presence_of(config))
 
     return build
 
@@ -106,6 +100,7 @@ METHODS = {
         about="levels added from the top: the progressive ladder VAE (Li et al. 2020).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
         flat=False,
+        network="ladder_elu",
         shares=("stage",),
         widens=True,
         settings={
@@ -142,6 +137,7 @@ METHODS = {
             "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },
         flat=False,
+        network="ladder_elu",
         shares=("stage",),
         arrays=scale_vlae.level_arrays,
         widens=True,

@@ -1,12 +1,9 @@
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
 from scaledis.core.errors import Stopped
 from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import make_penalized_method
-from scaledis.methods.base.penalty import weighted_decomposition
 from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
 from scaledis.methods.scale_vlae import scale_aware
 from scaledis.training.loop import train_population
@@ -48,11 +45,7 @@ def test_the_first_stage_and_the_others_may_have_lengths_of_their_own():
 def test_at_the_last_stage_the_loss_is_the_ladders():
     overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
     pro = one_update(tiny.config(method__name="pro_vlae", method__fade=0.0, **overrides), DATASET, 5)[1]
-    run = tiny.config(method__name="vlae", **overrides)
-    images = ImageSpec(DATASET.image_shape, DATASET.size)
-    model = make_autoencoder(run, images, nn.elu)  # as the progressive ladder's
-    ladder = make_penalized_method(run, model, weighted_decomposition(run, images, scale_aware))
-    own = one_update(run, DATASET, 5, method=ladder)[1]
+    own = one_update(tiny.config(method__name="vlae", model__network="ladder_elu", **overrides), DATASET, 5)[1]
     np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
     assert pro["stage"] == 2
     pro_penalty = penalty(make_config("pro_scale_vlae"), progressive_scale_aware, ALL)[0]
@@ -107,9 +100,9 @@ def test_a_level_that_is_not_there_yet_draws_nothing():
 
 @pytest.mark.parametrize("clear", [False, True])
 def test_a_level_that_fades_in_speaks_through_a_part_of_its_noise_only_where_it_is_clear(clear):
-    run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1))
+    run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1), model__network="ladder_elu")
     images = DATASET.images(np.arange(8))
-    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), nn.elu, clear)
+    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), clear)
     params = model.init(jax.random.key(0), arrays(run))
     found = [
         model.forward(params, arrays(run) | {"presence": np.float32([1, share])}, images, jax.random.key(1))

@@ -67,4 +67,4 @@ def test_which_methods_are_others_at_fixed_values():
     assert SHARING == ["vae", "vlae"]
     for name, other in PAIRS:
         assert SPECS[name].same_as[other].keys() <= SPECS[other].hyperparameters.keys()
-        assert f"Same as {other} with" in " ".join(SPECS[name].identities)
+        assert f"t is {other} at " in SPECS[name].identity

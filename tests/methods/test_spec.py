@@ -52,13 +52,13 @@ def test_an_array_of_a_reserved_name_is_an_error_too(name, registered):
 
 @pytest.mark.parametrize("name", ["scale_vlae", "vae"])
 def test_a_name_that_is_taken_is_an_error(name):
-    with pytest.raises(UserError, match=f"name: '{name}' is a method of scaledis or of an installed package"):
+    with pytest.raises(UserError, match=f"name: '{name}' is among the methods of scaledis or of an installed package"):
         methods.register_method(name, build, equation="R = KL")
 
 
 @pytest.mark.parametrize("name", ["Sparse", "sparse-vae", "2vae", ""])
 def test_a_method_is_a_lower_case_word(name):
-    with pytest.raises(UserError, match="must be a lower-case word, such as sparse_vae"):
+    with pytest.raises(UserError, match="must be a lower-case word, such as my_method"):
         methods.register_method(name, build, equation="R = KL")
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from scaledis import networks
 from scaledis.config import Config
-from scaledis.networks import ladder, sizing
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood
@@ -83,16 +82,14 @@ def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Arra
     return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
 
 
-def make_autoencoder(
-    config: Config, images: ImageSpec, rectifier: ladder.Rectifier = nn.relu, clear: bool = False
-) -> Autoencoder:
-    """The autoencoder of a config: the ladder of its allocation. `rectifier` is that of the injections v_l.
+def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> Autoencoder:
+    """The autoencoder of a config: its network and its likelihood.
 
     What a level injects is multiplied by its presence p. While it fades in, so is what it reads (Li et al. 2020); with
     `clear` it reads the whole state, and its noise is multiplied instead: z = m + p s eps.
     """
     allocation = config.model.allocation
-    network = sizing.make_ladder(config.model, images.shape, rectifier)
+    network = networks.make(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
     def init(key: Array, hyperparameters: Hyperparameters) -> dict[str, Any]:

@@ -72,6 +72,7 @@ class MethodSpec:
       about: one line: what it adds to reconstruction + KL.
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
+      network: the one that an empty `model.network` stands for; "" for a method that has its own and takes no other.
       arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
         them. Raises UserError for values that do not go together.
       check: raises UserError for a config that the method cannot run with.
@@ -80,8 +81,7 @@ class MethodSpec:
       program: the one of `same_as` whose program it trains in, at these values; "" for its own.
       shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
         cannot simply be lengthened.
-      widens: whether its networks of one shape but for `model.parameters` train together, the narrow ones widened with
-        zeros (population.widened). No layer may then read two hidden layers side by side, and an activation is 0 at 0.
+      widens: whether runs that differ in `model.parameters` train together, where their network pads (NetworkSpec).
       settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
 
     Raises UserError for an attribute of another kind, and where a hyperparameter has the name of something that every
@@ -93,9 +93,10 @@ class MethodSpec:
     about: str
     hyperparameters: Mapping[str, Hyperparameter] = dataclasses.field(default_factory=dict)
     flat: bool = True
+    network: str = "ladder"
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
     check: Callable[[Config], None] = no_check
-    same_as: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    same_as: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     program: str = ""
     shares: tuple[str, ...] = ()
     widens: bool = False
@@ -132,12 +133,13 @@ class MethodSpec:
         return {**found, **own}
 
     @property
-    def identities(self) -> list[str]:
-        """One sentence for each method of `same_as`."""
-        return [
-            f"Same as {name} with {', '.join(f'{key} = {value}' for key, value in values.items())}."
+    def identity(self) -> str:
+        """`same_as` as a sentence; "" where it is empty."""
+        each = [
+            f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}"
             for name, values in self.same_as.items()
         ]
+        return f"It is {'; it is '.join(each)}." if each else ""
 
     @property
     def kl_warmup(self) -> float:
