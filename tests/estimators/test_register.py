@@ -41,7 +41,7 @@ def test_what_is_no_estimator_is_one_sentence():
 
     scaledis.register_estimator("nothing", lambda config, images: None)
     scaledis.register_estimator("picky", make_weighted, check=refuse)
-    with pytest.raises(UserError, match="make of nothing: None must be a Estimator"):
+    with pytest.raises(UserError, match="make of nothing: None must be an Estimator"):
         scaledis.train(tiny.config(objective__estimator="nothing"), DATASET)
     with pytest.raises(UserError, match="train.batch: it is not for picky"):
         tiny.config(objective__estimator="picky")
