@@ -34,7 +34,8 @@ def of_method(name, spec):
     ]
     kind = "flat" if spec.flat else "a ladder"
     table = keys if spec.hyperparameters else ["No hyperparameters."]
-    return [f"### `{name}`", "", f"{kind}; {spec.about}", "", "```text", spec.equation, "```", "", *table, ""]
+    about = f"{kind}; {spec.about} {spec.identity}"
+    return [f"### `{name}`", "", about, "", "```text", spec.equation, "```", "", *table, ""]
 
 
 def of_functions(package, names, member=None):
@@ -57,7 +58,7 @@ def of_doors():
     lines = []
     for name in sorted(re.findall(r"^    from \S+ import \w+ as (\w+)$", inspect.getsource(scaledis), re.MULTILINE)):
         kind = "autoclass" if inspect.isclass(getattr(scaledis, name)) else "autofunction"
-        signature = "()" if name == "Config" else ""  # its defaults fill a page
+        signature = "()" if name in ("Config", "Network") else ""  # their fields fill a page
         lines += ["```{eval-rst}", f".. {kind}:: scaledis.{name}{signature}", "```", ""]
     return lines
 

@@ -43,6 +43,6 @@ def linear_method():
     from tests import linear
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "_registered", {})
+        patch.setattr(methods.REGISTRY, "registered", {})
         linear.register()
         yield

@@ -55,7 +55,7 @@ def test_the_same_batches_for_the_same_key_in_both_ways(monkeypatch):
         encode=lambda state, images: None,
         decode=lambda state, codes: None,
     )
-    monkeypatch.setitem(methods._registered, "keep", MethodSpec(lambda config, images: keep, "", ""))
+    monkeypatch.setitem(methods.REGISTRY.registered, "keep", MethodSpec(lambda config, images: keep, "", ""))
     seen = {}
     for memory, settings in {"device": contextlib.nullcontext(), "host": tiny.foreign_settings()}.items():
         shared = {"method__name": "keep", "data__memory": memory, "data__held_out": 0.2}

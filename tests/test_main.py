@@ -333,7 +333,7 @@ main.console()
 
 def test_a_method_of_ones_own_trains_resumes_and_is_reported(tmp_path, monkeypatch):
     parameters = beta_vae.METHODS["beta_vae"].hyperparameters
-    monkeypatch.setattr(methods, "_registered", {})
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
     methods.register_method("mine", beta_vae.build, equation="R = 2 KL", hyperparameters=parameters)
     line = [CONFIG, "--config.method.name=mine", "--config.model.allocation=(3,)", f"--workdir={tmp_path}"]
     assert tiny.command(*line, "--config.train.steps=2", "--stages=train").returncode == 0

@@ -272,7 +272,7 @@ def test_populations_of_one_shape_share_what_is_compiled():
 
 def test_a_method_that_is_registered_again_has_a_program_of_its_own(monkeypatch):
     def programs(build):
-        monkeypatch.setitem(methods._registered, "again", dataclasses.replace(spec, build=build))
+        monkeypatch.setitem(methods.REGISTRY.registered, "again", dataclasses.replace(spec, build=build))
         return tiny.population([tiny.config(method__name="again")], DATASET).program
 
     spec = methods.choose("scale_vlae")

@@ -4,7 +4,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from scaledis.config import Config
@@ -75,7 +74,7 @@ def build(config: Config, images: ImageSpec) -> Method:
         params = network.init(jax.random.fold_in(key, 1), blank(images.shape))
         return model.init(key, hyperparameters), Extra(make_adversary(params, ADAM), jnp.float32(0.5), jnp.zeros(()))
 
-    def autoencoder_loss(params, extra, hyperparameters, step, batch, keys):
+    def autoencoder_loss(params, extra, hyperparameters, batch, keys):
         forward = model.forward(params, hyperparameters, batch.images, keys.noise)
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         kl = gaussian.kl_to_standard(forward.mean, forward.log_variance).sum(1).mean()
@@ -88,7 +87,7 @@ def build(config: Config, images: ImageSpec) -> Method:
         }
         return total, (terms, ())
 
-    def adversarial_loss(params, extra, hyperparameters, step, batch, keys):
+    def adversarial_loss(params, extra, hyperparameters, batch, keys):
         codes = model.forward(params, hyperparameters, batch.images, keys.noise).codes
         decoded = model.mean(model.output(lax.stop_gradient(params), hyperparameters, codes))
         others = resample(lax.stop_gradient(codes), keys.penalty)
@@ -118,18 +117,12 @@ def build(config: Config, images: ImageSpec) -> Method:
         return Extra(adversary, accuracy, capacity), terms | {"capacity_per_unit_nats": capacity}
 
     losses = [autoencoder_loss, adversarial_loss]
-    return make_gradient_method(config, init, losses, update_extra, model.encode, model.decode)
+    return make_gradient_method(config, model, init, losses, update_extra)
 
 
 def cross_entropy(logit: Array, label: Array) -> Array:
     """-label log D - (1 - label) log(1 - D), in nats."""
     return jax.nn.softplus(logit) - label * logit
-
-
-def enough_images(config: Config) -> dict[str, np.ndarray]:
-    """No arrays of its own. Raises UserError for a batch that is too small for a discriminator."""
-    check_batch(config.train.batch)
-    return {}
 
 
 METHODS = {
@@ -144,7 +137,7 @@ METHODS = {
             "encoder": Hyperparameter(0.3, "weight of the encoder's adversarial term, a sum over the batch"),
             "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
         },
-        arrays=enough_images,
+        check=check_batch,
         widens=True,
         settings={
             # Published, and the same for every data set.

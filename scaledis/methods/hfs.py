@@ -89,15 +89,14 @@ def build_beta_tcvae(config: Config, images: ImageSpec) -> Method:
 
     over 25 random pairs of units a, b a step, with m the posterior means of the batch.
     """
-    total_correlation = weighted_decomposition(config, images.size, beta_tcvae.flat_total_correlation)
+    total_correlation = weighted_decomposition(config, images, beta_tcvae.flat_total_correlation)
     return make_penalized_method(config, make_autoencoder(config, images), with_support(total_correlation))
 
 
-def two_units(config: Config) -> dict[str, np.ndarray]:
-    """No arrays of its own. Raises UserError for one unit, which forms no pair."""
+def two_units(config: Config) -> None:
+    """Raises UserError for one unit, which forms no pair."""
     if sum(config.model.allocation) < 2:
         raise UserError(f"model.latents: {sum(config.model.allocation)}; {config.method.name} needs 2 units or more.")
-    return {}
 
 
 GAMMA = Hyperparameter(10.0, "weight of the factorized support, nats per squared unit of a code")
@@ -108,7 +107,7 @@ METHODS = {
         equation_of(build_beta_vae),
         about="beta KL + gamma HFS: the beta-VAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
-        arrays=two_units,
+        check=two_units,
         widens=True,
         settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
@@ -117,7 +116,7 @@ METHODS = {
         equation_of(build_beta_tcvae),
         about="(beta - 1) TC(z) + gamma HFS: the beta-TCVAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
-        arrays=two_units,
+        check=two_units,
         widens=True,
         settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),

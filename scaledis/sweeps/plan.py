@@ -7,7 +7,7 @@ from itertools import groupby
 import jax
 import numpy as np
 
-from scaledis import methods
+from scaledis import methods, networks
 from scaledis.config import Config
 from scaledis.networks import sizing
 from scaledis.types import Run
@@ -22,12 +22,15 @@ def shared(config: Config) -> Config:
     name = spec.program or config.method.name
     given = config.method.hyperparameters
     static = {key: given[key] for key, hyperparameter in spec.hyperparameters.items() if hyperparameter.static}
-    capacity = 1 if model.parameters and methods.choose(name).widens else model.parameters
+    network = methods.network_name(config)
+    pads = not network or networks.choose(network).pads
+    allocation = (1,) * len(model.allocation) if pads else model.allocation
+    capacity = 1 if model.parameters and pads and methods.choose(name).widens else model.parameters
     return dataclasses.replace(
         config,
         seed=0,
         method=dataclasses.replace(config.method, name=name, hyperparameters=static),
-        model=dataclasses.replace(model, allocation=(1,) * len(model.allocation), latents=0, parameters=capacity),
+        model=dataclasses.replace(model, allocation=allocation, latents=0, parameters=capacity),
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
         train=dataclasses.replace(config.train, learning_rate=1.0),
     )

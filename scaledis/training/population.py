@@ -38,7 +38,7 @@ def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.n
         "kl_warmup": config.objective.kl_warmup,
         "learning_rate": config.train.learning_rate,
     }
-    own = methods.choose(config.method.name).checked_arrays(config)
+    own = methods.arrays(config)
     return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
 
 
@@ -78,7 +78,7 @@ class Population:
                 f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}."
             )
         shape = Shape(
-            methods.choose(self.config.method.name).build,
+            methods.makers(self.config),
             plan.shared(self.config),
             self.allocation,
             tuple(config.model.parameters for config in self.configs),

@@ -28,7 +28,7 @@ Start = Callable[[Any, Any], RunState]  # (seeds [R], hyperparameters [R]) -> ru
 class Shape(NamedTuple):
     """What decides a program.
 
-    build: of the method, which a notebook may register again under the same name.
+    makers: what its names stand for (`methods.makers`); a notebook may register a name again.
     config: what all runs have in common (`plan.shared`).
     allocation: that all runs are padded to.
     capacities: [R], `model.parameters` of each run.
@@ -36,7 +36,7 @@ class Shape(NamedTuple):
     mesh: the devices that the runs are spread over.
     """
 
-    build: Callable[[Config, ImageSpec], Method]
+    makers: tuple[Callable, ...]
     config: Config
     allocation: tuple[int, ...]
     capacities: tuple[int, ...]

@@ -8,7 +8,9 @@ from scaledis.methods import dava
 from scaledis.methods.base.autoencoder import standard_normal
 from scaledis.methods.base.elbo import step_keys
 from scaledis.methods.dava import next_capacity, resample
-from scaledis.networks import discriminator, sizing
+from scaledis.networks import discriminator
+from scaledis.networks.ladder import make_ladder
+from scaledis.types import ImageSpec
 from scaledis.workdir.checkpoint import Checkpoints
 from tests import tiny
 from tests.methods import one_update
@@ -56,7 +58,7 @@ class Plain:
     """The equations of DAVA on one batch, written down once more."""
 
     def __init__(self, before):
-        self.ladder = sizing.make_ladder(CONFIG.model, DATASET.image_shape)
+        self.ladder = make_ladder(CONFIG, ImageSpec(DATASET.image_shape, DATASET.size))
         self.network = discriminator.OfImages(CONFIG.model.channels)
         self.extra = before.extra
         images = np.asarray(DATASET.images(np.arange(CONFIG.train.batch)))
@@ -65,11 +67,12 @@ class Plain:
         self.noise = standard_normal(self.keys.noise, CONFIG.model.allocation, CONFIG.train.batch)
 
     def encode(self, params):
-        mean, log_variance = self.ladder.apply({"params": params["network"]}, self.pixels, method="encode")
+        network = {"params": params["network"]}
+        mean, log_variance = self.ladder.apply(network, self.pixels, jnp.ones(1), method="encode")
         return mean.T, log_variance.T, mean.T + jnp.exp(log_variance.T / 2) * self.noise
 
     def decode(self, params, codes):
-        return self.ladder.apply({"params": params["network"]}, codes.T, method="decode")
+        return self.ladder.apply({"params": params["network"]}, codes.T, jnp.ones(1), method="decode")
 
     def terms(self, params):
         """Reconstruction and KL in nats per image."""

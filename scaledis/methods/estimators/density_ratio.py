@@ -10,17 +10,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from scaledis.config import Config
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
-from scaledis.methods.estimators.setting import Setting
+from scaledis.methods.estimators.spec import EstimatorSpec
 from scaledis.networks import discriminator
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, Posterior, Terms
+from scaledis.types import Estimator, ImageSpec, Posterior, Terms
 
 ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
 
 
-def make_density_ratio(setting: Setting) -> Estimator:
+def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
     """A discriminator per part and one across the parts, as the FactorVAE's.
 
     Single units are one-dimensional and come from the minibatch. A part adds its discriminator's logit to its units,
@@ -28,10 +29,9 @@ def make_density_ratio(setting: Setting) -> Estimator:
     The discriminators see codes without gradient; the penalty sees their logits at fixed parameters. The two classes
     come from the two halves of the batch, so that they share no image.
     """
-    check_batch(setting.batch)
-    unit_keys = tuple(partition.unit_keys(setting.allocation).tolist())
-    network = discriminator.OfCodes(setting.features, setting.layers, unit_keys)
-    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(setting.batch, setting.size))
+    given, unit_keys = config.discriminator, tuple(partition.unit_keys(config.model.allocation).tolist())
+    network = discriminator.OfCodes(given.features, given.layers, unit_keys)
+    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(config.train.batch, images.size))
 
     def logits(params: Any, codes: Array, parts: Array) -> Array:
         """[T, B], one row per task: the dependence within each part, then that across them where there are several."""
@@ -71,7 +71,7 @@ def make_density_ratio(setting: Setting) -> Estimator:
             right = 0.5 * ((on_real > 0).mean(1) + (on_shuffled < 0).mean(1))
             return (nats * open_tasks).sum(), (right * open_tasks).sum() / jnp.maximum(open_tasks.sum(), 1)
 
-        return follow(extra, loss, ADAM, setting.learning_rate)
+        return follow(extra, loss, ADAM, given.learning_rate)
 
     return Estimator(init, log_density, update)
 
@@ -103,4 +103,4 @@ def shuffled(codes: Array, parts: Array, key: Array) -> tuple[Array, Array]:
     return permuted(by_unit, names), permuted(by_part, part)
 
 
-ESTIMATORS = {"density_ratio": make_density_ratio}
+ESTIMATORS = {"density_ratio": EstimatorSpec(make_density_ratio, check=check_batch)}
