@@ -36,8 +36,9 @@ from scaledis.metrics.shared.information import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
 from scaledis.metrics.shared.scoring import PERMUTATIONS, Settings
+from scaledis.metrics.shared.spec import Spec, spec_of
 
-__all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names"]
+__all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names", "spec"]
 
 BAR_AFTER = 5  # seconds
 
@@ -45,6 +46,11 @@ BAR_AFTER = 5  # seconds
 def names() -> list[str]:
     """Names of all metrics."""
     return registry.modules(sys.modules[__name__])
+
+
+def spec(name: str) -> Spec:
+    """What a metric declares about its scores. Raises UserError for an unknown metric."""
+    return spec_of(registry.module("metrics", sys.modules[__name__], name))
 
 
 def compute(

@@ -17,7 +17,7 @@ WITHOUT_FIT = ["mig", "mig_sup", "dcimig", "jemmig", "mcc", "irs", "level", "mod
 
 
 def with_chance(name):
-    return scoring.with_chance(registry.module("metrics", metrics, name))
+    return metrics.spec(name).with_chance
 
 
 def factors_of(kind, rows=ROWS, seed=0):

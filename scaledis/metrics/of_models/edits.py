@@ -12,10 +12,12 @@ from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import classifiers, coding
 from scaledis.metrics.of_models.shared.classifiers import Classify
 from scaledis.metrics.shared.information import share
+from scaledis.metrics.shared.spec import Spec
 from scaledis.objectives import gaussian
 from scaledis.types import Codes, Model
 
 SCORES = ("selectivity", "kept", "effective")
+SPEC = Spec(SCORES)
 LOW, HIGH, STEPS = -2.0, 2.0, 5  # of a traversal
 IMAGES = 200
 CHANGED = 0.5  # total variation between two predictions

@@ -5,13 +5,13 @@ error, and only the leaves take Newton steps. Its trees always prefer the first 
 boosters, each with its own order of units, take turns.
 """
 
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, softmax
+
+from scaledis.metrics.shared.parallel import mapped
 
 ROUNDS, DEPTH, RATE = 100, 3, 0.1
 BOOSTERS = 10
@@ -46,8 +46,7 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
         datasets = [*fine, *binned[len(fine) :]] if small else binned
         return _classifier(datasets, orders, ranks, factor, split, lock)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        gains, predicted = zip(*pool.map(classifier, factors.T, small), strict=True)
+    gains, predicted = zip(*mapped(classifier, factors.T, small), strict=True)
     return np.stack(gains, axis=1), np.stack(predicted, axis=1)
 
 

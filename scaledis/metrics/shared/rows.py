@@ -1,6 +1,5 @@
 """Rows of codes and factors: which are accepted, and how they are split into those that train and those that test."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -89,43 +88,16 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
     return sentences
 
 
+def commonest(factors: np.ndarray) -> np.ndarray:
+    """The most frequent class of every factor of int [N, F], [F]; of several, the smallest."""
+    counted = (np.unique(factor, return_counts=True) for factor in factors.T)
+    return np.array([values[counts.argmax()] for values, counts in counted])
+
+
+def or_none(values: np.ndarray, there: np.ndarray) -> list[Any]:
+    """`values` [n] as a list, with None in place of those where `there`, bool [n], is False."""
+    return [value if is_there else None for value, is_there in zip(values.tolist(), there, strict=True)]
+
+
 def _few(values: np.ndarray) -> str:
     return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
-
-
-class FittedScores(dict[str, Any]):
-    """The scores of a fit, which can be had again from other rows without another fit.
-
-    Args:
-        score: (rows int [m]) -> {score: value}, from rows that the fit did not see; numbers below `rows`.
-        rows: how many such rows there are.
-        fixed: what does not depend on these rows, such as importances and what comes from them.
-        closed: (codes [N, K], factors [N, F]) -> {score: value}, those of `fixed` that need no fit, with the codes and
-            factors that it takes.
-    """
-
-    def __init__(
-        self,
-        score: Callable[[np.ndarray], dict[str, Any]],
-        rows: int,
-        fixed: dict[str, Any],
-        closed: tuple[Callable[[np.ndarray, np.ndarray], dict[str, Any]], np.ndarray, np.ndarray] | None = None,
-    ):
-        super().__init__({**fixed, **score(np.arange(rows))})
-        self._score, self._rows, self._closed = score, rows, closed
-
-    def permuted(self, order: np.ndarray) -> dict[str, Any]:
-        """The scores that need no fit, of the codes and the factors' rows in the order int [N]; {} if all need one."""
-        if self._closed is None:
-            return {}
-        compute, codes, factors = self._closed
-        return compute(codes, factors[order])
-
-    def resampled(self, rng: np.random.Generator) -> dict[str, Any]:
-        """The scores that depend on rows, from as many rows drawn with replacement."""
-        drawn = self._score(rng.integers(self._rows, size=self._rows))
-        if self._closed is None:
-            return drawn
-        compute, codes, factors = self._closed
-        rows = rng.integers(len(codes), size=len(codes))
-        return drawn | compute(codes[rows], factors[rows])

@@ -13,16 +13,16 @@ from scaledis.core.errors import UserError
 from scaledis.metrics.shared.arguments import check_count, check_kind, check_mapping
 from scaledis.metrics.shared.information import Information
 from scaledis.metrics.shared.protocols import PROTOCOLS
-from scaledis.metrics.shared.rows import LEAST_ROWS, FittedScores
+from scaledis.metrics.shared.resampling import Part, Scores, intervals
+from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
 from scaledis.metrics.shared.sample import Sample, check_groups, make_sample
+from scaledis.metrics.shared.spec import ROWS, Spec, spec_of
 
-INTERVAL = (2.5, 97.5)  # percentiles
 GIVEN = ("codes", "factors", "seed", "information")  # arguments of a metric that are no options of its user
 ROUNDING = 1e-9
 MOST_RESAMPLES = 100_000
 PERMUTATIONS = 20  # of the factors' rows, for the chance level of a score
 MOST = 10_000  # permutations
-PER_FIT = 4  # a metric that fits models takes one permutation in so many
 CHANCE, DEVIATION = "_chance", "_chance_deviation"
 NOISE = "no unit knows more of any factor than units do of permuted rows, and a ratio of noise is no score"
 
@@ -63,18 +63,6 @@ def check_options(name: str, metric: ModuleType, options: Mapping[str, Any]) -> 
         registry.check(f"option of metric {name!r}", key, known)
         if key not in COMMON:
             check_kind(f"{name}: {key}", value, parameters[key].annotation)
-
-
-def with_chance(metric: ModuleType) -> list[str]:
-    """The scores of `metric` that have a chance level: its `SCORES`, and those that its `CHANCE` names."""
-    return list(dict.fromkeys([*getattr(metric, "SCORES", ()), *getattr(metric, "CHANCE", ())]))
-
-
-def permutations(metric: ModuleType, chance: int) -> int:
-    """How many permutations `metric` takes where `chance` are asked for: a quarter of them if it has `FITS`."""
-    if not with_chance(metric):
-        return 0
-    return -(-chance // PER_FIT) if getattr(metric, "FITS", False) else chance
 
 
 class Samples:
@@ -130,29 +118,32 @@ def own_scores(
         asked = {key: value for key, value in asked.items() if key in parameters}
         return metric.compute(sample.codes, sample.factors, seed, **asked, **options)
 
-    def resampled(rows: np.ndarray) -> dict[str, Any]:
-        taken = sample.taken(rows)
-        return run(taken, taken.information)
+    scores, rows = run(sample, sample.information), len(sample.codes)
+    spec, repeats = spec_of(metric), spec_of(metric).permutations(settings.chance)
+    parts: Mapping[str, Part] = {ROWS: (lambda drawn: run(sample.taken(drawn), None), np.arange(rows))}
+    parts = scores.parts if isinstance(scores, Scores) else parts
+    closed = isinstance(scores, Scores) and all(spec.intervals.get(key) == ROWS for key in spec.with_chance)
 
     def permuted(order: np.ndarray) -> dict[str, Any]:
+        if closed:  # no fit is needed
+            score, *arrays = parts[ROWS]
+            return score(arrays[0], arrays[1][order])
         return run(sample.permuted(order), sample.information and sample.information.permuted(order))
 
-    scores, rows = run(sample, sample.information), len(sample.codes)
-    repeats = permutations(metric, settings.chance)
     added: dict[str, Any] = {
-        **_intervals(scores, resampled, rows, seed, settings.n_bootstrap),
-        **_chances(metric, scores, permuted, rows, seed, repeats),
+        **intervals(parts, spec.intervals, seed, settings.n_bootstrap),
+        **_chances(spec, scores, permuted, rows, seed, repeats),
     }
-    ratios = [key for key in getattr(metric, "RATIOS", ()) if scores[key] is not None]
+    ratios = [key for key in spec.ratios if scores[key] is not None]
     if ratios and _knows_nothing(sample, seed):
         added |= {key: None for ratio in ratios for key in (ratio, f"{ratio}_interval") if key in scores | added}
         added["warnings"] = [*scores["warnings"], f"{', '.join(ratios)}: {NOISE}"]
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
     every: dict[str, Any] = {"n": rows, "permutations": repeats, "protocol": protocol}
     every |= {"dropped": dropped, "warnings": []}
-    first = {key: scores[key] for key in getattr(metric, "SCORES", ()) if key in scores}
+    first = {key: scores[key] for key in spec.scores if key in scores}
     plain = {key: _plain(value, sample.kept) for key, value in {**first, **scores, **added}.items()}
-    return _sound(name, plain | {key: plain.get(key, value) for key, value in every.items()}, metric)
+    return _sound(name, plain | {key: plain.get(key, value) for key, value in every.items()}, spec)
 
 
 def _knows_nothing(sample: Sample, seed: int) -> bool:
@@ -162,41 +153,22 @@ def _knows_nothing(sample: Sample, seed: int) -> bool:
 
 
 def _chances(
-    metric: ModuleType,
-    scores: dict[str, Any],
-    rerun: Callable[[np.ndarray], dict[str, Any]],
+    spec: Spec,
+    scores: Mapping[str, Any],
+    permuted: Callable[[np.ndarray], dict[str, Any]],
     rows: int,
     seed: int,
     repeats: int,
 ) -> dict[str, float | None]:
     """The chance level of every score that has one, the mean over permutations if not closed, and their deviation."""
-    keys, draws = [key for key in with_chance(metric) if key in scores], []
-    rng, found = np.random.default_rng([seed, PERMUTATIONS]), {}
-    for order in (rng.permutation(rows) for _ in range(repeats)):
-        cheap = scores.permuted(order) if isinstance(scores, FittedScores) else {}
-        draws.append(cheap if cheap.keys() >= {*keys} else rerun(order))
-    for key in keys if draws else ():
+    rng = np.random.default_rng([seed, PERMUTATIONS])
+    draws = [permuted(rng.permutation(rows)) for _ in range(repeats)]
+    found: dict[str, float | None] = {}
+    for key in [key for key in spec.with_chance if key in scores] if draws else ():
         values = [draw[key] for draw in draws if draw[key] is not None]
-        closed = getattr(metric, "CHANCE", {}).get(key)
+        closed = spec.chance.get(key)
         found[f"{key}{CHANCE}"] = closed if closed is not None or not values else float(np.mean(values))
         found[f"{key}{DEVIATION}"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return found
-
-
-def _intervals(
-    scores: dict[str, Any], rerun: Callable[[np.ndarray], dict[str, Any]], rows: int, seed: int, n_bootstrap: int
-) -> dict[str, list[float]]:
-    """Percentile intervals of the scores that are numbers, under `<key>_interval`."""
-    rng = np.random.default_rng(seed)
-    draws = [
-        scores.resampled(rng) if isinstance(scores, FittedScores) else rerun(rng.integers(rows, size=rows))
-        for _ in range(n_bootstrap)
-    ]
-    found = {}
-    for key in draws[0] if draws else ():
-        values = [draw[key] for draw in draws]
-        if all(isinstance(value, float) for value in values):
-            found[f"{key}_interval"] = np.percentile(values, INTERVAL).tolist()
     return found
 
 
@@ -208,17 +180,16 @@ def _plain(value: Any, kept: np.ndarray) -> Any:
         every[..., kept] = value
         if value.ndim > 1:
             return every.tolist()
-        return [entry if there else None for entry, there in zip(every.tolist(), kept, strict=True)]
+        return or_none(every, kept)
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _sound(name: str, scores: dict[str, Any], metric: ModuleType) -> dict[str, Any]:
-    """`scores`: those of `metric.SCORES` lie in [0, 1], and none is NaN or infinite; anything else is a bug."""
-    bounded = getattr(metric, "SCORES", ())
+def _sound(name: str, scores: dict[str, Any], spec: Spec) -> dict[str, Any]:
+    """`scores`: those of `spec.scores` lie in [0, 1], and none is NaN or infinite; anything else is a bug."""
     for key, value in scores.items():
         if isinstance(value, float):
             assert np.isfinite(value), f"{name}/{key} is {value}"
-            if key.removesuffix(CHANCE) in bounded:
+            if key.removesuffix(CHANCE) in spec.scores:
                 assert -ROUNDING <= value <= 1 + ROUNDING, f"{name}/{key} is {value}, outside [0, 1]"
                 scores[key] = min(max(value, 0.0), 1.0)
     return scores
