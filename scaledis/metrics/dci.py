@@ -11,9 +11,14 @@ from scaledis.metrics.shared import boosting
 from scaledis.metrics.shared.parallel import mapped
 from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
-from scaledis.metrics.shared.spec import TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Spec
 
-SPEC = Spec(("disentanglement", "completeness", "informativeness"), fits=True, intervals={"informativeness": TEST_ROWS})
+SPEC = Spec(
+    ("disentanglement", "completeness", "informativeness"),
+    fits=True,
+    intervals={"informativeness": TEST_ROWS},
+    groups=JOINT,
+)
 
 
 def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

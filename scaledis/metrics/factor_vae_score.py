@@ -6,9 +6,9 @@ import numpy as np
 
 from scaledis.metrics.shared.draws import TRAIN_VOTES, accuracies, votes
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.spec import VOTES, Spec
+from scaledis.metrics.shared.spec import COMPONENT, VOTES, Spec
 
-SPEC = Spec(("accuracy", "accuracy_train"), intervals={"accuracy": VOTES})
+SPEC = Spec(("accuracy", "accuracy_train"), intervals={"accuracy": VOTES}, groups=COMPONENT)
 ALIVE = 0.05  # of the standard deviation
 CHUNK = 1000  # votes in memory at once
 

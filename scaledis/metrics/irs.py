@@ -4,12 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import BINS, binned
 from scaledis.metrics.shared.rows import checked, or_none, standardized
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SPEC = Spec(("irs",), intervals={"irs": ROWS})
+SPEC = Spec(("irs",), intervals={"irs": ROWS}, groups=COMPONENT)
 QUANTILE = 0.99
 
 
@@ -46,8 +46,7 @@ def compute(
         factors = binned(factors, BINS)
     else:
         codes = standardized(codes)
-    if quantile is not None and not 0 <= quantile <= 1:
-        raise UserError(f"quantile: {quantile}; a number from 0 to 1 is needed")
+    check("quantile", quantile, float | None, 0, 1)
     level = quantile if quantile is not None else 1 if protocol == "paper" else QUANTILE
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     moved = np.stack([_deviation(codes, factor, level) for factor in factors.T], axis=1)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SPEC = Spec(("jemmig",), intervals={"jemmig": ROWS})
+SPEC = Spec(("jemmig",), intervals={"jemmig": ROWS}, groups=COMPONENT)
 
 
 def compute(

@@ -7,7 +7,7 @@ from scipy.special import entr
 
 from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate
-from scaledis.metrics.shared.arguments import check_count
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import BINS, Information, best_and_second, share
 from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, split_at
@@ -61,7 +61,7 @@ def compute(
         a variance is 0 or infinite.
     """
     codes, factors = checked(codes, factors)
-    check_count("samples", samples, least=aggregate.FOLDS)
+    check("samples", samples, int, aggregate.FOLDS)
     given = np.zeros(codes.shape[1], int) if levels is None else levels
     members = given == np.unique(given)[:, None]  # bool [L, K]
 

@@ -7,9 +7,9 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from scaledis.metrics.shared.rows import checked, standardized
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS})
+SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT)
 
 
 def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, Any]:

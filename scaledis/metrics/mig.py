@@ -7,9 +7,9 @@ import numpy as np
 from scaledis.metrics.shared.encoding import sampled
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second
 from scaledis.metrics.shared.rows import LARGEST, or_none
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS})
+SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS}, groups=COMPONENT)
 
 
 def compute(

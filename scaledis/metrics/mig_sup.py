@@ -6,9 +6,9 @@ import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
 from scaledis.metrics.shared.rows import or_none
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SPEC = Spec(("mig_sup",), intervals={"mig_sup": ROWS})
+SPEC = Spec(("mig_sup",), intervals={"mig_sup": ROWS}, groups=COMPONENT)
 ACTIVE = 0.01  # variance of the means
 
 

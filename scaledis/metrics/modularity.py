@@ -8,7 +8,7 @@ from scaledis.metrics.shared import linear
 from scaledis.metrics.shared.information import BINS, Information
 from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, or_none, rare_classes, split_at
-from scaledis.metrics.shared.spec import ROWS, TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Spec
 
 SPEC = Spec(
     ("modularity", "modularity_corrected", "explicitness"),
@@ -16,6 +16,7 @@ SPEC = Spec(
     fits=True,
     ratios=("modularity", "modularity_corrected"),
     intervals={"modularity": ROWS, "modularity_corrected": ROWS, "explicitness": TEST_ROWS},
+    groups=COMPONENT,
 )
 
 

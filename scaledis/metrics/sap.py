@@ -11,9 +11,9 @@ from scaledis.metrics.shared.information import best_and_second
 from scaledis.metrics.shared.parallel import mapped
 from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at
-from scaledis.metrics.shared.spec import ROWS, TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Spec
 
-SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS})
+SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT)
 
 
 def _line(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.ndarray:

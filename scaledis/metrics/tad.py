@@ -7,9 +7,9 @@ from scipy.stats import rankdata
 
 from scaledis.metrics.shared.information import Information, best_and_second
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SPEC = Spec(chance={"tad": None}, intervals={"tad": ROWS})
+SPEC = Spec(chance={"tad": None}, intervals={"tad": ROWS}, groups=COMPONENT)
 CAPTURED = 0.75
 
 

@@ -143,7 +143,7 @@ def test_an_outlier_is_named_and_quantile_bins_do_not_see_it():
 
 
 def test_bins_must_be_positive(factors):
-    with pytest.raises(UserError, match="bins: 0"):
+    with pytest.raises(UserError, match="bins: 0 must be a number from 1"):
         metrics.information(factors, factors, bins=0)
 
 

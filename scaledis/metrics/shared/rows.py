@@ -6,6 +6,7 @@ import numpy as np
 
 from scaledis.core import convert
 from scaledis.core.errors import UserError
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.classes import class_numbers
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
@@ -57,6 +58,7 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
         UserError: no rows left to train or to test on; the rows are in the order of a factor, and the training rows
             lack the classes of half the test rows.
     """
+    check("train_fraction", train_fraction, float, 0, 1)
     split = round(len(factors) * train_fraction)
     if not 0 < split < len(factors):
         raise UserError(

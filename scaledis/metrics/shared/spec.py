@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 ROWS, TEST_ROWS, VOTES = "all rows", "test rows", "test votes"  # what the bootstrap draws
+COMPONENT, JOINT = "first principal component", "summed importances"  # what stands for a group of units
 PER_FIT = 4  # a metric that fits models takes one permutation in so many
 
 
@@ -19,6 +20,8 @@ class Spec(NamedTuple):
         ratios: the scores that are None where no unit knows more of any factor than by chance.
         intervals: {score: what the bootstrap draws}, `ROWS`, `TEST_ROWS` or `VOTES`, for the scores that have an
             interval.
+        groups: what stands for a group of units, `COMPONENT` or `JOINT`: the metric gets the first principal component
+            of each group in its place, or the groups as its argument `groups`; None: the metric takes no groups.
     """
 
     scores: tuple[str, ...] = ()
@@ -26,6 +29,7 @@ class Spec(NamedTuple):
     fits: bool = False
     ratios: tuple[str, ...] = ()
     intervals: Mapping[str, str] = {}
+    groups: str | None = None
 
     @property
     def with_chance(self) -> list[str]:
@@ -41,4 +45,5 @@ class Spec(NamedTuple):
 
 def spec_of(metric: ModuleType) -> Spec:
     """The declaration of the module of a metric."""
-    return getattr(metric, "SPEC", Spec())
+    spec: Spec = getattr(metric, "SPEC", Spec())
+    return spec
