@@ -14,12 +14,7 @@ QUANTILE = 0.99
 
 
 def compute(
-    codes: np.ndarray,
-    factors: np.ndarray,
-    seed: int = 0,
-    *,
-    quantile: float | None = None,
-    protocol: str = "scaledis",
+    codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, quantile: float | None = None, protocol: str = "scaledis"
 ) -> dict[str, Any]:
     """Returns IRS: how little a unit changes while its best factor is fixed and all others change.
 
