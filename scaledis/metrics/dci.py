@@ -9,9 +9,8 @@ from scipy.special import entr
 from scaledis.core import registry
 from scaledis.metrics.shared import boosting
 from scaledis.metrics.shared.parallel import mapped
-from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
-from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Scores, Spec
 
 SPEC = Spec(
     ("disentanglement", "completeness", "informativeness"),

@@ -7,9 +7,8 @@ import numpy as np
 
 from scaledis.core import registry
 from scaledis.metrics.shared.parallel import mapped
-from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at, standardized
-from scaledis.metrics.shared.spec import TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import TEST_ROWS, Scores, Spec
 
 SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
 CAPACITIES = range(1, 11)

@@ -8,9 +8,8 @@ from scipy.special import logsumexp
 from scaledis.metrics.shared import linear
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import Information, entropy, share
-from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at, standardized
-from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Scores, Spec
 
 SPEC = Spec(
     ("modularity", "explicitness", "compactness"),

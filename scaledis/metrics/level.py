@@ -9,16 +9,14 @@ from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import BINS, Information, best_and_second, share
-from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, split_at
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import ROWS, Scores, Spec
 
 SCORES = ("concentration", "redundancy", "gap")
 SPEC = Spec(SCORES, intervals=dict.fromkeys(SCORES, ROWS))
 KNOWN = 0.05  # of a factor's entropy; a level that knows more knows the factor
 SAMPLES = 1024
 FINITE = 700  # abs of a log variance: above, the variance or its inverse is infinite in float64
-CORRELATIONS = ("tc_within", "tc_within_error", "tc_between", "tc_between_error", "tc_total", "tc_total_error")
 
 
 def compute(
@@ -94,10 +92,9 @@ def compute(
         found["backend"] = backend
     if log_variances is not None and (np.abs(log_variances) > FINITE).any():
         warning = "tc: a posterior without noise, or of infinite variance, has no total correlation"
-        found |= dict.fromkeys(CORRELATIONS) | {"warnings": [*found["warnings"], warning]}
+        found |= dict.fromkeys(aggregate.NAMES) | {"warnings": [*found["warnings"], warning]}
     elif log_variances is not None:
-        tc = aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
-        found |= dict(zip(CORRELATIONS, (np.asarray(each).tolist() for each in tc), strict=True))
+        found |= aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
     return Scores(found, {ROWS: (lambda *drawn: allocated(Information(*drawn)), codes, factors)})
 
 

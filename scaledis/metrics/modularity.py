@@ -6,9 +6,8 @@ import numpy as np
 
 from scaledis.metrics.shared import linear
 from scaledis.metrics.shared.information import BINS, Information
-from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, or_none, rare_classes, split_at
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Scores, Spec
 
 SPEC = Spec(
     ("modularity", "modularity_corrected", "explicitness"),

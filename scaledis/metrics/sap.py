@@ -9,9 +9,8 @@ from scaledis.core import registry
 from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared.information import best_and_second
 from scaledis.metrics.shared.parallel import mapped
-from scaledis.metrics.shared.resampling import Scores
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Scores, Spec
 
 SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT)
 
@@ -34,22 +33,15 @@ def _thresholds(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> 
     return np.asarray(model.fit(ranks[:split], factor[:split]).predict(ranks))
 
 
-def _accuracy(correct: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    return np.asarray(correct.mean(axis=0))
-
-
-def _balanced_accuracy(correct: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def _balanced(correct: np.ndarray, factor: np.ndarray) -> np.ndarray:
     return np.asarray(np.mean([correct[factor == value].mean(axis=0) for value in np.unique(factor)], axis=0))
 
 
-Predictor = Callable[[np.ndarray, np.ndarray, int, int], np.ndarray]
-Score = Callable[[np.ndarray, np.ndarray], np.ndarray]
-PREDICTORS: dict[str, tuple[Predictor, Score]] = {
-    "library": (_line, _accuracy),
-    "hfs": (_line, _accuracy),
-    "scaledis": (_thresholds, _balanced_accuracy),
-    "paper": (_thresholds, _balanced_accuracy),
-}
+# A predictor, and the score of its right answers, bool [n, K], for a factor [n].
+LINE = (_line, lambda correct, factor: correct.mean(axis=0))
+THRESHOLDS = (_thresholds, _balanced)
+PREDICTORS: dict[str, tuple[Callable[..., np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]]
+PREDICTORS = {"library": LINE, "hfs": LINE, "scaledis": THRESHOLDS, "paper": THRESHOLDS}
 
 
 def compute(
@@ -85,34 +77,28 @@ def compute(
     codes, factors = checked(codes, factors)
     split = split_at(factors, train_fraction)
     predictor, score = registry.choose("protocol", protocol, PREDICTORS)
-    alive = np.ptp(codes[:split], axis=0) > 0
-    tested = _predicted(predictor, codes[:, alive], factors, split, seed) == factors[split:, None], factors[split:]
+    alive = codes[:, np.ptp(codes[:split], axis=0) > 0]
+
+    def right(pair: tuple[int, int]) -> np.ndarray:
+        """bool [n], where the test rows of a unit tell the factor."""
+        unit, factor = alive[:, pair[0]], factors[:, pair[1]]
+        lone = not np.ptp(factor[:split])
+        predicted = np.full(len(factor), factor[0]) if lone else predictor(unit, factor, split, seed)
+        return np.asarray(predicted == factor)[split:]
+
+    shape = alive.shape[1], factors.shape[1]
+    correct = np.reshape(mapped(right, np.ndindex(*shape)), (*shape, len(codes) - split)).transpose(2, 0, 1)
 
     def gaps(correct: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
         scores = [score(correct[..., k], factor) for k, factor in enumerate(factors.T)]
         best, second = best_and_second(np.stack(scores, axis=1))
         return {"sap": float((best - second).mean()), "per_factor": best - second}
 
-    return Scores(
-        {**gaps(*tested), **r2(codes, factors), "warnings": rare_classes(factors, split)},
-        {TEST_ROWS: (gaps, *tested), ROWS: (r2, codes, factors)},
-    )
+    scores = {**gaps(correct, factors[split:]), **r2(codes, factors), "warnings": rare_classes(factors, split)}
+    return Scores(scores, {TEST_ROWS: (gaps, correct, factors[split:]), ROWS: (r2, codes, factors)})
 
 
 def r2(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
     """`r2` and `r2_per_factor` [F] of codes [N, K] and factors [N, F]."""
     best, second = best_and_second(correlations(codes, factors) ** 2)
     return {"r2": float((best - second).mean()), "r2_per_factor": best - second}
-
-
-def _predicted(predictor: Predictor, codes: np.ndarray, factors: np.ndarray, split: int, seed: int) -> np.ndarray:
-    """The predicted class of every test row by every unit for every factor, int [n, K, F]."""
-
-    def one(pair: tuple[int, int]) -> np.ndarray:
-        unit, factor = codes[:, pair[0]], factors[:, pair[1]]
-        lone = not np.ptp(factor[:split])
-        return (np.full(len(factor), factor[0]) if lone else predictor(unit, factor, split, seed))[split:]
-
-    shape = codes.shape[1], factors.shape[1]
-    columns = mapped(one, np.ndindex(*shape))
-    return np.reshape(columns, (*shape, len(codes) - split)).transpose(2, 0, 1)

@@ -59,7 +59,7 @@ def test_a_gap_of_predictions_has_the_error_of_a_slow_resample(data, monkeypatch
         fits.append(predictor(*arguments))
         return fits[-1]
 
-    monkeypatch.setitem(sap.PREDICTORS, "library", (counted, sap._accuracy))
+    monkeypatch.setitem(sap.PREDICTORS, "library", (counted, sap.LINE[1]))
     found = error("sap", "sap", data)
     assert len(fits) == 4  # two units, two factors
     correct = [[predicted[160:] == factor[160:] for predicted in fits[k::2]] for k, factor in enumerate(data[1].T)]

@@ -1,28 +1,13 @@
 """Exact log densities of the aggregate posterior of Gaussian posteriors, and the dependence of its units."""
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
 CHUNK = 32  # codes at once; [CHUNK, N, K] numbers are in memory
 FOLDS = 10
-
-
-class Dependence(NamedTuple):
-    """Total correlations in nats, each with its standard error over 10 folds of the codes.
-
-    within, within_error: [L], between the units of each level.
-    between, between_error: between the levels.
-    total, total_error: between all units; total = sum of within + between, exactly.
-    """
-
-    within: np.ndarray
-    within_error: np.ndarray
-    between: float
-    between_error: float
-    total: float
-    total_error: float
+NAMES = ("tc_within", "tc_within_error", "tc_between", "tc_between_error", "tc_total", "tc_total_error")
 
 
 def log_densities(
@@ -47,7 +32,7 @@ def log_densities(
 
 def dependence(
     means: np.ndarray, log_variances: np.ndarray, levels: np.ndarray, rng: np.random.Generator, samples: int
-) -> Dependence:
+) -> dict[str, Any]:
     """Estimates the total correlations of q(z) = E_x q(z | x) within and between levels from samples of it.
 
         TC(z_l) = E log q(z_l) - sum_{k in l} log q(z_k),   TC(levels) = E log q(z) - sum_l log q(z_l)
@@ -57,6 +42,10 @@ def dependence(
         levels: int [K], the level of each unit.
         rng: draws the samples.
         samples: their number; each is drawn from the posterior of a random row.
+
+    Returns:
+        `tc_within`, a list of L, between the units of each level; `tc_between` the levels; `tc_total` between all
+        units, the sum of the others; in nats, each with its standard error over 10 folds of the samples.
     """
     groups = levels == np.unique(levels)[:, None]  # [L, K]
     rows = rng.integers(len(means), size=samples)
@@ -66,7 +55,7 @@ def dependence(
     together, of_levels, of_units = table[:, 0], table[:, 1 : len(groups) + 1], table[:, len(groups) + 1 :]
     within = _mean(of_levels - of_units @ groups.T.astype(float))
     between, total = _mean(together - of_levels.sum(axis=1)), _mean(together - of_units.sum(axis=1))
-    return Dependence(*within, *map(float, between), *map(float, total))
+    return dict(zip(NAMES, (each.tolist() for each in (*within, *between, *total)), strict=True))
 
 
 def _mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -5,29 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.metrics.shared.resampling import Scores
-from scaledis.metrics.shared.spec import VOTES
+from scaledis.metrics.shared.spec import VOTES, Scores
 
 PAIRS = 64  # rows or pairs of rows per vote
 TRAIN_VOTES, TEST_VOTES = 10_000, 5_000
-
-
-class SharedValues:
-    """The rows of each value of each factor, of factors int [N, F]."""
-
-    def __init__(self, factors: np.ndarray):
-        self._order = np.argsort(factors, axis=0, kind="stable")
-        values = [np.unique(column, return_inverse=True, return_counts=True) for column in factors.T]
-        self._classes = np.stack([classes for _, classes, _ in values], axis=1)
-        self._counts = [counts for *_, counts in values]
-        self._starts = [np.cumsum(counts) - counts for counts in self._counts]
-
-    def draw(self, rng: np.random.Generator, factor: int, rows: np.ndarray) -> np.ndarray:
-        """Random rows [V, PAIRS] with the values of `factor` that `rows` [V, 1 or PAIRS] have."""
-        classes = self._classes[rows, factor]
-        starts, counts = self._starts[factor][classes], self._counts[factor][classes]
-        chosen = (rng.random((len(rows), PAIRS)) * counts).astype(np.int64)
-        return np.asarray(self._order[starts + chosen, factor])
 
 
 def votes(
@@ -50,15 +31,17 @@ def votes(
         The fixed factor of each vote, int [TRAIN_VOTES + TEST_VOTES], and what it says, [TRAIN_VOTES + TEST_VOTES,
         ...].
     """
-    shared = SharedValues(factors)
-    fixed = rng.integers(factors.shape[1], size=TRAIN_VOTES + TEST_VOTES)
-    order = np.argsort(fixed, kind="stable")  # votes that fix one factor are drawn together
-    said = []
-    for factor in range(factors.shape[1]):
-        count = int((fixed == factor).sum())
-        for start in range(0, count, chunk):
-            first = rng.integers(len(factors), size=(min(chunk, count - start), width))
-            said.append(ballot(first, shared.draw(rng, factor, first)))
+    fixed, said = rng.integers(factors.shape[1], size=TRAIN_VOTES + TEST_VOTES), []
+    for number, factor in enumerate(factors.T):
+        _, classes, counts = np.unique(factor, return_inverse=True, return_counts=True)
+        order, starts = np.argsort(factor, kind="stable"), np.cumsum(counts) - counts
+        total = int((fixed == number).sum())
+        for start in range(0, total, chunk):
+            first = rng.integers(len(factors), size=(min(chunk, total - start), width))
+            share = classes[first]
+            chosen = (rng.random((len(first), PAIRS)) * counts[share]).astype(np.int64)
+            said.append(ballot(first, order[starts[share] + chosen]))
+    order = np.argsort(fixed, kind="stable")  # votes that fix one factor were drawn together
     return fixed, np.concatenate(said)[np.argsort(order)]
 
 

@@ -12,10 +12,9 @@ from scaledis.core import registry
 from scaledis.core.errors import UserError
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.protocols import PROTOCOLS
-from scaledis.metrics.shared.resampling import Part, Scores, intervals
 from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
 from scaledis.metrics.shared.sample import Sample, checked_groups, make_sample
-from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Spec, spec_of
+from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Scores, Spec, intervals, spec_of
 
 ROUNDING = 1e-9
 MOST_RESAMPLES, MOST_PERMUTATIONS = 100_000, 10_000
@@ -111,11 +110,12 @@ def own_scores(
     draws = [permuted(rng.permutation(count)) for _ in range(repeats)]
     rerun: Mapping[str, Part] = {ROWS: (lambda rows: run(sample.taken(rows)), np.arange(count))}
     added: dict[str, Any] = {
-        **intervals(parts or rerun, spec.intervals, seed, settings.n_bootstrap),
+        **intervals(spec, parts or rerun, seed, settings.n_bootstrap),
         **_chance_levels(spec, [key for key in spec.with_chance if key in scores], draws),
     }
     ratios = [key for key in spec.ratios if scores[key] is not None]
-    if ratios and _knows_nothing(sample, seed):
+    varies = len(sample.dead) < units
+    if ratios and varies and sample.information and not sample.information.above_chance(seed):
         added |= {key: None for ratio in ratios for key in (ratio, f"{ratio}_interval") if key in scores | added}
         added["warnings"] = [*scores["warnings"], f"{', '.join(ratios)}: {NOISE}"]
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
@@ -123,12 +123,6 @@ def own_scores(
     found = first | {"warnings": []} | scores | added
     found |= {"n": count, "permutations": repeats, "protocol": protocol, "dropped": dropped}
     return {key: _checked(f"{name}/{key}", _plain(value, sample.kept), spec) for key, value in found.items()}
-
-
-def _knows_nothing(sample: Sample, seed: int) -> bool:
-    """Whether units vary, and none of them knows more of any factor than by chance."""
-    varies = len(sample.dead) < sample.codes.shape[1]
-    return varies and sample.information is not None and not sample.information.above_chance(seed)
 
 
 def _chance_levels(spec: Spec, names: list[str], draws: list[dict[str, Any]]) -> dict[str, float | None]:

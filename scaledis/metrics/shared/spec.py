@@ -1,11 +1,14 @@
-"""What a metric declares about its scores."""
+"""What a metric declares about its scores, and the bootstrap intervals that follow from it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 ROWS, TEST_ROWS, VOTES = "all rows", "test rows", "test votes"  # what the bootstrap draws
 COMPONENT, JOINT = "first principal component", "summed importances"  # what stands for a group of units
+INTERVAL = (2.5, 97.5)  # percentiles
 PER_FIT = 4  # a metric that fits models takes one permutation in so many
 
 
@@ -47,3 +50,45 @@ def spec_of(metric: ModuleType) -> Spec:
     """The declaration of the module of a metric."""
     spec: Spec = getattr(metric, "SPEC", Spec())
     return spec
+
+
+Part = tuple[Callable[..., dict[str, Any]], *tuple[np.ndarray, ...]]
+
+
+class Scores(dict[str, Any]):
+    """The scores of a metric that fits models, with what a resample computes some of them from.
+
+    Args:
+        scores: {score: value}, all of them.
+        parts: {`ROWS`, `TEST_ROWS` or `VOTES`: (score, *arrays)}. The first axis of every array is the rows: the
+            model's predictions at test rows or votes, or codes and factors of all rows. `score(*arrays)` returns some
+            of the scores.
+    """
+
+    def __init__(self, scores: Mapping[str, Any], parts: Mapping[str, Part]):
+        super().__init__(scores)
+        self.parts = parts
+
+
+def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) -> dict[str, list[float]]:
+    """The 2.5th and 97.5th percentile over resamples of the scores with an interval, under `<score>_interval`.
+
+    A resample draws as many rows of each part as it has, with replacement, and computes the part's scores from them. No
+    model is fitted again. A score that some resample lacks, or gives as None, has no interval.
+    """
+    rng = np.random.default_rng(seed)
+    draws = [_resampled(parts, rng) for _ in range(resamples)]
+    values = {name: [draw.get(name) for draw in draws] for name in spec.intervals if draws}
+    return {
+        f"{name}_interval": np.percentile(np.asarray(each, float), INTERVAL).tolist()
+        for name, each in values.items()
+        if None not in each
+    }
+
+
+def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for score, *arrays in parts.values():
+        rows = rng.integers(len(arrays[0]), size=len(arrays[0]))
+        scores |= score(*(array[rows] for array in arrays))
+    return scores
