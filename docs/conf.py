@@ -78,7 +78,8 @@ def generate():
         "doors": of_doors(),
         "methods": [line for name, spec in sorted(methods.specs().items()) for line in of_method(name, spec)],
         "specs": of_specs(),
-        "metrics": of_functions(metrics, metrics.names(), "compute")
+        "metrics": ["```{eval-rst}", ".. automodule:: scaledis.metrics", "```", ""]
+        + of_functions(metrics, metrics.names(), "compute")
         + [line.replace("### `", "### of models: `") for line in of_functions(of_models, of_models.names(), "compute")],
         "objectives": of_functions(
             objectives, sorted(path.stem for path in Path(objectives.__file__).parent.glob("[a-z]*.py"))

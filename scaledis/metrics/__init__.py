@@ -2,25 +2,27 @@
 imported.
 
 A metric is a module here with `compute(codes, factors, seed, **options) -> {score: value}`, named by its file; its
-first score is its headline, and its `SPEC` declares what holds of its scores (shared/spec.py). A metric that names any
-of the keyword arguments `protocol`, `information`, `levels`, `log_variances` and `groups` receives it; one whose
+first score is its headline, and its `SPEC` declares the properties of its scores (shared/spec.py). A metric that names
+any of the keyword arguments `protocol`, `information`, `levels`, `log_variances` and `groups` receives it; one whose
 `factors` default to None needs none. An array in a result has the factors on its last axis.
 
-Arguments and results that several metrics have mean the same in each, and so are explained here alone:
-  - codes: float [N, K], a row per image; factors: int [N, F], the class of every factor of the same images;
-  - seed: seeds every random number; ignored by a metric that draws none;
-  - protocol: the published setting; the docstring of a metric says what it changes;
-  - bins, binning: each unit is cut into `bins` bins of equal width over its range ("equal_width"), or between its
-    quantiles ("quantile"), which outliers cannot empty; factors are not cut;
-  - train_fraction: the share of the rows, the first ones, that train models; the others test;
-  - levels: int [K], the level of each unit; log_variances: float [N, K], of the posteriors whose means are the codes;
-  - information: the tables of codes and factors, if they are known already;
-  - `warnings`: sentences, about bins that outliers empty, classes with few training rows, or scores that do not exist.
+Several metrics share these arguments and results:
+
+  - `codes`: float [N, K], one row per image; `factors`: int [N, F], the class of every factor of the same images.
+  - `seed`: seeds every random number; ignored by a metric that draws none.
+  - `protocol`: the published setting; the docstring of a metric says what it changes.
+  - `bins`, `binning`: each unit is cut into `bins` bins, of equal width over its range ("equal_width") or between its
+    quantiles ("quantile"), which outliers cannot empty. Factors are not cut.
+  - `train_fraction`: the share of the rows, the first ones, that train models; the others test them.
+  - `levels`: int [K], the level of each unit. `log_variances`: float [N, K], of the posteriors whose means are the
+  codes. - `information`: the tables of codes and factors, if they are already computed.
+  - `warnings`: sentences about bins that outliers empty, classes with few training rows, and scores that do not exist.
+
 Every metric raises UserError for codes, factors and options that it cannot use.
 
 The chance level of a score, `<key>_chance`, is the mean score of the same codes over permutations of the factors' rows.
-`<key>_chance_deviation` is the standard deviation of one permutation; the standard error of the level is that over the
-root of `permutations`. Every score in [0, 1] has a chance level; scores without factors have none.
+`<key>_chance_deviation` is the standard deviation over permutations; divided by the root of `permutations` it is the
+standard error of the level. Every score in [0, 1] has a chance level, except without factors.
 
 The interval of a score, `<key>_interval`, comes from the bootstrap. A score without a fit is computed again from N rows
 drawn with replacement. A score of a fitted model is computed again from its predictions at test rows, or test votes,
@@ -28,11 +30,12 @@ drawn with replacement; the model is not fitted again, so the interval omits the
 importances and from nearest neighbors (a row drawn twice would be its own) have no interval.
 
 Conventions:
-  - a factor with one value is left out and listed under `dropped`; it is None in a list of factors, 0 in a matrix;
-  - a unit without variance has information 0 and importance 0, and is listed under `dropped`;
-  - the gap of a single unit is to 0, and its completeness is 1; the disentanglement of a single factor is 1;
-  - no score is NaN: a score that does not exist is None, and `warnings` says why;
-  - a ratio of information is None where no unit knows more than any unit does in 99 permutations of the factors' rows.
+
+  - A factor with one value is left out and listed under `dropped`; it is None in a list of factors, 0 in a matrix.
+  - A unit without variance has information 0 and importance 0, and is listed under `dropped`.
+  - The gap of a single unit is to 0, and its completeness is 1; the disentanglement of a single factor is 1.
+  - No score is NaN: a score that does not exist is None, and `warnings` says why.
+  - A ratio of information is None if no unit knows more than any unit does in 99 permutations of the factors' rows.
 """
 
 import sys
@@ -84,19 +87,19 @@ def compute(
             `library` take as amounts; strings and categories become ranks in their order, 2 before 10. Rows of two
             pandas objects are matched by their index.
         seed: seeds every random number of the metrics; from 0 to 2^32 - 1.
-        options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`, and the settings below.
-        settings: for all metrics, by name:
-            protocol: one of `PROTOCOLS`; None (the default) takes each metric's own, which its result names.
-            shuffle: whether rows are brought into random order before a metric splits them; default True.
-            rows: the most rows that a metric sees, except metrics that see all under `protocol`; default None, all.
-            n_bootstrap: B > 0 adds `<key>_interval`, the 2.5th and 97.5th percentile of a score over B resamples;
-            default 0.
-            chance: permutations of the factors' rows behind the chance levels; metrics that fit models take a quarter
-            of them, rounded up; default 20; 0 omits the levels.
-            groups: lists of columns of codes (slots, levels); each counts as one unit, for metrics that take groups:
-            its first principal component, or for DCI the sum of its importances; default None.
-            levels: the level of each unit, int [K]; default None.
-            log_variances: float [N, K], of the posteriors whose means are `codes`; default None.
+        options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`, and its own settings.
+        settings: for all metrics, by the names below.
+        protocol: one of `PROTOCOLS`; None, the default, takes each metric's own, which its result names.
+        shuffle: whether rows are brought into random order before a metric splits them; default True.
+        rows: the most rows that a metric uses, except metrics that take all under `protocol`; None, the default: all.
+        n_bootstrap: B > 0 adds `<key>_interval`, the 2.5th and 97.5th percentile of a score over B resamples; default
+            0.
+        chance: permutations of the factors' rows behind the chance levels; metrics that fit models take a quarter of
+            them, rounded up; 0 omits the levels; default 20.
+        groups: lists of columns of codes (slots, levels) that count as one unit each, for metrics that take groups: by
+            their first principal component, or for DCI by the sum of their importances; None, the default: no groups.
+        levels: the level of each unit, int [K]; default None.
+        log_variances: float [N, K], of the posteriors whose means are `codes`; default None.
 
     Returns:
         For every metric its scores, their intervals and chance levels; `n`, the rows used; `permutations` behind the

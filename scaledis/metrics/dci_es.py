@@ -76,7 +76,7 @@ def compute(
         guess = np.full(len(factor), most_common)
         lone = not np.ptp(factor[:split])
         predicted = [guess] * len(CAPACITIES) if lone else probes(inputs, factor, split, seed)
-        return np.stack([*predicted, guess], axis=1)[split:] != factor[split:, None]
+        return np.asarray(np.stack([*predicted, guess], axis=1)[split:] != factor[split:, None])
 
     wrong = np.stack(mapped(errors, factors.T, commonest(factors[:split])), axis=1)
     size, warnings = factors.shape[1] / codes.shape[1], rare_classes(factors, split)

@@ -77,24 +77,24 @@ def compute(
     units = np.flatnonzero((ranges > 0) & (ranges > least * ranges.max()))
     nmi = share(nearest_information(codes[:, units], factors, neighbours, seed), entropy(factors))
     losses = np.stack([_losses(codes, factor, split, balanced=library) for factor in factors.T], axis=2)
-    scored = losses[:, :split] if library else losses[:, split:]
+    scored = losses[:split] if library else losses[split:]
     several = {"modularity": factors.shape[1] > 1 and len(units) > 0, "compactness": len(units) > 1}
     modularity, compactness = _shares_of_best(nmi), _shares_of_best(nmi.T)
     scores = {
         "modularity": float(modularity[nmi.any(axis=1)].mean()) if several["modularity"] and nmi.any() else None,
         "compactness": float(compactness.mean()) if several["compactness"] else None,
-        **_explicitness(*scored),
+        **_explicitness(scored),
         "active_units": units.tolist(),
         "information": nmi,
         "warnings": rare_classes(factors, split)
         + [f"{name}: it needs two to choose from" for name, there in several.items() if not there],
     }
-    return Scores(scores, {TEST_ROWS: (_explicitness, *scored)})
+    return Scores(scores, {TEST_ROWS: (_explicitness, scored)})
 
 
-def _explicitness(seeing: np.ndarray, blind: np.ndarray) -> dict[str, Any]:
-    """`explicitness` and `explicitness_per_factor` of two log losses [n, F]: with and without sight of the codes."""
-    left, whole = seeing.mean(axis=0), blind.mean(axis=0)
+def _explicitness(losses: np.ndarray) -> dict[str, Any]:
+    """`explicitness` and `explicitness_per_factor` of log losses [n, 2, F] of classifiers and of class frequencies."""
+    left, whole = losses.mean(axis=0)
     scores = np.where(whole > 0, 1 - share(left, whole), 0)
     return {"explicitness": float(scores.mean()), "explicitness_per_factor": scores}
 
@@ -127,7 +127,7 @@ def _shares_of_best(nmi: np.ndarray) -> np.ndarray:
 
 
 def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -> np.ndarray:
-    """The log loss of every row, [2, N]: of a linear classifier of the codes, and of class frequencies.
+    """The log loss of every row, [N, 2]: of a linear classifier of the codes, and of class frequencies.
 
     Both are learned from the first `split` rows. A class that these lack has the same loss in both.
     """
@@ -137,11 +137,11 @@ def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -
     known = classes[column] == factor
     blind = np.where(known, -np.log(prior)[column], np.log(len(classes) + 1))
     if len(classes) == 1:
-        return np.stack([blind, blind])
+        return np.stack([blind, blind], axis=1)
     weights = "balanced" if balanced else None
     inputs = standardized(codes)
     model = linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
     odds = model.decision_function(inputs)
     odds = np.stack([np.zeros_like(odds), odds], axis=1) if odds.ndim == 1 else odds
     seeing = logsumexp(odds, axis=1) - odds[np.arange(len(factor)), column]
-    return np.stack([np.where(known, seeing, blind), blind])
+    return np.stack([np.where(known, seeing, blind), blind], axis=1)

@@ -8,7 +8,7 @@ from scipy.special import entr
 from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate
 from scaledis.metrics.shared.arguments import check
-from scaledis.metrics.shared.information import BINS, Information, best_and_second, share
+from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, split_at
 from scaledis.metrics.shared.spec import ROWS, Scores, Spec
 
@@ -63,25 +63,10 @@ def compute(
     given = np.zeros(codes.shape[1], int) if levels is None else levels
     members = given == np.unique(given)[:, None]  # bool [L, K]
 
-    def allocated(information: Information) -> dict[str, Any]:
-        table = information.table(bins, binning)
-        known = share(table.corrected, table.factor_entropies)
-        mass = np.stack([known[units].sum(axis=0) for units in members])
-        allocation = np.divide(mass, mass.sum(axis=0), out=np.zeros_like(mass), where=mass.sum(axis=0) > 0)
-        best, second = best_and_second(np.stack([known[units].max(axis=0) for units in members]))
-        overlap = (second / np.maximum(best, KNOWN))[best > KNOWN]
-        return {
-            "concentration": _concentration(allocation),
-            "redundancy": float(overlap.mean()) if len(overlap) else 0.0,
-            "gap": float((best - second).mean()),
-            "allocation": allocation,
-            "warnings": table.warnings,
-        }
-
-    found = allocated(information or Information(codes, factors))
+    table = (information or Information(codes, factors)).table(bins, binning)
+    found = {**allocated(table, members), "informativeness": None, "warnings": table.warnings}
     if levels is None:
-        found |= {"informativeness": None}
-        found["warnings"] = ["levels: none are given; all units are one level", *found["warnings"]]
+        found["warnings"] = ["levels: none are given; all units are one level", *table.warnings]
     else:
         options: dict[str, Any] = {"train_fraction": train_fraction, "backend": backend}
         fits = [dci.compute(codes[:, units], factors, seed, **options) for units in members]
@@ -95,12 +80,24 @@ def compute(
         found |= dict.fromkeys(aggregate.NAMES) | {"warnings": [*found["warnings"], warning]}
     elif log_variances is not None:
         found |= aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
-    return Scores(found, {ROWS: (lambda *drawn: allocated(Information(*drawn)), codes, factors)})
+
+    def drawn(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
+        return allocated(Information(codes, factors).table(bins, binning), members)
+
+    return Scores(found, {ROWS: (drawn, codes, factors)})
 
 
-def _concentration(allocation: np.ndarray) -> float:
-    """1 minus the mean entropy, in base L, of the columns of [L, F] that are not empty; 0 if all are."""
-    there = allocation.any(axis=0)
-    if not there.any():
-        return 0.0
-    return float(1 - entr(allocation[:, there]).sum(axis=0).mean() / np.log(max(len(allocation), 2)))
+def allocated(table: Table, members: np.ndarray) -> dict[str, Any]:
+    """`concentration`, `redundancy`, `gap` and `allocation` [L, F] of a table, for the units bool [L, K] of levels."""
+    known = share(table.corrected, table.factor_entropies)
+    mass = np.stack([known[units].sum(axis=0) for units in members])
+    allocation = np.divide(mass, mass.sum(axis=0), out=np.zeros_like(mass), where=mass.sum(axis=0) > 0)
+    best, second = best_and_second(np.stack([known[units].max(axis=0) for units in members]))
+    overlap = (second / np.maximum(best, KNOWN))[best > KNOWN]
+    spread = entr(allocation[:, allocation.any(axis=0)]).sum(axis=0)
+    return {
+        "concentration": float(1 - spread.mean() / np.log(max(len(members), 2))) if len(spread) else 0.0,
+        "redundancy": float(overlap.mean()) if len(overlap) else 0.0,
+        "gap": float((best - second).mean()),
+        "allocation": allocation,
+    }

@@ -15,7 +15,7 @@ from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Scores, Spe
 SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT)
 
 
-def _line(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.ndarray:
+def line(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.ndarray:
     """Predicted classes [N] of linear support vector machines, one per class; balanced, C = 0.01."""
     from sklearn.svm import LinearSVC
 
@@ -23,7 +23,7 @@ def _line(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.nda
     return np.asarray(model.fit(unit[:split, None], factor[:split]).predict(unit[:, None]))
 
 
-def _thresholds(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.ndarray:
+def thresholds(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.ndarray:
     """Predicted classes [N] of a balanced tree on the unit's ranks with as many leaves as there are classes."""
     from sklearn.tree import DecisionTreeClassifier
 
@@ -33,13 +33,14 @@ def _thresholds(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> 
     return np.asarray(model.fit(ranks[:split], factor[:split]).predict(ranks))
 
 
-def _balanced(correct: np.ndarray, factor: np.ndarray) -> np.ndarray:
+def balanced(correct: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """The mean over the classes of `factor` [n] of the share of `correct`, bool [n, K], among their rows: [K]."""
     return np.asarray(np.mean([correct[factor == value].mean(axis=0) for value in np.unique(factor)], axis=0))
 
 
 # A predictor, and the score of its right answers, bool [n, K], for a factor [n].
-LINE = (_line, lambda correct, factor: correct.mean(axis=0))
-THRESHOLDS = (_thresholds, _balanced)
+LINE = (line, lambda correct, factor: correct.mean(axis=0))
+THRESHOLDS = (thresholds, balanced)
 PREDICTORS: dict[str, tuple[Callable[..., np.ndarray], Callable[[np.ndarray, np.ndarray], np.ndarray]]]
 PREDICTORS = {"library": LINE, "hfs": LINE, "scaledis": THRESHOLDS, "paper": THRESHOLDS}
 

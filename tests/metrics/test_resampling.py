@@ -53,7 +53,7 @@ def test_an_accuracy_has_the_error_of_its_test_rows(data, monkeypatch):
 
 
 def test_a_gap_of_predictions_has_the_error_of_a_slow_resample(data, monkeypatch):
-    fits, predictor = [], sap._line
+    fits, predictor = [], sap.line
 
     def counted(*arguments):
         fits.append(predictor(*arguments))

@@ -102,7 +102,7 @@ def changed(unmoved: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> np.nd
         np.abs(after.reshape(len(before), -1, before.shape[1]) - before[:, None]).sum(axis=2) / 2
         for before, after in zip(unmoved, moved, strict=True)
     ]
-    return np.stack(apart, axis=2).max(axis=1) > CHANGED
+    return np.asarray(np.stack(apart, axis=2).max(axis=1) > CHANGED)
 
 
 def _of_units(changes: np.ndarray, own: np.ndarray, units: np.ndarray) -> dict[str, float | None]:

@@ -86,13 +86,15 @@ def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     def average(values: np.ndarray) -> np.ndarray:
         smooth = gaussian_filter(values, WINDOW, radius=RADIUS, axes=(1, 2))
-        return smooth[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+        return np.asarray(smooth[:, RADIUS:-RADIUS, RADIUS:-RADIUS])
 
     mean, other_mean = average(one), average(other)
     variance, other_variance = average(one**2) - mean**2, average(other**2) - other_mean**2
     covariance = average(one * other) - mean * other_mean
     above = (2 * mean * other_mean + C1) * (2 * covariance + C2)
-    return (above / ((mean**2 + other_mean**2 + C1) * (variance + other_variance + C2))).mean(axis=(1, 2, 3))
+    return np.asarray(
+        (above / ((mean**2 + other_mean**2 + C1) * (variance + other_variance + C2))).mean(axis=(1, 2, 3))
+    )
 
 
 def vendi(rows: np.ndarray) -> float:

@@ -17,7 +17,7 @@ def lasso(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """abs of the coefficients [A, B] that predict every unit of `second` [N, B] from all units of `first` [N, A]."""
     from sklearn.linear_model import Lasso
 
-    return np.abs(Lasso(alpha=PENALTY).fit(first, second).coef_).reshape(second.shape[1], first.shape[1]).T
+    return np.asarray(np.abs(Lasso(alpha=PENALTY).fit(first, second).coef_).reshape(second.shape[1], first.shape[1]).T)
 
 
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -84,14 +84,14 @@ def udr(
 def _of_columns(strengths: np.ndarray) -> np.ndarray:
     """max^2 / sum of every column of [A, B]: 1 for one entry of 1; 0 for an empty column."""
     mass = strengths.sum(axis=0)
-    return np.divide(strengths.max(axis=0) ** 2, mass, out=np.zeros_like(mass), where=mass > 0)
+    return np.asarray(np.divide(strengths.max(axis=0) ** 2, mass, out=np.zeros_like(mass), where=mass > 0))
 
 
 def _standardized(codes: np.ndarray) -> np.ndarray:
     """`codes` [N, K] with mean 0 and standard deviation 1; a unit without variance is 0."""
     centered = codes - codes.mean(axis=0)
     deviations = centered.std(axis=0)
-    return np.divide(centered, deviations, out=np.zeros_like(centered), where=deviations > 0)
+    return np.asarray(np.divide(centered, deviations, out=np.zeros_like(centered), where=deviations > 0))
 
 
 def _checked(codes: Sequence[np.ndarray], kl: Sequence[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:

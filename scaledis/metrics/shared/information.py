@@ -200,7 +200,7 @@ def joint_entropies(cells: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def share(nats: np.ndarray, entropies: np.ndarray) -> np.ndarray:
     """`nats` over `entropies` (they broadcast), at most 1; 0 where there is no entropy."""
     entropies = np.broadcast_to(entropies, nats.shape)
-    return np.minimum(np.divide(nats, entropies, out=np.zeros_like(nats), where=entropies > 0), 1)
+    return np.asarray(np.minimum(np.divide(nats, entropies, out=np.zeros_like(nats), where=entropies > 0), 1))
 
 
 def best_and_second(values: np.ndarray, floor: float = 0) -> tuple[np.ndarray, np.ndarray]:

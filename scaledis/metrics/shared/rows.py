@@ -1,4 +1,4 @@
-"""Rows of codes and factors: which are accepted, and how they are split into those that train and those that test."""
+"""Checks of codes and factors, and the split of their rows into training and test rows."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from scaledis.metrics.shared.classes import class_numbers
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
 LEAST_ROWS = 2
-LARGEST, SMALLEST = 1e100, 1e-100  # codes whose squares float64 still holds
-NOT_BY_CHANCE = 10  # rows that are in order
-RARE = 50  # training rows of a class below which a classifier of it means little
+LARGEST, SMALLEST = 1e100, 1e-100  # codes whose squares are finite and not 0 in float64
+NOT_BY_CHANCE = 10  # test rows of unseen classes
+RARE = 50  # training rows of a class, below which there is a warning
 
 
 def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
-            that are not finite or above 1e100, pandas objects whose rows cannot be matched, what these two raise.
+            that are not finite or above 1e100, pandas objects whose rows cannot be matched, whatever these two refuse.
     """
     rows, classes = checked_codes(codes), class_numbers("factors", convert.aligned("factors", factors, codes))
     if len(rows) != len(classes):
@@ -52,11 +52,11 @@ def standardized(codes: np.ndarray) -> np.ndarray:
 
 
 def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int:
-    """How many of the rows of `factors` [N, F], the first ones, train; the others test.
+    """The number of rows of `factors` [N, F] that train, the first ones; the others test.
 
     Raises:
-        UserError: no rows left to train or to test on; the rows are in the order of a factor, and the training rows
-            lack the classes of half the test rows.
+        UserError: no rows to train or to test on; rows in the order of a factor whose training rows lack the classes of
+            half of the test rows.
     """
     check("train_fraction", train_fraction, float, 0, 1)
     split = round(len(factors) * train_fraction)
@@ -75,7 +75,7 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
 
 
 def rare_classes(factors: np.ndarray, split: int) -> list[str]:
-    """A sentence for every factor with classes that few or none of the first `split` rows of `factors` [N, F] have."""
+    """A warning for every factor [N, F] with classes that fewer than 50 of the first `split` rows have."""
     sentences = []
     for number, factor in enumerate(factors.T):
         values, counts = np.unique(factor[:split], return_counts=True)

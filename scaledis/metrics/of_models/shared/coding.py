@@ -30,7 +30,7 @@ def traversed(mean: np.ndarray, low: float = -3.0, high: float = 3.0, steps: int
 
 def alive(codes: Codes) -> np.ndarray:
     """bool [K], the units with a mean KL above 0.1 nats."""
-    return np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(axis=0) > DEAD
+    return np.asarray(np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(axis=0) > DEAD)
 
 
 def decoded_traversal(model: Model, mean: np.ndarray, unit: int) -> np.ndarray:
