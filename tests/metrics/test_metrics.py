@@ -40,6 +40,7 @@ def test_every_result_says_what_it_is_of(name):
     assert scores[f"{name}/protocol"] in metrics.PROTOCOLS
     assert scores[f"{name}/dropped"] == {"factors": [], "units": []}
     assert isinstance(scores[f"{name}/warnings"], list)
+    assert next(iter(scores)) == f"{name}/{next(iter([*metrics.spec(name).scores, *metrics.spec(name).intervals]))}"
     json.dumps(scores, allow_nan=False)
 
 

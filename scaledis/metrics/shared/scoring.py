@@ -120,8 +120,8 @@ def own_scores(
         added["warnings"] = [*scores["warnings"], f"{', '.join(ratios)}: {NOISE}"]
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
     first = {key: scores[key] for key in spec.scores if key in scores}
-    found = first | {"warnings": []} | scores | added
-    found |= {"n": count, "permutations": repeats, "protocol": protocol, "dropped": dropped}
+    found = {**first, **scores, **added, "n": count, "permutations": repeats, "protocol": protocol, "dropped": dropped}
+    found.setdefault("warnings", [])
     return {key: _checked(f"{name}/{key}", _plain(value, sample.kept), spec) for key, value in found.items()}
 
 
