@@ -53,6 +53,16 @@ def of_functions(package, names, member=None):
     return lines
 
 
+def of_specs():
+    """A row for each metric: what it declares of groups and intervals."""
+    lines = ["| metric | a group of units is | intervals draw |", "| --- | --- | --- |"]
+    for name in metrics.names():
+        spec = metrics.spec(name)
+        drawn = ", ".join(f"`{score}`: {rows}" for score, rows in spec.intervals.items())
+        lines.append(f"| `{name}` | {spec.groups or 'refused'} | {drawn} |")
+    return lines
+
+
 def of_doors():
     """A section for each name of scaledis/__init__.py."""
     lines = []
@@ -68,7 +78,9 @@ def generate():
     pages = {
         "doors": of_doors(),
         "methods": [line for name, spec in sorted(methods.specs().items()) for line in of_method(name, spec)],
-        "metrics": of_functions(metrics, metrics.names(), "compute")
+        "specs": of_specs(),
+        "metrics": ["```{eval-rst}", ".. automodule:: scaledis.metrics", "```", ""]
+        + of_functions(metrics, metrics.names(), "compute")
         + [line.replace("### `", "### of models: `") for line in of_functions(of_models, of_models.names(), "compute")],
         "objectives": of_functions(
             objectives, sorted(path.stem for path in Path(objectives.__file__).parent.glob("[a-z]*.py"))
