@@ -9,6 +9,7 @@ from jax import Array, lax
 
 from scaledis.config import Config
 from scaledis.core.errors import UserError
+from scaledis.core.streams import each
 from scaledis.methods import beta_tcvae
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
@@ -48,7 +49,7 @@ def factorized_support(means: Array, pairs: Array) -> Array:
 def drawn_pairs(key: Array, active: Array, count: int) -> Array:
     """`count` different pairs of active units, at random: [count, 2]; of inactive ones once there are no others."""
     every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
-    score = jax.vmap(lambda pair: jax.random.uniform(jax.random.fold_in(key, pair[0] << 16 | pair[1])))(every)
+    score = jax.vmap(jax.random.uniform)(each(key, every[:, 0] << 16 | every[:, 1]))
     absent = 1.0 - active[every].prod(1)
     return jnp.asarray(every)[jnp.argsort(score + absent)[:count]]
 

@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding
 from scaledis import methods
 from scaledis.config import Config
 from scaledis.core import runtime
+from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.training import steps
@@ -110,8 +111,7 @@ def make_step(method: Method, size: int) -> tuple[steps.Draw, steps.Update]:
 
     def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(run.key, impl=runtime.KEYS), run.step)
-        image_key, update_key = jax.random.split(key)
-        return sampling.draw(arrays, image_key, size), update_key
+        return sampling.draw(arrays, stream(key, "images"), size), stream(key, "update")
 
     def update(run: RunState, batch: Batch, key: Array) -> tuple[RunState, Terms]:
         """A run whose terms are not finite keeps the state that it had."""
@@ -128,9 +128,10 @@ def make_step(method: Method, size: int) -> tuple[steps.Draw, steps.Update]:
 
 def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> RunState:
     """One run at its start."""
-    init_key, run_key = jax.random.split(jax.random.key(seed, impl=runtime.KEYS))
+    key = jax.random.key(seed, impl=runtime.KEYS)
     counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
-    return RunState(method.init(init_key, hyperparameters), jax.random.key_data(run_key), *counters)
+    state = method.init(stream(key, "start"), hyperparameters)
+    return RunState(state, jax.random.key_data(stream(key, "steps")), *counters)
 
 
 def widened(leaf: Array, shape: tuple[int, ...]) -> Array:

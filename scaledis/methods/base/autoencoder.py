@@ -9,6 +9,7 @@ from jax import Array
 
 from scaledis import networks
 from scaledis.config import Config
+from scaledis.core.streams import each
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood
@@ -78,7 +79,7 @@ def sigma_of(params: dict[str, Any], hyperparameters: Hyperparameters) -> Array:
 
 def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Array:
     """Standard normal [B, K]; each unit has a key of its own, so that padding a level changes no other unit's noise."""
-    keys = jax.vmap(lambda unit: jax.random.fold_in(key, unit))(partition.unit_keys(allocation))
+    keys = each(key, partition.unit_keys(allocation))
     return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
 
 

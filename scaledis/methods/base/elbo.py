@@ -5,7 +5,7 @@ alive while it learns (Zhao et al. 2017).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import optax
 from jax import Array
 
 from scaledis.config import Config
+from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.autoencoder import Autoencoder, sigma_of
 from scaledis.objectives import gaussian, partition
@@ -20,23 +21,6 @@ from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Poste
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
 Loss = Callable[..., tuple[Array, tuple[Terms, Any]]]
-
-
-class Keys(NamedTuple):
-    """The keys of one step, one for each thing that is random in it."""
-
-    noise: Array
-    penalty: Array
-    extra: Array
-
-
-def step_keys(key: Array) -> Keys:
-    """The only place where a step's key is divided.
-
-    Noise folds it with the numbers of units, which are below 2^20; the others are out of their reach. A different
-    division would draw other numbers, and runs of version 0.1.0 could not go on bit for bit.
-    """
-    return Keys(key, jax.random.fold_in(key, 1 << 29), jax.random.fold_in(key, 1 << 30))
 
 
 def kl_of_units(posterior: Posterior) -> Array:
@@ -88,17 +72,17 @@ def make_penalized_method(
         return jnp.asarray(partition.levels(config.model.allocation)) * hyperparameters["active"]
 
     def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Any]:
-        extra = penalty.init(jax.random.fold_in(key, 1), hyperparameters, levels(hyperparameters))
-        return model.init(key, hyperparameters), extra
+        extra = penalty.init(stream(key, "penalty"), hyperparameters, levels(hyperparameters))
+        return model.init(stream(key, "network"), hyperparameters), extra
 
-    def loss(params, extra, hyperparameters, batch, keys):
-        forward = model.forward(params, hyperparameters, batch.images, keys.noise)
+    def loss(params, extra, hyperparameters, batch, key):
+        forward = model.forward(params, hyperparameters, batch.images, stream(key, "noise"))
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         reconstruction = nll.mean()
 
         codes = forward.codes, forward.mean, forward.log_variance
         posterior = Posterior(*codes, levels(hyperparameters), batch.number)
-        regularization, parts = penalty.value(hyperparameters, extra, posterior, keys.penalty)
+        regularization, parts = penalty.value(hyperparameters, extra, posterior, stream(key, "penalty"))
 
         weight = hyperparameters["kl_weight"]
         total = reconstruction + weight * regularization
@@ -152,7 +136,7 @@ def make_gradient_method(
     Args:
       model: encodes and decodes.
       init: (key, hyperparameters) -> (params, extra).
-      losses: (params, extra, hyperparameters of the step, batch, keys) -> (loss, (terms, seen)). The gradient of each
+      losses: (params, extra, hyperparameters of the step, batch, key) -> (loss, (terms, seen)). The gradient of each
         is clipped apart from the others'.
       update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
       presence_of: that of `make_at_step`.
@@ -164,17 +148,17 @@ def make_gradient_method(
         return State(params, adam.init(params), extra, jnp.zeros((), jnp.int32), hyperparameters)
 
     def update(state: State, batch: Batch, key: Array) -> tuple[State, Terms]:
-        keys, now = step_keys(key), at_step(state)
+        now = at_step(state)
         terms: Terms = {}
         gradients, seen = [], None
         for loss in losses:
-            gradient, (found, seen) = jax.grad(loss, has_aux=True)(state.params, state.extra, now, batch, keys)
+            gradient, (found, seen) = jax.grad(loss, has_aux=True)(state.params, state.extra, now, batch, key)
             gradients.append(gradient)
             terms |= found
         clipped = [optimizer.clip(gradient, clip) for gradient in gradients]
         direction, adam_state = adam.update(jax.tree.map(lambda *parts: sum(parts), *clipped), state.optimizer)
         params = optimizer.descend(state.params, direction, now["learning_rate"])
-        extra, more = update_extra(state.extra, now, seen, keys.extra)
+        extra, more = update_extra(state.extra, now, seen, stream(key, "extra"))
         terms |= more | {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
         return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from scaledis.config import Config
+from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.estimators.spec import EstimatorSpec
@@ -41,8 +42,8 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
 
     def init(key: Array, parts: Array) -> Adversary:
         tasks, units = _tasks(parts).shape
-        keys = jax.vmap(lambda task: jax.random.fold_in(key, task))(jnp.arange(tasks))
-        return make_adversary(jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(keys), ADAM)
+        params = jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(each(key, jnp.arange(tasks)))
+        return make_adversary(params, ADAM)
 
     def log_density(extra: Adversary, posterior: Posterior, parts: Array) -> Array:
         codes, mean, log_variance = posterior[:3]
@@ -95,12 +96,10 @@ def shuffled(codes: Array, parts: Array, key: Array) -> tuple[Array, Array]:
     names = part << 16 | place  # as in the noise, so that padding a part shuffles no other unit anew
 
     def permuted(key, names):
-        keys = jax.vmap(lambda name: jax.random.fold_in(key, name))(names)
-        order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(keys)
+        order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(each(key, names))
         return jnp.take_along_axis(codes, order, axis=0)
 
-    by_unit, by_part = jax.random.split(key)
-    return permuted(by_unit, names), permuted(by_part, part)
+    return permuted(stream(key, "units"), names), permuted(stream(key, "parts"), part)
 
 
 ESTIMATORS = {"density_ratio": EstimatorSpec(make_density_ratio, check=check_batch)}
