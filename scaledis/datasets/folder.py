@@ -161,10 +161,7 @@ def _hash(file: Path) -> str:
 def _prepare(
     path: Path, files: Mapping[str, list[int]], folder: Path, before: Prepared, side: int, options: Options
 ) -> Prepared:
-    """Writes all images that can be read, whole or not at all; takes the images that `before`, which is verified, has.
-
-    The caller holds the lock of `folder`.
-    """
+    """Writes all readable images, whole or not at all, the known ones from the verified `before`, under the lock."""
     print(f"folder: preparing {len(files):,} images of {path} in {folder}, once", file=sys.stderr, flush=True)
     places = {name: row for row, (name, entry) in enumerate(before.rows.items()) if entry}
     rows: dict[str, Entry] = {}
