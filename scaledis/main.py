@@ -23,7 +23,7 @@ COMMANDS = {
     "demo": Entry("Demo", "train VLAE and the scale-aware ladder side by side, and compare them"),
     "evaluate": Entry("Evaluate", "score trained runs on any split, metric or step"),
     "report": Entry("Report", "write the page of an experiment"),
-    "extract": Entry("Extract", "copy one run into a work directory for itself"),
+    "extract": Entry("Extract", "copy one run into a work directory that contains it alone"),
     "list": Entry("List", "print the names of methods, data sets, metrics, networks, estimators, sweeps and configs"),
     "describe": Entry("Describe", "print an equation with its keys, draw a data set, print a network"),
     "prepare": Entry("Prepare", "download and verify a published data set"),
@@ -38,7 +38,9 @@ def run(argv: Sequence[str]) -> None:
     word, *rest = argv or ["help"]
     if word in ("help", "--help", "-h"):
         if not rest:
-            print(_overview())
+            lines = [f"  scaledis {word:<10}{entry.about}" for word, entry in COMMANDS.items()]
+            hint = "`scaledis COMMAND --help` has the arguments and examples of each."
+            print("\n".join(["commands:", *lines, "", hint]))
             return
         word, rest = rest[0], ["--help"]
     if word.startswith("-"):
@@ -67,11 +69,6 @@ def _parsed(word: str, command: type[Command], argv: Sequence[str]) -> Command:
             raise
         right = " and ".join(f"`scaledis {name}`" for name in others)
         raise UserError(f"{error.flag}: `scaledis {word}` has no such flag; it belongs to {right}.") from None
-
-
-def _overview() -> str:
-    lines = [f"  scaledis {word:<10}{entry.about}" for word, entry in COMMANDS.items()]
-    return "\n".join(["commands:", *lines, "", "`scaledis COMMAND --help` has the arguments and examples of each."])
 
 
 def console() -> None:

@@ -1,4 +1,4 @@
-"""`scaledis list`, `scaledis describe` and `scaledis prepare`: whatever there is to choose from."""
+"""`scaledis list`, `scaledis describe` and `scaledis prepare`: the names to choose from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +47,7 @@ class Describe(Experiment):
     def execute(self) -> None:
         """Prints the description, or writes the picture. Raises UserError for an unknown name."""
         if self.thing == describe.NETWORK:
-            _ = self.directory  # says that a config or a directory is missing
+            _ = self.directory  # raises UserError if both a config and a directory are missing
             config = self.runs()[0].config
             print(describe.tree(config, sampling.load_dataset(config.data)))
         elif self.thing in datasets.names():

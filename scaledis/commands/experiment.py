@@ -33,7 +33,7 @@ class Experiment(Command):
 
     @property
     def file(self) -> str | None:
-        """FILE or FILE:ARGUMENT of the config; None where the work directory says what its runs are."""
+        """FILE or FILE:ARGUMENT of the config; None if the runs are those of the work directory."""
         return self.config
 
     @property
@@ -81,7 +81,7 @@ class Experiment(Command):
         return override(config, {key: typed(key, value) for key, value in changes.items()}, "--config")
 
     def runs(self) -> list[Run]:
-        """The runs: of the config with its sweeps, or, without a config, those of the work directory."""
+        """The runs of the config with its sweeps; without a config, those of the work directory."""
         if self.loaded:
             return expand(self.loaded.config, self.sweeps, self.loaded.namespace)
         if self.sweeps:

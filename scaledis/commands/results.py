@@ -1,4 +1,4 @@
-"""`scaledis evaluate`, `scaledis report` and `scaledis extract`: what a trained work directory gives."""
+"""`scaledis evaluate`, `scaledis report` and `scaledis extract`: scores, page and copies of trained runs."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -85,7 +85,7 @@ class Extract(Command):
 def look(
     experiment: Experiment, stages: Sequence[str], step: int | None = None, shard: str = ALL, limit: str | None = None
 ) -> None:
-    """Evaluates and reports on the runs of the directory, in which a trainer may be at work.
+    """Evaluates and reports on the runs of the directory, even while a trainer writes to it.
 
     Raises UserError for a directory without runs and for a run of another config there, and what `finish` raises.
     """
@@ -95,7 +95,7 @@ def look(
     runs = {run.name: run for run in experiment.runs()}
 
     def find(name: str) -> Run:
-        """The run as the command has it; a run that only the directory has is scored as the config says."""
+        """The run of the command; if the command lacks it, that of the directory, scored as the config says."""
         if name in runs:
             workdir.check_same(runs[name], extend=True)
             return runs[name]

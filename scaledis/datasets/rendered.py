@@ -87,7 +87,7 @@ def _cached_maps(directory: Path) -> np.ndarray:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        temporary.touch()  # an unwritable directory is said before the work is done
+        temporary.touch()  # an unwritable directory fails before the work
         try:
             maps = _render()
             with open(temporary, "wb") as file:

@@ -1,4 +1,4 @@
-"""The page that a work directory ends in, and the same as pictures: traversals, which unit knows what, losses."""
+"""The report of a work directory: a page, and its pictures as files."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -17,7 +17,7 @@ from scaledis.report.summary import Summary, listed
 from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
 
-SHEETS = 4  # settings whose first seed is on the pictures; the page has all runs
+SHEETS = 4  # settings whose first seed the pictures show; the page shows all runs
 
 
 @canvas.styled()
@@ -30,12 +30,10 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     summaries = gather.summaries(groups, workdir)
     if not summaries:
         raise UserError(f"workdir: {workdir.root} holds no trained run to report on.")
-    for name, figure in pictures(summaries).items():
-        write_bytes(workdir.report / f"{name}.png", canvas.png(figure))
-    sweep = sweeps.figure(runs, summaries)
-    swept = canvas.png(sweep) if sweep else None
-    if swept:
-        write_bytes(workdir.report / "sweep.png", swept)
+    swept = sweeps.figure(runs, summaries)
+    drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | {"sweep": swept}).items() if each}
+    for name, png in drawn.items():
+        write_bytes(workdir.report / f"{name}.png", png)
     if moving := animation.webp(_firsts(summaries)):
         write_bytes(workdir.report / "traversals.webp", moving)
     html = page.render(
@@ -44,7 +42,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         facts=facts(runs, summaries),
         command=workdir.claimed()["command"],
         config=common([run.config for run in runs]),
-        swept=swept,
+        swept=drawn.get("sweep"),
     )
     path = workdir.report / "index.html"
     write_bytes(path, html.encode(errors="backslashreplace"))
@@ -52,7 +50,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
 
 
 def pictures(summaries: Sequence[Summary]) -> dict[str, Figure]:
-    """The figures beside the page by name, for a paper or a README: the first seed of each of the first settings."""
+    """The figures beside the page by name, for a paper or a README: of the first seed of each of the first settings."""
     firsts = _firsts(summaries)
     return {
         "traversals": traversals.sheet(firsts),
@@ -68,7 +66,7 @@ def _firsts(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 def facts(runs: Sequence[Run], summaries: Sequence[Summary]) -> dict[str, str]:
-    """What was trained and scored, for the head of the page; where runs differ, all values."""
+    """The facts of training and scoring for the head of the page; all values of a fact in which runs differ."""
     configs = [run.config for run in runs]
     return {
         "Images": listed(f"{summary.images:,}" for summary in summaries),

@@ -1,4 +1,4 @@
-"""What each picture shows, computed once: pictures/ draws it with matplotlib, page.py and its script on the page."""
+"""The content of each picture, computed once: pictures/ draws it by matplotlib, page.py and its script on the page."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ def levels(allocation: Sequence[int]) -> list[Level]:
 
 
 class Unit(NamedTuple):
-    """What is known of a latent unit."""
+    """The facts of a latent unit."""
 
     level: int
     place: int  # in its level, from 1

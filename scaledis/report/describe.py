@@ -1,4 +1,4 @@
-"""What there is to choose from, and what a config builds, in words."""
+"""The names to choose from, and the contents of a config, in words."""
 
 import inspect
 import math
@@ -54,7 +54,7 @@ def _summary(described: Any) -> str:
 
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
-    """What --describe prints of a method, metric, network, estimator or sweep. Raises UserError for an unknown name."""
+    """The description of a method, metric, network, estimator or sweep. Raises UserError for an unknown name."""
     kinds: dict[str, list[Any]] = {
         **{each: [make] for each, make in available(namespace).items()},
         **{each: [spec.make] for each, spec in networks.specs().items()},
@@ -83,7 +83,7 @@ def method(name: str) -> str:
     spec = methods.choose(name, "describe")
     network = "flat: model.latents units in one level" if spec.flat else "a ladder: model.allocation units per level"
     lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}. {spec.identity}".rstrip(), ""]
-    lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters of its own."]
+    lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters."]
     for key, parameter in spec.hyperparameters.items():
         lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")
     return "\n".join(lines)
@@ -126,7 +126,7 @@ def state_shapes(config: Config, dataset: Dataset) -> State:
 
 
 def discriminator_params(state: State) -> Any:
-    """The parameters of whatever learns beside the networks of a state; {} where nothing does."""
+    """The parameters of the discriminator of a state; {} if it has none."""
     return getattr(getattr(state.extra, "adversary", state.extra), "params", {}).get("params", {})
 
 

@@ -30,11 +30,11 @@ RECONSTRUCTED, SAMPLED = 10, 20  # images
 
 
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary]:
-    """What is known of every run that was trained, in the order of the plan.
+    """The summaries of all trained runs, in the order of the plan.
 
-    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. A run of the setting and the
-    seed of one before it, whose folder was copied, is said and left out. Raises UserError if the data have changed or
-    what was written is damaged.
+    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. A run with the setting and
+    seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
+    file is damaged.
     """
     settings = setting_names([run for group in groups for run in group])
     drawn = _drawn(settings)
@@ -48,12 +48,13 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary
 
 
 def setting_names(runs: Sequence[Run]) -> dict[str, str]:
-    """The name of each run's setting: the method, then the keys in which settings differ. Runs that differ in the seed
-    alone share a setting. A key of a method counts where the runs of this method differ in it.
+    """{run: the name of its setting}: the method, then the keys in which settings differ, each with its value.
+
+    Runs that differ only in the seed share a setting. A key of a method counts only if the runs of the method differ.
     """
     columns = {key: values for key, values in differing(run.config for run in runs).items() if key != "seed"}
     common = sorted(key for key in columns if not key.startswith("method."))
-    places: dict[str, list[int]] = {}  # of the runs of each method
+    places: dict[str, list[int]] = {}  # method -> its runs
     for place, run in enumerate(runs):
         places.setdefault(run.config.method.name, []).append(place)
     names = {}
@@ -79,7 +80,7 @@ def _drawn(settings: Mapping[str, str]) -> set[str]:
 def _of_group(
     group: Sequence[Run], index: int, settings: Mapping[str, str], drawn: set[str], workdir: Workdir
 ) -> list[Summary]:
-    """The summaries of population `index`; none if it was never trained. It restores a model only to draw it."""
+    """The summaries of population `index`, [] if it was never trained. It restores only models that are drawn."""
     checkpoints = Checkpoints(workdir.checkpoints(index))
     if not checkpoints.steps:
         return []
@@ -87,7 +88,7 @@ def _of_group(
     check_data(workdir, group, dataset)
     models: dict[str, Model] = {}
     if drawn & {run.name for run in group}:
-        with contextlib.suppress(NoCheckpoint):  # all are damaged, as standard error says
+        with contextlib.suppress(NoCheckpoint):  # all are damaged, which `restore` has printed
             population, states, _ = restore(workdir, index)
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
     reached = checkpoints.steps[-1]
@@ -100,13 +101,13 @@ def _of_group(
 def summary(
     run: Run, setting: str, dataset: Dataset, workdir: Workdir, model: Model | None = None, reached: int = 0
 ) -> Summary:
-    """What is known of a run that had reached a step: log and scores, and pictures where its model is given."""
+    """The summary of a run that has reached a step: log, scores, and pictures if its model is given."""
     known = scored(logged(run, setting, dataset, workdir, reached), dataset, workdir)
     return draw(known, model, dataset, run.config) if model else known
 
 
 def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: int = 0) -> Summary:
-    """What is known of a run without its model and its scores."""
+    """The summary of a run without its pictures and its scores."""
     records = read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
     return Summary(
         name=run.name,
@@ -141,7 +142,7 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
 
 
 def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
-    """The summary with its scores, and its units' KL and mutual information, where it was evaluated."""
+    """The summary with the scores of a run, and its units' KL and mutual information, if it was evaluated."""
     scores = score_files.newest(workdir, known.name)
     if not scores:
         return known
@@ -149,13 +150,13 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     names = [f"level{level}" for level in range(len(known.allocation), 0, -1)]
     shown = headlines(scores["all"])
     if len(known.allocation) == 1:
-        shown.pop("level", None)  # the best there is by convention, and says nothing of a flat run
+        shown.pop("level", None)  # 1 by convention for a flat run
     known = known._replace(
         scores=shown,
         levels={name: headlines(scores[name]) for name in names if name in scores},
         chance={name: headlines(scores[name], CHANCE) for name in ("all", *names) if name in scores},
         diverged_at=scores["diverged"],
-        kl=None if kl is None else np.asarray(kl, float),  # of a unit without noise it is None, here NaN
+        kl=None if kl is None else np.asarray(kl, float),  # None, for a unit without noise, becomes NaN
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
         backend=scores["all"].get("dci/backend", ""),
     )
@@ -174,7 +175,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
 def headlines(scores: Mapping[str, Any], beside: str = "") -> dict[str, float]:
     """The scores of the papers' tables under their names there, then the first score of every other metric.
 
-    With `beside` what stands under `<key><beside>`, such as the chance level. A score that is None is left out.
+    With `beside` it gives the values of the keys `<key><beside>`, such as chance levels. Values of None are left out.
     """
     keys = {title: key for key, title in PAPERS.items()}
     metrics = {key.partition("/")[0] for key in PAPERS}

@@ -78,7 +78,9 @@ def _of_units(runs: Sequence[Summary], group: str) -> Table:
     columns, settings = names(runs, group), by_setting(runs)
     rows, seeds = [], {}
     for setting, members in settings.items():
-        scored = [RunScores(run.name, [_finite(of_group(run, group).get(name)) for name in columns]) for run in members]
+        found = [[of_group(run, group).get(name) for name in columns] for run in members]
+        finite = [[each if each is not None and math.isfinite(each) else None for each in cells] for cells in found]
+        scored = [RunScores(run.name, cells) for run, cells in zip(members, finite, strict=True)]
         seeds[setting] = [
             {run.seed: score for run, each in zip(members, scored, strict=True) if (score := each.cells[n]) is not None}
             for n in range(len(columns))
@@ -118,10 +120,6 @@ def _differences(seeds: Mapping[str, Sequence[Mapping[int, float]]], against: st
     return found
 
 
-def _finite(score: float | None) -> float | None:
-    return None if score is None or not math.isfinite(score) else float(score)
-
-
 def _mean(scores: list[float]) -> float:
     return round(fmean(scores), 3)
 
@@ -151,6 +149,7 @@ def table(runs: Sequence[Summary]) -> str:
 
 
 def _words(cell: Cell | None, best: float | None) -> str:
+    """A cell of the text: "**0.700 ± 0.141** (0.020)"."""
     if cell is None:
         return MISSING
     text = f"{cell.mean:.3f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.3f}")

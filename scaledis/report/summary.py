@@ -1,15 +1,15 @@
-"""What a report knows of a run: the vocabulary of its figures and of its page."""
+"""The summary of a run, from which the figures and the page of a report are made."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-LISTED = 4  # values of a fact that are listed
-SPAN = 3  # whole numbers in a row from which on the first and the last are listed
+LISTED = 4  # values of a fact; `listed` counts the others
+SPAN = 3  # so many whole numbers in a row are listed as the first and the last
 
 
 class Summary(NamedTuple):
-    """What is known of one run; everything but its names may be missing."""
+    """The facts of one run; all but its names may be missing."""
 
     name: str  # short and unique: "scale_vlae, seed 0"
     setting: str  # runs of one setting differ in the seed alone: they share a color and a mean
@@ -17,9 +17,9 @@ class Summary(NamedTuple):
     images: int = 0  # of the data set
     factor_names: tuple[str, ...] = ()
     seed: int = 0
-    step: int = 0  # of what is scored and drawn
-    codes: str = ""  # how many were scored
-    split: str = ""  # of the images that they were made of
+    step: int = 0  # of the scores and pictures
+    codes: str = ""  # the number of scored codes
+    split: str = ""  # the images of these codes
     backend: str = ""  # the classifier behind DCI
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
@@ -31,7 +31,7 @@ class Summary(NamedTuple):
     kl: Any = None  # [K] nats per image, NaN where it is infinite
     shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
     changes: Any = None  # [K, F] share of images on which an edit of the unit changes the factor
-    edited: tuple[str | None, ...] = ()  # the factor that the edit of each unit is meant for; None where there is none
+    edited: tuple[str | None, ...] = ()  # the factor that the edit of each unit is meant for; None for no factor
     traversals: Any = None  # [K, S, H, W, C] uint8, or float in 0 to 1
     originals: Any = None  # [N, H, W, C]
     reconstructions: Any = None  # [N, H, W, C]
@@ -39,7 +39,7 @@ class Summary(NamedTuple):
 
 
 def source(runs: Sequence[Summary]) -> str:
-    """What a picture of these runs was made of: "rendered, 4,000 steps, seeds 0 to 4"."""
+    """The source of a picture of these runs: "rendered, 4,000 steps, seeds 0 to 4"."""
     steps = listed(f"{run.step:,}" for run in runs if run.step)
     seeds = list(dict.fromkeys(run.seed for run in runs))
     parts = [
@@ -75,7 +75,7 @@ def shown(value: object) -> str:
 
 
 def best_factor(run: Summary, unit: int) -> tuple[str, float] | None:
-    """The factor of which a unit knows the largest share, and the share; None where no factor is known."""
+    """The factor of which a unit knows the largest share, and the share; None if shares are unknown."""
     if run.shares is None or not run.factor_names:
         return None
     known = [0.0 if share != share else float(share) for share in run.shares[unit]]
@@ -84,7 +84,7 @@ def best_factor(run: Summary, unit: int) -> tuple[str, float] | None:
 
 
 def selectivity(run: Summary, units: Sequence[int]) -> float | None:
-    """Of the factor changes that edits of some units make, the share that is of the units' own factors."""
+    """The share of the units' own factors among all factor changes that their edits make; None if nothing changes."""
     own = [(unit, run.factor_names.index(name)) for unit in units if (name := run.edited[unit]) is not None]
     every = sum(float(sum(run.changes[unit])) for unit, _ in own)
     return sum(float(run.changes[unit][factor]) for unit, factor in own) / every if every else None

@@ -1,4 +1,4 @@
-"""Self-contained pages from files: <name>.html filled with its style, its script, and what it shows as JSON."""
+"""Self-contained pages from files: <name>.html filled with its style, its script, and its data as JSON."""
 
 import json
 import re
@@ -10,10 +10,10 @@ ASSETS = resources.files("scaledis.report") / "assets"
 
 
 def fill(assets: Traversable, name: str, **parts: str) -> str:
-    """<name>.html of `assets`, with `parts` in the places {{...}} that are named for them.
+    """<name>.html of `assets`, with each part in the place {{...}} of its name.
 
-    `style` and `script` are <name>.css and <name>.js behind the base that all pages share. A part is not filled again,
-    and is to be escaped by the caller.
+    `style` and `script` are <name>.css and <name>.js behind the base that all pages share. The caller escapes the
+    parts, which are not filled again.
     """
     parts |= {
         kind: (ASSETS / f"base.{ending}").read_text("utf-8") + (assets / f"{name}.{ending}").read_text("utf-8")

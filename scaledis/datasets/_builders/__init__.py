@@ -1,1 +1,1 @@
-"""What the data sets are built with: published files, TFDS records, image files, pixels."""
+"""Tools that build data sets: published files, TFDS records, image files, pixels."""

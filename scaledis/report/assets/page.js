@@ -205,7 +205,7 @@ function play(on) {
 }
 
 function heatMap(run) {
-  if (!run.shares) return h("figure", {}, caption(run), h("p", { class: "note" }, "It was not measured against factors."));
+  if (!run.shares) return h("figure", {}, caption(run), h("p", { class: "note" }, "This run was not measured against factors."));
   const levels = [...new Set(run.units.map((unit) => unit.level))];
   const cell = (share) => h("td", { style: { "--share": share || 0 }, class: share > .55 ? "much" : share < .1 ? "little" : null },
     share === null ? "–" : String(Math.round(100 * share)));
@@ -222,7 +222,7 @@ function heatMap(run) {
 const percent = (share) => (share === null ? "–" : `${Math.round(100 * share)} %`);
 
 function edits(run) {
-  if (!run.edits) return h("figure", {}, caption(run), h("p", { class: "note" }, "Its edits were not measured."));
+  if (!run.edits) return h("figure", {}, caption(run), h("p", { class: "note" }, "The edits of this run were not measured."));
   const levels = [...new Set(run.units.map((unit) => unit.level))];
   const bar = (share) => h("div", { class: "part" }, h("i", { style: { width: `${100 * (share || 0)}%` } }));
   const row = (unit, found) => h("tr", { class: found ? null : "dead" }, h("th", { scope: "row" }, unitName(unit)),
@@ -238,9 +238,9 @@ function edits(run) {
       h("colgroup", {}, ["unit", "bar", "share", "what"].map((each) => h("col", { class: `col-${each}` }))), bodies));
 }
 
-// A table of images of one picture, as many side by side as there is room for.
+// The images of one picture, as many side by side as fit.
 function pictures(run, found, rows, words) {
-  if (!found) return h("figure", {}, caption(run), h("p", { class: "note" }, "It is not drawn."));
+  if (!found) return h("figure", {}, caption(run), h("p", { class: "note" }, "This run is not drawn."));
   const across = found.count;
   const image = (row, column) => h("div", { style: {
     "background-image": `url(${found.picture})`,

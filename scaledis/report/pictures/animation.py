@@ -18,9 +18,9 @@ LABEL = 0.2  # inches, the name of a unit above its image
 
 
 def webp(runs: Sequence[Summary]) -> bytes | None:
-    """The animation of the runs that have traversals, side by side, at most 2 MB; None where there are none.
+    """The animation of the runs that have traversals, side by side, at most 2 MB; None if no run has them.
 
-    Levels from top to bottom, their units side by side.
+    It shows levels from top to bottom, and the units of a level side by side.
     """
     runs = [run for run in runs if run.traversals is not None]
     if not runs:
@@ -38,7 +38,7 @@ def webp(runs: Sequence[Summary]) -> bytes | None:
 
 
 def _backdrop(runs: Sequence[Summary]) -> tuple[Image.Image, list[list[tuple[int, int]]]]:
-    """All that does not move, and the left upper pixel of every unit of every run."""
+    """The picture without the images, and the left upper pixel of every unit of every run."""
     widths = [LEFT + max(run.allocation) * (CELL + GAP) + LABEL for run in runs]
     height = ABOVE + max(len(run.allocation) for run in runs) * (CELL + LABEL)
     title = "Every unit, moved from −3 to 3 and back"

@@ -20,7 +20,7 @@ MARGIN, HEADER = 0.3, 0.62  # inches around a figure, and of its title and subti
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """Figures are built and drawn in matplotlib's own style, whatever the user's matplotlibrc or notebook has set."""
+    """Builds and draws figures in matplotlib's default style, not that of the user's matplotlibrc or notebook."""
     with style.context("default"):
         yield
 
@@ -68,6 +68,6 @@ def png(figure: Figure) -> bytes:
     fonts.settle(figure)
     buffer = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # said in words
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # fonts.families prints it
         figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

@@ -16,7 +16,7 @@ MOST = 12  # factors drawn
 
 @canvas.styled()
 def write(dataset: Dataset, path: Path) -> str:
-    """Writes the sheet and says where."""
+    """Writes the sheet and returns its path."""
     write_bytes(path.absolute(), canvas.png(sheet(dataset)))
     return str(path)
 
@@ -24,8 +24,8 @@ def write(dataset: Dataset, path: Path) -> str:
 def sheet(dataset: Dataset) -> Figure:
     """Random images above, then one row for each of the first factors, from its first value to its last.
 
-    On a full grid the other factors of a row are those of one image; of a set with a table, a row shows images that
-    have the value and are otherwise drawn at random.
+    On a full grid the images of a row share the other factors; of a set with a table, they are drawn at random among
+    those with the value.
     """
     rng = np.random.default_rng(0)
     rows = [rng.integers(0, dataset.size, ACROSS) for _ in range(ROWS)]

@@ -1,4 +1,4 @@
-"""Text in figures is drawn as it is: letters of any script, and no mathematics but in the names of units."""
+"""Text in figures: letters of any script, and formulas only in the names of units."""
 
 import functools
 import sys
@@ -9,16 +9,16 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-MATH = "cm"  # the math font of what is mathematics: the names of units
+MATH = "cm"  # the font of formulas: the names of units
 BOXES = "Last Resort"  # a font that has a box for every letter
 _said: set[str] = set()
 
 
 def settle(figure: Figure) -> None:
-    """Makes every text of the figure show its own letters.
+    """Draws every text of the figure with the letters that it has.
 
-    A name with "$" or "_" is no formula, and letters that the default font lacks come from an installed font that has
-    them. Letters that no font has are said once, and stay boxes.
+    A name with "$" or "_" is no formula. Letters that the default font lacks come from an installed font. Letters that
+    no font has are printed once, and stay boxes.
     """
     default = letters(font_manager.findfont(font_manager.FontProperties()))
     for text in figure.findobj(Text):
@@ -32,7 +32,7 @@ def settle(figure: Figure) -> None:
 
 @functools.cache
 def families(lacking: frozenset[str]) -> tuple[str, ...]:
-    """Installed fonts that have the letters between them; those of no font are said, each once."""
+    """Installed fonts that together have the letters. Prints the letters that no font has, each once."""
     chosen, left = [], set(lacking)
     fonts = {font.name: font.fname for font in font_manager.fontManager.ttflist if not font.name.startswith(BOXES)}
     while left and fonts:

@@ -44,11 +44,11 @@ def objectives(runs: Mapping[str, Summary]) -> Figure:
 class Edit(NamedTuple):
     """One unit of one model that is moved on one image.
 
-    factor: what it is meant to change.
-    unit: its number.
-    share: of the factor's entropy that the unit knows, 0 to 1.
-    image: uint8 [H, W, C], the one that it starts from.
-    images: float [S, H, W, C].
+    factor: the factor that the edit is meant for.
+    unit: the number of the unit.
+    share: the share of the factor's entropy that the unit knows, 0 to 1.
+    image: uint8 [H, W, C], the image that is edited.
+    images: float [S, H, W, C], the edits.
     """
 
     factor: str
@@ -75,7 +75,7 @@ def edit(run: Summary, model: Model, factor: str, image: np.ndarray, low: float 
 def edits(flat: Summary, ladder: Summary, pairs: Sequence[tuple[Edit, Edit]]) -> Figure:
     """Figure 2: edits of the same images by a flat method (rows A1, A2, ..) and by a ladder (rows B1, B2, ..).
 
-    At the left of a pair stands the image, at the right of a row the factor, the unit, and how much of it that knows.
+    At the left of a pair stands the image, at the right of a row the factor, the unit and its share of the factor.
 
     Args:
       flat, ladder: the runs.

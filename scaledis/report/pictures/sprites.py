@@ -15,8 +15,7 @@ EFFORTS = ((82, 1), (60, 1), (40, 1), (60, 2), (30, 2), (20, 4))  # quality of W
 def tables(images: Sequence[np.ndarray], budget: int) -> list[str]:
     """Each table of images [R, S, H, W, C] as the data URI of one picture, R rows of S images without gaps.
 
-    The quality is the best of `EFFORTS` in which all of them together take at most `budget` bytes of text; the last
-    one is taken where none does.
+    The quality is the best of `EFFORTS` with which all of them take at most `budget` bytes of text, or the last one.
     """
     found: list[str] = []
     for quality, stride in EFFORTS:

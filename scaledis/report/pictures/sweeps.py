@@ -31,18 +31,22 @@ class Axis(NamedTuple):
 
 
 def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
-    """The scores and the ELBO over the swept keys; None unless one or two keys are swept, or where nothing is scored.
+    """The scores and the ELBO over the swept keys; None unless one or two keys are swept and a run has scores.
 
     One key: a line over its values, the mean over the runs of a value, with the band of its 95 % t interval; over
-    words, such as methods, points with bars, since nothing lies between two words. Two keys: a heat map of the means,
-    in which the best value of each column is ringed; over the capacity (model.parameters) and the granularity
-    (method.block) the rings of the ELBO draw the V of Disentangling Granularity.
+    words, such as methods, points with bars. Two keys: a heat map of the means, with a ring around the best value of
+    each column; over the capacity (model.parameters) and the granularity (method.block) the rings of the ELBO draw the
+    V of Disentangling Granularity.
 
     Args:
-      runs: of the plan.
-      summaries: what is known of those that have begun, by the same names.
+      runs: the runs of the plan.
+      summaries: the summaries of the runs that have begun.
     """
-    axes, known = swept(runs), [_with_elbo(summary) for summary in summaries]
+    axes, known = swept(runs), []
+    for run in summaries:
+        logged = [record["elbo_nats"] for record in run.records if record.get("elbo_nats") is not None]
+        elbo = {ELBO: float(np.mean(logged[-max(1, round(LAST * len(logged))) :]))} if logged else {}
+        known.append(run._replace(scores={**elbo, **run.scores}))
     names = [name for name in scores.names(known) if _values(known, name)][:PANELS]
     if not 1 <= len(axes) <= 2 or not names:
         return None
@@ -58,7 +62,7 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
 
 
 def swept(runs: Sequence[Run]) -> list[Axis]:
-    """The keys in which runs differ, without the seed and without those that another key determines; most values first.
+    """The keys in which runs differ, most values first, without the seed and the keys whose value another determines.
 
     Numbers are in ascending order, other values in the order of the plan.
     """
@@ -72,21 +76,10 @@ def swept(runs: Sequence[Run]) -> list[Axis]:
             axes.append(Axis(key, values, places))
     kept: list[Axis] = []
     for axis in sorted(axes, key=lambda axis: -len(axis.values)):
-        if not any(_determines(other, axis) for other in kept):
+        pairs = [{(place, axis.place[name]) for name, place in other.place.items()} for other in kept]
+        if all(len(found) > len(other.values) for other, found in zip(kept, pairs, strict=True)):
             kept.append(axis)
     return kept
-
-
-def _determines(one: Axis, other: Axis) -> bool:
-    """Whether the value of one key says that of another in every run."""
-    return len({(place, other.place[name]) for name, place in one.place.items()}) == len(set(one.place.values()))
-
-
-def _with_elbo(run: Summary) -> Summary:
-    """The run with its last ELBO among its scores."""
-    logged = [record["elbo_nats"] for record in run.records if record.get("elbo_nats") is not None]
-    last = logged[-max(1, round(LAST * len(logged))) :]
-    return run._replace(scores={ELBO: float(np.mean(last)), **run.scores}) if last else run
 
 
 def _values(runs: Sequence[Summary], name: str) -> list[float]:
@@ -94,7 +87,7 @@ def _values(runs: Sequence[Summary], name: str) -> list[float]:
 
 
 def _line(spot: Axes, runs: Sequence[Summary], name: str, axis: Axis) -> None:
-    """A score over one key. Words, and numbers that are far apart, stand at equal distances."""
+    """Draws a score over one key, whose values stand at equal distances."""
     groups = [_values([run for run in runs if axis.place[run.name] == n], name) for n in range(len(axis.values))]
     at = [n for n, group in enumerate(groups) if group]
     means = [float(np.mean(groups[n])) for n in at]
@@ -116,7 +109,7 @@ def _line(spot: Axes, runs: Sequence[Summary], name: str, axis: Axis) -> None:
 
 
 def _heat_map(spot: Axes, runs: Sequence[Summary], name: str, across: Axis, down: Axis) -> None:
-    """The means of a score over two keys; where more is better, the best cell of each column is ringed."""
+    """Draws the means of a score over two keys, with a ring around the best cell of each column if more is better."""
     means = np.full((len(down.values), len(across.values)), np.nan)
     for row, column in np.ndindex(means.shape):
         members = [run for run in runs if (down.place[run.name], across.place[run.name]) == (row, column)]

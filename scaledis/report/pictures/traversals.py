@@ -19,7 +19,7 @@ CELLS = (0.6, 0.52, 0.42, 0.36)  # inches of an image, for 1 to 4 runs side by s
 
 
 def mosaic(images: np.ndarray, groups: Sequence[int], gap: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """One picture of a table of images, and where its rows start.
+    """One picture of a table of images, and the tops of its rows.
 
     Args:
       images: [R, S, H, W, C].
@@ -80,20 +80,25 @@ def sheet(runs: Sequence[Summary], low: float = -3.0, high: float = 3.0) -> Figu
     if not drawn:
         return empty(title, source(runs), "No run has traversals.")
     across = min(len(drawn), len(CELLS))
-    tables = [_table(run, CELLS[across - 1]) for run in drawn]
-    width = LEFT + RIGHT + max(table.width for table in tables)
-    height = ABOVE + BELOW + max(table.height for table in tables)
+    tables = []
+    for run in drawn:
+        check_units(run, run.traversals)
+        images, dead = pixels(_thinned(run.traversals)).copy(), [unit.dead for unit in ladder(run)]
+        images[dead] = 255 - (255 - images[dead]) // 4
+        tables.append(table(images, run.allocation, CELLS[across - 1], LEVEL_GAP))
+    width = LEFT + RIGHT + max(each.width for each in tables)
+    height = ABOVE + BELOW + max(each.height for each in tables)
     subtitle = f"{source(drawn)} · each row moves one unit from {_number(low)} to {_number(high)}"
     figure = canvas(width * across, height * -(-len(drawn) // across), title, subtitle)
-    for n, (run, table) in enumerate(zip(drawn, tables, strict=True)):
-        axes = table.place(figure, n % across * width + LEFT, n // across * height + ABOVE)
+    for n, (run, each) in enumerate(zip(drawn, tables, strict=True)):
+        axes = each.place(figure, n % across * width + LEFT, n // across * height + ABOVE)
         values = [_number(value) for value in np.linspace(low, high, _thinned(run.traversals).shape[1])]
-        axes.set_xticks((np.arange(len(values)) + 0.5) * table.width / len(values), values)
+        axes.set_xticks((np.arange(len(values)) + 0.5) * each.width / len(values), values)
         name = fit(run.name, width - 0.2, 10, em=0.6)
         axes.text(-LEFT, 0.12 - ABOVE, name, size=10, weight="bold", color=INK, va="top")
         scores = "   ".join(f"{metric} {score:.2f}" for metric, score in run.scores.items() if score is not None)
         axes.text(-LEFT, 0.32 - ABOVE, fit(scores, width, 8.5), size=8.5, color=MUTED, va="top")
-        _label(axes, run, table)
+        _label(axes, run, each)
     return figure
 
 
@@ -105,14 +110,6 @@ def _thinned(traversals: np.ndarray) -> np.ndarray:
 
 def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
-
-
-def _table(run: Summary, cell: float) -> Table:
-    """The images of one run, `cell` inches wide each, those of dead units faded."""
-    check_units(run, run.traversals)
-    images, dead = pixels(_thinned(run.traversals)).copy(), [unit.dead for unit in ladder(run)]
-    images[dead] = 255 - (255 - images[dead]) // 4
-    return table(images, run.allocation, cell, LEVEL_GAP)
 
 
 def _label(axes: Axes, run: Summary, table: Table) -> None:
