@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from scaledis.core import hosts, registry, runtime
 from scaledis.datasets import Dataset
+from scaledis.networks import conv
 from scaledis.types import Batch
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
@@ -55,23 +56,29 @@ def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update:
       draw, update: a step of one run.
       mesh: of the axis "runs".
     """
-    fits = registry.choose("data.memory", memory, MEMORIES)(dataset)
+    fits = registry.choose("data.memory", memory, MEMORIES)(dataset, mesh.local_devices[0])
     return (_from_device if fits else _from_host)(dataset, arrays, draw, update, mesh)
 
 
-def _fits(dataset: Dataset) -> bool:
+def _fits(dataset: Dataset, device: jax.Device) -> bool:
     """On a CPU always: its devices share a memory map, of which the system keeps in memory what is read."""
-    stats = jax.local_devices()[0].memory_stats() or {}
+    stats = device.memory_stats() or {}
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
-    return jax.default_backend() == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
+    return device.platform == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
 
 
-MEMORIES = {"auto": _fits, "device": lambda dataset: True, "host": lambda dataset: False}
+MEMORIES = {"auto": _fits, "device": lambda *_: True, "host": lambda *_: False}
 
 
 def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> jax.stages.Wrapped:
-    sharded = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
-    return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1))
+    platform = runtime.platform(mesh.devices.flat)
+
+    def traced(runs, *arguments):
+        with conv.using(conv.form_of(platform, len(runs.step))):
+            return function(runs, *arguments)
+
+    sharded = jax.shard_map(traced, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
+    return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1, platform))
 
 
 @functools.lru_cache(maxsize=COMPILED)
