@@ -25,6 +25,7 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.datasets import load as load_dataset
     from scaledis.methods import Hyperparameter as Hyperparameter
     from scaledis.methods import register_method as register_method
+    from scaledis.models import load_model as load_model
     from scaledis.sweeps.configs import make_config as make_config
     from scaledis.training.evaluate import score as score
     from scaledis.training.load import load_results as load_results

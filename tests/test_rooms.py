@@ -10,7 +10,7 @@ import scaledis
 ROOT = Path(scaledis.__file__).parent
 ORDER = (
     *("core", "config", "types", "objectives", "networks", "datasets", "methods", "metrics"),
-    *("sweeps", "workdir", "training", "planning", "report", "commands", "main"),
+    *("sweeps", "workdir", "training", "planning", "models", "report", "commands", "main"),
 )
 UPWARD = "training.engine imports report.pictures.sheets"  # until the loop takes its hooks from above
 DOOR = "__init__"  # imports whatever it shows, once that is asked for

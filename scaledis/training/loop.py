@@ -112,7 +112,8 @@ def _train(
             trained, states = train_population(
                 group, index, images, directory, stop=stop, restart=restart, on_log=callback, quiet=quiet, like=trained
             )
-            models |= {run.name: trained.model(states, slot) for slot, run in enumerate(group)}
+            facts = sampling.facts(images, group[0].config.data)
+            models |= {run.name: trained.model(states, slot, facts) for slot, run in enumerate(group)}
         if trained is not None:
             trained.let_go()
     return [models[run.name] for run in runs]

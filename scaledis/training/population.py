@@ -4,10 +4,9 @@ A run alone is a population of one. Everything random in a run flows from its ke
 and seeds do not depend on which runs train beside it.
 """
 
-import dataclasses
 import functools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,16 +15,15 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 
-from scaledis import methods
 from scaledis.config import Config
-from scaledis.core import convert, runtime
-from scaledis.core.chunks import chunked, joined
+from scaledis.core import runtime
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import plan
 from scaledis.training import steps
-from scaledis.types import NEVER, Batch, Codes, ImageSpec, Method, Model, RunState, Terms
+from scaledis.training.model import Compiled, Padding, build, compiled, describe, hyperparameters, make_model
+from scaledis.types import NEVER, Batch, ImageSpec, Method, Model, RunState, Terms
 
 COMPILED = ("method", "mesh", "by_run", "make_advance", "_compiled_init", "_compiled")  # what one shape shares
 
@@ -37,24 +35,6 @@ def widened(leaf: Array, shape: Sequence[int]) -> Array:
     wider network is then the narrow one, to the rounding of its longer sums.
     """
     return jnp.pad(leaf, [(0, wide - own) for own, wide in zip(leaf.shape, shape, strict=True)])
-
-
-def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
-    """Which units of the padded `allocation` this run has: bool [K]."""
-    own = config.model.allocation
-    return np.concatenate([np.arange(size) < units for size, units in zip(allocation, own, strict=True)])
-
-
-def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
-    """What a run carries as arrays, the method's own included."""
-    carried = {
-        "active": active(config, allocation),
-        "sigma": config.objective.sigma,
-        "kl_warmup": config.objective.kl_warmup,
-        "learning_rate": config.train.learning_rate,
-    }
-    own = methods.choose(config.method.name).checked_arrays(config)
-    return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
 
 
 def one_device() -> Mesh:
@@ -123,17 +103,17 @@ class Population:
                 f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}."
             )
         self._capacities = np.asarray([config.model.parameters for config in self.configs])
+        self._capacity = int(self._capacities.max())
         self._shape = plan.program(self.config), self.allocation, self._capacities.tolist(), images, mesh
         if like is not None and like._shape == self._shape:
             self.__dict__ |= {name: getattr(like, name) for name in COMPILED}
             return
         if like is not None:
             like.let_go()
-        self.method = self._build(int(self._capacities.max()))
+        self.method = self._build(self._capacity)
 
     def _build(self, capacity: int) -> Method:
-        model = dataclasses.replace(self.config.model, allocation=self.allocation, parameters=capacity)
-        return methods.build(dataclasses.replace(self.config, model=model), self.images)
+        return build(self.config, self.images, Padding(self.allocation, capacity))
 
     @functools.cached_property
     def mesh(self) -> Mesh:
@@ -229,34 +209,15 @@ class Population:
         return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
 
     @functools.cached_property
-    def _compiled(self) -> tuple[Callable, Callable]:
-        pinned = runtime.pinned()
-        return pinned(jax.jit(self.method.encode)), pinned(jax.jit(self.method.decode))
+    def _compiled(self) -> Compiled:
+        return compiled(self.method)
 
-    def model(self, runs: RunState, slot: int) -> Model:
-        """Run `slot` as a Model. All models of a population share two compiled functions."""
+    def model(self, runs: RunState, slot: int, data: Mapping[str, Any] | None = None) -> Model:
+        """Run `slot` as a Model. All models of a population share two compiled functions.
+
+        `data` are the facts of the data set that it was trained on (sampling.facts), where they are known.
+        """
         runtime.check_process("model")
-        run, config = select(runs, slot), self.configs[slot]
-        units = np.flatnonzero(active(config, self.allocation))
-        encode_padded, decode_padded = self._compiled
-
-        def encode(images: Any) -> Codes:
-            runtime.check_process("encode")
-            images = convert.numbers("images", images)
-            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
-                expected = "uint8 [B, " + ", ".join(map(str, self.images.shape)) + "]"
-                raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
-            parts = [jax.device_get(encode_padded(run.state, chunk)) for chunk in chunked(images)]
-            mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
-            return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
-
-        def decode(codes: Any) -> np.ndarray:
-            runtime.check_process("decode")
-            codes = convert.numbers("codes", codes).astype(np.float32)
-            if codes.ndim != 2 or codes.shape[1] != len(units):
-                raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
-            whole = np.zeros((len(codes), sum(self.allocation)), np.float32)
-            whole[:, units] = codes
-            return joined((np.asarray(decode_padded(run.state, chunk)) for chunk in chunked(whole)), len(codes))
-
-        return Model(config, int(run.step), run.state, encode, decode)
+        run, config, padding = select(runs, slot), self.configs[slot], Padding(self.allocation, self._capacity)
+        about = describe(config, int(run.step), int(run.diverged), self.images, padding, data or {})
+        return make_model(config, run.state, about, self._compiled)
