@@ -1,4 +1,4 @@
-"""Models: a trained run as a folder of two files, which needs nothing else."""
+"""Models: a trained run as a folder of two files, which needs nothing else; `trained/` has one that comes along."""
 
 from pathlib import Path
 
@@ -7,15 +7,30 @@ from scaledis.core.errors import UserError
 from scaledis.training.model import restored
 from scaledis.types import Model
 
+TRAINED = Path(__file__).parent / "trained"
+DEFAULT = "few_first_rendered_32"
+
+
+def names() -> list[str]:
+    """The models that come with the package."""
+    return sorted(path.parent.name for path in TRAINED.glob(f"*/{bundle.ABOUT}"))
+
+
+def folder_of(path: str | Path) -> Path | None:
+    """The folder of a saved model, or of one that comes with the package, by its name; None for any other path."""
+    folder = TRAINED / path if path in names() else files.directory("path", path)
+    return folder if (folder / bundle.ABOUT).is_file() else None
+
 
 @kinds.checked
-def load_model(path: str | Path) -> Model:
-    """Loads a model from the folder that `Model.save` wrote.
+def load_model(path: str | Path = DEFAULT) -> Model:
+    """Loads a model from the folder that `Model.save` wrote, or one that comes with the package, by its name.
 
     It needs no data set, loads no pickle, and reads what another version of JAX has written.
 
     Args:
-      path: the folder.
+      path: the folder, or a name. The default has ten units in four levels and was trained on `rendered` at 32x32
+        pixels; a folder of that name is "./few_first_rendered_32".
 
     Raises UserError for a folder without a model, for a damaged file, and for a model of a method that is not known.
 
@@ -24,9 +39,10 @@ def load_model(path: str | Path) -> Model:
     >>> model.encode(dataset.images(np.arange(64))).mean.dtype
     dtype('float32')
     """
-    folder = files.directory("path", path)
-    if not (folder / bundle.ABOUT).is_file():
-        raise UserError(f"path: {registry.short(str(path))} is no saved model: it has no {bundle.ABOUT}.")
+    folder = folder_of(path)
+    if folder is None:
+        choices = ", ".join(names())
+        raise UserError(f"path: {registry.short(str(path))} has no {bundle.ABOUT}, and is none of {choices}.")
     about, arrays = bundle.read(folder)
     try:
         return restored(about, arrays)
