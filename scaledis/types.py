@@ -179,7 +179,7 @@ def _unsaved() -> NoReturn:
 
 
 class Model(NamedTuple):
-    """One trained run, without the padding of its population; it needs no data set. It can be pickled.
+    """One trained run, without the padding of its population; it needs no data set. `save` writes it, and it pickles.
 
     config: of the run.
     step: steps done; of a diverged run, that of the state which is kept.
