@@ -314,3 +314,18 @@ def test_the_page_moves_swaps_drops_and_saves(chromium, server, width):
     assert refused == [] and all(
         url.startswith((server.address, "data:", "blob:")) for url in browser.requests(chromium)
     )
+
+
+def test_the_page_offers_images_once_they_are_prepared(chromium, workdir, monkeypatch):
+    prepared = threading.Event()
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: prepared.wait(60) and tiny.dataset())
+    monkeypatch.setattr("scaledis.report.explore.session.PATIENCE", 0.01)
+    with make_server(Session(workdir)) as late:
+        threading.Thread(target=late.serve_forever, daemon=True).start()
+        chromium.get(late.address)
+        text = lambda selector: chromium.find_element("css selector", selector).text  # noqa: E731
+        until(lambda: "Prior" in text("#starts") and "being prepared" in text("#source"), "a page without images")
+        assert "Random" not in text("#starts")
+        prepared.set()
+        until(lambda: "Random" in text("#starts") and "tiny" in text("#source"), "a page with images")
+        late.shutdown()
