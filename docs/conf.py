@@ -34,7 +34,8 @@ def of_method(name, spec):
     ]
     kind = "flat" if spec.flat else "a ladder"
     table = keys if spec.hyperparameters else ["No hyperparameters."]
-    return [f"### `{name}`", "", f"{kind}; {spec.about}", "", "```text", spec.equation, "```", "", *table, ""]
+    about = f"{kind}; {spec.about} {spec.identity}"
+    return [f"### `{name}`", "", about, "", "```text", spec.equation, "```", "", *table, ""]
 
 
 def of_functions(package, names, member=None):
@@ -52,12 +53,22 @@ def of_functions(package, names, member=None):
     return lines
 
 
+def of_specs():
+    """A row for each metric: what it declares of groups and intervals."""
+    lines = ["| metric | a group of units is | intervals draw |", "| --- | --- | --- |"]
+    for name in metrics.names():
+        spec = metrics.spec(name)
+        drawn = ", ".join(f"`{score}`: {rows}" for score, rows in spec.intervals.items())
+        lines.append(f"| `{name}` | {spec.groups or 'refused'} | {drawn} |")
+    return lines
+
+
 def of_doors():
     """A section for each name of scaledis/__init__.py."""
     lines = []
     for name in sorted(re.findall(r"^    from \S+ import \w+ as (\w+)$", inspect.getsource(scaledis), re.MULTILINE)):
         kind = "autoclass" if inspect.isclass(getattr(scaledis, name)) else "autofunction"
-        signature = "()" if name == "Config" else ""  # its defaults fill a page
+        signature = "()" if name in ("Config", "Network") else ""  # their fields fill a page
         lines += ["```{eval-rst}", f".. {kind}:: scaledis.{name}{signature}", "```", ""]
     return lines
 
@@ -67,7 +78,9 @@ def generate():
     pages = {
         "doors": of_doors(),
         "methods": [line for name, spec in sorted(methods.specs().items()) for line in of_method(name, spec)],
-        "metrics": of_functions(metrics, metrics.names(), "compute")
+        "specs": of_specs(),
+        "metrics": ["```{eval-rst}", ".. automodule:: scaledis.metrics", "```", ""]
+        + of_functions(metrics, metrics.names(), "compute")
         + [line.replace("### `", "### of models: `") for line in of_functions(of_models, of_models.names(), "compute")],
         "objectives": of_functions(
             objectives, sorted(path.stem for path in Path(objectives.__file__).parent.glob("[a-z]*.py"))

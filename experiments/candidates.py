@@ -117,7 +117,7 @@ GROUPS = {
 
 def build_ladder_hfs(config, images):
     """The scale-aware ladder with support times the Hausdorff factorized support of all units (Roth et al. 2023)."""
-    penalty = weighted_decomposition(config, images.size, scale_aware)
+    penalty = weighted_decomposition(config, images, scale_aware)
     return make_penalized_method(config, make_autoencoder(config, images), with_support(penalty, "support"))
 
 

@@ -19,16 +19,17 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.ticker import NullLocator
 
+from scaledis.config import thaw
 from scaledis.core import runtime, version
 from scaledis.core.files import write_arrays, write_bytes, write_json
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
-from scaledis.methods.estimators.setting import Setting
 from scaledis.metrics.of_models.shared import coding
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.report.pictures import figures
+from scaledis.sweeps.configs import freeze, override
 from scaledis.training.load import load_run
-from scaledis.types import Posterior
+from scaledis.types import ImageSpec, Posterior
 from scaledis.workdir.layout import Workdir
 
 RESULTS = Path(__file__).parent / "results"
@@ -37,6 +38,7 @@ BANKS = (256, 1024, 4096, 16_384)  # at batch 64; no bank is minibatch_stratifie
 CODES, CHUNK = 1024, 128  # of the truth, in all and at once
 REPEATS, TIMED = 24, 7
 LEARNING_STEPS = 3000  # of the density ratios
+DISCRIMINATOR = {"discriminator.features": 256, "discriminator.layers": 3, "discriminator.learning_rate": 5e-4}
 
 
 def posteriors(workdir: Workdir, name: str | None):
@@ -54,8 +56,9 @@ def posteriors(workdir: Workdir, name: str | None):
 class Bench:
     """Draws batches of a frozen model and estimates the two kinds of dependence on them."""
 
-    def __init__(self, run, mean, log_variance):
+    def __init__(self, run, image_shape, mean, log_variance):
         self.run, self.mean, self.log_variance = run, mean, log_variance
+        self.images = ImageSpec(image_shape, len(mean))
         self.parts = partition.levels(run.model.allocation)
         self.rows = partition.contrasts(self.parts)
         self.rng = np.random.default_rng(0)
@@ -65,7 +68,7 @@ class Bench:
         mean, log_variance = self.mean[index], self.log_variance[index]
         noise = self.rng.normal(size=mean.shape).astype(np.float32)
         codes = mean + np.exp(0.5 * log_variance) * noise
-        return Posterior(codes, mean, log_variance, self.parts, np.ones(len(self.parts)), index)
+        return Posterior(codes, mean, log_variance, self.parts, index)
 
     def split(self, table):
         """Mean dependence within the levels, summed, and across them."""
@@ -83,9 +86,8 @@ class Bench:
 
     def estimate(self, name, batch, bank=0):
         """One line of the table: mean and deviation of both dependences, and milliseconds."""
-        allocation = self.run.model.allocation
-        setting = Setting(batch, len(self.mean), allocation, max(bank, 1), features=256, layers=3, learning_rate=5e-4)
-        estimator = estimators.make(name, setting)
+        settings = {"train.batch": batch, "objective.bank": max(bank, 1), **DISCRIMINATOR}
+        estimator = estimators.make(name, freeze(override(thaw(self.run), settings)), self.images)
         extra = estimator.init(jax.random.key(0), self.parts)
         update = jax.jit(lambda extra, seen, key: estimator.update(extra, seen, self.parts, key)[0])
         fills = bank // batch if name == "memory_bank" else LEARNING_STEPS if name == "density_ratio" else 0
@@ -180,7 +182,7 @@ def main() -> None:
     runtime.prepare()
     model, dataset, mean, log_variance = posteriors(Workdir(given.workdir), given.run)
     run = model.config
-    bench = Bench(run, mean, log_variance)
+    bench = Bench(run, dataset.image_shape, mean, log_variance)
     truth, error = bench.truth()
     print(f"exact: {truth}, standard error {error}", file=sys.stderr)
     lines = [

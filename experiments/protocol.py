@@ -23,6 +23,7 @@ from scaledis.sweeps.configs import freeze, override
 from scaledis.sweeps.expand import run_name
 from scaledis.sweeps.tiers import tier_config
 from scaledis.training import engine
+from scaledis.training.engine import Job
 from scaledis.types import Run
 from scaledis.workdir import score_files
 from scaledis.workdir.layout import Workdir
@@ -101,7 +102,7 @@ def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[s
         runs.append(Run(run_name(dict(changed), [run.name for run in runs]), config))
     record = {"config": base, "sweep": [], "command": "experiments"}
     with workdir.locked(), runtime.stopping() as stop:
-        groups = engine.train_all(workdir, record, runs, stop=stop)
+        groups = engine.train_all(Job(workdir, record, runs), stop)
         engine.evaluate_all(workdir, groups, stop=stop)
     return [found(workdir, run.name, override) for run, override in zip(runs, overrides, strict=True)]
 

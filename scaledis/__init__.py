@@ -25,13 +25,17 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.datasets import load as load_dataset
     from scaledis.methods import Hyperparameter as Hyperparameter
     from scaledis.methods import register_method as register_method
+    from scaledis.methods.estimators import register_estimator as register_estimator
     from scaledis.models import load_model as load_model
+    from scaledis.networks import Network as Network
+    from scaledis.networks import register_network as register_network
     from scaledis.sweeps.configs import make_config as make_config
+    from scaledis.training.engine import train as train
     from scaledis.training.evaluate import score as score
     from scaledis.training.load import load_results as load_results
     from scaledis.training.load import load_run as load_run
-    from scaledis.training.loop import train as train
     from scaledis.types import Codes as Codes
+    from scaledis.types import Estimator as Estimator
     from scaledis.types import ImageSpec as ImageSpec
     from scaledis.types import Method as Method
     from scaledis.types import Model as Model

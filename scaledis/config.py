@@ -115,6 +115,9 @@ class Method:
     name: str = text("scale_vlae")
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # see scaledis describe <method>
 
+    def __hash__(self) -> int:
+        return hash((self.name, *sorted(self.hyperparameters.items())))
+
 
 @dataclasses.dataclass(frozen=True)
 class Model:
@@ -124,6 +127,7 @@ class Model:
     channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
     ladder_channels: tuple[int, ...] = (8, 16, 16)  # of the maps that join levels to the first three of them
     injection: str = one_of("vector", INJECTIONS)  # how a level enters the decoder
+    network: str = text("")  # the encoder and decoder, see scaledis list; "": the method's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +234,11 @@ def typed(key: str, value: Any) -> Any:
     """`value` in plain Python, as the dotted `key` takes it: a whole float such as 3e5 becomes an int for a count."""
     value = plain(value)
     return over(whole, value) if key in WHOLE else value
+
+
+def no_check(config: Config) -> None:
+    """The `check` of a method, network or estimator that runs with every config."""
+    del config
 
 
 SECTIONS = {"": Config, **{f"{field.name}.": type(field.default) for field in dataclasses.fields(Config)}}

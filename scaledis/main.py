@@ -24,7 +24,7 @@ COMMANDS = {
     "evaluate": Entry("Evaluate", "score trained runs on any split, metric or step"),
     "report": Entry("Report", "write the page of an experiment"),
     "extract": Entry("Extract", "copy one run into a work directory for itself"),
-    "list": Entry("List", "print the names of methods, data sets, metrics, estimators, sweeps and configs"),
+    "list": Entry("List", "print the names of methods, data sets, metrics, networks, estimators, sweeps and configs"),
     "describe": Entry("Describe", "print an equation with its keys, draw a data set, print a network"),
     "prepare": Entry("Prepare", "download and verify a published data set"),
     "score": Entry("Score", "compute every metric of a file of codes from any framework"),

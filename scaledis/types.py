@@ -60,7 +60,6 @@ class Posterior(NamedTuple):
 
     codes, mean, log_variance: [B, K], samples and the posteriors that they were drawn from.
     levels: [L, K], 0/1, the active units of each level.
-    presence: [L], how far each level has faded in; all ones but for progressive methods.
     number: int32 [B], the place of each image in its data set.
     """
 
@@ -68,7 +67,6 @@ class Posterior(NamedTuple):
     mean: Array
     log_variance: Array
     levels: Array
-    presence: Array
     number: Array
 
 

@@ -1,6 +1,7 @@
 """What several tests share. `tests.tiny` has a data set and a config so small that a test trains in seconds."""
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,13 @@ def assert_same(one: Any, other: Any) -> None:
     """Two pytrees are equal, bit for bit."""
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def example_of(section: str, page: str = "docs/extending.md") -> str:
+    """The one block of Python in a section of a page."""
+    text = (Path(__file__).parents[1] / page).read_text().partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    return code
 
 
 def doors() -> list[str]:

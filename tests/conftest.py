@@ -1,3 +1,4 @@
+import functools
 import importlib.metadata
 import os
 import shutil
@@ -27,46 +28,11 @@ def pytest_unconfigure(config):
 @pytest.fixture(scope="session")
 def shared_programs():
     """Populations of one program share what is traced and compiled, the slow part of a test."""
-    from scaledis import methods
-    from scaledis.core import runtime
-    from scaledis.sweeps import plan
-    from scaledis.training import population
-
-    build, make_advance, found = methods.build, population.Population._make_advance, {}
-
-    def once(*key_and_make):
-        *key, make = key_and_make
-        key = tuple(key)
-        if key not in found:
-            found[key] = make()
-        return found[key]
-
-    def built(config, images):
-        sizes = config.model.allocation, config.model.parameters
-        return once(plan.program(config), *sizes, images, lambda: build(config, images))
-
-    @runtime.pinned()
-    def compiled_init(self):
-        options = {"out_shardings": self.by_run, "compiler_options": runtime.compiler_options(0)}
-        capacities = tuple(config.model.parameters for config in self.configs)
-        init = once("init", self.method, capacities, lambda: jax.jit(self._init, **options))
-        return init(*self._arguments)
-
-    def advance(self, dataset):
-        found.setdefault(id(dataset), dataset)  # an id is its own only as long as the object is there
-        data = self.config.data
-        return once(self.method, len(self.configs), data, id(dataset), lambda: make_advance(self, dataset))
-
-    def codes(self):
-        pinned = runtime.pinned()
-        make = lambda: (pinned(jax.jit(self.method.encode)), pinned(jax.jit(self.method.decode)))  # noqa: E731
-        return once("codes", self.method, make)
+    from scaledis.training import population, steps
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "build", built)
-        patch.setattr(population.Population, "init", compiled_init)
-        patch.setattr(population.Population, "_make_advance", advance)
-        patch.setattr(population.Population, "_compiled", property(codes))
+        for room, name in ((population, "make_program"), (steps, "_make_stretch"), (steps, "_make_step")):
+            patch.setattr(room, name, functools.cache(getattr(room, name).__wrapped__))
         yield
 
 
@@ -77,6 +43,6 @@ def linear_method():
     from tests import linear
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(methods, "_registered", {})
+        patch.setattr(methods.REGISTRY, "registered", {})
         linear.register()
         yield

@@ -2,6 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scaledis.config import Config, Train
 from scaledis.core.errors import UserError
 from scaledis.methods.base import adversary, optimizer
 
@@ -34,6 +35,6 @@ def test_the_accuracy_is_a_running_mean_over_a_hundred_steps():
 
 @pytest.mark.parametrize("batch", [2, 3])
 def test_a_batch_needs_two_halves_of_two(batch):
-    adversary.check_batch(4)
+    adversary.check_batch(Config(train=Train(batch=4)))
     with pytest.raises(UserError, match=f"train.batch: {batch} is too small"):
-        adversary.check_batch(batch)
+        adversary.check_batch(Config(train=Train(batch=batch)))

@@ -65,9 +65,13 @@ def test_the_protocols_differ_in_how_units_are_counted(rng):
 @pytest.mark.parametrize(
     ("runs", "kl", "message"),
     [
-        ([np.zeros((5, 2))], [np.ones(2)], "1 and 1 runs; as many of each, at least 2"),
+        ([np.zeros((5, 2))], [np.ones(2)], "1 and 1 runs must be as many of each, at least 2"),
         ([np.zeros((5, 2)), np.zeros((4, 2))], np.ones((2, 2)), r"codes: shapes \(5, 2\), \(4, 2\)"),
-        ([np.zeros((5, 2)), np.zeros((5, 3))], np.ones((2, 2)), r"kl: shape \(2,\) in run 1; one for each of 3 units"),
+        (
+            [np.zeros((5, 2)), np.zeros((5, 3))],
+            np.ones((2, 2)),
+            r"kl: shape \(2,\) in run 1 must be \(3,\), one per unit",
+        ),
         (np.full((2, 5, 2), np.nan), np.ones((2, 2)), "codes: run 0 has entries that are NaN or infinite"),
     ],
 )

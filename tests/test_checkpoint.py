@@ -54,7 +54,7 @@ def test_what_was_written_comes_back_where_it_was(population, written):
     for step in (2, 4):
         restored = checkpoints.restore(population.shapes, step)
         assert same(jax.device_get(restored), states[step])
-        assert {leaf.sharding for leaf in jax.tree.leaves(restored)} == {population.by_run}
+        assert {leaf.sharding for leaf in jax.tree.leaves(restored)} == {population.program.by_run}
     assert not same(states[2], states[4])
     assert checkpoints.restore_newest(population.shapes)[0] == 4
     assert checkpoints.restore_newest(population.shapes, last=3)[0] == 2

@@ -1,5 +1,6 @@
 """Whatever is found by name keeps its contract; a new method, data set, metric or sweep is covered without an edit."""
 
+import functools
 import importlib
 import inspect
 import re
@@ -10,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis import datasets, methods, metrics
+from scaledis import datasets, methods, metrics, networks
 from scaledis.core.errors import UserError
 from scaledis.methods import estimators
 from scaledis.metrics import of_models
@@ -19,10 +20,11 @@ from scaledis.report import describe
 from scaledis.sweeps.configs import default, freeze, make_config
 from scaledis.sweeps.expand import available, expand
 from scaledis.training import population
-from scaledis.types import Batch, Posterior
+from scaledis.types import Batch, ImageSpec, Posterior
 from tests import tiny
 
 DATASET = tiny.dataset()
+SPEC = ImageSpec(DATASET.image_shape, DATASET.size)
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.py"))
 
 
@@ -33,7 +35,7 @@ def test_method(name):
     assert spec.about and spec.build.__doc__ and re.search(r"^    +[RL] = ", spec.equation, re.MULTILINE)
     assert re.search(r"\b(19|20)\d\d\b|Beyond Flat Latent", spec.equation)
     assert all(hyperparameter.about for hyperparameter in spec.hyperparameters.values())
-    method = tiny.population([config], DATASET).method
+    method = tiny.population([config], DATASET).program.method
     hyperparameters = population.hyperparameters(config, config.model.allocation)
     key, images = jax.random.key(0), jax.ShapeDtypeStruct((8, *DATASET.image_shape), np.uint8)
     batch = Batch(images, jax.ShapeDtypeStruct((8,), np.int32))
@@ -99,23 +101,35 @@ def test_config_and_its_sweeps_can_run(path):
         assert expand(base if own else ladder, [name], module)  # shared ones need a ladder
 
 
-@pytest.mark.parametrize("name", estimators.makers())
+@pytest.mark.parametrize("name", networks.specs())
+def test_network(name):
+    """Contract by shapes, the batch innermost."""
+    network = networks.make(tiny.config(model__network=name), SPEC)
+    pixels, there = jax.ShapeDtypeStruct((3, 16, 16, 5), np.float32), np.ones(2, np.float32)
+    params = jax.eval_shape(network.init, jax.random.key(0), pixels)
+    codes = jax.eval_shape(functools.partial(network.apply, method="encode"), params, pixels, there)
+    assert [code.shape for code in codes] == [(3, 5), (3, 5)]
+    output = jax.eval_shape(functools.partial(network.apply, method="decode"), params, codes[0], there)
+    assert output.shape == pixels.shape
+    assert inspect.getdoc(networks.choose(name).make)
+
+
+@pytest.mark.parametrize("name", estimators.specs())
 def test_estimator(name):
     """Contract by shapes: what is carried keeps its structure, and every group has a density for every code."""
-    batch, allocation = 8, (2, 1)
-    parts = partition.levels(allocation)
-    setting = estimators.Setting(batch, 96, allocation, bank=24, features=16, layers=2)
-    estimator = estimators.make(name, setting)
+    config = tiny.config(objective__estimator=name)
+    batch, parts = config.train.batch, partition.levels(config.model.allocation)
+    estimator = estimators.make(name, config, SPEC)
     key = jax.random.key(0)
     codes = jax.ShapeDtypeStruct((batch, 3), np.float32)
-    posterior = Posterior(codes, codes, codes, parts, np.ones(2), jax.ShapeDtypeStruct((batch,), np.int32))
+    posterior = Posterior(codes, codes, codes, parts, jax.ShapeDtypeStruct((batch,), np.int32))
     extra = jax.eval_shape(estimator.init, key, parts)
     densities = jax.eval_shape(estimator.log_density, extra, posterior, parts)
     assert densities.shape == (batch, len(partition.membership(parts)))
     after, terms = jax.eval_shape(estimator.update, extra, posterior, parts, key)
     shapes = [jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), each) for each in (extra, after)]
     assert shapes[0] == shapes[1] and all(term.shape == () for term in terms.values())
-    assert inspect.getdoc(estimators.makers()[name])
+    assert inspect.getdoc(estimators.choose(name).make)
 
 
 def test_every_method_has_published_settings_for_3dshapes():

@@ -1,7 +1,7 @@
 """The doors: each one's example runs as it stands, on tiny sizes; importing them is cheap; a method of one's own."""
 
+import dataclasses
 import doctest
-import functools
 import importlib.metadata
 import re
 import subprocess
@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 
 import scaledis
-from scaledis import datasets, methods
+from scaledis import datasets, methods, networks
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
-from scaledis.methods import beta_vae
+from scaledis.methods import estimators
 from scaledis.sweeps import configs
-from scaledis.training import evaluate, loop
+from scaledis.training import engine, evaluate
 from tests import doors, tiny
 
+REGISTRIES = methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY
 pytestmark = pytest.mark.usefixtures("shared_programs")
 LAST = ("load_model", "load_run", "load_results")  # they load what others train
 MAKERS = sorted((name for name in doors() if name.islower()), key=lambda name: name in LAST)
@@ -51,7 +52,8 @@ def small(monkeypatch):
         *[(datasets, "load", load_tiny), (scaledis, "load_dataset", load_tiny)],
     ]:
         monkeypatch.setattr(module, name, small)
-    monkeypatch.setattr(methods, "_registered", {})
+    for registry in REGISTRIES:
+        monkeypatch.setattr(registry, "registered", {})
     sampling.load_dataset.cache_clear()
     yield
     sampling.load_dataset.cache_clear()
@@ -143,7 +145,7 @@ def test_a_file_that_is_written_anew_is_read_anew(tmp_path, monkeypatch):
         seen.append(dataset.fingerprint)
         raise Stopped
 
-    monkeypatch.setattr(loop, "train_population", train_population)
+    monkeypatch.setattr(engine, "train_population", train_population)
     for shift in (0, 1, 1):
         np.savez(path, images=np.roll(np.asarray(tiny.dataset().source), shift, axis=2))
         with pytest.raises(KeyboardInterrupt):
@@ -172,28 +174,32 @@ def test_padding_of_a_population_is_not_seen(tmp_path):
         assert model.decode(codes.mean).shape == (4, 16, 16, 3)
 
 
-def test_a_method_comes_in_by_an_entry_point(monkeypatch):
-    class Entry:
-        value = "package.methods:METHODS"
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.noun)
+def test_methods_networks_and_estimators_come_in_by_entry_points(registry, monkeypatch):
+    own = next(iter(registry.entries().items()))
 
-        def __init__(self, name):
-            self.name = name
+    class Entry:
+        value = "package.module:NAMES"
+
+        def __init__(self, *named):
+            self.named = named
 
         def load(self):
-            return {self.name: beta_vae.METHODS["beta_vae"]}
+            return dict([self.named])
 
-    def install(name):
-        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry(name)] * (group == methods.GROUP))
-        monkeypatch.setattr(methods, "_installed", functools.cache(methods._installed.__wrapped__))
+    def installed(*named):
+        wanted = f"scaledis.{registry.noun}s"
+        monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: [Entry(*named)] * (group == wanted))
+        return dataclasses.replace(registry, registered={})
 
-    install("theirs")
-    assert configs.make_config("theirs").method.name == "theirs"
-    install("vlae")
-    with pytest.raises(UserError, match="method.name: 'vlae' of the entry point package.methods:METHODS is taken"):
-        methods.specs()
+    assert installed("theirs", own[1]).choose("theirs") is own[1]
+    with pytest.raises(UserError, match=f"{registry.key}: '{own[0]}' of the entry point package.module:NAMES is taken"):
+        installed(*own).entries()
+    with pytest.raises(UserError, match="entry point package.module:NAMES.*: 3 must be"):
+        installed("theirs", 3).entries()
 
 
 def test_scores_and_models_are_told_what_is_wrong_in_one_error():
     with pytest.raises(UserError):
         evaluate.score(np.zeros((3, 2)), np.zeros((4, 2), int))
-    assert issubclass(UserError, ValueError) and loop.UserError is scaledis.UserError
+    assert issubclass(UserError, ValueError) and engine.UserError is scaledis.UserError

@@ -32,7 +32,11 @@ from tests import tiny
         ({"discriminator__layers": 0}, "discriminator.layers: 0"),
         ({"model__allocation": (2, 2, 2, 2, 2)}, "1 to 4 levels"),
         ({"model__latents": 10}, r"model.allocation: \(2, 1\) has 3 units, but model.latents is 10"),
-        ({"model__channels": (4, 4)}, "model.channels"),
+        ({"model__channels": (4, 4)}, r"model.channels: \(4, 4\) must be 4 whole numbers"),
+        ({"model__ladder_channels": (4, 4, 0)}, r"model.ladder_channels: \(4, 4, 0\) must be whole numbers from 1"),
+        ({"method__name": "nvae", "model__channels": (4, 4)}, "model.channels: .* must be 4 whole numbers"),
+        ({"method__name": "nvae", "model__network": "ladder"}, "'ladder' has no use; nvae has a network of its own"),
+        ({"model__network": "lader"}, "model.network: 'lader' is unknown. Did you mean 'ladder'"),
         (
             {"model__injection": "maps"},
             "model.injection: 'maps' is unknown. Did you mean 'map'\\? Choices: map, vector",

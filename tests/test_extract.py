@@ -22,7 +22,7 @@ LADDER = ["model.allocation=(1,3),(2,1)"]
 def train(workdir, runs):
     workdir = Workdir(workdir)
     [group] = workdir.claim(BASE, runs)
-    return loop.train_population(group, 0, DATASET, workdir, quiet=True)
+    return loop.train_population(group, 0, DATASET, workdir)
 
 
 def test_a_run_goes_on_alone_as_it_does_in_its_population(tmp_path):
@@ -53,7 +53,7 @@ def assert_codes_agree(codes, expected):
 @pytest.fixture
 def two(tmp_path, monkeypatch):
     """A directory of two runs of the linear method."""
-    monkeypatch.setattr(methods, "_registered", {})
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
     linear.register()
     train(tmp_path / "two", expand(tiny.plain(method__name="linear", train__parallel=2), ["seeds:2"]))
     return tmp_path / "two"
@@ -86,7 +86,7 @@ def test_what_cannot_be_taken_out_is_one_sentence(two, tmp_path):
 @pytest.fixture
 def of_size(monkeypatch):
     """(name, size of its state from the units) -> a population of two such runs, and the first one's own."""
-    monkeypatch.setattr(methods, "_registered", {})
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
 
     def make(name, size):
         def build(config, images):

@@ -7,9 +7,11 @@ import jax
 import numpy as np
 import pytest
 
+from scaledis import methods
 from scaledis.config import Data
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
+from scaledis.methods.base.spec import MethodSpec
 from scaledis.types import Method
 from tests import assert_same, tiny
 
@@ -42,7 +44,7 @@ def test_where_a_run_fed_from_the_host_is_interrupted_changes_nothing():
     assert_same(trained("host", [7])[0], trained("host", [1, 4, 2])[0])
 
 
-def test_the_same_batches_for_the_same_key_in_both_ways():
+def test_the_same_batches_for_the_same_key_in_both_ways(monkeypatch):
     """The images that a step gets, not what it makes of them: seen by a method that only keeps them.
 
     On the host a thread draws them, for which the settings of the process hold.
@@ -50,14 +52,14 @@ def test_the_same_batches_for_the_same_key_in_both_ways():
     keep = Method(
         init=lambda key, hyperparameters: tiny.batch(np.zeros((8, 16, 16, 3), np.uint8)),
         update=lambda state, batch, key: (batch, {"loss_nats": batch.images.mean(dtype=np.float32)}),
-        encode=None,
-        decode=None,
+        encode=lambda state, images: None,
+        decode=lambda state, codes: None,
     )
+    monkeypatch.setitem(methods.REGISTRY.registered, "keep", MethodSpec(lambda config, images: keep, "", ""))
     seen = {}
     for memory, settings in {"device": contextlib.nullcontext(), "host": tiny.foreign_settings()}.items():
-        configs = [tiny.config(seed=seed, data__memory=memory, data__held_out=0.2) for seed in (3, 4)]
-        members = tiny.population(configs, ON_DISK)
-        members.method = keep
+        shared = {"method__name": "keep", "data__memory": memory, "data__held_out": 0.2}
+        members = tiny.population([tiny.config(seed=seed, **shared) for seed in (3, 4)], ON_DISK)
         with settings:
             runs, terms = members.make_advance(ON_DISK)(members.init(), 9)
         seen[memory] = jax.device_get((runs.state, terms["loss_nats"]))

@@ -25,7 +25,7 @@ from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
 from scaledis.report import describe
-from scaledis.training import engine, loop
+from scaledis.training import engine, hooks
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import tiny
@@ -292,13 +292,13 @@ def test_a_population_that_was_not_reached_is_trained_by_the_same_command(tmp_pa
 
 
 def test_a_signal_ends_the_command_with_a_checkpoint(tmp_path, monkeypatch):
-    append = loop.Records.append
+    append = hooks.Records.append
 
     def warned(records, record):
         os.kill(os.getpid(), signal.SIGUSR2)
         append(records, record)
 
-    monkeypatch.setattr(loop.Records, "append", warned)
+    monkeypatch.setattr(hooks.Records, "append", warned)
     done = tiny.command(CONFIG, f"--workdir={tmp_path}")
     assert done.returncode == 130 and "Stopped at step 2 of 6; the same command goes on from there" in done.stderr
     assert os.listdir(Workdir(tmp_path).checkpoints(0)) == ["2"]
@@ -333,7 +333,7 @@ main.console()
 
 def test_a_method_of_ones_own_trains_resumes_and_is_reported(tmp_path, monkeypatch):
     parameters = beta_vae.METHODS["beta_vae"].hyperparameters
-    monkeypatch.setattr(methods, "_registered", {})
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
     methods.register_method("mine", beta_vae.build, equation="R = 2 KL", hyperparameters=parameters)
     line = [CONFIG, "--config.method.name=mine", "--config.model.allocation=(3,)", f"--workdir={tmp_path}"]
     assert tiny.command(*line, "--config.train.steps=2", "--stages=train").returncode == 0

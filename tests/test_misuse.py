@@ -15,12 +15,14 @@ import pytest
 
 import scaledis
 import tests
-from scaledis import methods
+from scaledis import methods, networks
 from scaledis.core import kinds
 from scaledis.core.errors import UserError
 from scaledis.datasets import rendered
-from scaledis.methods import Hyperparameter
-from scaledis.training import loop
+from scaledis.methods import Hyperparameter, estimators
+from scaledis.methods.estimators.minibatch import make_weighted
+from scaledis.networks.ladder import make_ladder
+from scaledis.training import engine
 from tests import linear, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -31,8 +33,10 @@ ARGUMENTS = {
     "load_results": ["workdirs"],
     "register_method": [
         *("name", "build", "equation", "hyperparameters", "flat"),
-        *("about", "arrays", "program", "shares", "widens", "settings"),
+        *("about", "network", "arrays", "check", "same_as", "program", "shares", "widens", "settings"),
     ],
+    "register_network": ["name", "make", "check", "pads"],
+    "register_estimator": ["name", "make", "check"],
     "load_dataset": [
         *("name", "directory", "path", "download"),
         *("resolution", "scale", "folder_factor", "skip_unreadable", "accept_checksum"),
@@ -73,6 +77,8 @@ def doors(tmp_path_factory):
         "load_run": (scaledis.load_run, {"workdir": old, "name": "vlae"}),
         "load_results": (scaledis.load_results, {}),
         "register_method": (use, {"name": "mine", "build": linear.build, "equation": "L = 0"}),
+        "register_network": (use_network, {"name": "mine", "make": make_ladder}),
+        "register_estimator": (use_estimator, {"name": "mine", "make": make_weighted}),
         "load_dataset": (scaledis.load_dataset, {"name": "rendered"}),
         "score": (scaledis.score, {"codes": codes, "factors": codes > 0, "metrics": ["mig"]}),
         "load_model": (scaledis.load_model, {}),
@@ -86,6 +92,16 @@ def use(name, *args, **more):
     """Registers a method and trains with it: what the first takes the second must not trip over."""
     scaledis.register_method(name, *args, **more)
     scaledis.train(scaledis.make_config(name), tiny.dataset())
+
+
+def use_network(name, *args, **more):
+    scaledis.register_network(name, *args, **more)
+    scaledis.train(tiny.config(method__name="vlae", model__network=name), tiny.dataset())
+
+
+def use_estimator(name, *args, **more):
+    scaledis.register_estimator(name, *args, **more)
+    scaledis.train(tiny.config(objective__estimator=name), tiny.dataset())
 
 
 def test_the_walk_knows_every_door_and_every_argument():
@@ -107,9 +123,10 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
     def train_population(*_, **__):
         raise Reached  # before anything compiles
 
-    monkeypatch.setattr(loop, "train_population", train_population)
+    monkeypatch.setattr(engine, "train_population", train_population)
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
-    monkeypatch.setattr(methods, "_registered", {})
+    for registry in (methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY):
+        monkeypatch.setattr(registry, "registered", {})
     monkeypatch.chdir(tmp_path)
     (call, right), raw = doors[door], {}
     for value in values():
@@ -143,14 +160,16 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
         ({"hyperparameters": {"a": 1.0}}, r"hyperparameters\['a'\]: 1.0 must be a Hyperparameter"),
         ({"hyperparameters": {"a": Hyperparameter(1.0, "it", lowest="b")}}, r"\['a'\].lowest: 'b' must be a number"),
         ({"hyperparameters": {"a": Hyperparameter("b", "it")}}, "method.a: 'b' must be a finite number"),
-        ({"program": "vea"}, "program: 'vea' is unknown. Did you mean 'vae'"),
+        ({"program": "vae"}, "program: 'vae' is unknown. Choices: none"),
+        ({"same_as": {"vea": {"beta": 1.0}}}, "same_as: 'vea' is unknown. Did you mean 'vae'"),
+        ({"same_as": {"beta_vae": {"bta": 1.0}}}, r"same_as\['beta_vae'\]: 'bta' is unknown. Did you mean 'beta'"),
         ({"shares": ("stage",)}, "shares: 'stage' is unknown. Choices: none"),
         ({"shaers": ()}, "register_method: 'shaers' is unknown. Did you mean 'shares'"),
     ],
 )
 def test_a_method_is_checked_before_it_compiles(more, message, doors, monkeypatch):
-    monkeypatch.setattr(methods, "_registered", {})
-    monkeypatch.setattr(loop, "train_population", None)
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
+    monkeypatch.setattr(engine, "train_population", None)
     with pytest.raises(UserError, match=message):
         use(**{**doors["register_method"][1], **more})
 

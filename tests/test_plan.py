@@ -8,7 +8,7 @@ import pytest
 from scaledis.networks import sizing
 from scaledis.sweeps import plan
 from scaledis.sweeps.expand import expand
-from scaledis.training import steps
+from scaledis.training import population, steps
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -48,11 +48,12 @@ def lower(runs, count, monkeypatch):
         return compiled(functools.partial(counted, function), *args, **options)
 
     monkeypatch.setattr(steps, "_compiled", counting)
-    population = None
+    for cached in (population.make_program, steps._make_stretch):
+        cached.cache_clear()
     for group in plan.populations(runs):
         configs, allocation = [run.config for run in group], group[0].padded
-        population = tiny.population(configs, DATASET, like=population, allocation=allocation)
-        population.make_advance(DATASET).lower(population.shapes)
+        runs = tiny.population(configs, DATASET, allocation=allocation)
+        runs.make_advance(DATASET).lower(runs.shapes)
 
 
 def test_what_only_changes_numbers_is_traced_once(monkeypatch):

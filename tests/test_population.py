@@ -1,11 +1,15 @@
+import dataclasses
+import gc
 import os
 import signal
 import warnings
+import weakref
 
 import jax
 import numpy as np
 import pytest
 
+from scaledis import methods
 from scaledis.core.errors import UserError
 from scaledis.sweeps import plan
 from scaledis.training import population
@@ -181,20 +185,21 @@ def test_any_number_of_images_is_encoded_and_decoded_by_one_program():
     model, state = members.model(runs, 0), population.select(runs, 0).state
     whole = model.encode(images)
     decoded = model.decode(whole.mean)
-    programs = [compiled.__wrapped__._cache_size() for compiled in members._compiled]
+    programs = members.program.encode, members.program.decode
+    counts = [compiled.__wrapped__._cache_size() for compiled in programs]
     for rows in (slice(0, 0), slice(69, 70), slice(5, 38)):
         codes = model.encode(images[rows])
         for found, array in zip(codes[:2], whole[:2], strict=True):
             np.testing.assert_array_equal(found, array[rows])
         np.testing.assert_array_equal(codes.levels, whole.levels)
         np.testing.assert_array_equal(model.decode(whole.mean[rows]), decoded[rows])
-    assert [compiled.__wrapped__._cache_size() for compiled in members._compiled] == programs
+    assert [compiled.__wrapped__._cache_size() for compiled in programs] == counts
     np.testing.assert_array_equal(model.encode(Tensor(images)).mean, whole.mean)
     np.testing.assert_array_equal(model.decode(Tensor(whole.mean)), decoded)
-    expected = jax.jit(members.method.encode)(state, images)  # at once
+    expected = jax.jit(members.program.method.encode)(state, images)  # at once
     for found, array in zip(whole[:2], expected[:2], strict=True):
         np.testing.assert_allclose(found, array, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(decoded, jax.jit(members.method.decode)(state, whole.mean), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(decoded, jax.jit(members.program.method.decode)(state, whole.mean), rtol=1e-5, atol=1e-6)
 
 
 def test_in_a_forked_process_a_sentence_comes_instead_of_a_wait_without_end():
@@ -253,13 +258,36 @@ def test_images_and_noise_are_functions_of_key_and_step():
     assert terms["loss_nats"][0] != pytest.approx(terms["loss_nats"][1])
 
 
-def test_populations_of_one_shape_are_traced_once():
+def test_populations_of_one_shape_share_what_is_compiled():
     first = tiny.population([tiny.config(seed=0), tiny.config(seed=1)], DATASET)
-    second = tiny.population([tiny.config(seed=2, method__beta=3.0), tiny.config(seed=3)], DATASET, like=first)
-    assert second.method is first.method and second.make_advance(DATASET) is first.make_advance(DATASET)
-    assert first.make_advance.cache_info().currsize == 1
-    other = tiny.population([tiny.config(seed=2)], DATASET, like=first)
-    assert other.make_advance is not first.make_advance
-    assert first.make_advance.cache_info().currsize == 0, "the data set stays on the devices for nothing"
+    second = tiny.population([tiny.config(seed=2, method__beta=3.0), tiny.config(seed=3)], DATASET)
+    assert second.program is first.program
+    assert tiny.population([tiny.config(seed=2)], DATASET).program is not first.program
+    remembered = second.make_advance(DATASET)(second.init(), 3)[0]
+    population.make_program.cache_clear()
     alone = tiny.population(second.configs, DATASET)
-    assert_same(second.make_advance(DATASET)(second.init(), 3)[0], alone.make_advance(DATASET)(alone.init(), 3)[0])
+    assert alone.program is not first.program
+    assert_same(remembered, alone.make_advance(DATASET)(alone.init(), 3)[0])
+
+
+def test_a_method_that_is_registered_again_has_a_program_of_its_own(monkeypatch):
+    def programs(build):
+        monkeypatch.setitem(methods.REGISTRY.registered, "again", dataclasses.replace(spec, build=build))
+        return tiny.population([tiny.config(method__name="again")], DATASET).program
+
+    spec = methods.choose("scale_vlae")
+    first = programs(spec.build)
+    assert programs(spec.build) is first
+    assert programs(lambda config, images: spec.build(config, images)) is not first
+
+
+def test_the_data_set_leaves_the_devices_with_the_steps():
+    members = tiny.population([tiny.config()], DATASET)
+    advance = members.make_advance(dataclasses.replace(DATASET, source=np.asarray(DATASET.source)))
+    placed = [weakref.ref(array) for array in jax.live_arrays() if array.shape == DATASET.source.shape]
+    assert len(placed) > 1
+    before = sum(ref() is not None for ref in placed)
+    advance(members.init(), 1)
+    del advance
+    gc.collect()
+    assert sum(ref() is not None for ref in placed) < before

@@ -7,6 +7,7 @@ from scaledis.core.errors import Stopped, UserError
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.training import ray_cluster
+from scaledis.training.engine import Job
 from scaledis.training.load import load_results
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -57,7 +58,7 @@ def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
 
     runs = expand(tiny.plain(**config), ["seeds:2"])
     with workdir.locked():
-        groups = ray_cluster.train_all(workdir, BASE, runs, stop=lose_a_node, evaluate=True)
+        groups = ray_cluster.train_all(Job(workdir, BASE, runs, evaluate=True), lose_a_node)
     assert lost and [len(group) for group in groups] == [1, 1]
     table = load_results(workdir.root)
     assert sorted(table["seed"]) == [0, 1] and (table["step"] == 200).all()
@@ -72,12 +73,13 @@ def test_a_signal_stops_the_tasks_at_a_checkpoint(cluster, tmp_path, monkeypatch
     workdir = Workdir(tmp_path / "runs")
     log = workdir.run("run") / "metrics.jsonl"
     with pytest.raises(Stopped, match="Stopped with a checkpoint of every population"):
-        ray_cluster.train_all(workdir, BASE, expand(tiny.plain(**config), []), stop=lambda: bool(read_records(log)))
+        job = Job(workdir, BASE, expand(tiny.plain(**config), []))
+        ray_cluster.train_all(job, lambda: bool(read_records(log)))
     assert Checkpoints(workdir.checkpoints(0)).newest == read_records(log)[-1]["step"] < 100_000
 
 
 def test_what_ray_cannot_spread_is_one_sentence(tmp_path):
     with pytest.raises(UserError, match="--shard: 0/2 cannot be one of several with --engine=ray"):
-        ray_cluster.train_all(Workdir(tmp_path), BASE, [], shard=Shard(0, 2))
-    with pytest.raises(UserError, match="--track: follows runs of this process"):
-        ray_cluster.train_all(Workdir(tmp_path), BASE, [], trackers=[object()])
+        ray_cluster.train_all(Job(Workdir(tmp_path), BASE, [], shard=Shard(0, 2)))
+    done = tiny.command("train", "quickstart", "--engine=ray", "--track=wandb", f"--workdir={tmp_path}")
+    assert done.returncode == 2 and "--track: follows runs of this process" in done.stderr

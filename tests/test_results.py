@@ -12,7 +12,7 @@ from scaledis.core.errors import UserError
 from scaledis.core.files import read_json, write_sealed
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
-from scaledis.training import loop
+from scaledis.training import engine
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
 from scaledis.workdir.layout import Workdir
@@ -29,7 +29,7 @@ PAIR = ("vlae", "scale_vlae")
 def new(tmp_path_factory):
     folder = tmp_path_factory.mktemp("new")
     configs = [tiny.config(method__name="vlae", train__steps=4, seed=seed) for seed in (0, 1)]
-    loop.train(configs, DATASET, workdir=folder)
+    engine.train(configs, DATASET, workdir=folder)
     return folder
 
 
@@ -49,7 +49,7 @@ def test_a_bank_of_0_2_0_is_read_and_reported_and_not_gone_on_with(tmp_path):
     done = tiny.command(*line, "--config.evaluate.test_codes=36")
     assert done.returncode == 0 and "| vlae" in done.stdout, done.stderr
     assert read_json(tmp_path / "runs" / "vlae" / "scores.json")["test_codes"] == 36
-    sentence = "has another structure than .* 2 arrays differ, such as state/extra/filled"
+    sentence = "can be loaded, scored and reported, but not trained further: version 0.2.0 wrote it"
     done = tiny.command(*line, "--config.train.steps=8", "--stages=train")
     assert done.returncode and re.search(sentence, done.stderr)
     with pytest.raises(UserError, match=sentence):
@@ -112,7 +112,7 @@ def test_tables_of_several_directories_are_one(new, tmp_path):
     assert table["workdir"].tolist() == [str(new)] * 2 + [str(tmp_path)] * 2
     assert "method.name" in table and "train.steps" in table
     # A key that 0.2.0 did not have yet has its default, so that it does not vary.
-    assert "data.scale" not in table and "train.evaluate_every" not in table
+    assert not {"data.scale", "train.evaluate_every", "model.network"} & {*table}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,6 @@ ORDER = (
     *("core", "config", "types", "objectives", "networks", "datasets", "methods", "metrics"),
     *("sweeps", "workdir", "training", "planning", "models", "report", "commands", "main"),
 )
-UPWARD = "training.engine imports report.pictures.sheets"  # until the loop takes its hooks from above
 DOOR = "__init__"  # imports whatever it shows, once that is asked for
 
 
@@ -48,7 +47,7 @@ def test_every_module_is_in_a_room_and_imports_only_from_rooms_below_it():
         for other in others
         if place[other.split(".")[0]] > place[name.split(".")[0]]
     ]
-    assert upward == [UPWARD]
+    assert not upward
 
 
 def test_no_import_is_part_of_a_circle():

@@ -62,7 +62,7 @@ def test_sweeps_on_the_command_line():
         ("train.steps=300000,3e5", "gives the same run twice, as steps=300000 and as steps=300000~2"),
         ("seed=" + 3000 * "(", r"seed: '\(\(.* must be a whole number"),
         ("seed={[]:1}", r"seed: '{\[\]:1}' must be a whole number"),
-        ("model.allocation=[2,1],(1,2", r"model.allocation: .*\(1.* must have 1 to 4 levels"),
+        ("model.allocation=[2,1],(1,2", r"model.allocation: .*\(1.* must be whole numbers from 1 to 4096"),
         ("seed=1,1", "gives the same run twice, as seed=1 and as seed=1~2"),
         ("method.beta=2,2.0", "gives the same run twice, as beta=2 and as beta=2.0"),
         (".seed=1", "sweep key: '.seed' is unknown"),

@@ -13,8 +13,10 @@ from tensorboardX.proto import event_pb2
 from scaledis.core.errors import UserError
 from scaledis.core.files import read_json
 from scaledis.datasets.base import sampling
+from scaledis.report.pictures import sheets
 from scaledis.sweeps.expand import expand
-from scaledis.training import engine
+from scaledis.training import engine, hooks
+from scaledis.training.engine import Job
 from scaledis.training.trackers import Tracker, make_tracker, wandb_id
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -37,7 +39,8 @@ def tracked(tmp_path_factory):
         patch.setattr(sampling, "load_dataset", lambda data: tiny.dataset())
         runs = expand(tiny.plain(**SETTINGS), [])
         base = {"config": tiny.plain(**SETTINGS), "sweep": [], "command": "test"}
-        engine.train_all(workdir, base, runs, trackers=[tracker])
+        beside = [hooks.make_tracking([tracker]), hooks.make_scores(sheets.write, [tracker])]
+        engine.train_all(Job(workdir, base, runs, beside=beside))
     return workdir, seen
 
 

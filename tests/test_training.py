@@ -19,7 +19,7 @@ from scaledis.core import runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
-from scaledis.training import loop, progress
+from scaledis.training import engine, hooks, loop, progress
 from scaledis.training.load import load_run
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -97,7 +97,7 @@ def test_a_signal_that_the_program_handles_stays_its_own():
 
 def test_an_interrupt_of_a_call_leaves_a_checkpoint_and_the_same_call_goes_on(tmp_path, uninterrupted):
     """In a notebook; the second call is made in a thread, where no signal is heard."""
-    call = functools.partial(loop.train, runs_of()[0].config, DATASET)
+    call = functools.partial(engine.train, runs_of()[0].config, DATASET)
 
     def interrupt(step, terms):
         signal.raise_signal(signal.SIGINT)
@@ -144,7 +144,7 @@ def test_what_changes_the_last_digits_is_said_and_training_goes_on(tmp_path, mon
     capsys.readouterr()
     monkeypatch.setattr(jax, "__version__", "9.9")
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ['XLA_FLAGS']} --xla_another=1")
-    train(workdir, quiet=True)
+    train(workdir)
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("run: from step 2 on the last digits may be others: jax was '") and "and is '9.9'" in line
     assert "XLA_FLAGS was" in line and "--xla_another=1" in line and "device" not in line and "jaxlib" not in line
@@ -316,7 +316,7 @@ def test_the_populations_of_a_program_are_padded_alike_and_each_is_its_own_runs(
     configs = [tiny.config(model__allocation=each, **line) for each in settings]
     for steps in (4, 6):
         longer = [dataclasses.replace(each, train=dataclasses.replace(each.train, steps=steps)) for each in configs]
-        models = loop.train(longer, DATASET, workdir=tmp_path)
+        models = engine.train(longer, DATASET, workdir=tmp_path)
     assert [each.padded for each in Workdir(tmp_path).planned()] == [(2, 3), (2, 3)]
     for model, run, own in zip(models, Workdir(tmp_path).runs(), settings, strict=True):
         codes, loaded = model.encode(DATASET.images(range(8))), load_run(tmp_path, run.name)
@@ -351,12 +351,13 @@ def test_a_diverged_run_keeps_its_last_good_state_and_its_neighbor_goes_on(tmp_p
 
 def test_without_a_terminal_a_line_of_progress_comes_at_an_interval(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress, "EVERY", 0.0)
-    train(Workdir(tmp_path))
+    shown = {"beside": [hooks.make_progress]}
+    train(Workdir(tmp_path), **shown)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("run: step")]
     pattern = r"run: step \d of 6, [\d.]+ steps/s, (\d+ min )?\d+ s left, loss \d+\.\d, rec \d+\.\d, kl \d+\.\d"
     assert len(lines) == 3 and all(re.fullmatch(pattern, line) for line in lines), lines
     monkeypatch.setattr(progress, "EVERY", 1e9)
-    train(Workdir(tmp_path / "quiet"))
+    train(Workdir(tmp_path / "quiet"), **shown)
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("run: step")]
     assert len(lines) == 1 and lines[0].startswith("run: step 6 of 6")  # the last step is always said
 

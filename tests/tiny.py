@@ -25,7 +25,8 @@ from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.configs import default, freeze
 from scaledis.training.population import Population
-from scaledis.types import Batch, ImageSpec
+from scaledis.types import Batch, ImageSpec, Run
+from scaledis.workdir.layout import Workdir
 
 SIZE = 16
 
@@ -107,6 +108,13 @@ def config(**overrides) -> Config:
 
 def population(configs, images: Dataset, mesh: Mesh | None = None, **options) -> Population:
     return Population(configs, ImageSpec(images.image_shape, images.size), mesh, **options)
+
+
+def claimed(folder: Path, *runs: Run) -> Workdir:
+    """A work directory whose plan has these runs."""
+    workdir = Workdir(folder)
+    workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    return workdir
 
 
 @contextlib.contextmanager

@@ -27,12 +27,13 @@ from pathlib import Path
 from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from scaledis.core.runtime import cores, machine, prepare
 from scaledis.core.version import commit
 from scaledis.datasets import Dataset
-from scaledis.networks import ladder, sizing
+from scaledis.networks import ladder
 from scaledis.objectives import partition
 from scaledis.sweeps.configs import make_config
 from scaledis.training.population import Population
@@ -70,15 +71,16 @@ def our_step(runs):
 
 def example():
     """Of ours, as numpy, for the twin to reproduce: parameters, images, mean, log_variance, output for codes = mean."""
-    model, images = settings().model, fixed_images().source
-    network = sizing.make_ladder(model, (64, 64, 3))
+    config, images = settings(), fixed_images().source
+    network = ladder.make_ladder(config, ImageSpec((64, 64, 3), len(images)))
     pixels = images.transpose(3, 1, 2, 0) / np.float32(255)
 
     @jax.jit
     def run(pixels):
         params = network.init(jax.random.key(0), pixels)
-        mean, log_variance = network.apply(params, pixels, method="encode")
-        output = network.apply(params, mean, method="decode")
+        there = jnp.ones(len(config.model.allocation))
+        mean, log_variance = network.apply(params, pixels, there, method="encode")
+        output = network.apply(params, mean, there, method="decode")
         return params["params"], images, mean.T, log_variance.T, output.transpose(3, 0, 1, 2)
 
     return jax.tree.map(np.asarray, run(pixels))

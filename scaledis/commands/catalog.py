@@ -1,4 +1,4 @@
-"""`scaledis list`, `scaledis describe` and `scaledis prepare`: methods, data sets, metrics, estimators and sweeps."""
+"""`scaledis list`, `scaledis describe` and `scaledis prepare`: whatever there is to choose from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from scaledis.sweeps import config_file
 
 @dataclass
 class List(Experiment):
-    """Prints all methods, data sets, metrics, estimators, sweeps and configs by name.
+    """Prints all methods, data sets, metrics, networks, estimators, sweeps and configs by name.
 
     examples:
       scaledis list
@@ -32,7 +32,7 @@ class List(Experiment):
 
 @dataclass
 class Describe(Experiment):
-    """Prints the equation and the keys of a method, the options of a metric or an estimator; draws a data set.
+    """Prints the equation and the keys of a method, the options of a metric; draws a data set.
 
     examples:
       scaledis describe beta_stcvae
@@ -41,7 +41,7 @@ class Describe(Experiment):
     """
 
     word = "describe"
-    thing: str = positional("a method, metric, estimator, sweep, data set, or `network`")
+    thing: str = positional("a method, metric, network, estimator, sweep or data set, or the word `network`")
     data_dir: str | None = option("the directory of data sets; default: data.directory")
 
     def execute(self) -> None:

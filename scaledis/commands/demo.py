@@ -15,8 +15,8 @@ from scaledis.core.errors import Stopped
 from scaledis.core.statistics import difference
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import plan
+from scaledis.training.engine import train
 from scaledis.training.load import load_results
-from scaledis.training.loop import train
 from scaledis.training.progress import duration
 from scaledis.types import Run
 

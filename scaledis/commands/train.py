@@ -12,9 +12,11 @@ from scaledis.core.command import names, option, positional, seconds, whole
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run
+from scaledis.report.pictures import sheets
 from scaledis.sweeps import config_file, shards
 from scaledis.sweeps.expand import MANY_RUNS, available
-from scaledis.training import engine, loop, ray_cluster
+from scaledis.training import engine, hooks, ray_cluster
+from scaledis.training.engine import Groups, Job
 from scaledis.training.evaluate import sample
 from scaledis.training.trackers import make_tracker
 from scaledis.types import Run
@@ -23,15 +25,21 @@ STAGES = ("train", "evaluate", "report")
 
 
 class Engine(NamedTuple):
-    """An engine: `prepare` runs before JAX computes, `train_all` has the signature of engine.train_all."""
+    """Trains the populations of a job.
 
-    prepare: Callable[[], None]
-    train_all: Callable[..., engine.Groups]
+    train_all: (job, stop) -> all populations.
+    prepare: runs before JAX computes.
+    tracks: whether the runs train in this process, where trackers can follow them.
+    """
+
+    train_all: Callable[[Job, Callable[[], bool]], Groups]
+    prepare: Callable[[], None] = lambda: None
+    tracks: bool = True
 
 
 ENGINES = {
-    "local": Engine(lambda: None, engine.train_all),
-    "ray": Engine(ray_cluster.leave_devices, ray_cluster.train_all),
+    "local": Engine(engine.train_all),
+    "ray": Engine(ray_cluster.train_all, ray_cluster.leave_devices, tracks=False),
 }
 
 
@@ -77,6 +85,8 @@ class Train(Distributed, Named):
     def _train(self) -> None:
         limit = seconds("--time_limit", self.time_limit)
         chosen = registry.choose("--engine", self.engine, ENGINES)
+        if self.track and not chosen.tracks:
+            raise UserError(f"--track: follows runs of this process; with --engine={self.engine}, leave it out.")
         chosen.prepare()
         workdir, shard, runs = self.directory, shards.parse(self.shard), self.runs()
         if len(runs) > MANY_RUNS and not self.yes:
@@ -85,22 +95,23 @@ class Train(Distributed, Named):
         _check(runs)
         lock = workdir.locked(shard) if hosts.first() else contextlib.nullcontext()
         with lock, runtime.stopping(limit) as stop:
-            trackers = [make_tracker(name, workdir) for name in self.track if hosts.first()]
-            try:
-                groups = chosen.train_all(
-                    workdir,
-                    self.record(),
-                    runs,
-                    stop=stop,
-                    extend=self.extend,
-                    restart=self.restart,
-                    trackers=trackers,
-                    shard=shard,
-                    evaluate="evaluate" in self.stages and self.step is None,
-                )
-            finally:
+            with contextlib.ExitStack() as held:
+                trackers = [make_tracker(name, workdir) for name in self.track if hosts.first()]
                 for tracker in trackers:
-                    tracker.close()
+                    held.callback(tracker.close)
+                groups = chosen.train_all(
+                    Job(
+                        workdir,
+                        self.record(),
+                        runs,
+                        self.extend,
+                        self.restart,
+                        shard,
+                        evaluate="evaluate" in self.stages and self.step is None,
+                        beside=[hooks.make_tracking(trackers), hooks.make_scores(sheets.write, trackers)],
+                    ),
+                    stop,
+                )
             finish(workdir, groups, self.stages, self.step, shard, stop)
 
 
@@ -131,6 +142,6 @@ class Sweep(Train):
 
 def _check(runs: list[Run]) -> None:
     """Raises UserError for runs that cannot be built or scored, before anything trains."""
-    loop.check([run.config for run in runs])
+    engine.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(sampling.load_dataset(config.data), config)

@@ -117,4 +117,6 @@ def _words(kind: Any) -> str:
         return f"a list (each {_words(of[0])})"
     if origin is Mapping:
         return "a dictionary"
-    return WORDS.get(origin) or (f"a {origin.__name__}" if origin is not types.NoneType else "None")
+    if origin is types.NoneType:
+        return "None"
+    return WORDS.get(origin) or f"{'an' if origin.__name__[0] in 'AEIOU' else 'a'} {origin.__name__}"

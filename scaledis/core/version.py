@@ -4,7 +4,8 @@ import functools
 import subprocess
 from pathlib import Path
 
-VERSION = "0.3.0"
+VERSION = "0.4.0"
+RESUMES = (0, 4)  # the oldest version whose runs go on: the steps of older ones draw other random numbers
 TABLES = "experiments/results"  # of experiments, which write them one after the other
 
 
@@ -24,6 +25,11 @@ def commit() -> str:
         return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except OSError:
         return ""
+
+
+def resumes(version: str) -> bool:
+    """Returns whether a run that `version` wrote can go on in this one, and end as it would have ended there."""
+    return tuple(int(part) for part in version.split(".")[:2]) >= RESUMES
 
 
 def here() -> dict[str, str]:

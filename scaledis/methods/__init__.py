@@ -5,45 +5,31 @@ by an entry point of the group "scaledis.methods" that points at such a dictiona
 """
 
 import dataclasses
-import functools
-import importlib.metadata
-import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from scaledis import networks
 from scaledis.config import Config
 from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
+from scaledis.core.plugins import Registry
+from scaledis.methods import estimators
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec
 from scaledis.types import ImageSpec, Method
 
-GROUP = "scaledis.methods"
-_registered: dict[str, MethodSpec] = {}
-
-
-@functools.cache
-def _installed() -> dict[str, MethodSpec]:
-    """The methods of this package and of every package that has an entry point."""
-    found = registry.collect(sys.modules[__name__], "METHODS")
-    for entry in importlib.metadata.entry_points(group=GROUP):
-        loaded = entry.load()
-        kinds.check(f"entry point {entry.value}", loaded, Mapping[str, MethodSpec])
-        for name, spec in loaded.items():
-            if name in found:
-                raise UserError(f"method.name: {name!r} of the entry point {entry.value} is taken.")
-            found[name] = spec
-    return found
+REGISTRY = Registry("method", "method.name", MethodSpec, __name__)
 
 
 def specs() -> dict[str, MethodSpec]:
     """All methods by name."""
-    return {**_installed(), **_registered}
+    return REGISTRY.entries()
 
 
 def choose(name: str, key: str = "method.name") -> MethodSpec:
     """The method `name`. Raises UserError, naming `key` and the choices, for an unknown one."""
-    return registry.choose(key, name, specs())
+    return REGISTRY.choose(name, key)
 
 
 @kinds.checked
@@ -63,15 +49,15 @@ def register_method(
 
     Args:
       name: a lower-case word.
-      build: (config, ImageSpec) -> Method; methods/elbo.py and methods/penalty.py have what most methods need.
+      build: (config, ImageSpec) -> Method; methods/base/elbo.py and penalty.py have what most methods need.
       equation: its terms and the paper; the first line is what `--list` shows.
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level instead of a ladder.
       more: further attributes of MethodSpec, such as `arrays` and `settings`.
 
     Raises UserError for a name that this package has, or that is not a lower-case word, for a `build` that does not
-    take two arguments, for an attribute that MethodSpec lacks, for an unknown program, and for a hyperparameter of a
-    reserved name.
+    take two arguments, for an attribute that MethodSpec lacks, for an unknown method in `same_as`, and for a
+    hyperparameter of a reserved name.
 
     >>> from scaledis.methods import Hyperparameter, register_method
     >>> from scaledis.methods.beta_vae import build
@@ -79,23 +65,60 @@ def register_method(
     ...     "beta": Hyperparameter(2.0, "weight of the KL"), "gamma": Hyperparameter(0.0, "not used"),
     ...     "capacity": Hyperparameter(0.0, "not used")})
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UserError(f"name: {name!r} must be a lower-case word, such as sparse_vae.")
-    if name in _installed():
-        raise UserError(f"name: {name!r} is a method of scaledis or of an installed package; choose another.")
     for key in more:
         registry.check("register_method", key, [field.name for field in dataclasses.fields(MethodSpec)])
     about = more.pop("about", equation.strip().partition("\n")[0])
     spec = MethodSpec(build, equation, about=about, hyperparameters=hyperparameters or {}, flat=flat, **more)
-    if spec.program:
-        choose(spec.program, "program")
-    _registered[name] = spec
+    for other, values in spec.same_as.items():
+        for key in values:
+            registry.check(f"same_as[{other!r}]", key, choose(other, "same_as").hyperparameters)
+    REGISTRY.register(name, spec)
+
+
+def arrays(config: Config) -> dict[str, np.ndarray]:
+    """Returns the arrays of a run's hyperparameters, those of the method whose program it trains in.
+
+    Raises UserError that names the key, the value and the choices for a value that the method cannot have.
+    """
+    spec = choose(config.method.name)
+    if not spec.program:
+        return spec.checked_arrays(config)
+    general = choose(spec.program)
+    values = {key: hyperparameter.default for key, hyperparameter in general.hyperparameters.items()}
+    values |= {**config.method.hyperparameters, **spec.same_as[spec.program]}
+    method = dataclasses.replace(config.method, name=spec.program, hyperparameters=values)
+    return general.checked_arrays(dataclasses.replace(config, method=method))
+
+
+def network_name(config: Config) -> str:
+    """The name of the network of a config, by default its method's; "" for a method that takes none."""
+    return config.model.network or choose(config.method.name).network
+
+
+def check_network(config: Config) -> None:
+    """Raises UserError for a network that is unknown, that its method does not take, or that refuses the config."""
+    given, method = config.model.network, config.method.name
+    if given and not choose(method).network:
+        raise UserError(f"model.network: {registry.short(given)} has no use; {method} has a network of its own.")
+    if name := network_name(config):
+        networks.choose(name).check(config)
+
+
+def makers(config: Config) -> tuple[Callable, ...]:
+    """Returns the functions that the names of a config stand for: of its method, its network and its estimator."""
+    network = network_name(config)
+    made = [choose(config.method.name).build, estimators.choose(config.objective.estimator).make]
+    return (*made, networks.choose(network).make) if network else tuple(made)
 
 
 def build(config: Config, images: ImageSpec) -> Method:
-    """The Method of a config. Raises UserError for an unknown name, and if its `build` gives no Method."""
+    """The Method of a config. Raises UserError for an unknown name, and if its `build` gives no Method.
+
+    The config that `build` of a method gets names its network.
+    """
     name = choose(config.method.name).program or config.method.name
-    made = choose(name).build(config, images)
+    model = dataclasses.replace(config.model, network=network_name(config))
+    made = choose(name).build(dataclasses.replace(config, model=model), images)
     kinds.check(f"build of {name}", made, Method)
     kinds.check_fields(f"build of {name}: ", made)
     return made

@@ -23,6 +23,11 @@ METHODS = {
         equation_of(flat_total_correlation),
         about="(beta - 1) TC(z): the beta-TCVAE (Chen et al. 2018).",
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole")},
+        same_as={
+            "scale_vlae": {"gamma": 0.0, "alpha": 0.0},  # of one level
+            "beta_stcvae": {"block": 1.0},
+            "beta_tcvae_hfs": {"gamma": 0.0},
+        },
         widens=True,
         settings={"": {**FLAT, "method.beta": 6.0}},  # of the published grid 1, 2, 4, 6, 8, 10; ours
     ),

@@ -1,7 +1,8 @@
 """The VAE and the beta-VAE, with or without an annealed capacity."""
 
+import dataclasses
+
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from scaledis.config import Config
@@ -33,35 +34,31 @@ def build(config: Config, images: ImageSpec) -> Method:
     return make_penalized_method(config, make_autoencoder(config, images), stateless(weighted_kl))
 
 
-def plain_arrays(config: Config) -> dict[str, np.ndarray]:
-    """beta = 1 and no capacity."""
-    del config
-    return {
-        "beta": np.asarray(1, np.float32),
-        "gamma": np.asarray(0, np.float32),
-        "capacity": np.asarray(0, np.float32),
-    }
-
+BETA_VAE = MethodSpec(
+    build,
+    equation_of(weighted_kl),
+    about="beta KL (Higgins et al. 2017), or gamma |KL - C(t)| (Burgess et al. 2018).",
+    hyperparameters={
+        "beta": Hyperparameter(4.0, "weight of the KL; 0 for the annealed VAE"),
+        "gamma": Hyperparameter(0.0, "weight of |KL - C(t)|; 1000 in the annealed VAE, 0 to leave it out"),
+        "capacity": Hyperparameter(25.0, "C, nats, where its schedule ends"),
+    },
+    widens=True,
+    settings={"": {**FLAT, "method.beta": 4.0}},  # of the published grid 1, 2, 4, 6, 8, 10, 16; ours
+)
 
 METHODS = {
-    "vae": MethodSpec(
-        build,
-        equation_of(weighted_kl),
+    "vae": dataclasses.replace(
+        BETA_VAE,
         about="no penalty: the VAE (Kingma and Welling 2014).",
-        arrays=plain_arrays,
+        hyperparameters={},
+        same_as={
+            "beta_vae": {"beta": 1.0, "gamma": 0.0, "capacity": 0.0},
+            "beta_tcvae": {"beta": 1.0},
+            "alpha_tcvae": {"alpha": 0.0},
+        },
         program="beta_vae",
         settings={"": FLAT},
     ),
-    "beta_vae": MethodSpec(
-        build,
-        equation_of(weighted_kl),
-        about="beta KL (Higgins et al. 2017), or gamma |KL - C(t)| (Burgess et al. 2018).",
-        hyperparameters={
-            "beta": Hyperparameter(4.0, "weight of the KL; 0 for the annealed VAE"),
-            "gamma": Hyperparameter(0.0, "weight of |KL - C(t)|; 1000 in the annealed VAE, 0 to leave it out"),
-            "capacity": Hyperparameter(25.0, "C, nats, where its schedule ends"),
-        },
-        widens=True,
-        settings={"": {**FLAT, "method.beta": 4.0}},  # of the published grid 1, 2, 4, 6, 8, 10, 16; ours
-    ),
+    "beta_vae": BETA_VAE,
 }

@@ -4,10 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from scaledis.config import Config
+from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.base.autoencoder import blank, make_autoencoder, sigma_of
@@ -49,7 +49,7 @@ def next_capacity(capacity: Array, accuracy: Array, step: Array, highest: Array)
 
 def resample(codes: Array, key: Array) -> Array:
     """Codes [B, K] whose every unit is drawn from the batch's own values of that unit, with replacement."""
-    keys = jax.vmap(lambda unit: jax.random.fold_in(key, unit))(jnp.arange(codes.shape[1]))
+    keys = each(key, jnp.arange(codes.shape[1]))
     index = jax.vmap(lambda key: jax.random.randint(key, (len(codes),), 0, len(codes)), out_axes=1)(keys)
     return jnp.take_along_axis(codes, index, axis=0)
 
@@ -72,11 +72,12 @@ def build(config: Config, images: ImageSpec) -> Method:
     network = discriminator.OfImages(config.model.channels)
 
     def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Extra]:
-        params = network.init(jax.random.fold_in(key, 1), blank(images.shape))
-        return model.init(key, hyperparameters), Extra(make_adversary(params, ADAM), jnp.float32(0.5), jnp.zeros(()))
+        params = network.init(stream(key, "adversary"), blank(images.shape))
+        extra = Extra(make_adversary(params, ADAM), jnp.float32(0.5), jnp.zeros(()))
+        return model.init(stream(key, "network"), hyperparameters), extra
 
-    def autoencoder_loss(params, extra, hyperparameters, step, batch, keys):
-        forward = model.forward(params, hyperparameters, batch.images, keys.noise)
+    def autoencoder_loss(params, extra, hyperparameters, batch, key):
+        forward = model.forward(params, hyperparameters, batch.images, stream(key, "noise"))
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         kl = gaussian.kl_to_standard(forward.mean, forward.log_variance).sum(1).mean()
         penalty = (kl / hyperparameters["active"].sum() - extra.capacity) ** 4
@@ -88,10 +89,10 @@ def build(config: Config, images: ImageSpec) -> Method:
         }
         return total, (terms, ())
 
-    def adversarial_loss(params, extra, hyperparameters, step, batch, keys):
-        codes = model.forward(params, hyperparameters, batch.images, keys.noise).codes
+    def adversarial_loss(params, extra, hyperparameters, batch, key):
+        codes = model.forward(params, hyperparameters, batch.images, stream(key, "noise")).codes
         decoded = model.mean(model.output(lax.stop_gradient(params), hyperparameters, codes))
-        others = resample(lax.stop_gradient(codes), keys.penalty)
+        others = resample(lax.stop_gradient(codes), stream(key, "shuffle"))
         shuffled = model.mean(model.output(params, hyperparameters, others))
         force = jnp.maximum(100 * (extra.accuracy - 0.5), 0)
         on_decoded, on_shuffled = (network.apply(extra.adversary.params, pixels) for pixels in (decoded, shuffled))
@@ -118,18 +119,12 @@ def build(config: Config, images: ImageSpec) -> Method:
         return Extra(adversary, accuracy, capacity), terms | {"capacity_per_unit_nats": capacity}
 
     losses = [autoencoder_loss, adversarial_loss]
-    return make_gradient_method(config, init, losses, update_extra, model.encode, model.decode)
+    return make_gradient_method(config, model, init, losses, update_extra)
 
 
 def cross_entropy(logit: Array, label: Array) -> Array:
     """-label log D - (1 - label) log(1 - D), in nats."""
     return jax.nn.softplus(logit) - label * logit
-
-
-def enough_images(config: Config) -> dict[str, np.ndarray]:
-    """No arrays of its own. Raises UserError for a batch that is too small for a discriminator."""
-    check_batch(config.train.batch)
-    return {}
 
 
 METHODS = {
@@ -144,7 +139,7 @@ METHODS = {
             "encoder": Hyperparameter(0.3, "weight of the encoder's adversarial term, a sum over the batch"),
             "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
         },
-        arrays=enough_images,
+        check=check_batch,
         widens=True,
         settings={
             # Published, and the same for every data set.

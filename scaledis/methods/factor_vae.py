@@ -1,8 +1,5 @@
 """The FactorVAE."""
 
-import numpy as np
-
-from scaledis.config import Config
 from scaledis.methods.base.adversary import check_batch
 from scaledis.methods.base.penalty import Weights, make_build
 from scaledis.methods.base.settings import FLAT
@@ -23,19 +20,13 @@ def adversarial_total_correlation(hyperparameters: Hyperparameters, posterior: P
     return Weights(intra=hyperparameters["gamma"])
 
 
-def enough_images(config: Config) -> dict[str, np.ndarray]:
-    """No arrays of its own. Raises UserError for a batch that is too small for a discriminator."""
-    check_batch(config.train.batch)
-    return {}
-
-
 METHODS = {
     "factor_vae": MethodSpec(
         make_build(adversarial_total_correlation, estimator="density_ratio"),
         equation_of(adversarial_total_correlation),
         about="gamma TC(z) by a discriminator of codes: the FactorVAE (Kim and Mnih 2018).",
         hyperparameters={"gamma": Hyperparameter(10.0, "weight of the total correlation, beside the KL's own")},
-        arrays=enough_images,
+        check=check_batch,
         widens=True,
         # gamma of the published grid 10 to 100, ours; the optimizers are published.
         settings={"": {**FLAT, "method.gamma": 10.0, "discriminator.learning_rate": 1e-4}},

@@ -9,6 +9,7 @@ from jax import Array, lax
 
 from scaledis.config import Config
 from scaledis.core.errors import UserError
+from scaledis.core.streams import each
 from scaledis.methods import beta_tcvae
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
@@ -48,7 +49,7 @@ def factorized_support(means: Array, pairs: Array) -> Array:
 def drawn_pairs(key: Array, active: Array, count: int) -> Array:
     """`count` different pairs of active units, at random: [count, 2]; of inactive ones once there are no others."""
     every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
-    score = jax.vmap(lambda pair: jax.random.uniform(jax.random.fold_in(key, pair[0] << 16 | pair[1])))(every)
+    score = jax.vmap(jax.random.uniform)(each(key, every[:, 0] << 16 | every[:, 1]))
     absent = 1.0 - active[every].prod(1)
     return jnp.asarray(every)[jnp.argsort(score + absent)[:count]]
 
@@ -89,15 +90,14 @@ def build_beta_tcvae(config: Config, images: ImageSpec) -> Method:
 
     over 25 random pairs of units a, b a step, with m the posterior means of the batch.
     """
-    total_correlation = weighted_decomposition(config, images.size, beta_tcvae.flat_total_correlation)
+    total_correlation = weighted_decomposition(config, images, beta_tcvae.flat_total_correlation)
     return make_penalized_method(config, make_autoencoder(config, images), with_support(total_correlation))
 
 
-def two_units(config: Config) -> dict[str, np.ndarray]:
-    """No arrays of its own. Raises UserError for one unit, which forms no pair."""
+def two_units(config: Config) -> None:
+    """Raises UserError for one unit, which forms no pair."""
     if sum(config.model.allocation) < 2:
         raise UserError(f"model.latents: {sum(config.model.allocation)}; {config.method.name} needs 2 units or more.")
-    return {}
 
 
 GAMMA = Hyperparameter(10.0, "weight of the factorized support, nats per squared unit of a code")
@@ -108,7 +108,7 @@ METHODS = {
         equation_of(build_beta_vae),
         about="beta KL + gamma HFS: the beta-VAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
-        arrays=two_units,
+        check=two_units,
         widens=True,
         settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
@@ -117,7 +117,7 @@ METHODS = {
         equation_of(build_beta_tcvae),
         about="(beta - 1) TC(z) + gamma HFS: the beta-TCVAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
-        arrays=two_units,
+        check=two_units,
         widens=True,
         settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),

@@ -17,7 +17,8 @@ from scaledis.methods.base.autoencoder import (
 from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level, stateless
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.networks import sizing
+from scaledis.networks.ladder import check_sizes
+from scaledis.networks.top_down import make_top_down
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
@@ -63,7 +64,7 @@ def balanced_kl(config: Config) -> Penalty:
 def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
     """The autoencoder whose codes are the residuals to the prior of their level."""
     allocation = config.model.allocation
-    network = sizing.make_top_down(config.model, images.shape)
+    network = make_top_down(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
     def init(key, hyperparameters):
@@ -73,11 +74,11 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
         active = hyperparameters["active"]
         return network.apply({"params": params["network"]}, pixels, noise.T, active, method="infer")
 
-    def output(params, hyperparameters, codes, presence=None):
+    def output(params, hyperparameters, codes):
         active = hyperparameters["active"]
         return network.apply({"params": params["network"]}, codes.T, active, method="decode")
 
-    def forward(params, hyperparameters, images, key, presence=None):
+    def forward(params, hyperparameters, images, key):
         pixels, noise = as_pixels(images), standard_normal(key, allocation, len(images))
         mean, log_variance, output = infer(params, hyperparameters, pixels, noise)
         mean, log_variance = mean.T, log_variance.T
@@ -87,13 +88,13 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
     def negative_log_likelihood(params, hyperparameters, output, pixels):
         return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
 
-    def encode(state, images, presence=None):
+    def encode(params, hyperparameters, images):
         noise = jnp.zeros((len(images), sum(allocation)))
-        mean, log_variance, _ = infer(state.params, state.hyperparameters, as_pixels(images), noise)
+        mean, log_variance, _ = infer(params, hyperparameters, as_pixels(images), noise)
         return Codes(mean.T, log_variance.T, partition.level_of_unit(allocation))
 
-    def decode(state, codes, presence=None):
-        return as_images(likelihood.mean(output(state.params, state.hyperparameters, codes)))
+    def decode(params, hyperparameters, codes):
+        return as_images(likelihood.mean(output(params, hyperparameters, codes)))
 
     return Autoencoder(init, forward, output, negative_log_likelihood, likelihood.mean, encode, decode)
 
@@ -107,6 +108,8 @@ METHODS = {
             "balance": Hyperparameter(1.0, "balancing of the levels' KL while it is warmed up", highest=1.0)
         },
         flat=False,
+        network="",
+        check=check_sizes,
         settings={"": LADDER},  # ours: the published sizes are for latents of feature maps
     ),
 }

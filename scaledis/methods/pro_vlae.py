@@ -1,16 +1,19 @@
 """Ladders whose levels come one after the other, from the top (Li et al. 2020, proVLAE), plain and scale-aware."""
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 from jax import Array
 
 from scaledis.config import Config
 from scaledis.methods import scale_vlae
-from scaledis.methods.base.elbo import Presence
-from scaledis.methods.base.penalty import Weights, make_build
+from scaledis.methods.base.autoencoder import make_autoencoder
+from scaledis.methods.base.elbo import Presence, make_penalized_method
+from scaledis.methods.base.penalty import Weights, WeightsOf, weighted_decomposition
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.methods.scale_vlae import scale_aware
-from scaledis.types import Hyperparameters, Posterior
+from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior
 
 
 def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
@@ -24,7 +27,7 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
     posterior reads the encoder all the same, and the second term trains it towards the prior.
     With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
-    return Weights(kl=jnp.where(posterior.presence > 0, hyperparameters["beta"], hyperparameters["inactive"]))
+    return Weights(kl=jnp.where(hyperparameters["presence"] > 0, hyperparameters["beta"], hyperparameters["inactive"]))
 
 
 def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
@@ -38,7 +41,7 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     its whole noise, or pays the whole price, from its first step empties before the decoder has learned to read it,
     and stays empty. The last stage has the scale-aware ladder's loss once its fade is over.
     """
-    presence = posterior.presence
+    presence = hyperparameters["presence"]
     row = scale_aware(hyperparameters, posterior)
     return row._replace(
         kl=jnp.where(presence > 0, presence * row.kl, hyperparameters["inactive"]),
@@ -62,6 +65,27 @@ def presence_of(config: Config) -> Presence:
     return presence
 
 
+def with_stage(base: Penalty) -> Penalty:
+    """`base` with a term `stage`, the number of levels that are there."""
+
+    def value(hyperparameters, extra, posterior, key):
+        total, terms = base.value(hyperparameters, extra, posterior, key)
+        return total, terms | {"stage": jnp.ceil(hyperparameters["presence"]).sum()}
+
+    return base._replace(value=value)
+
+
+def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, ImageSpec], Method]:
+    """The `build` of a progressive ladder. `clear` is that of `make_autoencoder`."""
+
+    def build(config: Config, images: ImageSpec) -> Method:
+        """L = L_rec + w R, where R is a row of weights over the levels that are there."""
+        penalty = with_stage(weighted_decomposition(config, images, weights))
+        return make_penalized_method(config, make_autoencoder(config, images, clear), penalty, presence_of(config))
+
+    return build
+
+
 STAGES = {
     "inactive": Hyperparameter(0.5, "weight of the KL of a level that is not there yet (Li et al.: .5 on 3DShapes)"),
     "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
@@ -71,11 +95,12 @@ STAGES = {
 
 METHODS = {
     "pro_vlae": MethodSpec(
-        make_build(progressive, presence_of=presence_of),
+        make_build(progressive),
         equation_of(progressive),
         about="levels added from the top: the progressive ladder VAE (Li et al. 2020).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
         flat=False,
+        network="ladder_elu",
         shares=("stage",),
         widens=True,
         settings={
@@ -102,7 +127,7 @@ METHODS = {
         },
     ),
     "pro_scale_vlae": MethodSpec(
-        make_build(progressive_scale_aware, presence_of=presence_of, clear=True),
+        make_build(progressive_scale_aware, clear=True),
         equation_of(progressive_scale_aware),
         about="levels added from the top, with the scale-aware penalties (Beyond Flat Latent, section 5).",
         hyperparameters={
@@ -112,6 +137,7 @@ METHODS = {
             "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },
         flat=False,
+        network="ladder_elu",
         shares=("stage",),
         arrays=scale_vlae.level_arrays,
         widens=True,

@@ -45,15 +45,15 @@ HYPERPARAMETERS = {
     "alpha": Hyperparameter(0.0, "share of the information term of a level", highest=1.0, per_level=True),
 }
 
-METHODS = {
-    "scale_vlae": MethodSpec(
-        make_build(scale_aware),
-        equation_of(scale_aware),
-        about="sum_l (beta_l - 1) TC(z_l) + gamma inter: the scale-aware ladder VAE (Liu and Han, Beyond Flat Latent).",
-        hyperparameters=HYPERPARAMETERS,
-        flat=False,
-        arrays=level_arrays,
-        widens=True,
-        settings={"": LADDER},
-    ),
-}
+SCALE_VLAE = MethodSpec(
+    make_build(scale_aware),
+    equation_of(scale_aware),
+    about="sum_l (beta_l - 1) TC(z_l) + gamma inter: the scale-aware ladder VAE (Liu and Han, Beyond Flat Latent).",
+    hyperparameters=HYPERPARAMETERS,
+    flat=False,
+    arrays=level_arrays,
+    widens=True,
+    settings={"": LADDER},
+)
+
+METHODS = {"scale_vlae": SCALE_VLAE}

@@ -3,8 +3,8 @@
     python -m scaledis.metrics codes.npz
     python -m scaledis.metrics codes.npz --metrics=dci,mig --protocol=hfs
 
-`scaledis score` is the same command; its help describes the file. Metrics see at most 10,000 + 5,000 rows, but for
-those to which the protocol gives all.
+`scaledis score` is the same command; its help describes the file. Metrics use at most 10,000 + 5,000 rows, except
+those for which the protocol takes all.
 """
 
 import json
@@ -23,8 +23,8 @@ from scaledis.core.errors import UserError, sentences
 from scaledis.metrics.shared import scoring
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
-FACTS = ("n", "permutations")  # numbers that are no scores
-BESIDE = ("_interval", scoring.CHANCE, scoring.DEVIATION)  # what stands in a score's own line
+FACTS = ("n", "permutations")  # numbers that are not scores
+BESIDE = ("_interval", scoring.CHANCE, scoring.DEVIATION)  # printed in the line of their score
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -42,7 +42,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def table(scores: Mapping[str, Any]) -> str:
-    """One line for each score that is a number or does not exist, with its chance level and its interval if known."""
+    """One line per score that is a number or None, with its interval and chance level if it has them."""
     lines = []
     for key, value in scores.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -58,8 +58,8 @@ def table(scores: Mapping[str, Any]) -> str:
 class Score(Command):
     """Computes metrics of codes from any framework; all results are written as JSON beside the file.
 
-    The .npz file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F]; if they are
-    known also `levels`, int [K], and `log_variance`, float [N, K].
+    The .npz file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F], and
+    optionally `levels`, int [K], and `log_variance`, float [N, K].
 
     examples:
       scaledis score codes.npz

@@ -1,8 +1,6 @@
 """Disentanglement, completeness and informativeness (Eastwood & Williams 2018; Eq. 14-15 of Beyond Flat Latent)."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -10,29 +8,31 @@ from scipy.special import entr
 
 from scaledis.core import registry
 from scaledis.metrics.shared import boosting
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at
+from scaledis.metrics.shared.parallel import mapped
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
+from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Scores, Spec
 
-SCORES = ("disentanglement", "completeness", "informativeness")
-FITS = True
+SPEC = Spec(
+    ("disentanglement", "completeness", "informativeness"),
+    fits=True,
+    intervals={"informativeness": TEST_ROWS},
+    groups=JOINT,
+)
 
 
 def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The reference: importances [K, F] and predicted classes [N, F], learned from the first `split` rows."""
-    from sklearn.ensemble import GradientBoostingClassifier  # it takes longer to import than all of JAX
+    from sklearn.ensemble import GradientBoostingClassifier  # imported here: it takes longer than all of JAX
 
-    def classifier(factor):
+    def classifier(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         model = GradientBoostingClassifier(
-            n_estimators=boosting.ROUNDS,
-            max_depth=boosting.DEPTH,
-            learning_rate=boosting.RATE,
-            random_state=seed,
+            n_estimators=boosting.ROUNDS, max_depth=boosting.DEPTH, learning_rate=boosting.RATE, random_state=seed
         )
         model.fit(ranks[:split], factor[:split])
-        # A unit that no tree needs can have -1e-18, of which no entropy exists.
+        # A unit that no tree uses can have importance -1e-18, whose entropy is not defined.
         return np.maximum(model.feature_importances_, 0), model.predict(ranks)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        importances, predicted = zip(*pool.map(classifier, factors.T), strict=True)
+    importances, predicted = zip(*mapped(classifier, factors.T), strict=True)
     return np.stack(importances, axis=1), np.stack(predicted, axis=1)
 
 
@@ -48,49 +48,41 @@ def compute(
     train_fraction: float = TRAIN_FRACTION,
     groups: Sequence[Sequence[int]] | None = None,
 ) -> dict[str, Any]:
-    """DCI-D, DCI-C and informativeness from one gradient-boosted classifier per factor (100 rounds, depth 3, rate 0.1).
+    """Returns DCI-D, DCI-C and informativeness from one gradient-boosted classifier per factor.
 
-    The first `train_fraction` of the rows train and the rest test (`metrics.compute` brings them into random order).
-    Trees see only the order of a unit's values, so they are given dense ranks: scale and direction cannot matter.
+    A classifier has 100 rounds of trees of depth 3 at rate 0.1. Trees depend only on the order of a unit's values, so
+    they are given dense ranks, and neither the scale nor the sign of a unit changes a score.
 
-    The backend `lightgbm` gives every value of a unit a bin of its own up to 4,000 training rows. Above, it cuts a unit
-    into 255 bins, other ones for each of its boosters: on 10 mixed units of 3DShapes' factors with 10,000 training rows
-    DCI-D is 0.279 and DCI-C 0.250, against 0.273 and 0.246 with exact bins, in a third of their time. A factor of so
-    many classes that each has fewer than 100 training rows on average gets exact bins in four of its ten boosters: bins
-    hide small classes (mixed units of Cars3D's factors: DCI-D 0.422 by 255 bins, 0.437 so, 0.468 by exact bins in all,
-    which takes twice the time; 0.475 by the reference).
+    The backend `lightgbm` gives every value of a unit its own bin up to 4,000 training rows. With more rows it cuts a
+    unit into 255 bins, which differ between its boosters: on 10 mixed units of 3DShapes' factors with 10,000 training
+    rows DCI-D is 0.279 and DCI-C 0.250, against 0.273 and 0.246 with exact bins, in a third of the time. Coarse bins
+    hide small classes, so a factor whose classes have fewer than 100 training rows on average gets exact bins in four
+    of ten boosters. On mixed units of Cars3D's factors DCI-D is 0.422 with 255 bins, 0.437 with this rule, 0.468 with
+    exact bins in all boosters (in twice the time) and 0.475 with the backend `sklearn`.
 
-    The chance levels are those of permuted rows: the trees overfit, so that the informativeness of noise is below the
-    share of the commonest class, and its importances are not even.
+    The chance levels come from permuted rows. The trees overfit noise: its informativeness is below the frequency of
+    the most common class, and its importances are not even.
 
-    Choices: importances are clipped at 0 (disentanglement_lib takes their absolute value). An empty row or column has
-    concentration 0 without the 1e-11 that disentanglement_lib adds. Completeness is the plain mean over factors, as in
-    Eq. 15: one that no unit explains counts 0, where disentanglement_lib gives it no weight (0.4 and 1 on its own test
-    of missed factors). Importances are gains, not the number of splits.
+    Conventions: importances are gains, clipped at 0 (disentanglement_lib takes absolute values). An empty row or column
+    of importances has concentration 0; disentanglement_lib adds 1e-11 instead. Completeness is the plain mean over
+    factors, as in Eq. 15: a factor that no unit explains counts 0, where disentanglement_lib gives it no weight (0.4
+    against 1 on its own test of missed factors). The importances of a group are summed.
 
     Args:
-        codes: float [N, K].
-        factors: int [N, F].
-        seed: seed of the classifiers.
+        seed: seeds the classifiers.
         backend: one of `BACKENDS`.
-        train_fraction: share of the rows that train.
-        groups: columns of codes that count as one unit each: their importances are summed.
 
     Returns:
-        `disentanglement` (DCI-D), `completeness` (DCI-C), `informativeness` (mean test accuracy), all in [0, 1];
-        `informativeness_train`; `informativeness_per_factor` [F]; `importances` [K, F], whose columns sum to 1, or to
-        0 for a factor without a useful unit; `backend`; `warnings` about classes with few training rows. Another
-        choice of test rows moves the informativeness alone: importances are not fitted anew.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses, an unknown backend, rows that `split_at` refuses.
+        `disentanglement` (DCI-D), `completeness` (DCI-C) and `informativeness` (mean test accuracy), in [0, 1];
+        `informativeness_train`; `informativeness_per_factor` [F]; `importances` [K, F], whose columns sum to 1, or to 0
+        for a factor that no unit explains; `backend`.
     """
     codes, factors = checked(codes, factors)
     fit = registry.choose("metrics.dci.backend", backend, BACKENDS)
     split = split_at(factors, train_fraction)
     ranks, unit, copies = _distinct(codes)
     varies = np.ptp(factors[:split], axis=0) > 0
-    predicted = np.tile([_commonest(factor) for factor in factors[:split].T], (len(factors), 1))
+    predicted = np.tile(commonest(factors[:split]), (len(factors), 1))
     importances = np.zeros((codes.shape[1], factors.shape[1]))
     if varies.any() and ranks.shape[1]:
         gains, predicted[:, varies] = fit(ranks, factors[:, varies], split, seed)
@@ -99,25 +91,24 @@ def compute(
     if groups is not None:
         importances = np.stack([importances[list(group)].sum(axis=0) for group in groups])
     correct = predicted == factors
-    return FittedScores(
-        lambda rows: {
-            "informativeness": float(correct[split:][rows].mean()),
-            "informativeness_per_factor": correct[split:][rows].mean(axis=0),
-        },
-        len(correct) - split,
-        {
-            "disentanglement": disentanglement(importances),
-            "completeness": completeness(importances),
-            "informativeness_train": float(correct[:split].mean()),
-            "importances": importances,
-            "backend": backend,
-            "warnings": rare_classes(factors, split),
-        },
-    )
+    scores = {
+        "disentanglement": disentanglement(importances),
+        "completeness": completeness(importances),
+        **_informativeness(correct[split:]),
+        "informativeness_train": float(correct[:split].mean()),
+        "importances": importances,
+        "backend": backend,
+        "warnings": rare_classes(factors, split),
+    }
+    return Scores(scores, {TEST_ROWS: (_informativeness, correct[split:])})
+
+
+def _informativeness(correct: np.ndarray) -> dict[str, Any]:
+    return {"informativeness": float(correct.mean()), "informativeness_per_factor": correct.mean(axis=0)}
 
 
 def disentanglement(importances: np.ndarray) -> float:
-    """DCI-D of importances R [K, F], Eq. 14: a unit weighs its share of R, so a dead one nothing; 0 if R is 0.
+    """DCI-D of importances R [K, F], Eq. 14. A unit is weighted by its share of R; 0 if R is 0.
 
     D = 1 - sum_j (sum_k R_jk / sum R) H_F(R_j. / sum_k R_jk), with the entropy in base F; a single factor gives 1.
     """
@@ -126,7 +117,7 @@ def disentanglement(importances: np.ndarray) -> float:
 
 
 def completeness(importances: np.ndarray) -> float:
-    """DCI-C of importances R [K, F], Eq. 15: the plain mean over factors; one that no unit explains counts 0.
+    """DCI-C of importances R [K, F], Eq. 15: the plain mean over factors; a factor that no unit explains counts 0.
 
     C = 1 - mean_k H_K(R_.k / sum_j R_jk), with the entropy in base K (dead units included); a single unit gives 1.
     """
@@ -134,10 +125,10 @@ def completeness(importances: np.ndarray) -> float:
 
 
 def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Dense ranks of the units that trees can tell apart, in an order that does not depend on the caller's.
+    """Dense ranks of the units that trees can distinguish, in an order that does not depend on the order of the units.
 
     Returns ranks int [N, D]; for each unit the column of its ranks, int [K], -1 for a unit without variance; and the
-    number of units per column, int [D]. Copies, also negated ones, share a column.
+    number of units per column, int [D]. Copies of a unit share a column, and so do negated copies.
     """
     ranks = np.stack([np.unique(unit, return_inverse=True)[1] for unit in codes.T], axis=1)
     centered = 2 * ranks - ranks.max(axis=0)
@@ -149,13 +140,8 @@ def _distinct(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return distinct, unit, copies
 
 
-def _commonest(factor: np.ndarray) -> int:
-    values, counts = np.unique(factor, return_counts=True)
-    return values[counts.argmax()]
-
-
 def _concentration(rows: np.ndarray) -> np.ndarray:
-    """One minus the base-B entropy of each row of [A, B] over its sum: 1 for one entry, 0 for an even or empty row."""
+    """1 minus the base-B entropy of each row of [A, B] over its sum: 1 for one entry, 0 for an even or empty row."""
     mass = rows.sum(axis=1, keepdims=True)
     shares = np.divide(rows, mass, out=np.zeros_like(rows), where=mass > 0)
     base = max(rows.shape[1], 2)  # one column has entropy 0 in any base, but base 1 divides by 0

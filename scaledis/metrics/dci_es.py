@@ -1,17 +1,16 @@
-"""Explicitness and size, the two letters that DCI-ES adds to DCI (Eastwood et al. 2023)."""
+"""Explicitness and size, which DCI-ES adds to DCI (Eastwood et al. 2023)."""
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from scaledis.core import registry
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, FittedScores, checked, rare_classes, split_at, standardized
+from scaledis.metrics.shared.parallel import mapped
+from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at, standardized
+from scaledis.metrics.shared.spec import TEST_ROWS, Scores, Spec
 
-SCORES = ("explicitness",)
-FITS = True
+SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
 CAPACITIES = range(1, 11)
 TREES = 10
 RIDGE = 1e-3  # of the squares of the features
@@ -27,7 +26,7 @@ def _forest(inputs: np.ndarray, classes: np.ndarray, split: int, seed: int) -> I
 
 
 def _fourier(inputs: np.ndarray, classes: np.ndarray, split: int, seed: int) -> Iterator[np.ndarray]:
-    """Predicted classes [N] by least squares from 2, 4, .., 1,024 random Fourier features (Rahimi & Recht 2007)."""
+    """Predicted classes [N] of least squares on 2, 4, .., 1,024 random Fourier features (Rahimi & Recht 2007)."""
     rng = np.random.default_rng(seed)
     values, numbers = np.unique(classes[:split], return_inverse=True)
     target = np.eye(len(values))[numbers]
@@ -50,53 +49,47 @@ def compute(
     probe: str = "forest",
     train_fraction: float = TRAIN_FRACTION,
 ) -> dict[str, Any]:
-    """Explicitness: how small a probe finds the factors. Size: how many factors there are for each unit.
+    """Returns explicitness, how small a probe predicts the factors well, and size, the number of factors per unit.
 
         E = mean_k 1 - area of (l_k(c) - l_k*) / (l_k0 - l_k*) over the capacity c from least to largest
 
-    with the test error l_k(c) of a probe of capacity c, the least error l_k* of all capacities, and the error l_k0 of
-    always guessing the commonest class: 1 if the smallest probe is as good as the largest, 0 if none is better than a
-    guess. Capacity and baseline are choices of each paper; here they are the depth of a random forest of ten trees, 1
-    to 10, or the logarithm of the number of random Fourier features. The area is not halved. All protocols are one.
+    where l_k(c) is the test error of a probe of capacity c, l_k* the least error over all capacities, and l_k0 the
+    error of predicting the most common class. E is 1 if the smallest probe is as good as the largest, and 0 if none is
+    better than that prediction. Capacity and baseline differ between papers. Here the capacity is the depth of a random
+    forest of ten trees, 1 to 10, or the logarithm of the number of random Fourier features, and the area is not halved.
+    All protocols agree.
 
     Args:
-        codes: float [N, K].
-        factors: int [N, F].
-        seed: of the probes.
+        seed: seeds the probes.
         probe: one of `PROBES`.
-        train_fraction: share of the rows that train.
 
     Returns:
-        `explicitness` in [0, 1]; `size`, F / K; `explicitness_per_factor` [F]; `warnings`.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses, an unknown probe, rows that `split_at` refuses.
+        `explicitness` in [0, 1]; `size`, F / K; `explicitness_per_factor` [F].
     """
     codes, factors = checked(codes, factors)
     probes = registry.choose("metrics.dci_es.probe", probe, PROBES)
     split = split_at(factors, train_fraction)
     inputs = standardized(codes)
 
-    def wrong(factor: np.ndarray) -> np.ndarray:
-        """bool [capacities + 1, test rows], the last line that of a guess."""
-        values, counts = np.unique(factor[:split], return_counts=True)
-        guess = np.full(len(factor), values[counts.argmax()])
-        lone = len(values) == 1
-        predicted = [guess] * len(CAPACITIES) if lone else list(probes(inputs, factor, split, seed))
-        return np.stack([*predicted, guess])[:, split:] != factor[split:]
+    def errors(factor: np.ndarray, most_common: int) -> np.ndarray:
+        """bool [test rows, capacities + 1]; the last column predicts the most common class."""
+        guess = np.full(len(factor), most_common)
+        lone = not np.ptp(factor[:split])
+        predicted = [guess] * len(CAPACITIES) if lone else probes(inputs, factor, split, seed)
+        return np.asarray(np.stack([*predicted, guess], axis=1)[split:] != factor[split:, None])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        errors = np.stack(list(pool.map(wrong, factors.T)))
+    wrong = np.stack(mapped(errors, factors.T, commonest(factors[:split])), axis=1)
+    size, warnings = factors.shape[1] / codes.shape[1], rare_classes(factors, split)
+    return Scores({**_explicitness(wrong), "size": size, "warnings": warnings}, {TEST_ROWS: (_explicitness, wrong)})
 
-    def explicitness(rows: np.ndarray) -> dict[str, Any]:
-        losses = errors[..., rows].mean(axis=2)
-        curve, guess = losses[:, :-1], losses[:, -1]
-        best = curve.min(axis=1)
-        headroom = guess - best
-        excess = np.clip((curve - best[:, None]) / np.where(headroom > 0, headroom, 1)[:, None], 0, 1)
-        areas = np.trapezoid(excess, axis=1) / (len(CAPACITIES) - 1)
-        scores = np.where(headroom > 0, 1 - areas, 0)
-        return {"explicitness": float(scores.mean()), "explicitness_per_factor": scores}
 
-    fixed = {"size": factors.shape[1] / codes.shape[1], "warnings": rare_classes(factors, split)}
-    return FittedScores(explicitness, len(codes) - split, fixed)
+def _explicitness(wrong: np.ndarray) -> dict[str, Any]:
+    """`explicitness` and `explicitness_per_factor` of errors bool [n, F, capacities + 1]."""
+    losses = wrong.mean(axis=0)
+    curve, guess = losses[:, :-1], losses[:, -1]
+    best = curve.min(axis=1)
+    headroom = guess - best
+    excess = np.clip((curve - best[:, None]) / np.where(headroom > 0, headroom, 1)[:, None], 0, 1)
+    areas = np.trapezoid(excess, axis=1) / (len(CAPACITIES) - 1)
+    scores = np.where(headroom > 0, 1 - areas, 0)
+    return {"explicitness": float(scores.mean()), "explicitness_per_factor": scores}

@@ -4,48 +4,36 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import BINS, binned
-from scaledis.metrics.shared.rows import checked, standardized
+from scaledis.metrics.shared.rows import checked, or_none, standardized
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SCORES = ("irs",)
+SPEC = Spec(("irs",), intervals={"irs": ROWS}, groups=COMPONENT)
 QUANTILE = 0.99
 
 
 def compute(
-    codes: np.ndarray,
-    factors: np.ndarray,
-    seed: int = 0,
-    *,
-    quantile: float | None = None,
-    protocol: str = "scaledis",
+    codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, quantile: float | None = None, protocol: str = "scaledis"
 ) -> dict[str, Any]:
-    """IRS: how little a unit moves when its best factor stands still and all others change.
+    """Returns IRS: how little a unit changes while its best factor is fixed and all others change.
 
         IRS = sum_j w_j max_k (1 - E_c[Q(|z_j - E[z_j | v_k = c]| given v_k = c)] / m_j),   m_j = max |z_j - E z_j|
 
-    with weights w_j that are the share of m_j, and Q the largest deviation or a quantile of it.
+    with weights w_j proportional to m_j, and Q a quantile of the deviations.
 
-    Protocols: by default units are standardized first and Q is the 99th percentile. `library` does not standardize, so
-    that a unit x 100 decides alone, and pushes the factors through the 20 bins of disentanglement_lib's settings.
-    Public code that does not bin factors differs by 0.01 to 0.02 where one has more than 20 values; 10,000 rows differ
-    from 15,000 by 0.01, since the largest deviation grows with the rows. `paper` standardizes and takes the maximum, as
-    Suter et al. define it. With two factors merged in one unit of larger scale, `library` scores 0.81 and the others
-    0.88.
+    Protocols: by default units are standardized and Q is the 99th percentile. `library` does not standardize, so that a
+    unit times 100 decides alone, and cuts factors into 20 bins as the settings of disentanglement_lib do. Public code
+    that does not cut factors differs by 0.01 to 0.02 where one has more than 20 values; 10,000 rows differ from 15,000
+    by 0.01, since the largest deviation grows with the number of rows. `paper` standardizes and takes the maximum, as
+    Suter et al. define it. With two factors merged in one unit of larger scale `library` scores 0.81, the others 0.88.
 
     Args:
-        codes: float [N, K].
-        factors: int [N, F].
-        seed: unused, nothing here is random.
-        quantile: Q, at most 1; None: 0.99, or 1 under `paper`.
-        protocol: see above.
+        quantile: the order of Q, from 0 to 1; None: 0.99, or 1 under `paper`.
 
     Returns:
-        `irs` in [0, 1], 0 if no unit varies; `per_unit`, a list of K with None for a unit without variance;
-        `robustness` [K, F], the parenthesis above.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses, a quantile outside of [0, 1].
+        `irs` in [0, 1], 0 if no unit varies; `per_unit`, a list of K, None for a unit without variance; `robustness`
+        [K, F], the parenthesis above.
     """
     codes, factors = checked(codes, factors)
     varies = np.ptp(codes, axis=0) > 0
@@ -53,17 +41,16 @@ def compute(
         factors = binned(factors, BINS)
     else:
         codes = standardized(codes)
-    if quantile is not None and not 0 <= quantile <= 1:
-        raise UserError(f"quantile: {quantile}; a number from 0 to 1 is needed")
+    check("quantile", quantile, float | None, 0, 1)
     level = quantile if quantile is not None else 1 if protocol == "paper" else QUANTILE
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     moved = np.stack([_deviation(codes, factor, level) for factor in factors.T], axis=1)
     robustness = np.where(varies[:, None], 1 - moved / np.where(varies, largest, 1)[:, None], 0)
-    robustness = np.maximum(robustness, 0)  # a class far from the mean may deviate by more than all rows together do
+    robustness = np.maximum(robustness, 0)  # a class far from the mean can deviate by more than all rows together
     best = robustness.max(axis=1)
     return {
         "irs": float(np.average(best[varies], weights=largest[varies])) if varies.any() else 0.0,
-        "per_unit": [score if alive else None for score, alive in zip(best.tolist(), varies, strict=True)],
+        "per_unit": or_none(best, varies),
         "robustness": robustness,
     }
 
@@ -74,4 +61,4 @@ def _deviation(codes: np.ndarray, factor: np.ndarray, level: float) -> np.ndarra
     for value in np.unique(factor):
         inside = codes[factor == value]
         deviations.append(np.quantile(np.abs(inside - inside.mean(axis=0)), level, axis=0))
-    return np.mean(deviations, axis=0)
+    return np.asarray(np.mean(deviations, axis=0))

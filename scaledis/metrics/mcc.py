@@ -7,30 +7,23 @@ from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from scaledis.metrics.shared.rows import checked, standardized
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-SCORES = ("pearson", "spearman")
+SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT)
 
 
 def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """Mean absolute correlation of factors with units after the best matching of one unit to one factor.
+    """Returns the mean absolute correlation of factors with units under the best one-to-one matching.
 
         MCC = max over one-to-one matchings m of (1 / F) sum_k |corr(z_m(k), v_k)|
 
-    Public code needs K = F and gives NaN for a constant unit. Here a constant unit correlates 0, factors beyond the
-    number of units count 0, and of more units than factors the best F count. Class numbers are read as an order.
-    All protocols are one.
-
-    Args:
-        codes: float [N, K].
-        factors: int [N, F].
-        seed: unused, nothing here is random.
+    Class numbers are taken as amounts. Public code needs K = F and returns NaN for a constant unit. Here a constant
+    unit has correlation 0, factors without a unit count 0, and of more units than factors the best F are matched. All
+    protocols agree.
 
     Returns:
         `pearson` and `spearman` (of ranks) in [0, 1], each with its own matching; `pearson_per_factor` and
-        `spearman_per_factor` [F]; `matching`, for each factor its unit under `pearson`, or None.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses.
+        `spearman_per_factor` [F]; `matching`, the unit of each factor under `pearson`, or None.
     """
     codes, factors = checked(codes, factors)
     pearson, units = _matched(codes, factors)
@@ -45,9 +38,9 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, 
 
 
 def correlations(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Absolute Pearson correlation of every column of codes [N, K] with every one of factors [N, F], [K, F]."""
+    """Absolute Pearson correlation of every column of codes [N, K] with every column of factors [N, F], [K, F]."""
     products = standardized(codes).T @ standardized(factors.astype(float)) / len(codes)
-    return np.minimum(np.abs(products), 1)
+    return np.asarray(np.minimum(np.abs(products), 1))
 
 
 def _matched(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
@@ -55,7 +48,6 @@ def _matched(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, list[i
     found = correlations(codes, factors)
     units, matched = linear_sum_assignment(found, maximize=True)
     scores = np.zeros(factors.shape[1])
-    names: list[int | None] = [None] * factors.shape[1]
-    for unit, factor in zip(units.tolist(), matched.tolist(), strict=True):
-        scores[factor], names[factor] = found[unit, factor], unit
-    return scores, names
+    scores[matched] = found[units, matched]
+    unit_of = dict(zip(matched.tolist(), units.tolist(), strict=True))
+    return scores, [unit_of.get(factor) for factor in range(factors.shape[1])]

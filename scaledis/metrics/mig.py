@@ -5,13 +5,11 @@ from typing import Any
 import numpy as np
 
 from scaledis.metrics.shared.encoding import sampled
-from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, entropy
-from scaledis.metrics.shared.information import information as mutual_information
-from scaledis.metrics.shared.rows import LARGEST
+from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second
+from scaledis.metrics.shared.rows import LARGEST, or_none
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
-__all__ = ["compute", "entropy", "mutual_information"]
-
-SCORES = ("mig", "mig_sampled")
+SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS}, groups=COMPONENT)
 
 
 def compute(
@@ -25,62 +23,50 @@ def compute(
     information: Information | None = None,
     log_variances: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    """Mutual information gap: the lead of a factor's best unit over the second best, as a share of its entropy.
+    """Returns the mutual information gap: the lead of a factor's best unit over its second best, over its entropy.
 
         MIG = mean_k [I(z_first(k); v_k) - I(z_second(k); v_k)] / H(v_k)
 
-    MIG does not see two factors in one unit; MIG-sup does.
+    MIG does not detect two factors in one unit; MIG-sup does.
 
-    Chen et al. define it on samples of the posteriors, and beta-TCVAE's code divides by the logarithm of the number of
-    values; disentanglement_lib takes means and the entropy, as here. A unit that has collapsed (std 1, mean 1e-6 * v)
-    scores 1 by its means and 0 by its samples, so both are given wherever log variances are known. Edges are float64:
-    float32 edges of a narrow range collapse.
+    Chen et al. define MIG on samples of the posteriors, and the code of beta-TCVAE divides by the logarithm of the
+    number of values. disentanglement_lib takes means and divides by the entropy, as done here. A collapsed unit (std 1,
+    mean 1e-6 * v) scores 1 by its means and 0 by its samples, so both scores are returned if the log variances are
+    given. Bin edges are float64: float32 edges of a narrow range coincide.
 
-    Protocols: `library` scores the codes as given. `hfs` cuts factors to 20 bins too: a perfect code of 24 classes
-    scores 1.00 instead of 0.92, one of 183 1.00 instead of 0.56. `paper` takes the samples for the headline.
+    Protocols: `library` scores the codes as given. `hfs` also cuts factors into 20 bins: a perfect code of 24 classes
+    scores 1.00 instead of 0.92, one of 183 classes 1.00 instead of 0.56. `paper` takes samples for `mig`.
 
     Args:
-        codes: float [N, K].
-        factors: int [N, F].
-        seed: of the samples; nothing else is random.
-        bins: bins of each unit; factors are not binned.
-        binning: "equal_width" over a unit's range, or "quantile", which outliers cannot empty.
-        protocol: which codes count for the headline.
-        information: the tables of `codes` and `factors`, where they are at hand.
-        log_variances: float [N, K] of the posteriors whose means are `codes`.
+        seed: seeds the samples of the posteriors.
 
     Returns:
-        `mig`, the score in [0, 1]; `per_factor` [F]; `warnings` about bins that outliers empty. With log variances
-        also `mig_sampled`, None where samples are infinite, and `unit_kl_nats`, a list of K with the mean KL of every
-        unit to N(0, 1), None where it is infinite, as that of a unit without noise is.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown binning.
+        `mig` in [0, 1]; `per_factor` [F]. With log variances also `mig_sampled`, None if samples are infinite, and
+        `unit_kl_nats`, a list of K with the mean KL of every unit to N(0, 1), None where it is infinite.
     """
     table = (information or Information(codes, factors)).table(bins, binning)
-    scores = {**of_table(table), "warnings": table.warnings}
+    by_means = _gaps(table)
     if log_variances is None:
-        return scores
+        return by_means
     with np.errstate(over="ignore", invalid="ignore"):
         samples = sampled(codes, log_variances, np.random.default_rng(seed))
         nats = 0.5 * (codes**2 + np.exp(log_variances) - 1 - log_variances).mean(axis=0)
     finite = np.isfinite(nats)
     warnings = [f"unit_kl_nats: the KL of unit {unit} is infinite" for unit in np.flatnonzero(~finite)]
-    drawn: dict[str, Any] = {"mig": None, "per_factor": None, "warnings": table.warnings}
+    by_samples: dict[str, Any] = {"mig": None, "per_factor": None, "warnings": table.warnings}
     if (np.abs(samples) <= LARGEST).all():
-        of_samples = Information(samples, factors).table(bins, binning)
-        drawn = {**of_table(of_samples), "warnings": of_samples.warnings}
+        by_samples = _gaps(Information(samples, factors).table(bins, binning))
     else:
         warnings.append("mig_sampled: samples of the posteriors are infinite")
-    headline = drawn if protocol == "paper" else scores
+    headline = by_samples if protocol == "paper" else by_means
     return headline | {
-        "mig_sampled": drawn["mig"],
-        "unit_kl_nats": [kl if known else None for kl, known in zip(nats.tolist(), finite, strict=True)],
+        "mig_sampled": by_samples["mig"],
+        "unit_kl_nats": or_none(nats, finite),
         "warnings": [*headline["warnings"], *warnings],
     }
 
 
-def of_table(table: Table) -> dict[str, Any]:
-    """`mig` and `per_factor` [F] of a table; a lone unit leads by all that it knows."""
+def _gaps(table: Table) -> dict[str, Any]:
+    """`mig`, `per_factor` and `warnings` of a table. The gap of a single unit is to 0."""
     best, second = best_and_second(table.shares)
-    return {"mig": float((best - second).mean()), "per_factor": best - second}
+    return {"mig": float((best - second).mean()), "per_factor": best - second, "warnings": table.warnings}

@@ -1,41 +1,37 @@
-"""Total AUROC difference (Yeats et al. 2022, NashAE): the score of CelebA papers."""
+"""Total AUROC difference (Yeats et al. 2022, NashAE), the score of papers on CelebA."""
 
 from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from scaledis.metrics.shared.information import Information, best_and_second, share
+from scaledis.metrics.shared.information import Information, best_and_second
 from scaledis.metrics.shared.rows import checked
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
 
+SPEC = Spec(chance={"tad": None}, intervals={"tad": ROWS}, groups=COMPONENT)
 CAPTURED = 0.75
-CHANCE = {"tad": None}  # by permutations; it has no upper bound, so no SCORES
 
 
 def compute(
     codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy: float | None = None
 ) -> dict[str, Any]:
-    """TAD: over the binary factors that some unit captures, how far the best unit's AUROC leads the second best.
+    """Returns TAD: the lead of the best unit's AUROC over the second best, summed over captured binary factors.
 
         TAD = sum over binary k with a_first(k) >= 0.75 of a_first(k) - a_second(k),   a_j = max(AUROC, 1 - AUROC)
 
-    The papers' code reads the AUROC from 100 thresholds between a unit's ends, so that one outlier ruins it, and gives
-    0.5 to a unit of range 0.2 or less. Here it comes from ranks, with ties shared; a constant unit has 0.5. With one
-    unit the second best is chance, 0.5. All protocols are one.
+    The papers' code reads the AUROC from 100 thresholds between the extremes of a unit, so that one outlier invalidates
+    it, and gives 0.5 to a unit of range 0.2 or less. Here the AUROC comes from ranks, with ties shared. A constant unit
+    has 0.5, as has the second best of a single unit. All protocols agree.
 
     Args:
-        codes: float [N, K].
-        factors: int [N, F]; those with other than two classes are passed over.
-        seed: unused, nothing here is random.
-        redundancy: the papers drop attributes that others tell of (0.2 in their notebook). A binary factor is dropped
-            if an earlier one that stays tells more than this share of its entropy; None drops none.
+        factors: int [N, F]; factors with more than two classes are ignored.
+        redundancy: a binary factor is dropped if an earlier one that stays knows more than this share of its entropy
+            (0.2 in the papers' notebook); None: no factor is dropped.
 
     Returns:
-        `tad`, between 0 and half the number of binary factors, or None without a binary factor; `captured`, how many
-        count; `auroc_per_factor` [F], of the best unit; `redundant`, the binary factors that were dropped; `warnings`.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses.
+        `tad`, from 0 to half the number of binary factors, or None without a binary factor; `captured`, the number of
+        factors in the sum; `auroc_per_factor` [F], of the best unit; `redundant`, the binary factors that were dropped.
     """
     codes, factors = checked(codes, factors)
     binary = np.array([len(np.unique(factor)) == 2 for factor in factors.T])
@@ -54,18 +50,17 @@ def compute(
 
 
 def _areas(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:
-    """The area under the curve of every unit, [K], for `positive` rows against the others; at least 0.5."""
+    """The area under the ROC curve of every unit, [K], for `positive` rows against the others; at least 0.5."""
     n = positive.sum()
     if n in (0, len(positive)):
         return np.full(codes.shape[1], 0.5)
     sums = rankdata(codes, axis=0)[positive].sum(axis=0)
     area = (sums - n * (n + 1) / 2) / (n * (len(positive) - n))
-    return np.maximum(area, 1 - area)
+    return np.asarray(np.maximum(area, 1 - area))
 
 
 def _redundant(factors: np.ndarray, binary: np.ndarray, redundancy: float) -> list[int]:
-    table = Information(factors.astype(float), factors).table(bins=2)
-    told = share(table.nats, table.factor_entropies)
+    told = Information(factors, factors).table(bins=2).shares
     kept: list[int] = []
     dropped: list[int] = []
     for factor in binary.tolist():

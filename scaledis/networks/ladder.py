@@ -13,9 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from scaledis.config import Config
+from scaledis.core import registry
+from scaledis.core.errors import UserError
+from scaledis.networks import sizing
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
+from scaledis.networks.spec import Network, NetworkSpec
+from scaledis.types import ImageSpec
 
 DEPTH = 4  # convolutions of stride 2: 64 pixels become 4
+FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
 Rectifier = Callable[[Array], Array]
 
@@ -94,11 +101,11 @@ class Decoder(nn.Module):
         return jnp.broadcast_to(injected.reshape(channels, *places, -1), (channels, *shape[1:]))
 
 
-class Ladder(nn.Module):
+class Ladder(Network):
     """Encoder and decoder of a ladder VAE.
 
     `presence` [L] fades a level in: it multiplies the state that the level reads and what it injects into the decoder
-    (Li et al. 2020, Progressive Learning and Disentanglement of Hierarchical Representations). The default is all ones.
+    (Li et al. 2020, Progressive Learning and Disentanglement of Hierarchical Representations).
 
     Attributes:
       allocation: units per level, top to bottom; 1 to 4 levels.
@@ -106,16 +113,13 @@ class Ladder(nn.Module):
       ladder_channels: of the maps that join the levels below the top to them, from the image up.
       width: units of each hidden dense layer of a level (the top level has four times as many).
       injection: how v_l enters the decoder, "map" or "vector".
-      image_shape: (H, W, C).
       rectifier: of v_l.
     """
 
-    allocation: tuple[int, ...]
     channels: tuple[int, ...]
     ladder_channels: tuple[int, ...]
     width: int
     injection: str
-    image_shape: tuple[int, int, int]
     rectifier: Rectifier = nn.relu
 
     def setup(self):
@@ -123,15 +127,46 @@ class Ladder(nn.Module):
         self.encoder = Encoder(*sizes)
         self.decoder = Decoder(*sizes, self.injection, self.image_shape, self.rectifier)
 
-    def encode(self, images: Array, presence: Array | None = None) -> tuple[Array, Array]:
-        return self.encoder(images, self._all if presence is None else presence)
+    def encode(self, images: Array, presence: Array) -> tuple[Array, Array]:
+        return self.encoder(images, presence)
 
-    def decode(self, codes: Array, presence: Array | None = None) -> Array:
-        return self.decoder(codes, self._all if presence is None else presence)
+    def decode(self, codes: Array, presence: Array) -> Array:
+        return self.decoder(codes, presence)
 
-    def __call__(self, images: Array) -> Array:
-        return self.decode(self.encode(images)[0])
 
-    @property
-    def _all(self) -> tuple[float, ...]:
-        return (1.0,) * len(self.allocation)
+def check_sizes(config: Config) -> None:
+    """Raises UserError for more levels than there are convolutions, and for another number of channels than theirs."""
+    model = config.model
+    if len(model.allocation) > DEPTH:
+        raise UserError(f"model.allocation: {registry.short(model.allocation)} must have 1 to {DEPTH} levels.")
+    for key, count in {"channels": DEPTH, "ladder_channels": DEPTH - 1}.items():
+        if len(given := getattr(model, key)) != count:
+            raise UserError(f"model.{key}: {registry.short(given)} must be {count} whole numbers.")
+
+
+def make_ladder(config: Config, images: ImageSpec, rectifier: Rectifier = nn.relu) -> Ladder:
+    """The ladder of four convolutions; of one level, the flat baselines' common net."""
+    model = config.model
+
+    def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
+        channels = tuple(model.channels), tuple(model.ladder_channels)
+        return Ladder(tuple(allocation), images.shape, *channels, width, model.injection, rectifier)
+
+    if len(model.allocation) == 1 and not model.parameters:
+        return sized(FLAT_WIDTH)
+    return sized(sizing.width_for(model, lambda width: sized(width, sizing.nominal(model.allocation))))
+
+
+def make_ladder_elu(config: Config, images: ImageSpec) -> Ladder:
+    """The ladder with exponential linear units in the v_l, as the nets of Li et al. 2020.
+
+    What a level injects when it comes late only disturbs a decoder that has learned without it, and relus are dead for
+    good within some twenty steps.
+    """
+    return make_ladder(config, images, nn.elu)
+
+
+NETWORKS = {
+    "ladder": NetworkSpec(make_ladder, check_sizes, pads=True),
+    "ladder_elu": NetworkSpec(make_ladder_elu, check_sizes, pads=True),
+}

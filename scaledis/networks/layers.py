@@ -1,6 +1,5 @@
 """The layers of every network here. Feature maps are [C, H, W, N] and vectors [F, N], the batch innermost."""
 
-import functools
 import math
 from collections.abc import Sequence
 
@@ -9,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from scaledis.core.streams import each
 from scaledis.networks import conv
 
 hidden = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -21,9 +21,7 @@ def each_unit(axis: int, scale: float, unit_keys: Sequence[int] | None = None):
     """
 
     def init(key, shape, dtype=jnp.float32):
-        keys = jax.vmap(functools.partial(jax.random.fold_in, key))(
-            jnp.arange(shape[axis]) if unit_keys is None else jnp.asarray(unit_keys)
-        )
+        keys = each(key, jnp.arange(shape[axis]) if unit_keys is None else jnp.asarray(unit_keys))
         return scale * jax.vmap(lambda key: jax.random.normal(key, (shape[1 - axis],), dtype), out_axes=axis)(keys)
 
     return init

@@ -13,35 +13,10 @@ import numpy as np
 
 from scaledis.config import Model
 from scaledis.core.errors import UserError
-from scaledis.networks.ladder import Ladder, Rectifier
-from scaledis.networks.top_down import TopDown
 
-FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
 LADDER_PARAMETERS = 1_200_000  # of Beyond Flat Latent
 WIDEST = 4096
 ImageShape = tuple[int, int, int]
-
-
-def make_ladder(model: Model, image_shape: ImageShape, rectifier: Rectifier = nn.relu) -> Ladder:
-    """The ladder of a config; of one level, and without `model.parameters`, the flat baselines' common net."""
-
-    def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
-        channels = tuple(model.channels), tuple(model.ladder_channels)
-        return Ladder(tuple(allocation), *channels, width, model.injection, image_shape, rectifier)
-
-    if len(model.allocation) == 1 and not model.parameters:
-        return sized(FLAT_WIDTH)
-    return sized(width_for(model, lambda width: sized(width, nominal(model.allocation))))
-
-
-def make_top_down(model: Model, image_shape: ImageShape) -> TopDown:
-    """The NVAE's network of a config."""
-
-    def sized(width: int, allocation: Sequence[int] = model.allocation) -> TopDown:
-        channels = tuple(model.channels), tuple(model.ladder_channels)
-        return TopDown(tuple(allocation), *channels, width, image_shape)
-
-    return sized(width_for(model, lambda width: sized(width, nominal(model.allocation))))
 
 
 def parameter_shapes(network: nn.Module) -> dict:

@@ -7,14 +7,18 @@ and no spectral penalty. The batch is innermost, as in networks/ladder.py.
 """
 
 import math
+from collections.abc import Sequence
 
 import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from scaledis.config import Config
+from scaledis.networks import sizing
 from scaledis.networks.ladder import DEPTH, depths
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
+from scaledis.types import ImageSpec
 
 
 def soft_clamp(x: Array) -> Array:
@@ -154,3 +158,14 @@ class TopDown(nn.Module):
     def __call__(self, images: Array) -> Array:
         units = sum(self.allocation)
         return self.infer(images, jnp.zeros((units, images.shape[-1])), jnp.ones(units))[2]
+
+
+def make_top_down(config: Config, images: ImageSpec) -> TopDown:
+    """The NVAE's network of a config."""
+    model = config.model
+
+    def sized(width: int, allocation: Sequence[int] = model.allocation) -> TopDown:
+        channels = tuple(model.channels), tuple(model.ladder_channels)
+        return TopDown(tuple(allocation), *channels, width, images.shape)
+
+    return sized(sizing.width_for(model, lambda width: sized(width, sizing.nominal(model.allocation))))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 
+from scaledis.config import Config
 from scaledis.datasets.base import sampling
 from scaledis.networks.sizing import count
 from scaledis.sweeps import plan
@@ -42,14 +43,14 @@ def report(runs: Sequence[Run], workdir: Workdir) -> str:
     return "\n".join([title, "", *parts, "", "Runs:", *names, *more])
 
 
-def logged(runs: Sequence[Run], workdir: Workdir) -> dict[str, Rate]:
+def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:
     """The rate of each program of the runs that has trained in the work directory: that of its largest population."""
     known = {run.name: run for run in runs}
-    found: dict[str, Rate] = {}
+    found: dict[Config, Rate] = {}
     for index, names in enumerate(workdir.groups()):
         manifest = _newest(Checkpoints(workdir.checkpoints(index)))
         if names[0] in known and manifest.get("step") and "seconds" in manifest:
-            key = plan.program(known[names[0]].config)
+            key = plan.shared(known[names[0]].config)
             rate = Rate(manifest["seconds"] / manifest["step"], len(names), manifest.get("device", "another device"))
             found[key] = max(rate, found.get(key, rate), key=lambda each: each.runs)
     return found
@@ -62,7 +63,7 @@ def _newest(checkpoints: Checkpoints) -> dict:
         return {}
 
 
-def _program(members: Sequence[Run], rates: dict[str, Rate]) -> Iterator[str]:
+def _program(members: Sequence[Run], rates: dict[Config, Rate]) -> Iterator[str]:
     """The lines of one program."""
     config = members[0].config
     populations = plan.cut(members, plan.together(members))
@@ -70,7 +71,7 @@ def _program(members: Sequence[Run], rates: dict[str, Rate]) -> Iterator[str]:
     levels = _number(len(config.model.allocation), "level")
     yield f"{methods}, {levels}: {_number(len(members), 'run')} in {_number(len(populations), 'population')}"
     yield f"  memory  {_memory(members, len(populations[0]))}"
-    yield f"  time    {_time(config.train.steps * len(populations), rates.get(plan.program(config)))}"
+    yield f"  time    {_time(config.train.steps * len(populations), rates.get(plan.shared(config)))}"
 
 
 def _memory(members: Sequence[Run], together: int) -> str:

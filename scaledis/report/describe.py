@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from scaledis import datasets, methods, metrics
+from scaledis import datasets, methods, metrics, networks
 from scaledis.config import Config
 from scaledis.core import registry
 from scaledis.datasets import Dataset
@@ -24,7 +24,7 @@ NETWORK = "network"
 
 
 def everything(namespace: Mapping[str, Any]) -> str:
-    """All methods, data sets, metrics, estimators and sweeps by name, one line each.
+    """All methods, data sets, metrics, networks, estimators and sweeps by name, one line each.
 
     `namespace` is that of a config file, whose sweeps are listed too.
     """
@@ -32,8 +32,9 @@ def everything(namespace: Mapping[str, Any]) -> str:
         "Methods (--config.method.name)": {name: spec.about for name, spec in methods.specs().items()},
         "Data sets (--config.data.name)": _modules(datasets),
         "Metrics (--config.evaluate.metrics)": {**_modules(of_models), **_modules(metrics)},
+        "Networks (--config.model.network)": {name: _summary(spec.make) for name, spec in networks.specs().items()},
         "Estimators (--config.objective.estimator)": {
-            name: _summary(make) for name, make in estimators.makers().items()
+            name: _summary(spec.make) for name, spec in estimators.specs().items()
         },
         "Sweeps (--sweep)": {name: _summary(make) for name, make in available(namespace).items()},
     }
@@ -53,9 +54,11 @@ def _summary(described: Any) -> str:
 
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
-    """What --describe prints of a method, metric, estimator or sweep. Raises UserError for an unknown name."""
+    """What --describe prints of a method, metric, network, estimator or sweep. Raises UserError for an unknown name."""
     kinds: dict[str, list[Any]] = {
-        **{each: [make] for each, make in {**available(namespace), **estimators.makers()}.items()},
+        **{each: [make] for each, make in available(namespace).items()},
+        **{each: [spec.make] for each, spec in networks.specs().items()},
+        **{each: [spec.make] for each, spec in estimators.specs().items()},
         **_metrics(),
     }
     if name in methods.specs():
@@ -79,7 +82,7 @@ def method(name: str) -> str:
     """A method's equation, paper and hyperparameters. Raises UserError for an unknown method."""
     spec = methods.choose(name, "describe")
     network = "flat: model.latents units in one level" if spec.flat else "a ladder: model.allocation units per level"
-    lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}.", ""]
+    lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}. {spec.identity}".rstrip(), ""]
     lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters of its own."]
     for key, parameter in spec.hyperparameters.items():
         lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")

@@ -8,6 +8,7 @@ from typing import Any
 from scaledis import metrics
 from scaledis.core import registry, statistics
 from scaledis.metrics import of_models
+from scaledis.metrics.shared.spec import spec_of
 from scaledis.report.summary import Summary, listed, source
 
 PAPERS = {"dci/disentanglement": "DCI-D", "dci/completeness": "DCI-C", "mig/mig": "MIG", "dci/informativeness": "DCI-I"}
@@ -81,11 +82,11 @@ def best_mean(runs: Sequence[Summary], metric: str, group: str = "all") -> float
 
 
 def more_is_better(metric: str) -> bool:
-    """Whether a column's scores lie in [0, 1] with 1 the best: those that the metric lists in its `SCORES`."""
+    """Whether a column's scores lie in [0, 1] with 1 the best: those that the metric declares as `scores`."""
     found = [package for package in (metrics, of_models) if metric in registry.modules(package)]
     if metric in PAPERS.values() or not found:
         return True
-    return bool(getattr(registry.module("metric", found[0], metric), "SCORES", ()))
+    return bool(spec_of(registry.module("metric", found[0], metric)).scores)
 
 
 def data(runs: Sequence[Summary]) -> dict[str, Any]:

@@ -16,9 +16,8 @@ from scaledis.core.errors import UserError
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
-from scaledis.methods.base import adversary, optimizer
+from scaledis.methods.base import optimizer
 from scaledis.metrics import of_models
-from scaledis.networks import ladder
 from scaledis.objectives.likelihood import LIKELIHOODS
 
 LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
@@ -90,7 +89,8 @@ def freeze(config: Mapping[str, Any]) -> Config:
     frozen = Config(**sections, seed=typed("seed", config.get("seed", 0)))
     check_fields("", frozen)
     _check(frozen)
-    spec.checked_arrays(frozen)  # the method's own checks
+    methods.arrays(frozen)
+    spec.check(frozen)
     for key, given in vars(frozen.schedule).items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             raise UserError(
@@ -182,13 +182,12 @@ def _names(value: str) -> list[str]:
 def _check(config: Config) -> None:
     registry.check("data.name", config.data.name, datasets.names())
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
-    registry.check("objective.estimator", config.objective.estimator, estimators.makers())
     for name in config.evaluate.metrics:
         registry.check("evaluate.metrics", name, {*metrics.names(), *of_models.names()})
     _check_model(config.model)
+    methods.check_network(config)
     sampling.check(config.data)
-    if config.objective.estimator == "density_ratio":
-        adversary.check_batch(config.train.batch)
+    estimators.choose(config.objective.estimator).check(config)
     for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
     units = sum(config.model.allocation)
@@ -206,19 +205,13 @@ def _check(config: Config) -> None:
 
 def _check_model(model: Model) -> None:
     allocation = model.allocation
-    if not 1 <= len(allocation) <= ladder.DEPTH or not _whole(allocation, MOST_UNITS):
-        bounds = f"1 to {ladder.DEPTH} levels of 1 to {MOST_UNITS} units each"
-        raise UserError(f"model.allocation: {registry.short(allocation)} must have {bounds}.")
+    for key, most in {"allocation": MOST_UNITS, "channels": MOST_CHANNELS, "ladder_channels": MOST_CHANNELS}.items():
+        if not _whole(given := getattr(model, key), most) or not given:
+            raise UserError(f"model.{key}: {registry.short(given)} must be whole numbers from 1 to {most}.")
     if model.latents and sum(allocation) != model.latents:
         raise UserError(
             f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
         )
-    for key, count in {"channels": ladder.DEPTH, "ladder_channels": ladder.DEPTH - 1}.items():
-        given = getattr(model, key)
-        if len(given) != count or not _whole(given, MOST_CHANNELS):
-            raise UserError(
-                f"model.{key}: {registry.short(given)} must be {count} whole numbers from 1 to {MOST_CHANNELS}."
-            )
 
 
 def _whole(values: Iterable[Any], most: int) -> bool:

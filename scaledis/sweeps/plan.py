@@ -1,15 +1,14 @@
 """Which runs share a program, and which of them train at once."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 
 import jax
 import numpy as np
 
-from scaledis import methods
-from scaledis.config import Config, thaw
+from scaledis import methods, networks
+from scaledis.config import Config
 from scaledis.networks import sizing
 from scaledis.types import Run
 
@@ -18,25 +17,23 @@ USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to th
 
 
 def shared(config: Config) -> Config:
-    """What the runs of one population have in common: the config without what each run carries as an array."""
+    """Returns the config without what each run carries as an array; it is equal for runs that can share a program."""
     spec, model = methods.choose(config.method.name), config.model
     name = spec.program or config.method.name
     given = config.method.hyperparameters
     static = {key: given[key] for key, hyperparameter in spec.hyperparameters.items() if hyperparameter.static}
-    capacity = 1 if model.parameters and methods.choose(name).widens else model.parameters
+    network = methods.network_name(config)
+    pads = not network or networks.choose(network).pads
+    allocation = (1,) * len(model.allocation) if pads else model.allocation
+    capacity = 1 if model.parameters and pads and methods.choose(name).widens else model.parameters
     return dataclasses.replace(
         config,
         seed=0,
         method=dataclasses.replace(config.method, name=name, hyperparameters=static),
-        model=dataclasses.replace(model, allocation=(1,) * len(model.allocation), latents=0, parameters=capacity),
+        model=dataclasses.replace(model, allocation=allocation, latents=0, parameters=capacity),
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
         train=dataclasses.replace(config.train, learning_rate=1.0),
     )
-
-
-def program(config: Config) -> str:
-    """A key that is equal for runs that can share a program."""
-    return json.dumps(thaw(shared(config)), sort_keys=True)
 
 
 def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
@@ -55,9 +52,9 @@ def programs(runs: Iterable[Run]) -> list[list[Run]]:
     Runs of different capacity share the program of the widest of them, unless padding would waste more than a third of
     its arithmetic.
     """
-    alike: dict[str, list[Run]] = {}
+    alike: dict[Config, list[Run]] = {}
     for run in runs:
-        alike.setdefault(program(run.config), []).append(run)
+        alike.setdefault(shared(run.config), []).append(run)
     return [program for members in alike.values() for program in _by_capacity(members)]
 
 

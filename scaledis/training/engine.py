@@ -1,107 +1,191 @@
-"""An experiment from its runs to its scores: what the command line and the scripts of experiments/ have in common."""
+"""An experiment from its runs to its models and scores: in Python, on the command line, and in experiments/."""
 
+import contextlib
 import functools
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.core import hosts, runtime
-from scaledis.core.errors import UserError
+from scaledis.config import Config, differing, thaw
+from scaledis.core import hosts, kinds, runtime
+from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
-from scaledis.report.pictures import sheets
+from scaledis.sweeps import plan
+from scaledis.sweeps.configs import refreeze
+from scaledis.sweeps.expand import run_name
 from scaledis.sweeps.shards import WHOLE, Shard
-from scaledis.training import memory
-from scaledis.training.evaluate import evaluate_population, score_population
+from scaledis.training import hooks, memory
+from scaledis.training.evaluate import evaluate_population
+from scaledis.training.hooks import MakeHook
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
 from scaledis.training.progress import SweepProgress
-from scaledis.training.trackers import Tracker
-from scaledis.types import NEVER, Run, RunState
-from scaledis.workdir import score_files, table
+from scaledis.types import NEVER, Model, Run
+from scaledis.workdir import table
 from scaledis.workdir.layout import Workdir
 
 Groups = list[list[Run]]
+Callback = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
 
 
-def train_all(
-    workdir: Workdir,
-    base: Mapping[str, Any],
-    runs: Sequence[Run],
+class Job(NamedTuple):
+    """The runs that an engine trains, and how.
+
+    workdir: that everything is written to; the caller holds its lock.
+    base: the config, the sweeps and the command, which the work directory keeps.
+    runs: all runs of the experiment.
+    extend: whether runs may go on to more steps although a schedule or a stage changes with them.
+    restart: whether runs begin again where no checkpoint of them can be used.
+    shard: the share of the populations that this process trains.
+    evaluate: whether a population is scored as soon as it is trained.
+    beside: hooks of every population.
+    """
+
+    workdir: Workdir
+    base: Mapping[str, Any]
+    runs: Sequence[Run]
+    extend: bool = False
+    restart: bool = False
+    shard: Shard = WHOLE
+    evaluate: bool = False
+    beside: Sequence[MakeHook] = (hooks.make_scores(),)
+
+
+@kinds.checked
+def train(
+    configs: Config | Iterable[Config],
+    dataset: Dataset | None = None,
     *,
-    stop: Callable[[], bool] = runtime.never,
+    workdir: str | Path | None = None,
+    callback: Callback | None = None,
     extend: bool = False,
     restart: bool = False,
-    trackers: Sequence[Tracker] = (),
-    shard: Shard = WHOLE,
-    evaluate: bool = False,
-) -> Groups:
-    """Trains the shard's runs in their populations, each on its own data set, and returns all populations.
+) -> list[Model]:
+    """Trains one run or several and returns a Model of each, in the order of the configs.
 
-    The caller holds the workdir's lock. Every `train.evaluate_every` steps each run is scored and its sheet is drawn;
-    with `evaluate` a population is scored as soon as it is trained. Raises what `Workdir.claim`, `train_population` and
-    `evaluate_population` raise.
+    Runs that share a program train together. In a `workdir` the same call goes on where an earlier one was stopped;
+    without one nothing stays on the disk.
+
+    Args:
+      configs: from `make_config`.
+      dataset: what all of them train on; by default each config's own.
+      workdir: where states, logs and results are written.
+      callback: called with (step, terms [R] by name) at every log line, in place of a line of progress.
+      extend: whether a run of `workdir` may go on to more steps although its schedule or its stages change with them.
+      restart: whether a run that has come some way may begin again where no checkpoint of it can be used.
+
+    An interrupt (Ctrl-C, or that of a notebook's kernel) stops it at the next log line; a second one stops it at once.
+
+    Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and where
+    something cannot be written; KeyboardInterrupt after a checkpoint, once it was interrupted.
+
+    >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")
+    >>> model.config.method.name
+    'vlae'
     """
-    groups = _claim(workdir, base, runs, extend, shard)
-    own = shard.take(groups)
+    configs = [refreeze(each) for each in ([configs] if isinstance(configs, Config) else configs)]
+    if not configs:
+        raise UserError("configs: there are none.")
+    with contextlib.ExitStack() as held:
+        place = held.enter_context(tempfile.TemporaryDirectory()) if workdir is None else workdir
+        stop = held.enter_context(runtime.stopping())
+        try:
+            return _train(configs, dataset, Workdir(place), callback, extend, restart, stop)
+        except Stopped as stopped:
+            then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
+            raise KeyboardInterrupt(f"{stopped}; {then}.") from None
+
+
+def _train(
+    configs: Sequence[Config],
+    dataset: Dataset | None,
+    directory: Workdir,
+    callback: Callback | None,
+    extend: bool,
+    restart: bool,
+    stop: Callable[[], bool],
+) -> list[Model]:
+    """`train` in a work directory. Raises Stopped once `stop()`."""
+    sampling.load_dataset.cache_clear()  # a file may be another one than at the last call
+    runs = named(configs)
+    check(configs, dataset)
+    if dataset is not None:
+        for data in {config.data for config in configs}:
+            sampling.warn_of_neighbors(dataset, data)
+    with directory.locked():
+        base = {"config": thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
+        at_once = functools.partial(memory.together, dataset=dataset)
+        groups = directory.claim(base, runs, extend, at_once=at_once)
+        shown = hooks.make_callback(callback) if callback else hooks.make_progress
+        models: dict[str, Model] = {}
+        for index, group in enumerate(groups):
+            images = dataset or sampling.load_dataset(group[0].config.data)
+            population, states = train_population(
+                group, index, images, directory, stop=stop, restart=restart, beside=[shown, hooks.make_scores()]
+            )
+            facts = sampling.facts(images, group[0].config.data)
+            models |= {run.name: population.model(states, slot, facts) for slot, run in enumerate(group)}
+    return [models[run.name] for run in runs]
+
+
+def named(configs: Sequence[Config]) -> list[Run]:
+    """The configs as runs, each named for the keys in which they differ. Raises UserError for two that are equal."""
+    columns = differing(configs)
+    runs: dict[str, Run] = {}
+    for place, config in enumerate(configs):
+        values = {key: column[place] for key, column in columns.items() if column[place] is not None}
+        name = run_name(values, runs)
+        if config in [run.config for run in runs.values()]:
+            raise UserError(f"configs: two are the same, {name}.")
+        runs[name.casefold()] = Run(name, config)
+    return list(runs.values())
+
+
+def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
+    """Builds every network and reads how its images are drawn, before anything is written.
+
+    Raises UserError for a config that cannot be built, and for one that does not fit its data set.
+    """
+    for config in {(plan.shared(config), config.model.parameters): config for config in configs}.values():
+        images = dataset or sampling.load_dataset(config.data)
+        Population([config], sampling.spec_of(images, config.data))
+        sampling.make_sampler(images, config.data)
+
+
+def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
+    """Trains the runs of a job in their populations, each on its own data set, and returns all populations.
+
+    Raises what `Workdir.claim`, `train_population` and `evaluate_population` raise.
+    """
+    groups = _claim(job)
+    own = job.shard.take(groups)
     progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in own})
-    trained = None
     for index, group in own:
-        trained, _ = train_one(
-            workdir,
-            group,
-            index,
-            progress,
-            stop,
-            restart=restart,
-            trackers=trackers,
-            evaluate=evaluate,
-            like=trained,
-        )
+        train_group(job, group, index, progress, stop)
     return groups
 
 
-def train_one(
-    workdir: Workdir,
-    group: Sequence[Run],
-    index: int,
-    progress: SweepProgress,
-    stop: Callable[[], bool],
-    *,
-    restart: bool = False,
-    trackers: Sequence[Tracker] = (),
-    evaluate: bool = False,
-    like: Population | None = None,
-) -> tuple[Population, int]:
-    """Trains population `index` of the plan and returns it, and how many of its runs diverged; see `train_all`."""
+def train_group(job: Job, group: Sequence[Run], index: int, progress: SweepProgress, stop: Callable[[], bool]) -> int:
+    """Trains population `index` of a job and returns how many of its runs diverged; see `train_all`."""
     dataset = sampling.load_dataset(group[0].config.data)
-    watch = _Watch(group, dataset, workdir, trackers, stop, functools.partial(progress.update, index))
-    trained, states = train_population(
-        group,
-        index,
-        dataset,
-        workdir,
-        stop=stop,
-        restart=restart,
-        on_begin=watch.begin,
-        on_log=watch.log,
-        on_evaluate=watch.evaluate,
-        like=like,
-    )
+    beside = [hooks.make_progress, hooks.make_sweep_progress(progress), *job.beside]
+    _, states = train_population(group, index, dataset, job.workdir, stop=stop, restart=job.restart, beside=beside)
     diverged = int((hosts.fetch(states.diverged) != NEVER).sum())
     if hosts.first():
         progress.end(index, diverged)
-    if evaluate:
-        _evaluate(group, index, dataset, workdir, stop)
-    return trained, diverged
+    if job.evaluate:
+        _evaluate(group, index, dataset, job.workdir, stop)
+    return diverged
 
 
-def _claim(workdir: Workdir, base: Mapping[str, Any], runs: Sequence[Run], extend: bool, shard: Shard) -> Groups:
+def _claim(job: Job) -> Groups:
     """`Workdir.claim` by the first process; the others read what it wrote."""
-    groups = workdir.claim(base, runs, extend, shard, memory.together) if hosts.first() else []
+    workdir, runs = job.workdir, job.runs
+    groups = workdir.claim(job.base, runs, job.extend, job.shard, memory.together) if hosts.first() else []
     hosts.wait()
     if hosts.first():
         return groups
@@ -141,47 +225,3 @@ def _evaluate(
     names = [run.name for run in group]
     if hosts.first() and (scored or table.read_file(workdir, index, names) is None):
         table.write(workdir, index, names)
-
-
-class _Watch:
-    """What happens to a population while it trains."""
-
-    def __init__(
-        self,
-        runs: Sequence[Run],
-        dataset: Dataset,
-        workdir: Workdir,
-        trackers: Sequence[Tracker],
-        stop: Callable[[], bool],
-        progress: Callable[[int, int], None],
-    ):
-        self._runs, self._dataset, self._workdir = runs, dataset, workdir
-        self._trackers, self._stop, self._progress = trackers, stop, progress
-
-    def begin(self, step: int) -> None:
-        """The step that the runs go on from."""
-        for run, tracker in itertools.product(self._runs, self._trackers):
-            tracker.begin(run.name, step)
-
-    def log(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        """The terms of every run that goes on, and how many do not."""
-        self._progress(step, int(sum(np.isnan(term) for term in terms.values()).astype(bool).sum()))
-        for slot, run in enumerate(self._runs):
-            values = {name: float(term[slot]) for name, term in terms.items() if np.isfinite(term[slot])}
-            for tracker in self._trackers:
-                tracker.log(run.name, step, values)
-
-    def evaluate(self, step: int, members: Population, states: RunState) -> None:
-        """The scores, without chance levels, and the sheet of every run."""
-        quick = [
-            run._replace(config=replace(run.config, evaluate=replace(run.config.evaluate, chance=0)))
-            for run in self._runs
-        ]
-        score_population(quick, members, states, self._dataset, self._workdir, step, stop=self._stop)
-        for slot, run in enumerate(self._runs):
-            pixels = sheets.write(run, members.model(states, slot), self._dataset, self._workdir, step)
-            scores = score_files.newest(self._workdir, run.name)["all"]
-            numbers = {f"score/{name}": value for name, value in scores.items() if isinstance(value, float)}
-            for tracker in self._trackers:
-                tracker.log(run.name, step, numbers)
-                tracker.image(run.name, step, "traversals", pixels)

@@ -57,7 +57,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
             Records(target.run(name) / "metrics.jsonl", int(state.step), needs_seals=source.needs_seals)
         for each in SCORES if step is None else ():
             _copy(source.run(name) / each, target.run(name) / each)
-        whole = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), alone.by_run)
+        whole = jax.device_put(jax.tree.map(lambda leaf: np.asarray(leaf)[None], state), alone.program.by_run)
         held = checkpoints.manifest(at)
         about = {key: held[key] for key in runtime.conditions() if key in held}
         about |= {"runs": [name], "dataset": facts, "diverged": [int(state.diverged)]}

@@ -9,8 +9,8 @@ from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import plan
-from scaledis.training import population
 from scaledis.training.population import Population
+from scaledis.training.program import one_device
 from scaledis.types import Run
 
 ROOM = 0.9  # of a device's memory that a step may take; evaluation and checkpoints need some beside it
@@ -28,11 +28,11 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
     sizes = {run.name: (run.config.model.parameters, sum(run.config.model.allocation)) for run in members}
     largest = [run.config for run in sorted(members, key=lambda run: sizes[run.name], reverse=True)]
     images = dataset or sampling.load_dataset(largest[0].data)
-    spec, one_device = sampling.spec_of(images, largest[0].data), population.one_device()
+    spec, device = sampling.spec_of(images, largest[0].data), one_device()
     allocation = plan.common_allocation(largest)  # as the plan will pad all of them
 
     def needed(runs: int) -> int:
-        return Population(largest[:runs], spec, one_device, allocation=allocation).memory(images)
+        return Population(largest[:runs], spec, device, allocation=allocation).memory(images)
 
     devices = jax.device_count()
     each = -(-wanted // devices)

@@ -57,7 +57,7 @@ def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.n
         "kl_warmup": config.objective.kl_warmup,
         "learning_rate": config.train.learning_rate,
     }
-    own = methods.choose(config.method.name).checked_arrays(config)
+    own = methods.arrays(config)
     return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
 
 

@@ -21,10 +21,7 @@ class Progress:
         silent = quiet or self._lines
         self._bar = tqdm(total=total, initial=start, desc=title, unit="step", disable=silent)
 
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self._bar.close()
 
     def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:

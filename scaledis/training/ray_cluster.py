@@ -8,20 +8,17 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped, UserError
-from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.training import engine, memory
-from scaledis.training.engine import Groups
+from scaledis.training.engine import Groups, Job
 from scaledis.training.progress import SweepProgress
-from scaledis.training.trackers import Tracker
 from scaledis.types import Run
-from scaledis.workdir.layout import Workdir
 
 RETRIES = 10  # of a population whose worker was lost
 PATIENCE = 1.0  # seconds between two looks at the signal that asks to stop
@@ -32,43 +29,29 @@ def leave_devices() -> None:
     jax.config.update("jax_platforms", "cpu")
 
 
-def train_all(
-    workdir: Workdir,
-    base: Mapping[str, Any],
-    runs: Sequence[Run],
-    *,
-    stop: Callable[[], bool] = runtime.never,
-    extend: bool = False,
-    restart: bool = False,
-    trackers: Sequence[Tracker] = (),
-    shard: Shard = WHOLE,
-    evaluate: bool = False,
-) -> Groups:
+def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
     """`engine.train_all` on the cluster at $RAY_ADDRESS, or on this machine, which is then a cluster of one node.
 
     A population takes one GPU where the cluster has any, else a core for each run that its node trains at once. The
     plan too is made by a task, on a device like those that train; this process needs none. A population that fails
     leaves the others alone; its error is raised when they have ended.
 
-    Raises UserError where Ray is missing or cannot be reached, for a shard and for trackers, which stay in one process,
-    and whatever the populations raise.
+    Raises UserError where Ray is missing or cannot be reached, and for a shard; and whatever the populations raise.
     """
-    if not shard.whole:
-        raise UserError(f"--shard: {shard} cannot be one of several with --engine=ray, which spreads all of them.")
+    if not job.shard.whole:
+        raise UserError(f"--shard: {job.shard} cannot be one of several with --engine=ray, which spreads all of them.")
     if not hosts.alone():
         raise UserError("--distributed: cannot go with --engine=ray, whose tasks train alone.")
-    if trackers:
-        raise UserError("--track: follows runs of this process; with --engine=ray, leave it out.")
     ray = _connect()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Stopped])  # a process a task
     planning = task(_plan).options(name="plan", num_gpus=gpus)
-    groups, devices = _get(ray, planning.remote(os.getcwd(), workdir, base, list(runs), extend))
+    groups, devices = _get(ray, planning.remote(os.getcwd(), job))
     numbers, failed = {}, []
     for index, group in enumerate(groups):
         needed = {"num_gpus": gpus} if gpus else {"num_cpus": min(len(group), devices)}
         training = task(_train).options(name=f"population {index}: {group[0].name}", **needed)
-        numbers[training.remote(os.getcwd(), workdir, group, index, len(groups), restart, evaluate)] = index
+        numbers[training.remote(os.getcwd(), job, group, index, len(groups))] = index
     waiting = list(numbers)
     while waiting:
         done, waiting = ray.wait(waiting, timeout=PATIENCE)
@@ -120,22 +103,18 @@ def _get(ray: Any, task: Any) -> Any:
         raise UserError(f"--engine: Ray gave a task up after {RETRIES} new starts: {error}") from error
 
 
-def _plan(
-    directory: str, workdir: Workdir, base: Mapping[str, Any], runs: list[Run], extend: bool
-) -> tuple[Groups, int]:
+def _plan(directory: str, job: Job) -> tuple[Groups, int]:
     """Which runs train together, by the devices of a worker, and how many devices it has."""
     _begin(directory)
-    return workdir.claim(base, runs, extend, at_once=memory.together), jax.device_count()
+    return job.workdir.claim(job.base, job.runs, job.extend, at_once=memory.together), jax.device_count()
 
 
-def _train(
-    directory: str, workdir: Workdir, group: list[Run], index: int, count: int, restart: bool, evaluate: bool
-) -> int:
+def _train(directory: str, job: Job, group: list[Run], index: int, count: int) -> int:
     """Trains and scores a population in a worker, and returns how many of its runs diverged."""
     _begin(directory)
     progress = SweepProgress({index: (len(group), group[0].config.train.steps)})
-    with workdir.locked_population(index, count), runtime.stopping() as stop:
-        return engine.train_one(workdir, group, index, progress, stop, restart=restart, evaluate=evaluate)[1]
+    with job.workdir.locked_population(index, count), runtime.stopping() as stop:
+        return engine.train_group(job, group, index, progress, stop)
 
 
 def _begin(directory: str) -> None:

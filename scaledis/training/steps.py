@@ -4,6 +4,7 @@ Images lie on the device itself, or are gathered on the host beside the computat
 the same run and step, and both are one function: (runs, steps) -> (runs, terms).
 """
 
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +21,11 @@ from scaledis.datasets import Dataset
 from scaledis.types import Batch
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
+COMPILED = 4  # steps that a process remembers; one of images on the device remembers their data set's `gather`
 AHEAD = 3  # batches gathered before they are wanted
 ROOM = 0.5  # of a device's memory that a data set may take
 
+Gather = Callable[[Any, Any], Any]  # that of a Dataset
 Draw = Callable[[Any, Any], tuple[Array, Array]]  # (run, arrays) -> (image indices [B], the key of the step's rest)
 Update = Callable[[Any, Batch, Array], tuple[Any, dict[str, Array]]]  # (run, batch, key) -> (run, terms)
 
@@ -71,12 +74,13 @@ def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[in
     return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1))
 
 
-def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
-    """The data set lies on every device, and a stretch of steps is one call."""
+@functools.lru_cache(maxsize=COMPILED)
+def _make_stretch(gather: Gather, draw: Draw, update: Update, mesh: Mesh) -> jax.stages.Wrapped:
+    """Returns (runs, arrays, source, steps) -> (runs, terms), a stretch of steps as one call."""
 
     def ready(run, arrays, source):
         index, key = draw(run, arrays)
-        return Batch(dataset.gather(source, index), index), key
+        return Batch(gather(source, index), index), key
 
     def stretch(runs, arrays, source, steps):
         all_ready = jax.jit(jax.vmap(ready, in_axes=(0, None, None)), inline=True)  # jit: each is traced once
@@ -97,56 +101,79 @@ def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh
         runs, _, totals = jax.lax.fori_loop(0, steps, body, (runs, batch, zeros))
         return runs, jax.tree.map(lambda total: total / steps, totals)
 
+    return _compiled(stretch, mesh, (RUNS, EVERYWHERE, EVERYWHERE, EVERYWHERE), donated=(0,))
+
+
+def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """The data set lies on every device, and a stretch of steps is one call."""
+    stretch = _make_stretch(dataset.gather, draw, update, mesh)
     arrays, source = hosts.place((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))
-    compiled = _compiled(stretch, mesh, (RUNS, EVERYWHERE, EVERYWHERE, EVERYWHERE), donated=(0,))
     return Advance(
-        lambda runs, steps: compiled(runs, arrays, source, np.int32(steps)),
-        lambda runs: compiled.lower(runs, arrays, source, np.int32(1)),
+        lambda runs, steps: stretch(runs, arrays, source, np.int32(steps)),
+        lambda runs: stretch.lower(runs, arrays, source, np.int32(1)),
     )
 
 
-def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
-    """The data set stays on the host; a thread gathers the batches of the next steps while one is computed."""
+class _Step(NamedTuple):
+    """One step of images that the host gathers.
 
+    indices: (runs, arrays) -> the images of the step, int32 [R, B].
+    terms: (runs, arrays, images) -> its terms as shapes.
+    add: (runs, arrays, images, totals) -> (runs, totals), compiled.
+    """
+
+    indices: jax.stages.Wrapped
+    terms: Callable[..., Any]
+    add: jax.stages.Wrapped
+
+
+@functools.lru_cache(maxsize=COMPILED)
+def _make_step(draw: Draw, update: Update, mesh: Mesh) -> _Step:
     def step(run, arrays, images):
         index, key = draw(run, arrays)
         return update(run, Batch(images, index), key)
 
     all_steps = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), inline=True)  # jit: it is traced once
 
-    def all_runs(runs, arrays, images, totals):
+    def add(runs, arrays, images, totals):
         runs, terms = all_steps(runs, arrays, images)
         return runs, jax.tree.map(jnp.add, totals, terms)
 
-    by_run = NamedSharding(mesh, RUNS)
+    return _Step(
+        jax.jit(jax.vmap(lambda run, arrays: draw(run, arrays)[0], in_axes=(0, None))),
+        lambda *arguments: jax.eval_shape(all_steps, *arguments)[1],
+        _compiled(add, mesh, (RUNS, EVERYWHERE, RUNS, RUNS), donated=(0, 3)),
+    )
+
+
+def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """The data set stays on the host; a thread gathers the batches of the next steps while one is computed."""
+    step, by_run = _make_step(draw, update, mesh), NamedSharding(mesh, RUNS)
     own, arrays = arrays, hosts.place(arrays, NamedSharding(mesh, EVERYWHERE))
-    compiled = _compiled(all_runs, mesh, (RUNS, EVERYWHERE, RUNS, RUNS), donated=(0, 3))
-    indices = jax.jit(jax.vmap(lambda run, arrays: draw(run, arrays)[0], in_axes=(0, None)))
 
     def lower(runs):
         def shapes(tree):
             return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), tree)
 
-        index = jax.eval_shape(indices, runs, arrays)
+        index = jax.eval_shape(step.indices, runs, arrays)
         images = shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8))
-        totals = jax.eval_shape(all_steps, runs, arrays, images)[1]
-        return compiled.lower(runs, arrays, images, shapes(totals))
+        return step.add.lower(runs, arrays, images, shapes(step.terms(runs, arrays, images)))
 
     def advance(runs, steps):
         start = hosts.fetch(runs._replace(state=()))
 
         @runtime.pinned()  # in a thread of its own
-        def batch(step):
-            index = np.asarray(indices(start._replace(step=start.step + np.int32(step)), own))
+        def batch(number):
+            index = np.asarray(step.indices(start._replace(step=start.step + np.int32(number)), own))
             return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)
 
         totals = None
         for images in _ahead(batch, steps):
             images = hosts.place(images, by_run)
             if totals is None:
-                terms = jax.eval_shape(all_steps, runs, arrays, images)[1]
+                terms = step.terms(runs, arrays, images)
                 totals = hosts.place(jax.tree.map(lambda term: np.zeros(term.shape, term.dtype), terms), by_run)
-            runs, totals = compiled(runs, arrays, images, totals)
+            runs, totals = step.add(runs, arrays, images, totals)
         return runs, jax.tree.map(lambda total: total / np.float32(steps), totals)
 
     return Advance(advance, lower)

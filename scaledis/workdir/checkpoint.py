@@ -121,8 +121,17 @@ class Checkpoints:
         raise Damaged(f"{path} is not what was written")
 
     def check_whole(self, like: RunState, step: int) -> None:
-        """Raises OtherStructure if the checkpoint of `step` lacks an array of `like`, so that training cannot go on."""
-        _check_structure(self._directory / str(step), self.manifest(step), like)
+        """Raises OtherStructure if training cannot go on from the checkpoint of `step`.
+
+        An older version wrote it, whose steps draw other random numbers, or it lacks an array of `like`.
+        """
+        folder, manifest = self._directory / str(step), self.manifest(step)
+        if not version.resumes(manifest["version"]):
+            raise OtherStructure(
+                f"The checkpoint {folder} can be loaded, scored and reported, but not trained further: version "
+                f"{manifest['version']} wrote it, whose steps draw other random numbers."
+            )
+        _check_structure(folder, manifest, like)
 
     def restore(self, like: RunState, step: int) -> RunState:
         """The checkpoint of `step`, placed like the shapes and shardings of `like`.

@@ -9,12 +9,10 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.config import Evaluate
-from scaledis.core import registry
 from scaledis.core.errors import UserError
 from scaledis.core.files import read_arrays, write_arrays, write_sealed
 from scaledis.datasets import Dataset
 from scaledis.metrics import of_models
-from scaledis.metrics.shared.scoring import permutations
 from scaledis.types import Codes, Run
 from scaledis.workdir.layout import Workdir
 
@@ -121,8 +119,7 @@ def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> li
 
 def _permutations(metric: str, settings: Evaluate) -> int:
     """How many permutations of the factors' rows the settings ask of a metric; 0 for one of models."""
-    known = metric in metrics.names()
-    return permutations(registry.module("metrics", metrics, metric), settings.chance) if known else 0
+    return metrics.spec(metric).permutations(settings.chance) if metric in metrics.names() else 0
 
 
 def applying(settings: Evaluate, dataset: Dataset) -> list[str]:

@@ -64,7 +64,7 @@ def agrees(data: datasets.Dataset, images: np.ndarray, factors: np.ndarray) -> N
 def trains(data: datasets.Dataset, images: np.ndarray) -> None:
     """One step on these images; sets of equal image shape share its compilation."""
     config = tiny.config(method__name="vae", model__parameters=0)
-    method = tiny.population([config], data).method
+    method = tiny.population([config], data).program.method
     state = jax.jit(method.init)(jax.random.key(0), population.hyperparameters(config, config.model.allocation))
     after, terms = jax.jit(method.update)(state, tiny.batch(images), jax.random.key(1))
     assert all(np.isfinite(term) for term in terms.values()) and int(after.step) == 1

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from scaledis.config import Config, Discriminator, Model, Objective, Train
 from scaledis.methods import estimators
-from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import partition
-from scaledis.types import Posterior
+from scaledis.types import Estimator, ImageSpec, Posterior
 
 COUNT, NOISE, STEPS = 480_000, 0.2, 60
 ALLOCATION = (2, 1)
@@ -27,16 +27,23 @@ WITHIN = total_correlation(CODES[:2, :2])
 ACROSS = total_correlation(CODES) - WITHIN
 
 
+def make(name: str, batch: int, size: int = COUNT, bank: int = 1, allocation=ALLOCATION, **learns) -> Estimator:
+    """An estimator of a data set of `size` images; `learns` are the keys of its discriminator."""
+    settings = Objective(bank=bank), Discriminator(**learns)
+    config = Config(model=Model(allocation), train=Train(batch=batch), objective=settings[0], discriminator=settings[1])
+    return estimators.make(name, config, ImageSpec((16, 16, 3), size))
+
+
 def seen(codes, mean, log_variance, number=None) -> Posterior:
     """A batch as an estimator sees it; by default of images that it sees for the first time."""
     number = jnp.arange(len(codes), dtype=jnp.int32) if number is None else number
-    return Posterior(codes, mean, log_variance, PARTS, jnp.ones(len(PARTS)), number)
+    return Posterior(codes, mean, log_variance, PARTS, number)
 
 
 @functools.cache
 def estimate(name: str, batch: int, bank: int = 1) -> np.ndarray:
     """Mean dependence within the upper level and across the levels, over batches seen once the bank is full."""
-    estimator = estimators.make(name, Setting(batch, COUNT, ALLOCATION, bank=bank))
+    estimator = make(name, batch, bank=bank)
     rows, root = partition.contrasts(PARTS), np.linalg.cholesky(MEANS).astype(np.float32)
 
     def step(extra, drawn):

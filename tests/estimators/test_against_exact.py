@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from scaledis.methods import estimators
-from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import partition
-from tests.estimators import ALLOCATION, PARTS, seen
+from tests.estimators import PARTS, make, seen
 
 SIZE, BATCH, STEPS = 512, 64, 40
 DEVIATION = 0.12  # of the posteriors; the means are an 8 x 8 x 8 grid
@@ -37,8 +36,7 @@ def errors(name: str, bank: int, before: int) -> dict[str, np.ndarray]:
 
     `before` steps fill the bank, or train the discriminators.
     """
-    small = {"features": 64, "layers": 2, "learning_rate": 1e-3}
-    estimator = estimators.make(name, Setting(BATCH, SIZE, ALLOCATION, bank=bank, **small))
+    estimator = make(name, BATCH, SIZE, bank, features=64, layers=2, learning_rate=1e-3)
 
     def step(mean, extra, key):
         number = jax.random.randint(key, (BATCH,), 0, SIZE)
@@ -88,4 +86,4 @@ def test_the_bias_is_the_one_that_is_stated(name, bank, factored, tight, toleran
 
 
 def test_no_estimator_is_left_out():
-    assert {name for name, *_ in BIASES} == {*estimators.makers()}
+    assert {name for name, *_ in BIASES} == {*estimators.specs()}

@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 
 from scaledis.core.errors import UserError
-from scaledis.methods import estimators
 from scaledis.methods.estimators import density_ratio
-from scaledis.methods.estimators.setting import Setting
 from scaledis.networks import discriminator
 from scaledis.objectives import partition
 from scaledis.sweeps import plan
 from tests import tiny
-from tests.estimators import seen
+from tests.estimators import ALLOCATION, PARTS, make, seen
 
 BATCH, STEPS = 256, 2500
-ALLOCATION = (2, 1)
-PARTS = partition.levels(ALLOCATION)
 COVARIANCE = np.array([[1.0, 0.8, 0.3], [0.8, 1.0, 0.5], [0.3, 0.5, 1.0]])
 
 
@@ -29,8 +25,7 @@ def truths():
 
 @pytest.fixture(scope="module")
 def estimator():
-    setting = Setting(BATCH, 1000, ALLOCATION, features=64, layers=2, learning_rate=1e-3)
-    return density_ratio.make_density_ratio(setting)
+    return make("density_ratio", BATCH, 1000, features=64, layers=2, learning_rate=1e-3)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +130,5 @@ def test_allocations_share_a_program_with_a_discriminator_too():
 
 
 def test_a_batch_too_small_for_two_halves_is_an_error():
-    with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
-        estimators.make("density_ratio", Setting(3, 1000, ALLOCATION))
     with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
         tiny.config(objective__estimator="density_ratio", train__batch=3)

@@ -6,27 +6,23 @@ import pytest
 
 from scaledis.core.errors import UserError
 from scaledis.methods import estimators
-from scaledis.methods.estimators.setting import Setting
 from tests import tiny
-from tests.estimators import ALLOCATION, PARTS, seen
-
-SETTING = Setting(8, 1000, ALLOCATION, bank=12, features=4, layers=2)
+from tests.estimators import PARTS, make, seen
 
 
 def test_they_are_found_by_name():
     names = {"minibatch_weighted", "minibatch_stratified", "memory_bank", "density_ratio"}
-    assert estimators.makers().keys() == names
+    assert estimators.specs().keys() == names
     with pytest.raises(UserError, match="objective.estimator: 'memory_bnk' is unknown. Did you mean 'memory_bank'"):
-        estimators.make("memory_bnk", SETTING)
+        make("memory_bnk", 8)
     with pytest.raises(UserError, match="objective.estimator: 'minibatch' is unknown"):
         tiny.config(objective__estimator="minibatch")
 
 
-@pytest.mark.parametrize("name", estimators.makers())
+@pytest.mark.parametrize("name", estimators.specs())
 def test_it_keeps_its_contract(name):
-    make = estimators.makers()[name]
-    assert make.__doc__
-    estimator = make(SETTING)
+    assert estimators.choose(name).make.__doc__
+    estimator = make(name, 8, 1000, bank=12, features=4, layers=2)
     key, codes = jax.random.key(0), jax.ShapeDtypeStruct((8, 3), jnp.float32)
     posterior = seen(codes, codes, codes, jax.ShapeDtypeStruct((8,), jnp.int32))
     extra = jax.eval_shape(estimator.init, key, PARTS)

@@ -7,23 +7,21 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis.methods import estimators
-from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.types import Posterior
 from scaledis.workdir.checkpoint import Checkpoints
 from tests import assert_same, tiny
-from tests.estimators import ACROSS, ALLOCATION, COUNT, PARTS, WITHIN, error, estimate, seen
+from tests.estimators import ACROSS, COUNT, PARTS, WITHIN, error, estimate, make, seen
 
 SIZE, BATCH = 20, 8
 
 
 def make_bank(length, batch=8, size=COUNT):
-    return estimators.make("memory_bank", Setting(batch, size, ALLOCATION, bank=length))
+    return make("memory_bank", batch, size, length)
 
 
 def make_stratified(batch):
-    return estimators.make("minibatch_stratified", Setting(batch, COUNT, ALLOCATION))
+    return make("minibatch_stratified", batch)
 
 
 def batches(count: int, seed: int) -> Iterator[Posterior]:

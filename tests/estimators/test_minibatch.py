@@ -3,10 +3,8 @@
 import numpy as np
 import pytest
 
-from scaledis.methods import estimators
-from scaledis.methods.estimators.setting import Setting
 from scaledis.objectives import aggregate_posterior, partition
-from tests.estimators import ACROSS, WITHIN, error, estimate, seen
+from tests.estimators import ACROSS, WITHIN, error, estimate, make, seen
 from tests.objectives import ALLOCATION, posteriors
 
 WEIGHTS = {
@@ -29,7 +27,7 @@ def test_the_bias_shrinks_as_the_batch_grows(name):
 @pytest.mark.parametrize("name", WEIGHTS)
 def test_they_are_mixtures_of_the_batch_whose_weights_sum_to_one_and_carry_nothing(name):
     batch, parts = posteriors(7, 6), partition.levels(ALLOCATION)
-    estimator = estimators.make(name, Setting(7, 1000, ALLOCATION))
+    estimator = make(name, 7, 1000, allocation=ALLOCATION)
     weights = np.exp(WEIGHTS[name](7, 1000))
     log_weights = np.log(weights / weights.sum(1, keepdims=True))
     expected = aggregate_posterior.log_density(*batch, log_weights, partition.membership(parts))

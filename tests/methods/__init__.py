@@ -18,19 +18,18 @@ from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, State,
 from tests import tiny
 from tests.objectives import ALLOCATION, posteriors
 
-COUNT = 1000  # images of the data set
+IMAGES = ImageSpec((16, 16, 3), 1000)
 KEY = jax.random.key(0)
 
 
-def make_posterior(allocation=ALLOCATION, batch: int = 16, present=None, seed: int = 0) -> Posterior:
+def make_posterior(allocation=ALLOCATION, batch: int = 16, seed: int = 0) -> Posterior:
     codes, mean, log_variance = posteriors(batch, sum(allocation), seed)
-    presence = jnp.ones(len(allocation)) if present is None else jnp.asarray(present, jnp.float32)
-    return Posterior(codes, mean, log_variance, jnp.asarray(partition.levels(allocation)), presence, jnp.arange(batch))
+    return Posterior(codes, mean, log_variance, jnp.asarray(partition.levels(allocation)), jnp.arange(batch))
 
 
 def flat(posterior: Posterior) -> Posterior:
     """The same codes in one level."""
-    return posterior._replace(levels=jnp.ones((1, posterior.codes.shape[1])), presence=jnp.ones(1))
+    return posterior._replace(levels=jnp.ones((1, posterior.codes.shape[1])))
 
 
 def kl_of(posterior: Posterior) -> float:
@@ -51,11 +50,12 @@ def arrays(config: Config) -> Hyperparameters:
 
 
 def penalty(
-    config: Config, weights: WeightsOf, posterior: Posterior, parts_of: PartsOf = by_level
+    config: Config, weights: WeightsOf, posterior: Posterior, parts_of: PartsOf = by_level, presence=None
 ) -> tuple[float, dict[str, float]]:
-    """R and its terms by a row of weights."""
-    row = weighted_decomposition(config, COUNT, weights, parts_of)
-    total, terms = row.value(arrays(config), (), posterior, KEY)
+    """R and its terms by a row of weights; all levels are there unless `presence` says otherwise."""
+    there = jnp.asarray(presence or [1.0] * len(config.model.allocation))
+    row = weighted_decomposition(config, IMAGES, weights, parts_of)
+    total, terms = row.value(arrays(config) | {"presence": there}, (), posterior, KEY)
     return float(total), {name: float(term) for name, term in terms.items()}
 
 

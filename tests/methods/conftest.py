@@ -6,5 +6,5 @@ from scaledis import methods
 @pytest.fixture
 def registered(monkeypatch):
     """`register_method`, whose methods are gone after the test."""
-    monkeypatch.setattr(methods, "_registered", {})
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
     return methods.register_method

@@ -4,11 +4,13 @@ import numpy as np
 import optax
 import pytest
 
+from scaledis.core.streams import stream
 from scaledis.methods import dava
 from scaledis.methods.base.autoencoder import standard_normal
-from scaledis.methods.base.elbo import step_keys
 from scaledis.methods.dava import next_capacity, resample
-from scaledis.networks import discriminator, sizing
+from scaledis.networks import discriminator
+from scaledis.networks.ladder import make_ladder
+from scaledis.types import ImageSpec
 from scaledis.workdir.checkpoint import Checkpoints
 from tests import tiny
 from tests.methods import one_update
@@ -30,12 +32,17 @@ SIGMA = CONFIG.objective.sigma
 def prepared(state):
     """A discriminator that is right on 53 percent, so that the adversarial terms weigh; a capacity; images that vary.
 
-    Images of one color, as an untrained decoder's, leave instance normalization nothing but rounding to magnify.
+    Images of one color, as an untrained decoder's, leave instance normalization nothing but rounding to magnify. The
+    discriminator's params are doubled: its gradient is then long enough to be clipped.
     """
     decoder = state.params["network"]["decoder"]
     output = {"kernel": 3 * decoder["f0"]["kernel"], "bias": decoder["f0"]["bias"] + 0.5}
     network = {**state.params["network"], "decoder": {**decoder, "f0": output}}
-    extra = state.extra._replace(accuracy=jnp.float32(0.5 + FORCE / 100), capacity=jnp.float32(0.2))
+    adversary = state.extra.adversary
+    adversary = adversary._replace(params=jax.tree.map(lambda leaf: 2 * leaf, adversary.params))
+    extra = state.extra._replace(
+        adversary=adversary, accuracy=jnp.float32(0.5 + FORCE / 100), capacity=jnp.float32(0.2)
+    )
     return state._replace(params={"network": network}, extra=extra)
 
 
@@ -56,20 +63,21 @@ class Plain:
     """The equations of DAVA on one batch, written down once more."""
 
     def __init__(self, before):
-        self.ladder = sizing.make_ladder(CONFIG.model, DATASET.image_shape)
+        self.ladder = make_ladder(CONFIG, ImageSpec(DATASET.image_shape, DATASET.size))
         self.network = discriminator.OfImages(CONFIG.model.channels)
         self.extra = before.extra
         images = np.asarray(DATASET.images(np.arange(CONFIG.train.batch)))
         self.pixels = images.transpose(3, 1, 2, 0) / np.float32(255)
-        self.keys = step_keys(jax.random.key(1))
-        self.noise = standard_normal(self.keys.noise, CONFIG.model.allocation, CONFIG.train.batch)
+        self.key = jax.random.key(1)
+        self.noise = standard_normal(stream(self.key, "noise"), CONFIG.model.allocation, CONFIG.train.batch)
 
     def encode(self, params):
-        mean, log_variance = self.ladder.apply({"params": params["network"]}, self.pixels, method="encode")
+        network = {"params": params["network"]}
+        mean, log_variance = self.ladder.apply(network, self.pixels, jnp.ones(1), method="encode")
         return mean.T, log_variance.T, mean.T + jnp.exp(log_variance.T / 2) * self.noise
 
     def decode(self, params, codes):
-        return self.ladder.apply({"params": params["network"]}, codes.T, method="decode")
+        return self.ladder.apply({"params": params["network"]}, codes.T, jnp.ones(1), method="decode")
 
     def terms(self, params):
         """Reconstruction and KL in nats per image."""
@@ -87,7 +95,7 @@ class Plain:
         """Decoded from codes, and from codes resampled; only what is asked for has a gradient."""
         still = jax.lax.stop_gradient(params)
         decoded = jnp.clip(self.decode(still, self.encode(params if for_encoder else still)[2]), 0, 1)
-        codes = resample(self.encode(still)[2], self.keys.penalty)
+        codes = resample(self.encode(still)[2], stream(self.key, "shuffle"))
         return decoded, jnp.clip(self.decode(params if for_decoder else still, codes), 0, 1)
 
     def adversarial(self, params):
@@ -105,7 +113,7 @@ class Plain:
         return WEIGHTS["encoder"] * encoder + WEIGHTS["decoder"] * decoder
 
     def of_discriminator(self, discriminator_params, params):
-        smooth = 0.6 * jax.random.uniform(self.keys.extra, (2, CONFIG.train.batch))
+        smooth = 0.6 * jax.random.uniform(stream(self.key, "extra"), (2, CONFIG.train.batch))
         decoded, shuffled = self.images(params, False, False)
         on_decoded, on_shuffled = (self.network.apply(discriminator_params, each) for each in (decoded, shuffled))
         on_decoded, on_shuffled = jax.nn.sigmoid(on_decoded), jax.nn.sigmoid(on_shuffled)

@@ -1,13 +1,11 @@
 """L = L_rec + w R, its step and its terms, whatever the penalty."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from scaledis.methods.base.elbo import kl_weight, per_level, step_keys
+from scaledis.methods.base.elbo import kl_weight, per_level
 from tests import tiny
 from tests.methods import arrays, make_method, one_update
 
@@ -29,18 +27,6 @@ def test_the_kl_and_its_penalties_are_warmed_up_together(step):
     assert float(found["loss_nats"]) == pytest.approx(float(whole), rel=1e-6)
     assert float(found["regularization_nats"]) != pytest.approx(float(found["kl_nats"]), rel=1e-3)
     assert float(found["elbo_nats"]) == pytest.approx(-float(found["reconstruction_nats"] + found["kl_nats"]), rel=1e-6)
-
-
-def test_a_step_has_three_keys_that_are_all_different_and_out_of_reach_of_the_units():
-    for seed in range(3):
-        keys = step_keys(jax.random.key(seed))
-        assert len(keys) == 3
-        drawn = [jax.random.key_data(key).tolist() for key in keys]
-        assert all(one != other for one, other in itertools.combinations(drawn, 2))
-        # Noise folds its key with the numbers of units: level << 16 | place.
-        units = [level << 16 | place for level in range(4) for place in range(8)]
-        of_units = [jax.random.key_data(jax.random.fold_in(keys.noise, unit)).tolist() for unit in units]
-        assert not [key for key in of_units if key in drawn]
 
 
 def test_levels_are_named_from_the_bottom_and_listed_from_the_top():

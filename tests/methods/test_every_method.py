@@ -8,7 +8,8 @@ import pytest
 
 from scaledis import methods
 from scaledis.training.extract import without_padding
-from scaledis.training.population import Population, one_device, select
+from scaledis.training.population import Population, select
+from scaledis.training.program import one_device
 from scaledis.training.steps import Advance
 from scaledis.workdir.checkpoint import Checkpoints
 from tests import assert_same, tiny

@@ -71,6 +71,7 @@ def test_a_discriminator_that_goes_astray_freezes_its_run_alone():
             np.testing.assert_array_equal(a[0], b[0])
 
 
-def test_a_batch_too_small_for_two_halves_is_an_error():
+@pytest.mark.parametrize("name", ["factor_vae", "dava"])
+def test_a_batch_too_small_for_two_halves_is_an_error(name):
     with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
-        tiny.config(method__name="factor_vae", train__batch=3)
+        tiny.config(method__name=name, train__batch=3)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from scaledis.methods.nvae import balance
-from scaledis.networks import sizing
-from scaledis.networks.top_down import soft_clamp
+from scaledis.networks.top_down import make_top_down, soft_clamp
 from scaledis.objectives import gaussian
+from scaledis.types import ImageSpec
 from tests import tiny
 from tests.methods import arrays, make_method, one_update
 
@@ -25,7 +25,7 @@ def state(method):
     return jax.jit(method.init)(jax.random.key(0), arrays(CONFIG))
 
 
-NETWORK = sizing.make_top_down(CONFIG.model, DATASET.image_shape)
+NETWORK = make_top_down(CONFIG, ImageSpec(DATASET.image_shape, DATASET.size))
 
 
 def scaled(state, factor, *names):

@@ -1,23 +1,19 @@
-import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 
 from scaledis.core.errors import Stopped
 from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import make_penalized_method
-from scaledis.methods.base.penalty import weighted_decomposition
 from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
 from scaledis.methods.scale_vlae import scale_aware
 from scaledis.training.loop import train_population
 from scaledis.types import ImageSpec, Run
-from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import assert_same, tiny
 from tests.methods import arrays, make_config, make_method, make_posterior, one_update, penalty
 
 DATASET = tiny.dataset()
-ALL, TOP_TWO = make_posterior(), make_posterior(present=(1, 0.3, 0))
+ALL, TOP_TWO = make_posterior(), (1.0, 0.3, 0.0)
 
 
 @pytest.mark.parametrize("fade", [0.0, 4.0])
@@ -48,10 +44,7 @@ def test_the_first_stage_and_the_others_may_have_lengths_of_their_own():
 def test_at_the_last_stage_the_loss_is_the_ladders():
     overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
     pro = one_update(tiny.config(method__name="pro_vlae", method__fade=0.0, **overrides), DATASET, 5)[1]
-    run = tiny.config(method__name="vlae", **overrides)
-    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), nn.elu)  # as the progressive ladder's
-    ladder = make_penalized_method(run, model, weighted_decomposition(run, DATASET.size, scale_aware))
-    own = one_update(run, DATASET, 5, method=ladder)[1]
+    own = one_update(tiny.config(method__name="vlae", model__network="ladder_elu", **overrides), DATASET, 5)[1]
     np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
     assert pro["stage"] == 2
     pro_penalty = penalty(make_config("pro_scale_vlae"), progressive_scale_aware, ALL)[0]
@@ -62,7 +55,7 @@ def test_a_level_that_is_absent_or_fades_in_has_a_small_weight_and_only_the_latt
     run = make_config("pro_vlae", method__beta=2.0, method__inactive=0.25)
     kl = penalty(run, progressive, ALL)[1]
     expected = 2 * (kl["kl_level3_nats"] + kl["kl_level2_nats"]) + 0.25 * kl["kl_level1_nats"]
-    assert penalty(run, progressive, TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
+    assert penalty(run, progressive, ALL, presence=TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
 
     run = make_config("pro_scale_vlae", method__beta=3.0, method__gamma=2.0, method__inactive=0.25)
     ladder = make_config("scale_vlae", (3, 2), method__beta=3.0, method__gamma=2.0)
@@ -71,12 +64,11 @@ def test_a_level_that_is_absent_or_fades_in_has_a_small_weight_and_only_the_latt
         mean=ALL.mean[:, :5],
         log_variance=ALL.log_variance[:, :5],
         levels=ALL.levels[:2, :5],
-        presence=ALL.presence[:2],
     )
     terms = penalty(ladder, scale_aware, of_two)[1]
     of_level = [terms[f"kl_level{n}_nats"] + 2 * terms[f"total_correlation_level{n}_nats"] for n in (2, 1)]
     expected = of_level[0] + 0.3 * of_level[1] + 2 * terms["inter_nats"] + 0.25 * kl["kl_level1_nats"]
-    assert penalty(run, progressive_scale_aware, TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
+    assert penalty(run, progressive_scale_aware, ALL, presence=TOP_TWO)[0] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
@@ -107,13 +99,12 @@ def test_a_level_that_is_not_there_yet_draws_nothing():
 
 @pytest.mark.parametrize("clear", [False, True])
 def test_a_level_that_fades_in_speaks_through_a_part_of_its_noise_only_where_it_is_clear(clear):
-    run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1))
+    run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1), model__network="ladder_elu")
     images = DATASET.images(np.arange(8))
-    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), nn.elu, clear)
-    hyperparameters = arrays(run)
-    params = model.init(jax.random.key(0), hyperparameters)
+    model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), clear)
+    params = model.init(jax.random.key(0), arrays(run))
     found = [
-        model.forward(params, hyperparameters, images, jax.random.key(1), np.array([1, share], np.float32))
+        model.forward(params, arrays(run) | {"presence": np.float32([1, share])}, images, jax.random.key(1))
         for share in (0.25, 1.0)
     ]
     part, whole = ((each.codes - each.mean) / np.exp(0.5 * each.log_variance) for each in found)
@@ -134,7 +125,7 @@ def test_what_a_late_level_injects_can_be_pushed_to_nothing_and_come_back():
 
 def test_a_run_that_stops_inside_the_second_stage_goes_on_there(tmp_path):
     run = Run("run", tiny.config(method__name="pro_vlae", method__fade=2.0, train__steps=12))
-    whole, stopped = Workdir(tmp_path / "whole"), Workdir(tmp_path / "stopped")
+    whole, stopped = (tiny.claimed(tmp_path / name, run) for name in ("whole", "stopped"))
     expected = train_population([run], 0, DATASET, whole)[1]
     with pytest.raises(Stopped):
         train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "8").exists())

@@ -1,8 +1,5 @@
 """A method that is not in the package: it trains, goes on from a checkpoint and loads, as the package's own do."""
 
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,12 +11,10 @@ from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.spec import Hyperparameter
 from scaledis.training import loop
 from scaledis.types import Run
-from scaledis.workdir.layout import Workdir
-from tests import assert_same, tiny
+from tests import assert_same, example_of, tiny
 from tests.methods import one_update
 
 DATASET = tiny.dataset()
-README = Path(__file__).parents[2] / "README.md"
 
 
 def squared_means(hyperparameters, posterior, key):
@@ -32,18 +27,11 @@ def build(config, images):
     return make_penalized_method(config, make_autoencoder(config, images), stateless(squared_means))
 
 
-def example():
-    """The block of code in README's section "Add a method"."""
-    section = README.read_text().partition("\n## Add a method")[2].partition("\n## ")[0]
-    (code,) = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    return code
-
-
 @pytest.fixture(params=["of this test", "of the README"])
 def method(request, registered):
     """The name of a registered method."""
     if request.param == "of the README":
-        exec(compile(example(), README.name, "exec"), {"__name__": "readme"})  # noqa: S102
+        exec(compile(example_of("Add a method", "README.md"), "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
         return "sparse_vae"
     weight = {"weight": Hyperparameter(0.5, "weight of the means")}
     registered("squared_means", build, equation="R = KL + weight sum m^2, by us", hyperparameters=weight)
@@ -52,10 +40,10 @@ def method(request, registered):
 
 def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
     run = Run("run", tiny.config(method__name=method, train__steps=6, objective__kl_warmup=0.0))
-    whole = loop.train_population([run], 0, DATASET, Workdir(tmp_path / "whole"))[1]
+    whole = loop.train_population([run], 0, DATASET, tiny.claimed(tmp_path / "whole", run))[1]
 
     [model] = scaledis.train(run.config, DATASET, workdir=tmp_path / "door", callback=lambda step, terms: None)
-    stopped = Workdir(tmp_path / "stopped")
+    stopped = tiny.claimed(tmp_path / "stopped", run)
     with pytest.raises(Stopped):
         loop.train_population([run], 0, DATASET, stopped, stop=lambda: (stopped.checkpoints(0) / "2").exists())
     resumed = loop.train_population([run], 0, DATASET, stopped)[1]
@@ -69,7 +57,7 @@ def test_it_trains_goes_on_from_a_checkpoint_and_loads(method, tmp_path):
 
 
 def test_the_example_of_the_readme_is_its_equation(registered):
-    exec(compile(example(), README.name, "exec"), {"__name__": "readme"})  # noqa: S102
+    exec(compile(example_of("Add a method", "README.md"), "README.md", "exec"), {"__name__": "readme"})  # noqa: S102
     spec = methods.choose("sparse_vae")
     assert spec.hyperparameters.keys() == {"strength"} and spec.equation.startswith(
         "R = KL(q(z | x) || p(z)) + strength"

@@ -19,13 +19,13 @@ def make_spec(name, **more):
 
 
 def test_what_every_run_carries_is_reserved():
-    """Whatever a run has beside the method's own arrays, and the weight of the KL that a step adds to them."""
+    """Whatever a run has beside the method's own arrays, and what a step adds to them."""
     run = tiny.config(method__name="nvae")
     carried = set(hyperparameters(run, run.model.allocation)) - set(run.method.hyperparameters)
-    assert carried | {"kl_weight"} == set(RESERVED)
+    assert carried | {"kl_weight", "presence"} == set(RESERVED)
 
 
-@pytest.mark.parametrize("name", ["active", "sigma", "kl_warmup", "kl_weight", "learning_rate", "name"])
+@pytest.mark.parametrize("name", [*RESERVED, "name"])
 def test_a_hyperparameter_of_a_reserved_name_is_an_error_where_the_method_is_defined(name):
     with pytest.raises(UserError, match=f"hyperparameter: '{name}' cannot be the name of a method's own"):
         make_spec(name)
@@ -52,13 +52,13 @@ def test_an_array_of_a_reserved_name_is_an_error_too(name, registered):
 
 @pytest.mark.parametrize("name", ["scale_vlae", "vae"])
 def test_a_name_that_is_taken_is_an_error(name):
-    with pytest.raises(UserError, match=f"name: '{name}' is a method of scaledis or of an installed package"):
+    with pytest.raises(UserError, match=f"name: '{name}' is among the methods of scaledis or of an installed package"):
         methods.register_method(name, build, equation="R = KL")
 
 
 @pytest.mark.parametrize("name", ["Sparse", "sparse-vae", "2vae", ""])
 def test_a_method_is_a_lower_case_word(name):
-    with pytest.raises(UserError, match="must be a lower-case word, such as sparse_vae"):
+    with pytest.raises(UserError, match="must be a lower-case word, such as my_method"):
         methods.register_method(name, build, equation="R = KL")
 
 
@@ -84,15 +84,12 @@ def test_a_data_sets_own_settings_win_over_those_for_all():
     assert spec.settings_for("dsprites")["train.learning_rate"] == spec.settings_for("shapes3d")["train.learning_rate"]
 
 
-def test_a_shared_program_is_that_of_a_method_there_is_and_has_no_program_of_another():
-    sharing = {name: spec.program for name, spec in methods.specs().items() if spec.program}
-    assert sharing == {"vae": "beta_vae", "vlae": "scale_vlae"}
-    for name, program in sharing.items():
-        other = methods.choose(program)
-        assert not other.program and other.flat == methods.choose(name).flat
-        own, others = (tiny.config(method__name=each) for each in (name, program))
-        shapes = [
-            {key: np.shape(value) for key, value in hyperparameters(each, each.model.allocation).items()}
-            for each in (own, others)
-        ]
-        assert shapes[0] == shapes[1]
+def test_a_check_sees_every_config_before_anything_compiles(registered):
+    def no_seed_seven(config):
+        if config.seed == 7:
+            raise UserError("seed: 7 is not for mine.")
+
+    registered("mine", build, equation="R = KL", check=no_seed_seven)
+    assert make_config("mine", {"seed": 6}).seed == 6
+    with pytest.raises(UserError, match="seed: 7 is not for mine"):
+        make_config("mine", {"seed": 7})

@@ -2,11 +2,11 @@
 
 import pytest
 
-from scaledis import metrics
+from scaledis.metrics.shared.scoring import Settings
 
 
 @pytest.fixture(autouse=True, scope="package")
 def no_chance():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(metrics.compute.__kwdefaults__, "chance", 0)
+        patch.setitem(Settings.__init__.__kwdefaults__, "chance", 0)
         yield

@@ -17,7 +17,7 @@ WITHOUT_FIT = ["mig", "mig_sup", "dcimig", "jemmig", "mcc", "irs", "level", "mod
 
 
 def with_chance(name):
-    return scoring.with_chance(registry.module("metrics", metrics, name))
+    return metrics.spec(name).with_chance
 
 
 def factors_of(kind, rows=ROWS, seed=0):
@@ -159,5 +159,5 @@ def test_the_bootstrap_and_chance_do_not_multiply(monkeypatch):
 
 @pytest.mark.parametrize("chance", [-1, 2.5, None, True, 10**40])
 def test_a_wrong_number_of_permutations_is_a_sentence(chance):
-    with pytest.raises(UserError, match="chance: .*; a whole number from 0 to 10000 is needed"):
+    with pytest.raises(UserError, match="chance: .* must be a (whole number|number from 0 to 10000)"):
         metrics.compute("mig", noise(0), factors_of("common"), chance=chance)

@@ -82,7 +82,7 @@ def test_a_result_holds_the_scores_of_its_importances(rng, factors):
 def test_a_unit_per_factor_scores_one(factors, backend):
     scores = dci.compute(factors.astype(float), factors, backend=backend)
     assert scores["backend"] == backend
-    assert all(0.99 < scores[name] <= 1 for name in dci.SCORES)
+    assert all(0.99 < scores[name] <= 1 for name in dci.SPEC.scores)
 
 
 @pytest.mark.parametrize("backend", dci.BACKENDS)
@@ -105,7 +105,7 @@ def test_the_scale_of_a_unit_does_not_matter(rng, factors, backend, scale, shift
     codes = factors[:300] + 0.3 * rng.standard_normal((300, 3))
     score = dci.compute(codes, factors[:300], backend=backend)
     scaled = dci.compute(codes * scale + shift, factors[:300], backend=backend)
-    for name in dci.SCORES:
+    for name in dci.SPEC.scores:
         assert scaled[name] == score[name], name
 
 
@@ -113,7 +113,7 @@ def test_the_scale_of_a_unit_does_not_matter(rng, factors, backend, scale, shift
 def test_bool_factors(rng, backend):
     factors = rng.random((300, 2)) < 0.3
     scores = dci.compute(factors + 0.1 * rng.standard_normal((300, 2)), factors, backend=backend)
-    assert all(0.97 < scores[name] <= 1 for name in dci.SCORES)
+    assert all(0.97 < scores[name] <= 1 for name in dci.SPEC.scores)
 
 
 def test_the_backends_agree(rng, factors):

@@ -85,6 +85,6 @@ def test_the_dependence_of_a_correlated_gaussian(rng):
     noise = 0.05
     found = aggregate.dependence(means, np.full((4000, 2), math.log(noise)), np.array([0, 1]), rng, 2000)
     expected = -0.5 * math.log(1 - (correlation / (1 + noise)) ** 2)
-    assert found.between == pytest.approx(expected, abs=4 * found.between_error + 0.03)
-    assert found.within == pytest.approx([0, 0], abs=1e-12)
-    assert 0 < found.between_error < 0.1
+    assert found["tc_between"] == pytest.approx(expected, abs=4 * found["tc_between_error"] + 0.03)
+    assert found["tc_within"] == pytest.approx([0, 0], abs=1e-12)
+    assert 0 < found["tc_between_error"] < 0.1

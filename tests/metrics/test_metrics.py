@@ -9,6 +9,7 @@ import pytest
 
 from scaledis import metrics
 from scaledis.core.errors import UserError
+from scaledis.metrics.shared import boosting
 from tests.metrics import crafted
 
 CODES, FACTORS, _ = crafted.CODES["perfect"]
@@ -39,6 +40,7 @@ def test_every_result_says_what_it_is_of(name):
     assert scores[f"{name}/protocol"] in metrics.PROTOCOLS
     assert scores[f"{name}/dropped"] == {"factors": [], "units": []}
     assert isinstance(scores[f"{name}/warnings"], list)
+    assert next(iter(scores)) == f"{name}/{next(iter([*metrics.spec(name).scores, *metrics.spec(name).intervals]))}"
     json.dumps(scores, allow_nan=False)
 
 
@@ -88,6 +90,25 @@ def test_the_bootstrap_gives_intervals(rng):
     assert scores == again
 
 
+@pytest.mark.parametrize("name", metrics.names())
+def test_groups_are_one_unit_each_or_are_refused(name, monkeypatch):
+    monkeypatch.setattr(boosting, "ROUNDS", 5)
+    factors = FACTORS[:300] % 2
+    codes = factors + 0.1 * np.random.default_rng(0).standard_normal(factors.shape)
+    if metrics.spec(name).groups is None:
+        with pytest.raises(UserError, match=f"groups: the metric '{name}' takes none. Metrics that take groups: dci, "):
+            metrics.compute(["mig", name], codes, factors, groups=[[2, 1], [0]])
+        return
+    with pytest.raises(UserError, match="must be columns from 0 to 2"):
+        metrics.compute(["mig", name], codes, factors, options={name: {"groups": [[0, 3]]}})
+    given = {"codes": codes, "factors": factors, "protocol": "paper"}
+    single, pair = (metrics.compute(name, **given, groups=groups) for groups in ([[2], [1], [0]], [[2, 1], [0]]))
+    turned = metrics.compute(name, **(given | {"codes": codes[:, ::-1]}))
+    for key in (f"{name}/{score}" for score in metrics.spec(name).with_chance):
+        assert single.get(key) == pytest.approx(turned.get(key), abs=0.02), key
+    assert pair != single
+
+
 def test_groups_count_as_their_first_principal_component(rng):
     wide = np.concatenate([CODES, 0.1 * rng.standard_normal(CODES.shape)], axis=1)
     scores = metrics.compute(["mig", "mcc"], wide, FACTORS, groups=[[0, 3], [1, 4], [2, 5]])
@@ -128,8 +149,8 @@ def test_bad_input_is_a_sentence(codes, factors, message):
         ({"names": "mig", "options": {"mig": {"bin": 5}}}, "option of metric 'mig': 'bin' is unknown.*'bins'"),
         ({"names": "mig", "options": {"mig": {"binning": "wide"}}}, "metrics binning: 'wide' is unknown"),
         ({"names": "mig", "protocol": "libary"}, "protocol: 'libary' is unknown.*'library'.*hfs, library, paper"),
-        ({"names": "mig", "groups": [[0, 3]]}, r"groups: \[0, 3\]; columns from 0 to 2"),
-        ({"names": "mig", "levels": [0, 1]}, r"levels: shape \(2,\); one level for each of 3 units"),
+        ({"names": "mig", "groups": [[0, 3]]}, r"groups: \(0, 3\) must be columns from 0 to 2"),
+        ({"names": "mig", "levels": [0, 1]}, r"levels: shape \(2,\) must be \(3,\), one level per unit"),
         ({"names": "mig", "log_variances": np.zeros((2, 3))}, r"log_variances: shape \(2, 3\)"),
     ],
 )

@@ -13,7 +13,6 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 
 from scaledis import metrics
 from scaledis.metrics import dci, dci_es, irs, modularity, sap, support, tad
-from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared import linear
 from tests.metrics import crafted
 
@@ -139,7 +138,7 @@ def test_how_far_library_is_from_public_code(rng):
     assert library == pytest.approx(slow_irs(codes, cut, 0.99), abs=1e-9)
     assert 0.002 < abs(library - slow_irs(codes, factors, 0.99)) < 0.02  # without bins
     assert abs(library - slow_irs(codes[:4000], cut[:4000], 0.99)) < 0.01  # the training rows alone
-    every, train = (sap.of_correlations(correlations(codes[:n], factors[:n]))["r2"] for n in (6000, 4000))
+    every, train = (sap.r2(codes[:n], factors[:n])["r2"] for n in (6000, 4000))
     assert 1e-6 < abs(every - train) < 0.005
 
 
@@ -218,8 +217,8 @@ def test_redundant_attributes_are_dropped_if_asked_for(rng):
 
 def test_the_distance_to_the_factorized_support():
     corner = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0]])  # (1, 1) is missing; the nearest row is 1 away
-    assert support._distance(corner) == 1
-    assert support._distance(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])) == 0
+    assert support.pair_distance(corner) == 1
+    assert support.pair_distance(np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])) == 0
     line = np.arange(64) % 8
     scores = metrics.compute("support", np.stack([line, line], axis=1), None)
     assert scores["support/fos"] == pytest.approx(0.5 * (7 / line.std()) ** 2, rel=0.1)  # from a corner to the line

@@ -1,14 +1,11 @@
 """What must not move a score, on codes of random shapes: the order, scale and direction of units, names of classes."""
 
-import functools
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scaledis import metrics
-from scaledis.core import registry
 from scaledis.core.errors import UserError
 
 # Few rows and no LightGBM where 50 examples must stay cheap; DCI's own tests have the rest.
@@ -115,11 +112,6 @@ def test_a_unit_without_variance_in_metrics_with_a_fit(sample):
     same(headlines(names, codes, factors), headlines(names, wide, factors), tolerance=0.02)
 
 
-@functools.cache
-def bounded(name):
-    return registry.module("metrics", metrics, name).SCORES if name not in ("tad", "dependence", "support") else ()
-
-
 @settings(QUICK, max_examples=200)
 @given(data(rows=(2, 40)), st.sampled_from(sorted(metrics.PROTOCOLS)))
 def test_every_score_lies_between_0_and_1(sample, protocol):
@@ -135,7 +127,7 @@ def test_every_fitted_score_lies_between_0_and_1(sample, protocol):
 def check_bounds(names, codes, factors, protocol):
     scores = metrics.compute(names, codes, factors, protocol=protocol)
     for name in names:
-        for score in bounded(name):
+        for score in metrics.spec(name).scores:
             value = scores.get(f"{name}/{score}")
             assert value is None or 0 <= value <= 1, (name, score, value)
 

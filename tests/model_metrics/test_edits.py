@@ -79,7 +79,7 @@ def test_dead_units_and_units_that_know_nothing_are_left_out():
     assert found["edits/selectivity_per_unit"] == [None, None, 1, 1, 1, 1] and found["edits/selectivity"] == 1
     silent = whole._replace(encode=lambda images: whole.encode(images)._replace(mean=np.zeros((len(images), FACTORS))))
     nothing = scores(silent)
-    assert nothing["edits/selectivity"] is None and "knows of a factor" in nothing["edits/warnings"][0]
+    assert nothing["edits/selectivity"] is None and "knows a factor" in nothing["edits/warnings"][0]
 
 
 def test_a_change_is_a_total_variation_above_one_half():

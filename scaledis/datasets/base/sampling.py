@@ -15,6 +15,7 @@ from scaledis import datasets
 from scaledis.config import Data, is_float32
 from scaledis.core import registry
 from scaledis.core.errors import UserError
+from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec
 
@@ -172,9 +173,9 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
 
 
 def draw(sampler: Sampler, key: Array, n: int) -> Array:
-    """Image indices int32 [n], with replacement; runs inside a compiled step. Consumes `key`."""
-    cell = jax.random.categorical(jax.random.fold_in(key, 0), jnp.asarray(sampler.log_weights), shape=(n,))
-    place = jax.random.randint(key, (n,), 0, jnp.asarray(sampler.counts)[cell])
+    """Image indices int32 [n], with replacement; runs inside a compiled step."""
+    cell = jax.random.categorical(stream(key, "cell"), jnp.asarray(sampler.log_weights), shape=(n,))
+    place = jax.random.randint(stream(key, "place"), (n,), 0, jnp.asarray(sampler.counts)[cell])
     return jnp.asarray(sampler.order)[jnp.asarray(sampler.first)[cell] + place]
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from scaledis.config import Config
 from scaledis.core.errors import UserError
 from scaledis.methods.base import optimizer
 from scaledis.types import Terms
@@ -16,11 +17,12 @@ HORIZON = 100.0  # steps of the running mean of the accuracy
 WON = 0.9999  # running accuracy at which a discriminator has won outright and teaches nothing any more
 
 
-def check_batch(batch: int) -> None:
+def check_batch(config: Config) -> None:
     """Raises UserError for a batch whose halves are too small to be shuffled."""
-    if batch < 4:
+    if config.train.batch < 4:
         raise UserError(
-            f"train.batch: {batch} is too small for a discriminator, whose two halves need 2 images or more."
+            f"train.batch: {config.train.batch} is too small for a discriminator, whose two halves need 2 images or "
+            "more."
         )
 
 

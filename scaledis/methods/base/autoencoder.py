@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
 
+from scaledis import networks
 from scaledis.config import Config
-from scaledis.networks import ladder, sizing
+from scaledis.core.streams import each
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
-from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood, State
+from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood
 
 
 class Forward(NamedTuple):
@@ -31,23 +31,24 @@ class Forward(NamedTuple):
 
 
 class Autoencoder(NamedTuple):
-    """What every method of this package builds on.
+    """What every method of this package builds on. All but `init` take the hyperparameters of a step.
 
     init: (key, hyperparameters) -> params.
-    forward: (params, hyperparameters, images uint8 [B, H, W, C], key, presence) -> Forward.
-    output: (params, hyperparameters, codes [B, K], presence) -> output.
+    forward: (params, hyperparameters, images uint8 [B, H, W, C], key) -> Forward.
+    output: (params, hyperparameters, codes [B, K]) -> output.
     negative_log_likelihood: (params, hyperparameters, output, pixels) -> [B].
     mean: output -> expected pixels in [0, 1].
-    encode, decode: those of a Method, and the presence of the levels at the state's step.
+    encode: (params, hyperparameters, images uint8 [B, H, W, C]) -> Codes.
+    decode: (params, hyperparameters, codes [B, K]) -> expected images float [B, H, W, C] in [0, 1].
     """
 
     init: Callable[[Array, Hyperparameters], Any]
-    forward: Callable[..., Forward]
-    output: Callable[..., Array]
+    forward: Callable[[Any, Hyperparameters, Array, Array], Forward]
+    output: Callable[[Any, Hyperparameters, Array], Array]
     negative_log_likelihood: Callable[[Any, Hyperparameters, Array, Array], Array]
     mean: Callable[[Array], Array]
-    encode: Callable[..., Codes]
-    decode: Callable[..., Array]
+    encode: Callable[[Any, Hyperparameters, Array], Codes]
+    decode: Callable[[Any, Hyperparameters, Array], Array]
 
 
 def blank(image_shape: tuple[int, int, int]) -> Array:
@@ -78,53 +79,52 @@ def sigma_of(params: dict[str, Any], hyperparameters: Hyperparameters) -> Array:
 
 def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Array:
     """Standard normal [B, K]; each unit has a key of its own, so that padding a level changes no other unit's noise."""
-    keys = jax.vmap(lambda unit: jax.random.fold_in(key, unit))(partition.unit_keys(allocation))
+    keys = each(key, partition.unit_keys(allocation))
     return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
 
 
-def make_autoencoder(
-    config: Config, images: ImageSpec, rectifier: ladder.Rectifier = nn.relu, clear: bool = False
-) -> Autoencoder:
-    """The autoencoder of a config: the ladder of its allocation. `rectifier` is that of the injections v_l.
+def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> Autoencoder:
+    """The autoencoder of a config: its network and its likelihood.
 
     What a level injects is multiplied by its presence p. While it fades in, so is what it reads (Li et al. 2020); with
     `clear` it reads the whole state, and its noise is multiplied instead: z = m + p s eps.
     """
     allocation = config.model.allocation
-    network = sizing.make_ladder(config.model, images.shape, rectifier)
+    network = networks.make(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
     def init(key: Array, hyperparameters: Hyperparameters) -> dict[str, Any]:
         return initial_params(network.init(key, blank(images.shape))["params"], likelihood, hyperparameters)
 
-    def posterior(params, hyperparameters, pixels, presence):
+    def posterior(params, hyperparameters, pixels):
         # A level that is not there yet reads the trunk all the same: its weighed KL trains it towards the prior.
-        reads = None if presence is None or clear else jnp.where(presence > 0, presence, 1.0)
+        presence = hyperparameters["presence"]
+        reads = jnp.where((presence > 0) & (not clear), presence, 1.0)
         mean, log_variance = network.apply({"params": params["network"]}, pixels, reads, method="encode")
         active = hyperparameters["active"]
         return mean.T * active, log_variance.T * active
 
-    def output(params, hyperparameters, codes, presence=None):
+    def output(params, hyperparameters, codes):
         codes = (codes * hyperparameters["active"]).T
-        return network.apply({"params": params["network"]}, codes, presence, method="decode")
+        return network.apply({"params": params["network"]}, codes, hyperparameters["presence"], method="decode")
 
-    def forward(params, hyperparameters, images, key, presence=None):
+    def forward(params, hyperparameters, images, key):
         pixels = as_pixels(images)
-        mean, log_variance = posterior(params, hyperparameters, pixels, presence)
+        mean, log_variance = posterior(params, hyperparameters, pixels)
         noise = standard_normal(key, allocation, len(images))
-        if clear and presence is not None:
-            noise = noise * (presence @ partition.levels(allocation))
+        if clear:
+            noise = noise * (hyperparameters["presence"] @ partition.levels(allocation))
         codes = mean + jnp.exp(0.5 * log_variance) * noise * hyperparameters["active"]
-        return Forward(pixels, codes, mean, log_variance, output(params, hyperparameters, codes, presence))
+        return Forward(pixels, codes, mean, log_variance, output(params, hyperparameters, codes))
 
     def negative_log_likelihood(params, hyperparameters, output, pixels):
         return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
 
-    def encode(state: State, images: Array, presence: Array | None = None) -> Codes:
-        mean, log_variance = posterior(state.params, state.hyperparameters, as_pixels(images), presence)
+    def encode(params, hyperparameters, images):
+        mean, log_variance = posterior(params, hyperparameters, as_pixels(images))
         return Codes(mean, log_variance, partition.level_of_unit(allocation))
 
-    def decode(state: State, codes: Array, presence: Array | None = None) -> Array:
-        return as_images(likelihood.mean(output(state.params, state.hyperparameters, codes, presence)))
+    def decode(params, hyperparameters, codes):
+        return as_images(likelihood.mean(output(params, hyperparameters, codes)))
 
     return Autoencoder(init, forward, output, negative_log_likelihood, likelihood.mean, encode, decode)

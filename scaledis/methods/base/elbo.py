@@ -5,7 +5,7 @@ alive while it learns (Zhao et al. 2017).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import optax
 from jax import Array
 
 from scaledis.config import Config
+from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.autoencoder import Autoencoder, sigma_of
 from scaledis.objectives import gaussian, partition
@@ -20,23 +21,6 @@ from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Poste
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
 Loss = Callable[..., tuple[Array, tuple[Terms, Any]]]
-
-
-class Keys(NamedTuple):
-    """The keys of one step, one for each thing that is random in it."""
-
-    noise: Array
-    penalty: Array
-    extra: Array
-
-
-def step_keys(key: Array) -> Keys:
-    """The only place where a step's key is divided.
-
-    Noise folds it with the numbers of units, which are below 2^20; the others are out of their reach. A different
-    division would draw other numbers, and runs of version 0.1.0 could not go on bit for bit.
-    """
-    return Keys(key, jax.random.fold_in(key, 1 << 29), jax.random.fold_in(key, 1 << 30))
 
 
 def kl_of_units(posterior: Posterior) -> Array:
@@ -82,30 +66,23 @@ def per_level(name: str, values: Array) -> Terms:
 def make_penalized_method(
     config: Config, model: Autoencoder, penalty: Penalty, presence_of: Presence | None = None
 ) -> Method:
-    """The Method of L = L_rec + w R. `presence_of` says which levels there are at a step; without it all are."""
-    allocation = config.model.allocation
-
-    def presence_at(hyperparameters: Hyperparameters, step: Array) -> Array | None:
-        return presence_of(hyperparameters, step) if presence_of else None
+    """The Method of L = L_rec + w R. `presence_of` is that of `make_at_step`."""
 
     def levels(hyperparameters: Hyperparameters) -> Array:
-        return jnp.asarray(partition.levels(allocation)) * hyperparameters["active"]
+        return jnp.asarray(partition.levels(config.model.allocation)) * hyperparameters["active"]
 
     def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Any]:
-        extra = penalty.init(jax.random.fold_in(key, 1), hyperparameters, levels(hyperparameters))
-        return model.init(key, hyperparameters), extra
+        extra = penalty.init(stream(key, "penalty"), hyperparameters, levels(hyperparameters))
+        return model.init(stream(key, "network"), hyperparameters), extra
 
-    def loss(params, extra, hyperparameters, step, batch, keys):
-        presence = presence_at(hyperparameters, step)
-        forward = model.forward(params, hyperparameters, batch.images, keys.noise, presence)
+    def loss(params, extra, hyperparameters, batch, key):
+        forward = model.forward(params, hyperparameters, batch.images, stream(key, "noise"))
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         reconstruction = nll.mean()
 
-        there = jnp.ones(len(allocation)) if presence is None else presence
-        posterior = Posterior(
-            forward.codes, forward.mean, forward.log_variance, levels(hyperparameters), there, batch.number
-        )
-        regularization, parts = penalty.value(hyperparameters, extra, posterior, keys.penalty)
+        codes = forward.codes, forward.mean, forward.log_variance
+        posterior = Posterior(*codes, levels(hyperparameters), batch.number)
+        regularization, parts = penalty.value(hyperparameters, extra, posterior, stream(key, "penalty"))
 
         weight = hyperparameters["kl_weight"]
         total = reconstruction + weight * regularization
@@ -114,7 +91,6 @@ def make_penalized_method(
             **elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters)),
             "regularization_nats": regularization,
             "kl_weight": weight,
-            **({} if presence is None else {"stage": jnp.ceil(presence).sum()}),
             **parts,
         }
         return total, (terms, jax.lax.stop_gradient(posterior))
@@ -122,64 +98,78 @@ def make_penalized_method(
     def update_extra(extra, hyperparameters, posterior, key):
         return penalty.update(hyperparameters, extra, posterior, key)
 
-    def whole(state: State) -> Array | None:
-        """Presence for evaluation: every level that has begun to fade in counts whole."""
-        presence = presence_at(state.hyperparameters, state.step)
-        return None if presence is None else jnp.ceil(presence)
-
-    def encode(state: State, images: Array) -> Codes:
-        return model.encode(state, images, whole(state))
-
-    def decode(state: State, codes: Array) -> Array:
-        return model.decode(state, codes, whole(state))
-
-    return make_gradient_method(config, init, [loss], update_extra, encode, decode)
+    return make_gradient_method(config, model, init, [loss], update_extra, presence_of)
 
 
-def make_gradient_method(
-    config: Config,
-    init: Callable[[Array, Hyperparameters], tuple[Any, Any]],
-    losses: Sequence[Loss],
-    update_extra: Callable[..., tuple[Any, Terms]],
-    encode: Callable[[State, Array], Codes],
-    decode: Callable[[State, Array], Array],
-) -> Method:
-    """The Method that takes one Adam step down the sum of its losses, then updates what it carries.
+def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[State], Hyperparameters]:
+    """Returns the function from a state to the hyperparameters of its step.
 
-    Args:
-      init: (key, hyperparameters) -> (params, extra).
-      losses: (params, extra, hyperparameters, step, batch, keys) -> (loss, (terms, seen)). The gradient of each is
-        clipped apart from the others'.
-      update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
-      encode, decode: those of the Method.
+    They are those of the run, driven by their schedules, with `kl_weight` w and `presence` [L], how far each level has
+    faded in. `presence_of` is (hyperparameters, step) -> presence; by default all levels are there.
     """
-    adam, clip = optimizer.make_adam(), config.train.gradient_clip
     schedules = {
         name: optimizer.make_schedule(f"schedule.{name}", spec, config.train.steps)
         for name, spec in vars(config.schedule).items()
     }
+
+    def at_step(state: State) -> Hyperparameters:
+        carried, step = state.hyperparameters, state.step
+        presence = presence_of(carried, step) if presence_of else jnp.ones(len(config.model.allocation))
+        added = {"kl_weight": kl_weight(carried, step), "presence": presence}
+        return optimizer.at_step(carried, schedules, step) | added
+
+    return at_step
+
+
+def make_gradient_method(
+    config: Config,
+    model: Autoencoder,
+    init: Callable[[Array, Hyperparameters], tuple[Any, Any]],
+    losses: Sequence[Loss],
+    update_extra: Callable[..., tuple[Any, Terms]],
+    presence_of: Presence | None = None,
+) -> Method:
+    """The Method that takes one Adam step down the sum of its losses, then updates what it carries.
+
+    To encode and decode, a level that has begun to fade in counts whole.
+
+    Args:
+      model: encodes and decodes.
+      init: (key, hyperparameters) -> (params, extra).
+      losses: (params, extra, hyperparameters of the step, batch, key) -> (loss, (terms, seen)). The gradient of each
+        is clipped apart from the others'.
+      update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
+      presence_of: that of `make_at_step`.
+    """
+    adam, clip, at_step = optimizer.make_adam(), config.train.gradient_clip, make_at_step(config, presence_of)
 
     def start(key: Array, hyperparameters: Hyperparameters) -> State:
         params, extra = init(key, hyperparameters)
         return State(params, adam.init(params), extra, jnp.zeros((), jnp.int32), hyperparameters)
 
     def update(state: State, batch: Batch, key: Array) -> tuple[State, Terms]:
-        keys = step_keys(key)
-        now = optimizer.at_step(state.hyperparameters, schedules, state.step)
-        now["kl_weight"] = kl_weight(state.hyperparameters, state.step)
+        now = at_step(state)
         terms: Terms = {}
         gradients, seen = [], None
         for loss in losses:
-            gradient, (found, seen) = jax.grad(loss, has_aux=True)(
-                state.params, state.extra, now, state.step, batch, keys
-            )
+            gradient, (found, seen) = jax.grad(loss, has_aux=True)(state.params, state.extra, now, batch, key)
             gradients.append(gradient)
             terms |= found
         clipped = [optimizer.clip(gradient, clip) for gradient in gradients]
         direction, adam_state = adam.update(jax.tree.map(lambda *parts: sum(parts), *clipped), state.optimizer)
         params = optimizer.descend(state.params, direction, now["learning_rate"])
-        extra, more = update_extra(state.extra, now, seen, keys.extra)
+        extra, more = update_extra(state.extra, now, seen, stream(key, "extra"))
         terms |= more | {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
         return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
+
+    def whole(state: State) -> Hyperparameters:
+        now = at_step(state)
+        return now | {"presence": jnp.ceil(now["presence"])}
+
+    def encode(state: State, images: Array) -> Codes:
+        return model.encode(state.params, whole(state), images)
+
+    def decode(state: State, codes: Array) -> Array:
+        return model.decode(state.params, whole(state), codes)
 
     return Method(start, update, encode, decode)

@@ -3,15 +3,13 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax.numpy as jnp
 from jax import Array
 
 from scaledis.config import Config
 from scaledis.methods import estimators
 from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import Presence, kl_of_units, make_penalized_method, per_level
-from scaledis.methods.estimators.setting import Setting
+from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level
 from scaledis.objectives import partition
 from scaledis.objectives.decomposition import decompose
 from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
@@ -48,32 +46,18 @@ def of_blocks(name: str, values: Array) -> Terms:
     return {f"{name}_of_blocks_nats": values.sum()}
 
 
-def setting_of(config: Config, size: int) -> Setting:
-    """What an estimator needs of a config; `size` is the number of training images."""
-    discriminator = config.discriminator
-    return Setting(
-        batch=config.train.batch,
-        size=size,
-        allocation=config.model.allocation,
-        bank=config.objective.bank,
-        features=discriminator.features,
-        layers=discriminator.layers,
-        learning_rate=discriminator.learning_rate,
-    )
-
-
 def weighted_decomposition(
-    config: Config, size: int, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
+    config: Config, images: ImageSpec, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
 ) -> Penalty:
-    """The penalty of a row of weights. `estimator` defaults to the config's; `size` is N, the training images.
+    """The penalty of a row of weights. `estimator` defaults to the config's.
 
     Levels that are not present are in no group: a dependence is only seen among the levels there are so far.
     """
-    estimate = estimators.make(estimator or config.objective.estimator, setting_of(config, size))
+    estimate = estimators.make(estimator or config.objective.estimator, config, images)
     named = per_level if parts_of is by_level else of_blocks
 
     def groups(hyperparameters: Hyperparameters, posterior: Posterior) -> Array:
-        in_use = (posterior.presence > 0).astype(jnp.float32) @ posterior.levels
+        in_use = (hyperparameters["presence"] > 0).astype(jnp.float32) @ posterior.levels
         return parts_of(hyperparameters, posterior.levels) * in_use
 
     def init(key, hyperparameters, levels):
@@ -111,20 +95,12 @@ def make_build(
     weights: WeightsOf,
     parts_of: PartsOf = by_level,
     estimator: str | None = None,
-    presence_of: Callable[[Config], Presence] | None = None,
-    clear: bool = False,
 ) -> Callable[[Config, ImageSpec], Method]:
-    """The `build` of a method whose penalty is a row of weights.
-
-    With `presence_of`, levels come in one after the other, and the v_l have exponential linear units, as the nets of
-    Li et al. 2020: what a level injects when it comes only disturbs a decoder that has learned without it, and relus
-    are dead for good within some twenty steps. `clear` is that of `make_autoencoder`.
-    """
+    """The `build` of a method whose penalty is a row of weights."""
 
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the parts of the KL."""
-        model = make_autoencoder(config, images, nn.elu if presence_of else nn.relu, clear)
-        penalty = weighted_decomposition(config, images.size, weights, parts_of, estimator)
-        return make_penalized_method(config, model, penalty, presence_of and presence_of(config))
+        penalty = weighted_decomposition(config, images, weights, parts_of, estimator)
+        return make_penalized_method(config, make_autoencoder(config, images), penalty)
 
     return build

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.config import Config, is_float32
+from scaledis.config import Config, is_float32, no_check
 from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
 from scaledis.types import ImageSpec, Method
 
 LADDER_WARMUP = 1500.0  # steps
-RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate")  # what every run carries beside them
+# What every run carries, or every step adds, beside them.
+RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate", "presence")
 
 
 class Hyperparameter(NamedTuple):
@@ -71,13 +72,16 @@ class MethodSpec:
       about: one line: what it adds to reconstruction + KL.
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
+      network: the one that an empty `model.network` stands for; "" for a method that has its own and takes no other.
       arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
         them. Raises UserError for values that do not go together.
-      program: the method whose program it shares, given other arrays; "" for its own.
+      check: raises UserError for a config that the method cannot run with.
+      same_as: name of a method -> the values of its hyperparameters at which it is this one, for the same values of
+        those that both have.
+      program: the one of `same_as` whose program it trains in, at these values; "" for its own.
       shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
         cannot simply be lengthened.
-      widens: whether its networks of one shape but for `model.parameters` train together, the narrow ones widened with
-        zeros (population.widened). No layer may then read two hidden layers side by side, and an activation is 0 at 0.
+      widens: whether runs that differ in `model.parameters` train together, where their network pads (NetworkSpec).
       settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
 
     Raises UserError for an attribute of another kind, and where a hyperparameter has the name of something that every
@@ -89,7 +93,10 @@ class MethodSpec:
     about: str
     hyperparameters: Mapping[str, Hyperparameter] = dataclasses.field(default_factory=dict)
     flat: bool = True
+    network: str = "ladder"
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
+    check: Callable[[Config], None] = no_check
+    same_as: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
     program: str = ""
     shares: tuple[str, ...] = ()
     widens: bool = False
@@ -106,6 +113,8 @@ class MethodSpec:
                 )
         for name in self.shares:
             registry.check("shares", name, self.hyperparameters)
+        if self.program:
+            registry.check("program", self.program, self.same_as)
 
     def checked_arrays(self, config: Config) -> dict[str, np.ndarray]:
         """All arrays of a run's hyperparameters. Raises UserError that names the key, the value and what it can be."""
@@ -122,6 +131,15 @@ class MethodSpec:
             if name in RESERVED:
                 raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
         return {**found, **own}
+
+    @property
+    def identity(self) -> str:
+        """`same_as` as a sentence; "" where it is empty."""
+        each = [
+            f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}"
+            for name, values in self.same_as.items()
+        ]
+        return f"It is {'; it is '.join(each)}." if each else ""
 
     @property
     def kl_warmup(self) -> float:

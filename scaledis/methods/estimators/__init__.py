@@ -1,24 +1,57 @@
 """Estimators of the aggregate posterior, by name: `config.objective.estimator`.
 
-A module here defines `ESTIMATORS`, name -> (Setting) -> Estimator. The first line of each function says what it is.
+A module here defines `ESTIMATORS`, name -> EstimatorSpec. From outside the package an estimator comes in by
+`register_estimator`, or by an entry point of the group "scaledis.estimators" that points at such a dictionary.
 """
 
-import functools
-import sys
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
-from scaledis.core import registry
-from scaledis.methods.estimators.setting import Setting
-from scaledis.types import Estimator
+from scaledis.config import Config, no_check
+from scaledis.core import kinds
+from scaledis.core.plugins import Registry
+from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.types import Estimator, ImageSpec
+
+REGISTRY = Registry("estimator", "objective.estimator", EstimatorSpec, __name__)
 
 
-@functools.cache
-def makers() -> Mapping[str, Callable[[Setting], Estimator]]:
+def specs() -> dict[str, EstimatorSpec]:
     """All estimators by name."""
-    return MappingProxyType(registry.collect(sys.modules[__name__], "ESTIMATORS"))
+    return REGISTRY.entries()
 
 
-def make(name: str, setting: Setting) -> Estimator:
-    """The estimator `name`. Raises UserError for an unknown name."""
-    return registry.choose("objective.estimator", name, makers())(setting)
+def choose(name: str) -> EstimatorSpec:
+    """The estimator `name`. Raises UserError that lists the choices for an unknown name."""
+    return REGISTRY.choose(name)
+
+
+@kinds.checked
+def register_estimator(
+    name: str, make: Callable[[Config, ImageSpec], Estimator], *, check: Callable[[Config], None] = no_check
+) -> None:
+    """Makes an estimator of your own a choice of `config.objective.estimator`, as those of this package are.
+
+    Call it again to replace an estimator of your own. `load_run` needs the estimator registered too.
+
+    Args:
+      name: a lower-case word.
+      make: (config, ImageSpec) -> Estimator. The first line of its docstring is what `scaledis list` shows.
+      check: raises UserError for a config that the estimator cannot run with.
+
+    Raises UserError for a name that this package has, or that is not a lower-case word, and for a `make` that does not
+    take two arguments.
+
+    >>> from scaledis.methods.estimators.minibatch import make_weighted
+    >>> register_estimator("mine", make_weighted)
+    >>> make_config("scale_vlae", {"objective.estimator": "mine"}).objective.estimator
+    'mine'
+    """
+    REGISTRY.register(name, EstimatorSpec(make, check))
+
+
+def make(name: str, config: Config, images: ImageSpec) -> Estimator:
+    """The estimator `name` of a config. Raises UserError for an unknown name, and if its `make` gives no Estimator."""
+    made = choose(name).make(config, images)
+    kinds.check(f"make of {name}", made, Estimator)
+    kinds.check_fields(f"make of {name}: ", made)
+    return made

@@ -10,17 +10,19 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from scaledis.config import Config
+from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
-from scaledis.methods.estimators.setting import Setting
+from scaledis.methods.estimators.spec import EstimatorSpec
 from scaledis.networks import discriminator
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, Posterior, Terms
+from scaledis.types import Estimator, ImageSpec, Posterior, Terms
 
 ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
 
 
-def make_density_ratio(setting: Setting) -> Estimator:
+def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
     """A discriminator per part and one across the parts, as the FactorVAE's.
 
     Single units are one-dimensional and come from the minibatch. A part adds its discriminator's logit to its units,
@@ -28,10 +30,9 @@ def make_density_ratio(setting: Setting) -> Estimator:
     The discriminators see codes without gradient; the penalty sees their logits at fixed parameters. The two classes
     come from the two halves of the batch, so that they share no image.
     """
-    check_batch(setting.batch)
-    unit_keys = tuple(partition.unit_keys(setting.allocation).tolist())
-    network = discriminator.OfCodes(setting.features, setting.layers, unit_keys)
-    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(setting.batch, setting.size))
+    given, unit_keys = config.discriminator, tuple(partition.unit_keys(config.model.allocation).tolist())
+    network = discriminator.OfCodes(given.features, given.layers, unit_keys)
+    minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(config.train.batch, images.size))
 
     def logits(params: Any, codes: Array, parts: Array) -> Array:
         """[T, B], one row per task: the dependence within each part, then that across them where there are several."""
@@ -41,8 +42,8 @@ def make_density_ratio(setting: Setting) -> Estimator:
 
     def init(key: Array, parts: Array) -> Adversary:
         tasks, units = _tasks(parts).shape
-        keys = jax.vmap(lambda task: jax.random.fold_in(key, task))(jnp.arange(tasks))
-        return make_adversary(jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(keys), ADAM)
+        params = jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(each(key, jnp.arange(tasks)))
+        return make_adversary(params, ADAM)
 
     def log_density(extra: Adversary, posterior: Posterior, parts: Array) -> Array:
         codes, mean, log_variance = posterior[:3]
@@ -71,7 +72,7 @@ def make_density_ratio(setting: Setting) -> Estimator:
             right = 0.5 * ((on_real > 0).mean(1) + (on_shuffled < 0).mean(1))
             return (nats * open_tasks).sum(), (right * open_tasks).sum() / jnp.maximum(open_tasks.sum(), 1)
 
-        return follow(extra, loss, ADAM, setting.learning_rate)
+        return follow(extra, loss, ADAM, given.learning_rate)
 
     return Estimator(init, log_density, update)
 
@@ -95,12 +96,10 @@ def shuffled(codes: Array, parts: Array, key: Array) -> tuple[Array, Array]:
     names = part << 16 | place  # as in the noise, so that padding a part shuffles no other unit anew
 
     def permuted(key, names):
-        keys = jax.vmap(lambda name: jax.random.fold_in(key, name))(names)
-        order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(keys)
+        order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(each(key, names))
         return jnp.take_along_axis(codes, order, axis=0)
 
-    by_unit, by_part = jax.random.split(key)
-    return permuted(by_unit, names), permuted(by_part, part)
+    return permuted(stream(key, "units"), names), permuted(stream(key, "parts"), part)
 
 
-ESTIMATORS = {"density_ratio": make_density_ratio}
+ESTIMATORS = {"density_ratio": EstimatorSpec(make_density_ratio, check=check_batch)}

@@ -5,9 +5,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.methods.estimators.setting import Setting
+from scaledis.config import Config
+from scaledis.methods.estimators.spec import EstimatorSpec
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, Posterior, Terms
+from scaledis.types import Estimator, ImageSpec, Posterior, Terms
 
 NOBODY = -1  # the number of an empty place
 
@@ -24,7 +25,7 @@ class Bank(NamedTuple):
     number: Array
 
 
-def make_memory_bank(setting: Setting) -> Estimator:
+def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
     """Stratified, over the batch and the posteriors of the last `objective.bank` different images.
 
     The own posterior weighs 1 / N and the n others share the rest, so an information saturates at about log(1 + n)
@@ -35,7 +36,7 @@ def make_memory_bank(setting: Setting) -> Estimator:
     batch of 64, total correlations are off by less than .03 nats with a bank of 448 and by 0 with one of 512. The
     images weigh the same even if `data.correlation` draws some of them more often.
     """
-    size, length = setting.size, min(setting.bank, setting.size)
+    size, length = images.size, min(config.objective.bank, images.size)
 
     def init(key: Array, parts: Array) -> Bank:
         units = parts.shape[1]
@@ -70,4 +71,4 @@ def make_memory_bank(setting: Setting) -> Estimator:
     return Estimator(init, log_density, update)
 
 
-ESTIMATORS = {"memory_bank": make_memory_bank}
+ESTIMATORS = {"memory_bank": EstimatorSpec(make_memory_bank)}

@@ -1,4 +1,4 @@
-"""How selective an edit is: of the factors that change when a unit moves, the share that is the unit's own."""
+"""Selectivity of edits: among the factors that change when a unit moves, the share of the unit's own factor."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,15 @@ from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import classifiers, coding
 from scaledis.metrics.of_models.shared.classifiers import Classify
 from scaledis.metrics.shared.information import share
-from scaledis.objectives import gaussian
+from scaledis.metrics.shared.rows import or_none
+from scaledis.metrics.shared.spec import Spec
 from scaledis.types import Codes, Model
 
 SCORES = ("selectivity", "kept", "effective")
-LOW, HIGH, STEPS = -2.0, 2.0, 5  # of a traversal
+SPEC = Spec(SCORES)
 IMAGES = 200
 CHANGED = 0.5  # total variation between two predictions
-RIGHT = 0.95  # a classifier of less accuracy is warned of
+RIGHT = 0.95  # accuracy of a classifier, below which there is a warning
 
 
 def compute(
@@ -33,41 +34,41 @@ def compute(
     directory: str | Path | None = None,
     classify: Classify | None = None,
 ) -> dict[str, Any]:
-    """Edit selectivity: what Beyond Flat Latent asks as its third question and shows in pictures, as numbers.
+    """Returns edit selectivity, which answers in numbers the third question of Beyond Flat Latent.
 
-    Each unit j goes from -2 to 2 in five steps on the first images x, the others at their posterior means. A factor k
-    has changed on an image if at some step its predicted distribution differs from that of the unmoved reconstruction
-    by a total variation above 1/2, c_jk(x) in {0, 1}. The unit's own factor o(j) is that of which its codes know the
-    largest share, I(z_j; v_k) / H(v_k) above chance.
+    Each unit j moves from -2 to 2 in five steps on the first images x, with the others at their posterior means. A
+    factor k changes on an image, c_jk(x) = 1, if at some step its predicted distribution differs from that of the
+    unmoved reconstruction by a total variation above 1/2; otherwise c_jk(x) = 0. The own factor o(j) of a unit is the
+    one about which its codes have the largest share of information above chance, I(z_j; v_k) / H(v_k).
 
         selectivity = sum_jx c_jo(j)(x) / sum_jkx c_jk(x)         kept = mean_jx prod_(k != o(j)) (1 - c_jk(x))
 
-    With one factor a unit both are 1; a random rotation of F factors that are equally fine has a selectivity near 1/F.
+    With one factor per unit both are 1. A random rotation of F equally fine factors has a selectivity near 1/F.
 
     Args:
         model, dataset, index, codes: the images at `index` [N] and their codes.
-        seed: unused: the classifiers are trained once per data set.
-        images: how many of them are edited.
-        directory: where the classifiers are kept; None: that of the run's data set (shared/classifiers.py).
-        classify: takes their place: images [n, H, W, C] in [0, 1] -> probabilities of each factor's values, [n, V_k].
+        seed: ignored; the classifiers are trained once per data set.
+        images: the number of images that are edited.
+        directory: the folder of the classifiers; None: that of the run's data set (shared/classifiers.py).
+        classify: replaces the classifiers: images [n, H, W, C] in [0, 1] -> probabilities of each factor's values,
+            [n, V_k].
 
     Returns:
-        `selectivity`, `kept`, and `effective`, the share of images whose own factor changes, without which `kept`
-        says little; over all units of more than 0.1 nats that know of a factor. `<score>_per_unit` [K] and
-        `<score>_per_level` [L], top first; None where nothing is known. `factor_per_unit`, the names of o(j); `changes`
+        `selectivity`, `kept`, and `effective`, the share of images whose own factor changes (a unit that changes
+        nothing has `kept` 1), over all units of more than 0.1 nats that know a factor. `<score>_per_unit` [K] and
+        `<score>_per_level` [L], top first; None without such a unit. `factor_per_unit`, the names of o(j); `changes`
         [K, F], the share of images on which a factor changes; `accuracy_per_factor` [F] of the classifiers on images
-        that they have not seen; `warnings`.
+        outside of their training set; `warnings`.
 
     Raises:
-        UserError: a data set without factors, or of which no factor varies among the images; codes that are not finite.
+        UserError: a data set without factors, or without one that varies among the images; codes that are not finite.
     """
     if not dataset.factor_names:
         raise UserError(f"{dataset.name} has no factors that an edit could change")
     factors = dataset.factors(index)
     shares = share(information(codes.mean, factors, corrected=True), entropy(factors))
-    own, nats = shares.argmax(axis=1), np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0)
-    alive = (nats > coding.DEAD) & (shares.max(axis=1) > 0)
-    accuracy, warnings = None, [] if alive.any() else ["edits: no unit of more than 0.1 nats knows of a factor"]
+    own, alive = shares.argmax(axis=1), coding.alive(codes) & (shares.max(axis=1) > 0)
+    accuracy, warnings = None, [] if alive.any() else ["edits: no unit of more than 0.1 nats knows a factor"]
     if classify is None:
         trained = classifiers.of_dataset(dataset, directory or model.config.data.directory)
         classify, accuracy = trained.classify, trained.accuracy.tolist()
@@ -80,17 +81,15 @@ def compute(
     start = codes.mean[:images]
     unmoved = classify(model.decode(start))
     for unit in np.flatnonzero(alive).tolist():
-        changes[unit] = changed(unmoved, classify(_decoded_traversal(model, start, unit)))
-    groups = {"": alive[None], "_per_unit": np.diag(alive)}
-    groups["_per_level"] = alive & (codes.levels == np.unique(codes.levels)[:, None])
-    scores: dict[str, Any] = {}
-    for name, members in groups.items():
+        changes[unit] = changed(unmoved, classify(coding.decoded_traversal(model, start, unit)))
+    parts = {"_per_unit": np.diag(alive)}
+    parts["_per_level"] = alive & (codes.levels == np.unique(codes.levels)[:, None])
+    scores: dict[str, Any] = {**_of_units(changes, own, alive)}
+    for name, members in parts.items():
         found = [_of_units(changes, own, units) for units in members]
-        for key in SCORES:
-            values = [each[key] for each in found]
-            scores[key + name] = values if name else values[0]
+        scores |= {key + name: [each[key] for each in found] for key in SCORES}
     return scores | {
-        "factor_per_unit": [dataset.factor_names[k] if there else None for k, there in zip(own, alive, strict=True)],
+        "factor_per_unit": or_none(np.array(dataset.factor_names)[own], alive),
         "changes": changes.mean(axis=1).tolist(),
         "accuracy_per_factor": accuracy,
         "warnings": warnings,
@@ -98,17 +97,12 @@ def compute(
 
 
 def changed(unmoved: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> np.ndarray:
-    """Which factors change, bool [n, F]: from probabilities [n, V_k], to those of the steps [n * S, V_k]."""
+    """The factors that change, bool [n, F], between probabilities [n, V_k] and those of all steps [n * S, V_k]."""
     apart = [
         np.abs(after.reshape(len(before), -1, before.shape[1]) - before[:, None]).sum(axis=2) / 2
         for before, after in zip(unmoved, moved, strict=True)
     ]
-    return np.stack(apart, axis=2).max(axis=1) > CHANGED
-
-
-def _decoded_traversal(model: Model, start: np.ndarray, unit: int) -> np.ndarray:
-    """Images [n * S, H, W, C] of one unit's traversal from each of the codes `start` [n, K]."""
-    return model.decode(coding.traversed(start, LOW, HIGH, STEPS)[:, unit].reshape(-1, start.shape[1]))
+    return np.asarray(np.stack(apart, axis=2).max(axis=1) > CHANGED)
 
 
 def _of_units(changes: np.ndarray, own: np.ndarray, units: np.ndarray) -> dict[str, float | None]:

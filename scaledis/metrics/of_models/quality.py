@@ -1,4 +1,4 @@
-"""Generative quality: how close reconstructions are, the ELBO with its terms, how diverse prior samples are."""
+"""Generative quality: errors of reconstructions, the ELBO with its terms, and the diversity of prior samples."""
 
 import math
 from typing import Any
@@ -14,31 +14,32 @@ from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Model
 
 IMAGES = 500
-WINDOW, RADIUS = 1.5, 5  # of SSIM, in pixels: the standard deviation of a Gaussian that ends after 5
+WINDOW, RADIUS = 1.5, 5  # of SSIM, in pixels: the standard deviation and the radius of a Gaussian window
 C1, C2 = 0.01**2, 0.03**2  # for pixels in [0, 1]
 
 
 def compute(
     model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, seed: int = 0, *, images: int = IMAGES
 ) -> dict[str, Any]:
-    """MSE, PSNR and SSIM of reconstructions, the ELBO with its terms, the Vendi score of prior samples.
+    """Returns MSE, PSNR and SSIM of reconstructions, the ELBO with its terms, and the Vendi score of prior samples.
 
         ELBO = E_x E_q(z|x) log p(x | z) - KL(q(z | x) || p(z))             PSNR = -10 log10 MSE
         Vendi = exp(- sum_i w_i log w_i), w the eigenvalues of K / n        (Friedman and Dieng 2023)
 
-    Reconstructions are decoded from posterior means, the ELBO from one sample of each posterior, as in training; of the
-    Gaussian likelihoods the mean is clipped to [0, 1], which can only raise it. K holds the cosines between images.
+    Reconstructions are decoded from posterior means, the ELBO from one sample of each posterior, as in training. The
+    mean of a Gaussian likelihood is clipped to [0, 1], which can only increase the ELBO. K holds the cosines between
+    images.
 
     Args:
         model, dataset, index, codes: the images at `index` [N] and their codes.
-        seed: of the samples.
-        images: how many are reconstructed, and how many are sampled from the prior.
+        seed: seeds the samples.
+        images: the number of reconstructions and of samples from the prior.
 
     Returns:
-        `mse` over pixels and channels in [0, 1]; `psnr` in dB and `ssim` (Wang et al. 2004), means over images, psnr
-        None where a reconstruction is exact; `elbo_nats`, `reconstruction_nats` (the negative log likelihood) and
-        `kl_nats` per image; `vendi` of as many samples, from 1 (all alike) to their number, and `vendi_data`, that of
-        the images; `images`; `warnings`. What is not finite is None, as the ELBO is where a posterior has no noise.
+        `mse` over pixels and channels in [0, 1]; `psnr` in dB, None if a reconstruction is exact, and `ssim` (Wang et
+        al. 2004), means over images; `elbo_nats`, `reconstruction_nats` (the negative log likelihood) and `kl_nats` per
+        image; `vendi` of the samples, from 1 (all alike) to their number, and `vendi_data` of the images; `images`;
+        `warnings`. A score that is not finite is None, as the ELBO is if a posterior has no noise.
     """
     index, mean, log_variance = index[:images], codes.mean[:images], codes.log_variance[:images]
     rng = np.random.default_rng(seed)
@@ -67,7 +68,7 @@ def compute(
 
 
 def negative_log_likelihood(model: Model, expected: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """-log p(x | z) in nats, [n], of images [n, H, W, C] under the model's likelihood with these expected images."""
+    """-log p(x | z) in nats, [n], of images [n, H, W, C] under the model's likelihood, given their expected values."""
     likelihood = LIKELIHOODS[model.config.objective.likelihood]
     sigma = jnp.exp(model.state.params["log_sigma"]) if likelihood.learns_sigma else model.config.objective.sigma
     output, pixels = (jnp.asarray(each).transpose(3, 1, 2, 0) for each in (expected, images))
@@ -75,7 +76,7 @@ def negative_log_likelihood(model: Model, expected: np.ndarray, images: np.ndarr
 
 
 def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Structural similarity [n] of images [n, H, W, C] in [0, 1], the mean over windows within them and channels.
+    """Structural similarity [n] of images [n, H, W, C] in [0, 1], the mean over channels and windows inside the image.
 
     SSIM = (2 m_x m_y + C1)(2 s_xy + C2) / (m_x^2 + m_y^2 + C1)(s_x^2 + s_y^2 + C2)
 
@@ -85,19 +86,21 @@ def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
     def average(values: np.ndarray) -> np.ndarray:
         smooth = gaussian_filter(values, WINDOW, radius=RADIUS, axes=(1, 2))
-        return smooth[:, RADIUS:-RADIUS, RADIUS:-RADIUS]
+        return np.asarray(smooth[:, RADIUS:-RADIUS, RADIUS:-RADIUS])
 
     mean, other_mean = average(one), average(other)
     variance, other_variance = average(one**2) - mean**2, average(other**2) - other_mean**2
     covariance = average(one * other) - mean * other_mean
     above = (2 * mean * other_mean + C1) * (2 * covariance + C2)
-    return (above / ((mean**2 + other_mean**2 + C1) * (variance + other_variance + C2))).mean(axis=(1, 2, 3))
+    return np.asarray(
+        (above / ((mean**2 + other_mean**2 + C1) * (variance + other_variance + C2))).mean(axis=(1, 2, 3))
+    )
 
 
 def vendi(rows: np.ndarray) -> float:
-    """The Vendi score of rows [n, D] with the cosine as the kernel: how many different ones there are, 1 to n.
+    """The Vendi score of rows [n, D] with the cosine as the kernel: the effective number of different rows, 1 to n.
 
-    Rows of zeros are like each other and unlike all others.
+    Rows of zeros have cosine 1 with each other and 0 with all other rows.
     """
     rows = np.asarray(rows, np.float64)
     rows = np.column_stack([rows, ~rows.any(axis=1)])

@@ -1,1 +1,1 @@
-"""What several metrics share: rows and samples, tables of information, classifiers, protocols, scoring."""
+"""Code shared by metrics: rows and samples, tables of information, classifiers, protocols, intervals, scoring."""

@@ -1,42 +1,24 @@
-"""Exact log densities of the aggregate posterior of Gaussian posteriors, and the dependence that they show."""
+"""Exact log densities of the aggregate posterior of Gaussian posteriors, and the dependence of its units."""
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
 
-CHUNK = 32  # codes at once: [CHUNK, N, K] entries are in memory
+CHUNK = 32  # codes at once; [CHUNK, N, K] numbers are in memory
 FOLDS = 10
-
-
-class Dependence(NamedTuple):
-    """Total correlations in nats, each with its standard error over 10 folds of the codes.
-
-    within, within_error: [L], between the units of each level.
-    between, between_error: between the levels.
-    total, total_error: between all units; total = sum of within + between, exactly.
-    """
-
-    within: np.ndarray
-    within_error: np.ndarray
-    between: float
-    between_error: float
-    total: float
-    total_error: float
+NAMES = ("tc_within", "tc_within_error", "tc_between", "tc_between_error", "tc_total", "tc_total_error")
 
 
 def log_densities(
     codes: np.ndarray, means: np.ndarray, log_variances: np.ndarray, membership: np.ndarray
 ) -> np.ndarray:
-    """log q(z_g) of the equal mixture of N Gaussian posteriors, for every group g of units, in nats.
+    """log q(z_g) in nats, [B, G], of codes [B, K] for every group of units, under the mean of N Gaussian posteriors.
 
     Args:
         codes: [B, K].
-        means, log_variances: [N, K].
-        membership: [G, K], 0 or 1.
-
-    Returns:
-        [B, G].
+        means, log_variances: [N, K], of the posteriors.
+        membership: [G, K], 0 or 1, the units of each group.
     """
     precisions, constants = np.exp(-log_variances), np.log(2 * np.pi) + log_variances
     tables = []
@@ -50,31 +32,33 @@ def log_densities(
 
 def dependence(
     means: np.ndarray, log_variances: np.ndarray, levels: np.ndarray, rng: np.random.Generator, samples: int
-) -> Dependence:
-    """The total correlations of q(z) = E_x q(z | x) within and between levels, from `samples` codes of it.
+) -> dict[str, Any]:
+    """Estimates the total correlations of q(z) = E_x q(z | x) within and between levels from samples of it.
 
         TC(z_l) = E log q(z_l) - sum_{k in l} log q(z_k),   TC(levels) = E log q(z) - sum_l log q(z_l)
 
     Args:
-        means, log_variances: [N, K], the posteriors, all of them.
+        means, log_variances: [N, K], of all posteriors.
         levels: int [K], the level of each unit.
-        rng: draws the codes.
-        samples: how many, each from the posterior of a random row.
+        rng: draws the samples.
+        samples: their number; each is drawn from the posterior of a random row.
+
+    Returns:
+        `tc_within`, a list of L, between the units of each level; `tc_between` the levels; `tc_total` between all
+        units, the sum of the others; in nats, each with its standard error over 10 folds of the samples.
     """
-    names = np.unique(levels)
-    units, whole = np.eye(len(levels)), np.ones((1, len(levels)))
-    by_level = (levels == names[:, None]).astype(float)  # [L, K]
+    groups = levels == np.unique(levels)[:, None]  # [L, K]
     rows = rng.integers(len(means), size=samples)
     codes = means[rows] + np.exp(0.5 * log_variances[rows]) * rng.normal(size=(samples, len(levels)))
-    table = log_densities(codes, means, log_variances, np.concatenate([whole, by_level, units]))
-    together, of_levels, of_units = table[:, 0], table[:, 1 : len(names) + 1], table[:, len(names) + 1 :]
-    within, within_error = _mean(of_levels - of_units @ by_level.T)
-    between, between_error = _mean(together - of_levels.sum(axis=1))
-    total, total_error = _mean(together - of_units.sum(axis=1))
-    return Dependence(within, within_error, float(between), float(between_error), float(total), float(total_error))
+    membership = np.concatenate([np.ones((1, len(levels))), groups, np.eye(len(levels))])
+    table = log_densities(codes, means, log_variances, membership)
+    together, of_levels, of_units = table[:, 0], table[:, 1 : len(groups) + 1], table[:, len(groups) + 1 :]
+    within = _mean(of_levels - of_units @ groups.T.astype(float))
+    between, total = _mean(together - of_levels.sum(axis=1)), _mean(together - of_units.sum(axis=1))
+    return dict(zip(NAMES, (each.tolist() for each in (*within, *between, *total)), strict=True))
 
 
 def _mean(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean over the rows of [B, ...], and its standard error from the means of 10 folds of them."""
+    """The mean over the rows of [B, ...], and its standard error from the means of 10 folds."""
     folds = np.stack([fold.mean(axis=0) for fold in np.array_split(values, FOLDS)])
     return values.mean(axis=0), folds.std(axis=0, ddof=1) / np.sqrt(FOLDS)

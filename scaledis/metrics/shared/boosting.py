@@ -1,35 +1,35 @@
-"""Gradient boosting with LightGBM's trees, as scikit-learn's GradientBoostingClassifier does it, many times faster.
+"""Gradient boosting with LightGBM's trees: scikit-learn's GradientBoostingClassifier, many times faster.
 
-LightGBM's own objective splits by the second-order gain, which moves DCI-D by up to 0.05: here a split is by squared
-error, and only the leaves take Newton steps. Its trees always prefer the first of equally good units, so several
-boosters, each with its own order of units, take turns.
+LightGBM's own objective splits by the second-order gain, which changes DCI-D by up to 0.05. Here splits are by squared
+error, and only the leaves take Newton steps. Its trees prefer the first of equally good units, so several boosters,
+each with its own order of the units, alternate.
 """
 
-import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from scipy.special import expit, softmax
 
+from scaledis.metrics.shared.parallel import mapped
+
 ROUNDS, DEPTH, RATE = 100, 3, 0.1
 BOOSTERS = 10
 MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
-BINS = 255  # of LightGBM, where more are not asked for
+BINS = 255  # LightGBM's default
 EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
-FEW_ROWS, EXACT_BOOSTERS = 100, 4  # with more rows: of a class, on average, and the boosters with exact bins for it
+FEW_ROWS, EXACT_BOOSTERS = 100, 4  # with more rows: mean rows per class, and boosters with exact bins below it
 LEAVES = 2**DEPTH
 
 
 def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """One classifier a factor, learned from the first `split` rows.
+    """Trains one classifier per factor on the first `split` rows.
 
     Args:
-        ranks: int [N, K], dense ranks of the codes. Columns without variance among the training rows explain nothing.
+        ranks: int [N, K], dense ranks of the codes. A column without variance among the training rows has gain 0.
         factors: int [N, F], each column with at least two values among the first `split` rows.
-        split: how many rows train.
-        seed: fixes the order of the units in each booster.
+        split: the number of training rows.
+        seed: seeds the order of the units in each booster.
 
     Returns:
         The gains of the units, [K, F], and the predicted classes, [N, F].
@@ -46,60 +46,57 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
         datasets = [*fine, *binned[len(fine) :]] if small else binned
         return _classifier(datasets, orders, ranks, factor, split, lock)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        gains, predicted = zip(*pool.map(classifier, factors.T, small), strict=True)
+    gains, predicted = zip(*mapped(classifier, factors.T, small), strict=True)
     return np.stack(gains, axis=1), np.stack(predicted, axis=1)
 
 
-def _settings(split: int, seed: int, exact: bool) -> dict[str, Any]:
-    """LightGBM's, with a bin for every value, or with 255 by half of the rows, other ones for each seed.
+def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exact: bool) -> list[Any]:
+    """The binned training rows of every booster, which all factors share.
 
-    A sample of the rows may see one value of a unit that hardly varies, and LightGBM cannot train without a unit: such
-    units get exact bins.
+    A unit has a bin per value if `exact`, else 255 bins by half of the rows, which differ between boosters. If that
+    half has one value of a unit, LightGBM cannot train without the unit, so a unit that hardly varies needs exact bins.
     """
-    bins = {"max_bin": split, "min_data_in_bin": 1, "bin_construct_sample_cnt": split}
-    sampled = {"bin_construct_sample_cnt": max(split // 2, 1)}  # other bins for each booster
-    return {
+    import lightgbm  # imported here: it takes longer than all of JAX
+
+    bins = {"bin_construct_sample_cnt": max(split // 2, 1)}
+    settings = {
         "objective": "none",
         "max_depth": DEPTH,
         "num_leaves": LEAVES,
         "min_data_in_leaf": 1,
         "min_sum_hessian_in_leaf": 0,
-        "data_random_seed": seed,
         "deterministic": True,
         "force_col_wise": True,
         "num_threads": 1,  # factors run side by side instead
         "verbosity": -1,
-        **(bins if exact else sampled),
+        **({"max_bin": split, "min_data_in_bin": 1, "bin_construct_sample_cnt": split} if exact else bins),
     }
-
-
-def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exact: bool) -> list[Any]:
-    """The binned training rows of every booster; the factors share them."""
-    import lightgbm  # it takes longer to import than all of JAX
-
-    datasets = []
-    for turn, order in enumerate(orders):
-        settings = _settings(split, seed + turn, exact)
-        rows = ranks[:split, order].astype(np.float64)
-        datasets.append(lightgbm.Dataset(rows, np.zeros(split), params=settings).construct())
-    return datasets
+    return [
+        lightgbm.Dataset(
+            ranks[:split, order].astype(np.float64),
+            np.zeros(split),
+            params=settings | {"data_random_seed": seed + turn},
+        ).construct()
+        for turn, order in enumerate(orders)
+    ]
 
 
 def _classifier(
     datasets: list[Any], orders: np.ndarray, ranks: np.ndarray, factor: np.ndarray, split: int, lock: threading.Lock
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gains [K] and predicted classes [N] of one factor [N]."""
+    import lightgbm
+
     values, classes = np.unique(factor[:split], return_inverse=True)
     binary = len(values) == 2
     target = (classes == 1).astype(float)[:, None] if binary else np.eye(len(values))[classes]
-    trees = target.shape[1]  # a round; two classes need one
+    trees = target.shape[1]  # per round; two classes need one
     prior = target.mean(axis=0)
     scores = np.tile(np.log(prior) - (np.log1p(-prior) if binary else 0), (len(ranks), 1))
     probabilities = expit if binary else lambda scores: softmax(scores, axis=1)
     rate = RATE if binary else RATE * (1 - 1 / len(values))
-    with lock:  # a data set notes the parameters of whoever takes it
-        boosters = [_booster(dataset, trees) for dataset in datasets]
+    with lock:  # a data set stores the parameters of the booster that takes it
+        boosters = [lightgbm.Booster(dataset.params | {"num_class": trees}, dataset) for dataset in datasets]
     for step in range(ROUNDS if boosters else 0):
         turn, number = divmod(step, BOOSTERS)
         residual = target - probabilities(scores[:split])
@@ -109,7 +106,7 @@ def _classifier(
         leaves = boosters[number].predict(
             ranks[:, orders[number]], pred_leaf=True, start_iteration=turn, num_iteration=1, num_threads=1
         )
-        leaves = leaves.reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
+        leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
         scores += rate * _newton_steps(leaves[:split], residual)[leaves]
     gains = np.zeros(ranks.shape[1])
     for booster, order in zip(boosters, orders[: len(boosters)], strict=True):
@@ -117,14 +114,8 @@ def _classifier(
     return gains, values[(scores[:, 0] > 0).astype(int) if binary else scores.argmax(axis=1)]
 
 
-def _booster(dataset: Any, trees: int) -> Any:
-    import lightgbm
-
-    return lightgbm.Booster(dataset.params | {"num_class": trees}, dataset)
-
-
 def _newton_steps(leaves: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """The step of every leaf, [trees * LEAVES]: the sum of its residuals over that of their curvatures."""
+    """The step of every leaf, [trees * LEAVES]: the sum of its residuals over the sum of their curvatures."""
     curvature = np.abs(residual) * (1 - np.abs(residual))
     slopes, curvatures = (
         np.bincount(leaves.ravel(), weights.ravel(), LEAVES * residual.shape[1]) for weights in (residual, curvature)

@@ -1,7 +1,7 @@
-"""Class numbers: whatever names the classes of a factor, as integers that every metric counts the same way.
+"""Class numbers: labels of any type as integers.
 
-Whole numbers keep their values, since MCC, the r2 of SAP, the protocol `hfs`, and IRS under `library` read them as
-amounts. All other metrics see which rows share a class, or the order of the classes.
+Whole numbers keep their values, since MCC, the r2 of SAP, the protocol `hfs`, and IRS under `library` take them as
+amounts. All other metrics depend on which rows share a class, or on the order of the classes.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from scaledis.core import convert, registry
 from scaledis.core.errors import UserError
 from scaledis.core.ordering import ranked
 
-EXACT = 2**53  # up to which float64 holds every integer, so that no difference, range or mean overflows or rounds
+EXACT = 2**53  # the largest integer up to which float64 holds all
 REMEDY = (
     "class numbers (integers, bools or strings) are needed, such as np.unique(column, return_inverse=True)[1], or "
     "np.digitize(column, edges) of amounts"
@@ -30,7 +30,7 @@ def class_numbers(name: str, value: Any) -> np.ndarray:
 
     Raises:
         UserError: not two axes, or an empty one; a label that is None, NaN or neither a whole number nor a string; a
-            column that mixes strings with numbers; what `convert.read` raises.
+            column that mixes strings with numbers; what `convert.read` refuses.
     """
     if convert.is_pandas(value):
         return _stacked(convert.columns(name, value))

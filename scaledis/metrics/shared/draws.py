@@ -1,26 +1,58 @@
-"""Rows that share the value of a factor, drawn many at once."""
+"""Votes: draws of rows that share the value of one factor."""
+
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-PAIRS = 64  # rows or pairs a vote
+from scaledis.metrics.shared.spec import VOTES, Scores
+
+PAIRS = 64  # rows or pairs of rows per vote
 TRAIN_VOTES, TEST_VOTES = 10_000, 5_000
 
 
-class SharedValues:
-    """For every factor of int [N, F], the rows of each of its values."""
+def votes(
+    factors: np.ndarray,
+    rng: np.random.Generator,
+    width: int,
+    chunk: int,
+    ballot: Callable[[np.ndarray, np.ndarray], np.ndarray],
+) -> tuple[np.ndarray, np.ndarray]:
+    """The training votes, then the test votes, each of which fixes one random factor.
 
-    def __init__(self, factors: np.ndarray):
-        self._order = np.argsort(factors, axis=0, kind="stable")
-        values = [np.unique(column, return_inverse=True, return_counts=True) for column in factors.T]
-        self._classes = np.stack([classes for _, classes, _ in values], axis=1)
-        self._counts = [counts for *_, counts in values]
-        self._starts = [np.cumsum(counts) - counts for counts in self._counts]
+    Args:
+        factors: int [N, F].
+        rng: draws the factors and the rows.
+        width: random rows per vote, 1 or `PAIRS`.
+        chunk: votes in memory at once.
+        ballot: (rows [V, width], rows [V, PAIRS] with their value of the fixed factor) -> what the votes say, [V, ...].
 
-    def draw(self, rng: np.random.Generator, factor: int, rows: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-        """Rows that have the value of `factor` that `rows` have, drawn with replacement: int, of shape `size`.
+    Returns:
+        The fixed factor of each vote, int [TRAIN_VOTES + TEST_VOTES], and what it says, [TRAIN_VOTES + TEST_VOTES,
+        ...].
+    """
+    fixed, said = rng.integers(factors.shape[1], size=TRAIN_VOTES + TEST_VOTES), []
+    for number, factor in enumerate(factors.T):
+        _, classes, counts = np.unique(factor, return_inverse=True, return_counts=True)
+        order, starts = np.argsort(factor, kind="stable"), np.cumsum(counts) - counts
+        total = int((fixed == number).sum())
+        for start in range(0, total, chunk):
+            first = rng.integers(len(factors), size=(min(chunk, total - start), width))
+            share = classes[first]
+            chosen = (rng.random((len(first), PAIRS)) * counts[share]).astype(np.int64)
+            said.append(ballot(first, order[starts[share] + chosen]))
+    order = np.argsort(fixed, kind="stable")  # votes that fix one factor were drawn together
+    return fixed, np.concatenate(said)[np.argsort(order)]
 
-        `rows` broadcasts to `size`.
-        """
-        classes = self._classes[rows, factor]
-        starts, counts = self._starts[factor][classes], self._counts[factor][classes]
-        return self._order[starts + (rng.random(size) * counts).astype(np.int64), factor]
+
+def accuracies(correct: np.ndarray) -> Scores:
+    """`accuracy` of the test votes and `accuracy_train` of the training votes, of which `correct`, bool [V], are
+    right."""
+
+    def accuracy(tested: np.ndarray) -> dict[str, Any]:
+        return {"accuracy": float(tested.mean())}
+
+    tested = correct[TRAIN_VOTES:]
+    return Scores(
+        {"accuracy_train": float(correct[:TRAIN_VOTES].mean()), **accuracy(tested)}, {VOTES: (accuracy, tested)}
+    )

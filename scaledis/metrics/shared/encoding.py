@@ -1,4 +1,4 @@
-"""Codes of a data set's images, from anyone's encoder."""
+"""Codes of the images of a data set from any encoder."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ CHUNK = 500  # images encoded at once
 
 
 class Images(Protocol):
-    """What is needed of a data set, such as `scaledis.datasets.Dataset`."""
+    """A data set as `metrics.evaluate` uses it, such as `scaledis.datasets.Dataset`."""
 
     @property
     def size(self) -> int: ...
@@ -25,9 +25,9 @@ class Images(Protocol):
 def encoded(
     encode: Callable[[np.ndarray], Any], dataset: Images, index: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Codes and log variances, [n, K], of the images at `index`; None where the encoder has no log variances.
+    """Codes and log variances, [n, K], of the images at `index`; None if the encoder returns no log variances.
 
-    Raises UserError for an encoder that returns something else than one row of numbers for each image.
+    Raises UserError unless the encoder returns one row of numbers per image.
     """
     parts = []
     for start in range(0, len(index), CHUNK):
@@ -44,7 +44,7 @@ def encoded(
 
 
 def sampled(codes: np.ndarray, log_variances: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """mean + std * noise of Gaussian posteriors, all [n, K]."""
+    """Samples of Gaussian posteriors, mean + std * noise; all arrays are [n, K]."""
     return codes + np.exp(0.5 * np.asarray(log_variances)) * rng.normal(size=codes.shape)
 
 

@@ -1,45 +1,41 @@
-"""Plug-in mutual information of units with factors: the one table behind the MIG family, modularity and the levels."""
+"""Plug-in mutual information of units and factors: the tables behind the MIG family, modularity and the levels."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import entr
 
 from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.rows import checked
 
 BINS = 20
-ROUNDING = 1e-14  # nats: a sum of entropies that is 0 comes out as 1e-16 on either side of it
-OUTLIER_SHARE = 0.99  # of the rows in one bin, from which on the other bins count as empty
-SHUFFLES = 99  # permutations that information must exceed: one in a hundred codes of noise does
+ROUNDING = 1e-14  # nats: a sum of entropies that is 0 can be computed as 1e-16 of either sign
+OUTLIER_SHARE = 0.99  # of the rows in one bin, above which the other bins count as empty
+SHUFFLES = 99  # permutations that information must exceed; one in a hundred codes of noise does
 FAR = 20  # standard deviations above chance that no permutation reaches
 
-
-def _equal_width(unit: np.ndarray, bins: int) -> np.ndarray:
-    return np.linspace(unit.min(), unit.max(), bins + 1)[:-1]
-
-
-def _quantile(unit: np.ndarray, bins: int) -> np.ndarray:
-    return np.quantile(unit, np.arange(bins) / bins, method="lower")
+BINNINGS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    "equal_width": lambda unit, bins: np.linspace(unit.min(), unit.max(), bins + 1)[:-1],
+    "quantile": lambda unit, bins: np.quantile(unit, np.arange(bins) / bins, method="lower"),
+}
 
 
-BINNINGS = {"equal_width": _equal_width, "quantile": _quantile}
-
-
-@dataclass(frozen=True)
-class Table:
-    """What one binning of the units says about the factors. Everything is in nats.
+class Table(NamedTuple):
+    """The information of units about factors for one binning, in nats.
 
     Attributes:
-        nats: [K, F], I(z_j; v_k) = H(z_j) + H(v_k) - H(z_j, v_k), never below 0.
-        chance: [K, F], what independence would give on average, (B - 1)(V - 1) / 2N (Miller 1955) with the B bins of
+        cells: int [N, K], the bin of every code.
+        nats: [K, F], I(z_j; v_k) = H(z_j) + H(v_k) - H(z_j, v_k), at least 0.
+        chance: [K, F], the mean of independent units and factors, (B - 1)(V - 1) / 2N (Miller 1955) with the B bins of
             the unit and the V classes of the factor that have rows.
-        spread: [K, F], the standard deviation of that, sqrt((B - 1)(V - 1) / 2) / N.
+        spread: [K, F], the standard deviation of independent ones, sqrt((B - 1)(V - 1) / 2) / N.
         unit_entropies, factor_entropies: H(z_j) [K] and H(v_k) [F].
-        warnings: a sentence for every unit whose bins an outlier has emptied.
+        warnings: a sentence for every unit whose bins an outlier empties.
     """
 
+    cells: np.ndarray
     nats: np.ndarray
     chance: np.ndarray
     spread: np.ndarray
@@ -49,24 +45,24 @@ class Table:
 
     @property
     def corrected(self) -> np.ndarray:
-        """[K, F] nats above chance."""
-        return np.maximum(self.nats - self.chance, 0)
+        """[K, F], nats above chance, at least 0."""
+        return np.asarray(np.maximum(self.nats - self.chance, 0))
 
     @property
     def shares(self) -> np.ndarray:
-        """[K, F], the part of every factor's entropy that a unit knows, in [0, 1]; 0 for a factor without entropy."""
+        """[K, F], nats over the factor's entropy, in [0, 1]; 0 for a factor without entropy."""
         return share(self.nats, self.factor_entropies)
 
     @property
     def lead(self) -> float:
-        """The most standard deviations that any unit's information of any factor lies above chance; at least 0."""
+        """The most standard deviations by which any entry of `nats` exceeds chance; at least 0."""
         there = self.spread > 0
         return float(((self.nats - self.chance)[there] / self.spread[there]).max(initial=0))
 
     @property
     def informative(self) -> np.ndarray:
-        """bool [K], the units that know of some factor more than three standard deviations above chance."""
-        return np.any(self.nats > self.chance + 3 * self.spread, axis=1)
+        """bool [K], the units that know some factor by more than three standard deviations above chance."""
+        return np.asarray(np.any(self.nats > self.chance + 3 * self.spread, axis=1))
 
 
 class Information:
@@ -78,22 +74,19 @@ class Information:
 
     def __init__(self, codes: np.ndarray, factors: np.ndarray):
         self._codes, self._factors = checked(codes, factors)
-        self._cells: dict[tuple[int, str], np.ndarray] = {}
         self._tables: dict[tuple[int, str], Table] = {}
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
-        """The table of `bins` bins a unit, of equal width over its range or between its quantiles.
+        """The table of `bins` bins per unit, of equal width over its range or between its quantiles.
 
-        Factors are not binned. A unit without variance falls into one bin and carries 0.
+        Factors are not binned. A unit without variance has one bin and no information.
 
         Raises:
             UserError: fewer than one bin, an unknown binning.
         """
-        key = bins, binning
-        if key not in self._tables:
-            self._cells[key] = binned(self._codes, bins, binning)
-            self._tables[key] = _table(self._codes, self._factors, self._cells[key], bins)
-        return self._tables[key]
+        if (bins, binning) not in self._tables:
+            self._tables[bins, binning] = _table(self._codes, self._factors, bins, binning)
+        return self._tables[bins, binning]
 
     def permuted(self, order: np.ndarray) -> "Information":
         """The tables of the same codes and of the factors' rows in the order int [N]."""
@@ -102,44 +95,70 @@ class Information:
     def above_chance(self, seed: int) -> bool:
         """Whether some unit knows more of some factor than any does of any in 99 permutations of the factors' rows.
 
-        Information counts in standard deviations above chance (`Table.spread`), by bins of equal width or between
-        quantiles, whichever show more: outliers empty the ones, and a unit that is nearly always 0 the others. One code
-        in a hundred that knows nothing passes. More than 20 standard deviations need no permutation.
+        Information is compared in standard deviations above chance, by bins of equal width or by quantiles, whichever
+        shows more: outliers empty the former, and units that are almost always 0 the latter. One in a hundred codes of
+        noise passes. More than 20 standard deviations pass without permutations.
         """
         if any(self.table(binning=binning).lead > FAR for binning in BINNINGS):
             return True
-        rng = np.random.default_rng([seed, SHUFFLES])
 
         def most(tables: Information) -> float:
             return max(tables.table(binning=binning).lead for binning in BINNINGS)
 
+        rng, own = np.random.default_rng([seed, SHUFFLES]), most(self)
         orders = (rng.permutation(len(self._factors)) for _ in range(SHUFFLES))
-        return all(most(self) > most(self.permuted(order)) for order in orders)
+        return all(own > most(self.permuted(order)) for order in orders)
 
 
 class _Permuted(Information):
-    """Another order of the factors' rows changes the joint entropies alone, so that the rest is shared."""
+    """Another order of the factors' rows changes only the joint entropies; the rest is shared."""
 
     def __init__(self, base: Information, order: np.ndarray):
-        self._base, self._order = base, order
+        self._base, self._factors = base, base._factors[order]
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
         table = self._base.table(bins, binning)
-        joint = joint_entropies(self._base._cells[bins, binning], self._base._factors[self._order])
-        return replace(table, nats=_nats(table.unit_entropies, table.factor_entropies, joint))
+        return table._replace(nats=_nats(table.cells, self._factors, table.unit_entropies, table.factor_entropies))
+
+
+def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> Table:
+    cells = binned(codes, bins, binning)
+    used, classes = (np.array([len(np.unique(column)) for column in each.T]) for each in (cells, factors))
+    freedom = np.outer(used - 1, classes - 1)
+    entropies = entropy(cells), entropy(factors)
+    warnings = []
+    for number, (unit, column) in enumerate(zip(codes.T, cells.T, strict=True)):
+        counts = np.bincount(column)
+        rest = len(unit) - counts.max()
+        crowded = rest > 0 and counts.max() >= OUTLIER_SHARE * len(unit)
+        if crowded and np.ptp(unit[column == counts.argmax()]) > 0:
+            warnings.append(
+                f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(unit)} rows; outliers stretch "
+                "its range, which binning='quantile' avoids"
+            )
+    chance, spread = freedom / (2 * len(codes)), np.sqrt(freedom / 2) / len(codes)
+    return Table(cells, _nats(cells, factors, *entropies), chance, spread, *entropies, warnings)
+
+
+def _nats(
+    cells: np.ndarray, factors: np.ndarray, unit_entropies: np.ndarray, factor_entropies: np.ndarray
+) -> np.ndarray:
+    """H(z_j) + H(v_k) - H(z_j, v_k), [K, F], with rounding errors of 0 removed."""
+    nats = unit_entropies[:, None] + factor_entropies - joint_entropies(cells, factors)
+    return np.where(nats < ROUNDING, 0, nats)
 
 
 def information(
     codes: np.ndarray, factors: np.ndarray, bins: int = BINS, estimator: str = "equal_width", corrected: bool = False
 ) -> np.ndarray:
-    """Mutual information of every unit with every factor, float [K, F] in nats.
+    """Returns the mutual information of every unit and every factor, float [K, F] in nats.
 
     Args:
         codes: float [N, K].
         factors: int [N, F].
-        bins: bins of each unit.
-        estimator: how they are cut, "equal_width" or "quantile".
-        corrected: subtract what independence would give on average, (B - 1)(V - 1) / 2N.
+        bins: bins per unit.
+        estimator: "equal_width" or "quantile" bins.
+        corrected: subtracts the mean of independent units and factors, (B - 1)(V - 1) / 2N.
 
     Raises:
         UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown estimator.
@@ -149,20 +168,19 @@ def information(
 
 
 def binned(codes: np.ndarray, bins: int = BINS, binning: str = "equal_width") -> np.ndarray:
-    """The bin of every entry of `codes` [N, K], int from 0; a value on an edge belongs to the bin above it.
+    """The bin of every entry of `codes` [N, K], int from 0. A value on an edge belongs to the bin above it.
 
     Raises:
         UserError: fewer than one bin, an unknown binning.
     """
     edges = registry.choose("metrics binning", binning, BINNINGS)
-    if bins < 1:
-        raise UserError(f"bins: {bins}; at least 1 is needed")
+    check("bins", bins, int, 1)
     cells = [np.searchsorted(edges(unit, bins), unit, side="right") - 1 for unit in np.asarray(codes, np.float64).T]
     return np.stack(cells, axis=1)
 
 
 def entropy(factors: np.ndarray) -> np.ndarray:
-    """Entropy of every column's observed classes: int [N, F] to float [F] in nats."""
+    """The entropy of every column of int [N, F] in nats, float [F]."""
     counts = [np.unique(factor, return_counts=True)[1] for factor in np.asarray(factors).T]
     return np.array([entr(count / len(factors)).sum() for count in counts])
 
@@ -182,7 +200,7 @@ def joint_entropies(cells: np.ndarray, factors: np.ndarray) -> np.ndarray:
 def share(nats: np.ndarray, entropies: np.ndarray) -> np.ndarray:
     """`nats` over `entropies` (they broadcast), at most 1; 0 where there is no entropy."""
     entropies = np.broadcast_to(entropies, nats.shape)
-    return np.minimum(np.divide(nats, entropies, out=np.zeros_like(nats), where=entropies > 0), 1)
+    return np.asarray(np.minimum(np.divide(nats, entropies, out=np.zeros_like(nats), where=entropies > 0), 1))
 
 
 def best_and_second(values: np.ndarray, floor: float = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -190,65 +208,3 @@ def best_and_second(values: np.ndarray, floor: float = 0) -> tuple[np.ndarray, n
     padded = np.concatenate([values, np.full((2, values.shape[1]), floor, float)])
     second, best = np.sort(padded, axis=0)[-2:]
     return best, second
-
-
-def make_table(
-    unit_entropies: np.ndarray,
-    factor_entropies: np.ndarray,
-    joint: np.ndarray,
-    bins_used: np.ndarray,
-    classes_used: np.ndarray,
-    rows: int,
-    warnings: list[str],
-) -> Table:
-    """The table of entropies H(z_j) [K], H(v_k) [F] and H(z_j, v_k) [K, F], and the bins and classes that have rows."""
-    freedom = np.outer(bins_used - 1, classes_used - 1)
-    return Table(
-        nats=_nats(unit_entropies, factor_entropies, joint),
-        chance=freedom / (2 * rows),
-        spread=np.sqrt(freedom / 2) / rows,
-        unit_entropies=unit_entropies,
-        factor_entropies=factor_entropies,
-        warnings=warnings,
-    )
-
-
-def emptied(codes: np.ndarray, cells: np.ndarray, bins: int) -> list[str]:
-    """A sentence for every unit of [N, K] of which nearly all rows fall into one bin without sharing one value."""
-    return [sentence for number in range(codes.shape[1]) for sentence in _emptied(number, codes, cells, bins)]
-
-
-def distinct(columns: np.ndarray) -> np.ndarray:
-    """How many values every column of [N, A] has, int [A]."""
-    return np.array([len(np.unique(column)) for column in columns.T])
-
-
-def _nats(unit_entropies: np.ndarray, factor_entropies: np.ndarray, joint: np.ndarray) -> np.ndarray:
-    """H(z_j) + H(v_k) - H(z_j, v_k), [K, F], without the rounding of sums that are 0."""
-    nats = unit_entropies[:, None] + factor_entropies - joint
-    return np.where(nats < ROUNDING, 0, nats)
-
-
-def _table(codes: np.ndarray, factors: np.ndarray, cells: np.ndarray, bins: int) -> Table:
-    return make_table(
-        entropy(cells),
-        entropy(factors),
-        joint_entropies(cells, factors),
-        distinct(cells),
-        distinct(factors),
-        len(codes),
-        emptied(codes, cells, bins),
-    )
-
-
-def _emptied(number: int, codes: np.ndarray, cells: np.ndarray, bins: int) -> list[str]:
-    """A sentence if nearly all rows fall into one bin that they do not share by having one value."""
-    counts = np.bincount(cells[:, number])
-    rest = len(codes) - counts.max()
-    crowded = codes[cells[:, number] == counts.argmax(), number]
-    if rest == 0 or counts.max() < OUTLIER_SHARE * len(codes) or np.ptp(crowded) == 0:
-        return []
-    return [
-        f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(codes)} rows; outliers stretch its "
-        "range, and binning='quantile' does not see them"
-    ]

@@ -1,4 +1,4 @@
-"""Linear classifiers of codes, and the area under their curves."""
+"""Linear classifiers of codes, and the areas under their ROC curves."""
 
 import functools
 import warnings
@@ -16,37 +16,32 @@ ITERATIONS, FREE_ITERATIONS = 1000, 100
 def logistic_regression(
     inputs: np.ndarray, classes: np.ndarray, penalty: float = 1.0, class_weight: str | None = None
 ) -> Any:
-    """scikit-learn's logistic regression of `classes` [N] from `inputs` [N, K]; two classes or more.
+    """Returns scikit-learn's logistic regression of at least two `classes` [N] on `inputs` [N, K], fitted.
 
-    `penalty` weighs half the squared coefficients; 0: none, and then at most 100 iterations, since separable classes
-    never converge.
+    `penalty` multiplies half the squared coefficients. With 0 there are at most 100 iterations, since separable classes
+    do not converge.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     strength, iterations = (1 / penalty, ITERATIONS) if penalty else (np.inf, FREE_ITERATIONS)
     model = LogisticRegression(C=strength, max_iter=iterations, class_weight=class_weight)
-    with warnings.catch_warnings(), _libraries().limit(limits=1):
+    with warnings.catch_warnings(), libraries().limit(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(inputs, classes)
 
 
 @functools.cache
-def _libraries() -> ThreadpoolController:
-    """The linear algebra that is loaded. Its threads wait for each other longer than a fit this small takes."""
+def libraries() -> ThreadpoolController:
+    """The loaded linear algebra. Its threads wait for each other longer than a fit of this size takes."""
     return ThreadpoolController()
 
 
 def one_versus_rest(codes: np.ndarray, factor: np.ndarray, split: int) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic regression of every class against all others, from the first `split` rows of standardized codes.
-
-    Args:
-        codes: float [N, K].
-        factor: int [N].
-        split: how many rows train.
+    """Logistic regression of every class against all others on the first `split` rows of standardized codes [N, K].
 
     Returns:
-        The classes of the training rows, [C], and the log odds of each, [N, C]; 0 where there is one class.
+        The classes of the training rows, [C], and the log odds of each, [N, C]; 0 if there is one class.
     """
     inputs, classes = standardized(codes), np.unique(factor[:split])
     if len(classes) == 1:
@@ -59,9 +54,9 @@ def one_versus_rest(codes: np.ndarray, factor: np.ndarray, split: int) -> tuple[
 
 
 def mean_area(scores: np.ndarray, factor: np.ndarray, classes: np.ndarray) -> float:
-    """The area under the curve of `scores` [n, C], the mean over those of `classes` [C] that `factor` [n] has.
+    """The area under the ROC curve of `scores` [n, C], averaged over those of `classes` [C] that `factor` [n] has.
 
-    A class that all rows or none have has no curve; 0.5 if there is no other.
+    A class of all rows or of none has no curve; 0.5 if no class has one.
     """
     inside = factor[:, None] == classes
     counts = inside.sum(axis=0)

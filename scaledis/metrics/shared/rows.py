@@ -1,19 +1,19 @@
-"""Rows of codes and factors: which are accepted, and how they are split into those that train and those that test."""
+"""Checks of codes and factors, and the split of their rows into training and test rows."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from scaledis.core import convert
 from scaledis.core.errors import UserError
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.classes import class_numbers
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
 LEAST_ROWS = 2
-LARGEST, SMALLEST = 1e100, 1e-100  # codes whose squares float64 still holds
-NOT_BY_CHANCE = 10  # rows that are in order
-RARE = 50  # training rows of a class below which a classifier of it means little
+LARGEST, SMALLEST = 1e100, 1e-100  # codes whose squares are finite and not 0 in float64
+NOT_BY_CHANCE = 10  # test rows of unseen classes
+RARE = 50  # training rows of a class, below which there is a warning
 
 
 def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
-            that are not finite or above 1e100, pandas objects whose rows cannot be matched, what these two raise.
+            that are not finite or above 1e100, pandas objects whose rows cannot be matched, whatever these two refuse.
     """
     rows, classes = checked_codes(codes), class_numbers("factors", convert.aligned("factors", factors, codes))
     if len(rows) != len(classes):
@@ -52,12 +52,13 @@ def standardized(codes: np.ndarray) -> np.ndarray:
 
 
 def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int:
-    """How many of the rows of `factors` [N, F], the first ones, train; the others test.
+    """The number of rows of `factors` [N, F] that train, the first ones; the others test.
 
     Raises:
-        UserError: no rows left to train or to test on; the rows are in the order of a factor, and the training rows
-            lack the classes of half the test rows.
+        UserError: no rows to train or to test on; rows in the order of a factor whose training rows lack the classes of
+            half of the test rows.
     """
+    check("train_fraction", train_fraction, float, 0, 1)
     split = round(len(factors) * train_fraction)
     if not 0 < split < len(factors):
         raise UserError(
@@ -74,7 +75,7 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
 
 
 def rare_classes(factors: np.ndarray, split: int) -> list[str]:
-    """A sentence for every factor with classes that few or none of the first `split` rows of `factors` [N, F] have."""
+    """A warning for every factor [N, F] with classes that fewer than 50 of the first `split` rows have."""
     sentences = []
     for number, factor in enumerate(factors.T):
         values, counts = np.unique(factor[:split], return_counts=True)
@@ -89,43 +90,16 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
     return sentences
 
 
+def commonest(factors: np.ndarray) -> np.ndarray:
+    """The most frequent class of every factor of int [N, F], [F]; of several, the smallest."""
+    counted = (np.unique(factor, return_counts=True) for factor in factors.T)
+    return np.array([values[counts.argmax()] for values, counts in counted])
+
+
+def or_none(values: np.ndarray, there: np.ndarray) -> list[Any]:
+    """`values` [n] as a list, with None in place of those where `there`, bool [n], is False."""
+    return [value if is_there else None for value, is_there in zip(values.tolist(), there, strict=True)]
+
+
 def _few(values: np.ndarray) -> str:
     return ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
-
-
-class FittedScores(dict[str, Any]):
-    """The scores of a fit, which can be had again from other rows without another fit.
-
-    Args:
-        score: (rows int [m]) -> {score: value}, from rows that the fit did not see; numbers below `rows`.
-        rows: how many such rows there are.
-        fixed: what does not depend on these rows, such as importances and what comes from them.
-        closed: (codes [N, K], factors [N, F]) -> {score: value}, those of `fixed` that need no fit, with the codes and
-            factors that it takes.
-    """
-
-    def __init__(
-        self,
-        score: Callable[[np.ndarray], dict[str, Any]],
-        rows: int,
-        fixed: dict[str, Any],
-        closed: tuple[Callable[[np.ndarray, np.ndarray], dict[str, Any]], np.ndarray, np.ndarray] | None = None,
-    ):
-        super().__init__({**fixed, **score(np.arange(rows))})
-        self._score, self._rows, self._closed = score, rows, closed
-
-    def permuted(self, order: np.ndarray) -> dict[str, Any]:
-        """The scores that need no fit, of the codes and the factors' rows in the order int [N]; {} if all need one."""
-        if self._closed is None:
-            return {}
-        compute, codes, factors = self._closed
-        return compute(codes, factors[order])
-
-    def resampled(self, rng: np.random.Generator) -> dict[str, Any]:
-        """The scores that depend on rows, from as many rows drawn with replacement."""
-        drawn = self._score(rng.integers(self._rows, size=self._rows))
-        if self._closed is None:
-            return drawn
-        compute, codes, factors = self._closed
-        rows = rng.integers(len(codes), size=len(codes))
-        return drawn | compute(codes[rows], factors[rows])

@@ -1,29 +1,28 @@
-"""What a metric is given: codes with their factors, prepared once for all metrics that see them the same way."""
+"""The data that a metric gets: codes with their factors, prepared once for all metrics that see them the same way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from operator import index
 from typing import Any
 
 import numpy as np
 
-from scaledis.core import convert, registry
+from scaledis.core import convert, kinds, registry
 from scaledis.core.errors import UserError
-from scaledis.metrics.shared import protocols
+from scaledis.core.values import plain
 from scaledis.metrics.shared.classes import classes
-from scaledis.metrics.shared.information import Information
+from scaledis.metrics.shared.information import Information, binned
 from scaledis.metrics.shared.rows import checked, checked_codes
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Codes of N images, and what is known of them.
+    """Codes of N images with their factors.
 
     Attributes:
         codes: float64 [N, K].
-        factors: int [N, F], those that vary; None where nothing is known of the images.
-        kept: bool [all factors], which of the caller's factors these are.
+        factors: int [N, F], those that vary; None if there are none.
+        kept: bool [all factors], which of the user's factors these are.
         levels: int [K], the level of every unit; None: one level.
         log_variances: float64 [N, K] of the posteriors whose means are `codes`; None: unknown.
     """
@@ -46,88 +45,78 @@ class Sample:
 
     def taken(self, rows: np.ndarray) -> "Sample":
         """The sample of these rows, int [n]."""
-        return replace(
-            self,
-            codes=self.codes[rows],
-            factors=None if self.factors is None else self.factors[rows],
-            log_variances=None if self.log_variances is None else self.log_variances[rows],
-        )
+        of_rows = {"codes": self.codes, "factors": self.factors, "log_variances": self.log_variances}
+        found: dict[str, Any] = {key: None if each is None else each[rows] for key, each in of_rows.items()}
+        return replace(self, **found)
 
     def permuted(self, order: np.ndarray) -> "Sample":
-        """The sample with the rows of its factors in the order int [N], so that its codes know nothing of them."""
-        return self if self.factors is None else replace(self, factors=self.factors[order])
+        """The sample with the rows of its factors in the order int [N], so that its codes do not know them.
 
-    def seen(self, protocol: str, metric: str) -> "Sample":
-        """The sample as `metric` sees it under `protocol`."""
-        if self.factors is None:
+        It shares the tables of this sample that do not depend on the order.
+        """
+        if self.factors is None or self.information is None:
             return self
-        codes, factors = protocols.seen(protocol, metric, self.codes, self.factors)
-        return replace(self, codes=codes, factors=factors)
+        permuted = replace(self, factors=self.factors[order])
+        permuted.__dict__["information"] = self.information.permuted(order)
+        return permuted
+
+    def binned(self) -> "Sample":
+        """The sample with codes and factors as the numbers from 1 of their equal-width bins."""
+        factors = None if self.factors is None else binned(self.factors) + 1
+        return self if factors is None else replace(self, codes=binned(self.codes) + 1.0, factors=factors)
 
     def grouped(self, groups: Sequence[Sequence[int]]) -> "Sample":
-        """One unit for each group of columns: its first principal component. Nothing is known of its posteriors."""
+        """The sample with one unit per group of columns, the group's first principal component.
+
+        A unit has the level of the first column of its group, and nothing is known about its posteriors. Raises
+        UserError for groups that `checked_groups` refuses.
+        """
+        groups, components = checked_groups(groups, self.codes.shape[1]), []
+        for group in groups:
+            columns = self.codes[:, list(group)]
+            centered = columns - columns.mean(axis=0)
+            components.append(centered @ np.linalg.eigh(centered.T @ centered)[1][:, -1])
         levels = None if self.levels is None else self.levels[[group[0] for group in groups]]
-        components = np.stack([_first_component(self.codes[:, list(group)]) for group in groups], axis=1)
-        return replace(self, codes=components, levels=levels, log_variances=None)
+        return replace(self, codes=np.stack(components, axis=1), levels=levels, log_variances=None)
 
 
-def make_sample(
-    codes: Any,
-    factors: Any,
-    levels: Any = None,
-    log_variances: Any = None,
-) -> Sample:
-    """The sample of arrays as a user has them; factors, levels and log variances may be None.
+def make_sample(codes: Any, factors: Any, levels: Any = None, log_variances: Any = None) -> Sample:
+    """The sample of a user's arrays; factors, levels and log variances may be None.
+
+    Infinite log variances are accepted, since a unit without noise has -inf.
 
     Raises:
-        UserError: codes or factors that `checked` refuses; no factor that varies; levels that are not one for each
-            unit; log variances that are NaN or of another shape than the codes.
+        UserError: codes or factors that `checked` refuses; no factor that varies; levels that are not one per unit; log
+            variances that are NaN or have another shape than the codes.
     """
-    rows, known = (checked_codes(codes), None) if factors is None else checked(codes, factors)
-    kept = np.zeros(0, bool)
-    if known is not None:
-        kept = np.array([len(np.unique(factor)) > 1 for factor in known.T])
+    rows, known, kept = checked_codes(codes), None, np.zeros(0, bool)
+    if factors is not None:
+        rows, every = checked(codes, factors)
+        kept = np.array([len(np.unique(factor)) > 1 for factor in every.T])
         if not kept.any():
-            raise UserError(
-                f"factors: all {len(kept)} are constant over {len(known)} rows; a metric needs one that varies"
-            )
-        known = known[:, kept]
-    of_units = None if levels is None else _levels(levels, rows.shape[1])
-    spread = convert.aligned("log_variances", log_variances, codes)
-    return Sample(rows, known, kept, of_units, None if spread is None else _log_variances(spread, rows.shape))
+            raise UserError(f"factors: all {len(kept)} are constant over {len(every)} rows; one must vary.")
+        known = every[:, kept]
+    if levels is not None:
+        levels = convert.read("levels", levels)
+        if levels.shape != rows.shape[1:]:
+            raise UserError(f"levels: shape {levels.shape} must be {rows.shape[1:]}, one level per unit.")
+        levels = classes("levels", levels)
+    if log_variances is not None:
+        spread = convert.numbers("log_variances", convert.aligned("log_variances", log_variances, codes))
+        if spread.shape != rows.shape:
+            raise UserError(f"log_variances: shape {spread.shape} must be that of the codes, {rows.shape}.")
+        if len(wrong := np.argwhere(np.isnan(log_variances := spread.astype(np.float64)))):
+            (row, unit), *others = wrong
+            raise UserError(f"log_variances: row {row} of unit {unit} and {len(others)} other entries are NaN.")
+    return Sample(rows, known, kept, levels, log_variances)
 
 
-def _levels(given: Any, units: int) -> np.ndarray:
-    """The level of each unit, int64 [K]."""
-    levels = convert.read("levels", given)
-    if levels.shape != (units,):
-        raise UserError(f"levels: shape {levels.shape}; one level for each of {units} units is needed")
-    return classes("levels", levels)
-
-
-def _log_variances(given: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """float64 [N, K]; infinite ones may stay, since a unit without noise has -inf."""
-    found = convert.numbers("log_variances", given).astype(np.float64)
-    if found.shape != shape:
-        raise UserError(f"log_variances: shape {found.shape}; that of the codes, {shape}, is needed")
-    if np.isnan(found).any():
-        (row, unit), *others = np.argwhere(np.isnan(found))
-        raise UserError(f"log_variances: row {row} of unit {unit} and {len(others)} other entries are NaN")
+def checked_groups(groups: Any, units: int) -> Sequence[Sequence[int]]:
+    """`groups` as tuples. Raises UserError unless they are lists of columns below `units`, none of them empty."""
+    found: Sequence[Sequence[int]] = plain(groups)
+    kinds.check("groups", found, Sequence[Sequence[int]])
+    wrong = [group for group in found if not group or not 0 <= min(group) <= max(group) < units]
+    if wrong or not found:
+        where = registry.short(wrong[0] if wrong else found)
+        raise UserError(f"groups: {where} must be columns from 0 to {units - 1}, at least one in every group.")
     return found
-
-
-def check_groups(groups: Any, units: int) -> None:
-    """Raises UserError unless `groups` holds groups of columns, none of them empty."""
-    try:
-        wrong = [group for group in groups if not len(group) or not all(0 <= index(each) < units for each in group)]
-    except TypeError:
-        wrong = [groups]
-    if wrong or not len(groups):
-        found = registry.short(wrong[0] if wrong else groups)
-        raise UserError(f"groups: {found}; columns from 0 to {units - 1} are needed in every group")
-
-
-def _first_component(columns: np.ndarray) -> np.ndarray:
-    """The projection [N] of columns [N, d] on their first principal component."""
-    centered = columns - columns.mean(axis=0)
-    return centered @ np.linalg.eigh(centered.T @ centered)[1][:, -1]

@@ -1,7 +1,7 @@
-"""How one metric is run: the rows that it sees, the arguments that it asks for, and what its result carries."""
+"""How one metric is computed: its rows, its arguments, and what its result holds besides its scores."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -10,26 +10,22 @@ import numpy as np
 
 from scaledis.core import registry
 from scaledis.core.errors import UserError
-from scaledis.metrics.shared.arguments import check_count, check_kind, check_mapping
-from scaledis.metrics.shared.information import Information
+from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.protocols import PROTOCOLS
-from scaledis.metrics.shared.rows import LEAST_ROWS, FittedScores
-from scaledis.metrics.shared.sample import Sample, check_groups, make_sample
+from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
+from scaledis.metrics.shared.sample import Sample, checked_groups, make_sample
+from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Scores, Spec, intervals, spec_of
 
-INTERVAL = (2.5, 97.5)  # percentiles
-GIVEN = ("codes", "factors", "seed", "information")  # arguments of a metric that are no options of its user
 ROUNDING = 1e-9
-MOST_RESAMPLES = 100_000
-PERMUTATIONS = 20  # of the factors' rows, for the chance level of a score
-MOST = 10_000  # permutations
-PER_FIT = 4  # a metric that fits models takes one permutation in so many
+MOST_RESAMPLES, MOST_PERMUTATIONS = 100_000, 10_000
+PERMUTATIONS = 20
 CHANCE, DEVIATION = "_chance", "_chance_deviation"
 NOISE = "no unit knows more of any factor than units do of permuted rows, and a ratio of noise is no score"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every metric can be told; see `metrics.compute`. Raises UserError for what is of another kind."""
+    """The settings that every metric has, described in `metrics.compute`. Raises UserError for one of another kind."""
 
     protocol: str | None = None
     shuffle: bool = True
@@ -37,188 +33,125 @@ class Settings:
     n_bootstrap: int = 0
     chance: int = PERMUTATIONS
     groups: Sequence[Sequence[int]] | None = None
-    levels: Sequence[int] | np.ndarray | None = None
-    log_variances: np.ndarray | None = None
+    levels: Any = None
+    log_variances: Any = None
 
     def __post_init__(self) -> None:
         if self.protocol is not None:
             registry.check("protocol", self.protocol, PROTOCOLS)
-        if not isinstance(self.shuffle, bool):
-            raise UserError(f"shuffle: {registry.short(self.shuffle)}; True or False is needed")
-        if self.rows is not None:
-            check_count("rows", self.rows, least=LEAST_ROWS)
-        check_count("n_bootstrap", self.n_bootstrap, 0, MOST_RESAMPLES)
-        check_count("chance", self.chance, 0, MOST)
+        check("shuffle", self.shuffle, bool)
+        check("rows", self.rows, int | None, LEAST_ROWS)
+        check("n_bootstrap", self.n_bootstrap, int, 0, MOST_RESAMPLES)
+        check("chance", self.chance, int, 0, MOST_PERMUTATIONS)
 
 
 COMMON = tuple(Settings.__dataclass_fields__)
 
 
-def check_options(name: str, metric: ModuleType, options: Mapping[str, Any]) -> None:
-    """Raises UserError for an option that `metric`, called `name`, does not have, or that is of another kind."""
-    check_mapping(name, options)
-    parameters = inspect.signature(metric.compute).parameters
-    known = ({*parameters} - {*GIVEN}) | {*COMMON}
-    for key, value in options.items():
-        registry.check(f"option of metric {name!r}", key, known)
-        if key not in COMMON:
-            check_kind(f"{name}: {key}", value, parameters[key].annotation)
-
-
-def with_chance(metric: ModuleType) -> list[str]:
-    """The scores of `metric` that have a chance level: its `SCORES`, and those that its `CHANCE` names."""
-    return list(dict.fromkeys([*getattr(metric, "SCORES", ()), *getattr(metric, "CHANCE", ())]))
-
-
-def permutations(metric: ModuleType, chance: int) -> int:
-    """How many permutations `metric` takes where `chance` are asked for: a quarter of them if it has `FITS`."""
-    if not with_chance(metric):
-        return 0
-    return -(-chance // PER_FIT) if getattr(metric, "FITS", False) else chance
-
-
 class Samples:
     """The samples of one pair of codes and factors. Metrics that see them the same way share one, and its tables."""
 
-    def __init__(self, codes: np.ndarray, factors: np.ndarray | None, seed: int):
+    def __init__(self, codes: Any, factors: Any, seed: int):
         self._codes, self._factors, self._seed = codes, factors, seed
-        self._made: dict[tuple, Sample] = {}
+        self._made: dict[tuple[Any, ...], Sample] = {}
 
-    def of(self, name: str, settings: Settings, protocol: str, groups: Sequence[Sequence[int]] | None) -> Sample:
-        """The sample that metric `name` sees, with one unit for each of `groups`."""
+    def of(self, name: str, spec: Spec, settings: Settings, protocol: str) -> Sample:
+        """The sample that metric `name` sees."""
         limit = None if name in PROTOCOLS[protocol].whole else settings.rows
-        as_numbers = protocol if name in PROTOCOLS[protocol].binned else None
-        key = (settings.shuffle, limit, as_numbers, repr(groups), id(settings.levels), id(settings.log_variances))
+        binned = name in PROTOCOLS[protocol].binned
+        groups = settings.groups if spec.groups == COMPONENT else None
+        ids = id(settings.levels), id(settings.log_variances)
+        key = (settings.shuffle, limit, binned, repr(groups), *ids)
         if key not in self._made:
-            sample = self._rows(settings, limit)
-            self._made[key] = (sample if groups is None else sample.grouped(groups)).seen(protocol, name)
+            sample = make_sample(self._codes, self._factors, settings.levels, settings.log_variances)
+            order = np.arange(len(sample.codes))
+            if settings.shuffle:
+                order = np.random.default_rng(self._seed).permutation(order)
+            sample = sample.taken(order[:limit])
+            sample = sample if groups is None else sample.grouped(groups)
+            self._made[key] = sample.binned() if binned else sample
         return self._made[key]
-
-    def _rows(self, settings: Settings, limit: int | None) -> Sample:
-        sample = make_sample(self._codes, self._factors, settings.levels, settings.log_variances)
-        if settings.groups is not None:
-            check_groups(settings.groups, sample.codes.shape[1])
-        order = np.arange(len(sample.codes))
-        if settings.shuffle:
-            order = np.random.default_rng(self._seed).permutation(order)
-        return sample.taken(order[:limit])
 
 
 def own_scores(
     name: str, metric: ModuleType, samples: Samples, seed: int, settings: Settings, options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The result of `metric`, called `name`, with what every result carries.
+    """The scores of `metric`, called `name`, with intervals, chance levels and what every result holds.
 
     Raises:
-        UserError: an unknown protocol; a sample without factors, where the metric needs them; what the metric raises.
+        UserError: a sample without factors, where the metric needs them; what the metric raises.
     """
-    parameters = inspect.signature(metric.compute).parameters
+    spec, parameters = spec_of(metric), inspect.signature(metric.compute).parameters
     protocol = settings.protocol or (parameters["protocol"].default if "protocol" in parameters else "library")
-    registry.check("protocol", protocol, PROTOCOLS)
-    sample = samples.of(name, settings, protocol, None if "groups" in parameters else settings.groups)
+    sample = samples.of(name, spec, settings, protocol)
     if sample.factors is None and parameters["factors"].default is inspect.Parameter.empty:
-        raise UserError(f"factors: None; the metric {name!r} needs them")
+        raise UserError(f"factors: None; the metric {name!r} needs them.")
+    count, units = sample.codes.shape
+    joint = settings.groups is not None and spec.groups == JOINT
+    groups = checked_groups(settings.groups, units) if joint else None
 
-    def run(sample: Sample, information: Information | None) -> dict[str, Any]:
-        asked = {
-            "protocol": protocol,
-            "information": information,
-            "levels": sample.levels,
-            "log_variances": sample.log_variances,
-            "groups": settings.groups,
-        }
-        asked = {key: value for key, value in asked.items() if key in parameters}
-        return metric.compute(sample.codes, sample.factors, seed, **asked, **options)
+    def run(sample: Sample) -> dict[str, Any]:
+        known = {"protocol": protocol, "information": sample.information, "groups": groups}
+        known |= {"levels": sample.levels, "log_variances": sample.log_variances}
+        asked = {key: value for key, value in known.items() if key in parameters}
+        scores: dict[str, Any] = metric.compute(sample.codes, sample.factors, seed, **asked, **options)
+        return scores
 
-    def resampled(rows: np.ndarray) -> dict[str, Any]:
-        taken = sample.taken(rows)
-        return run(taken, taken.information)
+    scores = run(sample)
+    parts: Mapping[str, Part] = scores.parts if isinstance(scores, Scores) else {}
 
     def permuted(order: np.ndarray) -> dict[str, Any]:
-        return run(sample.permuted(order), sample.information and sample.information.permuted(order))
+        if ROWS in parts and not spec.fits:  # all scores with a chance level are computed without a fit
+            score, *arrays = parts[ROWS]
+            return score(arrays[0], arrays[1][order])
+        return run(sample.permuted(order))
 
-    scores, rows = run(sample, sample.information), len(sample.codes)
-    repeats = permutations(metric, settings.chance)
+    rng, repeats = np.random.default_rng([seed, PERMUTATIONS]), spec.permutations(settings.chance)
+    draws = [permuted(rng.permutation(count)) for _ in range(repeats)]
+    rerun: Mapping[str, Part] = {ROWS: (lambda rows: run(sample.taken(rows)), np.arange(count))}
     added: dict[str, Any] = {
-        **_intervals(scores, resampled, rows, seed, settings.n_bootstrap),
-        **_chances(metric, scores, permuted, rows, seed, repeats),
+        **intervals(spec, parts or rerun, seed, settings.n_bootstrap),
+        **_chance_levels(spec, [key for key in spec.with_chance if key in scores], draws),
     }
-    ratios = [key for key in getattr(metric, "RATIOS", ()) if scores[key] is not None]
-    if ratios and _knows_nothing(sample, seed):
+    ratios = [key for key in spec.ratios if scores[key] is not None]
+    varies = len(sample.dead) < units
+    if ratios and varies and sample.information and not sample.information.above_chance(seed):
         added |= {key: None for ratio in ratios for key in (ratio, f"{ratio}_interval") if key in scores | added}
         added["warnings"] = [*scores["warnings"], f"{', '.join(ratios)}: {NOISE}"]
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
-    every: dict[str, Any] = {"n": rows, "permutations": repeats, "protocol": protocol}
-    every |= {"dropped": dropped, "warnings": []}
-    first = {key: scores[key] for key in getattr(metric, "SCORES", ()) if key in scores}
-    plain = {key: _plain(value, sample.kept) for key, value in {**first, **scores, **added}.items()}
-    return _sound(name, plain | {key: plain.get(key, value) for key, value in every.items()}, metric)
+    first = {key: scores[key] for key in spec.scores if key in scores}
+    found = {**first, **scores, **added, "n": count, "permutations": repeats, "protocol": protocol, "dropped": dropped}
+    found.setdefault("warnings", [])
+    return {key: _checked(f"{name}/{key}", _plain(value, sample.kept), spec) for key, value in found.items()}
 
 
-def _knows_nothing(sample: Sample, seed: int) -> bool:
-    """Whether units vary, and none of them knows more of any factor than by chance."""
-    varies = len(sample.dead) < sample.codes.shape[1]
-    return varies and sample.information is not None and not sample.information.above_chance(seed)
-
-
-def _chances(
-    metric: ModuleType,
-    scores: dict[str, Any],
-    rerun: Callable[[np.ndarray], dict[str, Any]],
-    rows: int,
-    seed: int,
-    repeats: int,
-) -> dict[str, float | None]:
-    """The chance level of every score that has one, the mean over permutations if not closed, and their deviation."""
-    keys, draws = [key for key in with_chance(metric) if key in scores], []
-    rng, found = np.random.default_rng([seed, PERMUTATIONS]), {}
-    for order in (rng.permutation(rows) for _ in range(repeats)):
-        cheap = scores.permuted(order) if isinstance(scores, FittedScores) else {}
-        draws.append(cheap if cheap.keys() >= {*keys} else rerun(order))
-    for key in keys if draws else ():
-        values = [draw[key] for draw in draws if draw[key] is not None]
-        closed = getattr(metric, "CHANCE", {}).get(key)
-        found[f"{key}{CHANCE}"] = closed if closed is not None or not values else float(np.mean(values))
-        found[f"{key}{DEVIATION}"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
-    return found
-
-
-def _intervals(
-    scores: dict[str, Any], rerun: Callable[[np.ndarray], dict[str, Any]], rows: int, seed: int, n_bootstrap: int
-) -> dict[str, list[float]]:
-    """Percentile intervals of the scores that are numbers, under `<key>_interval`."""
-    rng = np.random.default_rng(seed)
-    draws = [
-        scores.resampled(rng) if isinstance(scores, FittedScores) else rerun(rng.integers(rows, size=rows))
-        for _ in range(n_bootstrap)
-    ]
-    found = {}
-    for key in draws[0] if draws else ():
-        values = [draw[key] for draw in draws]
-        if all(isinstance(value, float) for value in values):
-            found[f"{key}_interval"] = np.percentile(values, INTERVAL).tolist()
+def _chance_levels(spec: Spec, names: list[str], draws: list[dict[str, Any]]) -> dict[str, float | None]:
+    """The chance level of each score, the mean over permutations if not in closed form, and their deviation."""
+    found: dict[str, float | None] = {}
+    for name in names if draws else ():
+        values = [draw[name] for draw in draws if draw[name] is not None]
+        closed = spec.chance.get(name)
+        found[f"{name}{CHANCE}"] = closed if closed is not None or not values else float(np.mean(values))
+        found[f"{name}{DEVIATION}"] = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return found
 
 
 def _plain(value: Any, kept: np.ndarray) -> Any:
-    """`value` as JSON has it. An array has the factors on its last axis: those left out are None, in a matrix 0."""
-    if isinstance(value, np.ndarray):
-        assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
-        every = np.zeros((*value.shape[:-1], len(kept)))
-        every[..., kept] = value
-        if value.ndim > 1:
-            return every.tolist()
-        return [entry if there else None for entry, there in zip(every.tolist(), kept, strict=True)]
-    return value.item() if isinstance(value, np.generic) else value
+    """`value` as JSON holds it. Arrays have factors on their last axis: those left out are None, in a matrix 0."""
+    if not isinstance(value, np.ndarray):
+        return value.item() if isinstance(value, np.generic) else value
+    assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
+    every = np.zeros((*value.shape[:-1], len(kept)))
+    every[..., kept] = value
+    return every.tolist() if value.ndim > 1 else or_none(every, kept)
 
 
-def _sound(name: str, scores: dict[str, Any], metric: ModuleType) -> dict[str, Any]:
-    """`scores`: those of `metric.SCORES` lie in [0, 1], and none is NaN or infinite; anything else is a bug."""
-    bounded = getattr(metric, "SCORES", ())
-    for key, value in scores.items():
-        if isinstance(value, float):
-            assert np.isfinite(value), f"{name}/{key} is {value}"
-            if key.removesuffix(CHANCE) in bounded:
-                assert -ROUNDING <= value <= 1 + ROUNDING, f"{name}/{key} is {value}, outside [0, 1]"
-                scores[key] = min(max(value, 0.0), 1.0)
-    return scores
+def _checked(where: str, value: Any, spec: Spec) -> Any:
+    """`value`, which is finite if it is a number, and in [0, 1] if the metric declares so; anything else is a bug."""
+    if not isinstance(value, float):
+        return value
+    assert np.isfinite(value), f"{where} is {value}"
+    if where.partition("/")[2].removesuffix(CHANCE) not in spec.scores:
+        return value
+    assert -ROUNDING <= value <= 1 + ROUNDING, f"{where} is {value}, outside [0, 1]"
+    return min(max(value, 0.0), 1.0)

@@ -1,1 +1,1 @@
-"""What the metrics of models share."""
+"""Code shared by the metrics of models."""

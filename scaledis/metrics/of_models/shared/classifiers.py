@@ -1,4 +1,4 @@
-"""Small classifiers of a data set's factors: trained on its images once, then kept beside its caches."""
+"""Small classifiers of a data set's factors, trained on its images once and stored beside its caches."""
 
 import functools
 from collections.abc import Callable
@@ -21,10 +21,10 @@ from scaledis.datasets import Dataset, expanded
 from scaledis.methods.base.autoencoder import as_pixels, blank
 from scaledis.networks.classifier import OfFactors
 
-VERSION = 1  # of the network and its training: raise it with every change, or stale classifiers are read
+VERSION = 1  # of the network and its training; raise it with every change, or stale classifiers are read
 STEPS, BATCH, STRIDE = 1500, 64, 50  # STRIDE steps are compiled as one
 LEARNING_RATE = 3e-3
-TESTED, SHARE = 5000, 0.1  # images that they are tested on: at most so many, and at most that share of the set
+TESTED, SHARE = 5000, 0.1  # test images, and their share of the data set, whichever are fewer
 CHUNK = 500  # images classified at once
 BAR_AFTER = 5  # seconds
 
@@ -32,10 +32,10 @@ Classify = Callable[[np.ndarray], list[np.ndarray]]
 
 
 class Classifiers(NamedTuple):
-    """What tells the factors of an image.
+    """Classifiers of the factors of an image.
 
     classify: images [n, H, W, C] in [0, 1] -> the probabilities of every factor's values, [n, V_k] each.
-    accuracy: float [F], the share of right answers on images that they have not seen.
+    accuracy: float [F], the share of right answers on test images.
     """
 
     classify: Classify
@@ -43,12 +43,13 @@ class Classifiers(NamedTuple):
 
 
 def of_dataset(dataset: Dataset, directory: str | Path) -> Classifiers:
-    """The classifiers of a data set: read from `directory`, or trained and stored there.
+    """Returns the classifiers of a data set, read from `directory`, or trained and stored there.
 
-    One network for all factors, named by the fingerprint and the resolution: four convolutions and a layer of 256;
-    1,500 steps of Adam on 64 images each, blurred by different amounts, as decoders blur.
-    On `rendered` at 32x32 that takes 41 s on one core, and 99.8 % of the answers are right for the hardest factor, the
-    scale; a decoder that renders one factor a unit then has an edit selectivity of 0.995, and of 0.988 if it blurs.
+    One network classifies all factors: four convolutions and a layer of 256 units, trained by 1,500 steps of Adam on 64
+    images each, blurred by random amounts, since decoders blur. Its file is named by the fingerprint and the resolution
+    of the data set. On `rendered` at 32x32 training takes 41 s on one core, and 99.8 % of the answers are right for the
+    hardest factor, the scale; a decoder that renders one factor per unit then has an edit selectivity of 0.995, or of
+    0.988 if it blurs.
 
     Raises UserError for a data set without factors, and for a directory that cannot be written.
     """
@@ -58,8 +59,9 @@ def of_dataset(dataset: Dataset, directory: str | Path) -> Classifiers:
     height, width, _ = dataset.image_shape
     name = f"classifiers_v{VERSION}_{dataset.fingerprint}_{height}x{width}.npz"
     path = expanded("data.directory", directory) / name
-    held = _read(path)
-    if held is None:
+    try:
+        held = {key: npz.read(path, key) for key in npz.names(path)}
+    except UserError:  # the file is missing or damaged
         held = train(network, dataset)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +74,7 @@ def of_dataset(dataset: Dataset, directory: str | Path) -> Classifiers:
 
 
 def train(network: OfFactors, dataset: Dataset) -> dict[str, np.ndarray]:
-    """The parameters by their path, and `accuracy` [F] on images that are kept apart."""
+    """Returns the trained parameters by their path, and `accuracy` [F] on test images."""
     rng = np.random.default_rng(0)
     order = rng.permutation(dataset.size)
     tested, trained = np.split(order, [max(1, min(TESTED, int(SHARE * dataset.size)))])
@@ -107,7 +109,7 @@ def train(network: OfFactors, dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def softened(pixels: Array, strength: Array) -> Array:
-    """Pixels [C, H, W, B], each image mixed with the mean over 3x3 pixels by its strength [B]: decoders blur."""
+    """Pixels [C, H, W, B], each image mixed with its mean over 3x3 pixels by its strength [B]."""
     for axis in (1, 2):
         padded = jnp.pad(pixels, [(int(axis == place),) * 2 for place in range(4)], mode="edge")
         one, two, three = (jax.lax.slice_in_dim(padded, n, n + pixels.shape[axis], axis=axis) for n in range(3))
@@ -117,19 +119,12 @@ def softened(pixels: Array, strength: Array) -> Array:
 
 def probabilities(network: OfFactors, params: Any, images: np.ndarray) -> list[np.ndarray]:
     """Images [n, H, W, C] in [0, 1] -> [n, V_k] for every factor, in chunks of one shape."""
-    parts = [_probabilities(network, params, chunk) for chunk in chunked(images, CHUNK)]
+    parts = [of_chunk(network, params, chunk) for chunk in chunked(images, CHUNK)]
     return [joined(factor, len(images)) for factor in zip(*parts, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _probabilities(network: OfFactors, params: Any, images: Any) -> list[Any]:
+def of_chunk(network: OfFactors, params: Any, images: Any) -> list[Any]:
+    """Images [n, H, W, C] in [0, 1] -> [n, V_k] for every factor."""
     of_factors: Any = network.apply(params, images.transpose(3, 1, 2, 0))
     return [jax.nn.softmax(logits, axis=0).T for logits in of_factors]
-
-
-def _read(path: Path) -> dict[str, np.ndarray] | None:
-    """What `train` made; None where the file is missing or damaged."""
-    try:
-        return {key: npz.read(path, key) for key in npz.names(path)}
-    except UserError:
-        return None

@@ -1,0 +1,68 @@
+"""Registries that installed packages and notebooks add to."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import re
+import sys
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from scaledis.core import kinds, registry
+from scaledis.core.errors import UserError
+
+Entry = TypeVar("Entry")
+
+
+@dataclasses.dataclass
+class Registry(Generic[Entry]):
+    """Entries of one kind by name: those of a package's modules, of other packages, and of the user.
+
+    Attributes:
+      noun: what an entry is, such as "method". Modules and entry points hold a dictionary of them: the modules in the
+        attribute "METHODS", the entry points in the group "scaledis.methods".
+      key: the key of a config that names an entry.
+      kind: the class of an entry.
+      package: the name of the package whose modules are walked.
+      registered: the user's own.
+    """
+
+    noun: str
+    key: str
+    kind: type[Entry]
+    package: str
+    registered: dict[str, Entry] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def installed(self) -> dict[str, Entry]:
+        """The entries of the package and of every package that has an entry point. Raises UserError for one twice."""
+        found = registry.collect(sys.modules[self.package], f"{self.noun.upper()}S")
+        for point in importlib.metadata.entry_points(group=f"scaledis.{self.noun}s"):
+            loaded = point.load()
+            kinds.check(f"entry point {point.value}", loaded, Mapping[str, self.kind])  # type: ignore[name-defined]
+            for name, entry in loaded.items():
+                if name in found:
+                    raise UserError(f"{self.key}: {name!r} of the entry point {point.value} is taken.")
+                found[name] = entry
+        return found
+
+    def entries(self) -> dict[str, Entry]:
+        """All entries by name."""
+        return {**self.installed, **self.registered}
+
+    def choose(self, name: str, key: str = "") -> Entry:
+        """The entry `name`. Raises UserError, naming `key` and the choices, for an unknown one."""
+        return registry.choose(key or self.key, name, self.entries())
+
+    def register(self, name: str, entry: Entry) -> None:
+        """Adds an entry of the user's, or replaces it, as a notebook's cell does when it is run twice.
+
+        Raises UserError for a name that is not a lower-case word, and for one of the entries that are installed.
+        """
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise UserError(f"name: {name!r} must be a lower-case word, such as my_{self.noun}.")
+        if name in self.installed:
+            raise UserError(
+                f"name: {name!r} is among the {self.noun}s of scaledis or of an installed package; choose another."
+            )
+        self.registered[name] = entry

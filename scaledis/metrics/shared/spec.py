@@ -1,0 +1,94 @@
+"""What a metric declares about its scores, and the bootstrap intervals that follow from it."""
+
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+ROWS, TEST_ROWS, VOTES = "all rows", "test rows", "test votes"  # what the bootstrap draws
+COMPONENT, JOINT = "first principal component", "summed importances"  # what stands for a group of units
+INTERVAL = (2.5, 97.5)  # percentiles
+PER_FIT = 4  # a metric that fits models takes one permutation in so many
+
+
+class Spec(NamedTuple):
+    """The declaration of a metric, `SPEC` in its module; a module without one declares the defaults.
+
+    Attributes:
+        scores: the scores that lie in [0, 1], the headline first; each has a chance level.
+        chance: {score: level} for a level in closed form, {score: None} for one by permutations of a score that is not
+            among `scores`.
+        fits: whether the metric fits models, and so takes a quarter of the permutations.
+        ratios: the scores that are None where no unit knows more of any factor than by chance.
+        intervals: {score: what the bootstrap draws}, `ROWS`, `TEST_ROWS` or `VOTES`, for the scores that have an
+            interval.
+        groups: what stands for a group of units, `COMPONENT` or `JOINT`: the metric gets the first principal component
+            of each group in its place, or the groups as its argument `groups`; None: the metric takes no groups.
+    """
+
+    scores: tuple[str, ...] = ()
+    chance: Mapping[str, float | None] = {}
+    fits: bool = False
+    ratios: tuple[str, ...] = ()
+    intervals: Mapping[str, str] = {}
+    groups: str | None = None
+
+    @property
+    def with_chance(self) -> list[str]:
+        """The scores that have a chance level."""
+        return list(dict.fromkeys([*self.scores, *self.chance]))
+
+    def permutations(self, chance: int) -> int:
+        """The number of permutations that the metric takes where a user asks for `chance`."""
+        if not self.with_chance:
+            return 0
+        return -(-chance // PER_FIT) if self.fits else chance
+
+
+def spec_of(metric: ModuleType) -> Spec:
+    """The declaration of the module of a metric."""
+    spec: Spec = getattr(metric, "SPEC", Spec())
+    return spec
+
+
+Part = tuple[Callable[..., dict[str, Any]], *tuple[np.ndarray, ...]]
+
+
+class Scores(dict[str, Any]):
+    """The scores of a metric that fits models, with what a resample computes some of them from.
+
+    Args:
+        scores: {score: value}, all of them.
+        parts: {`ROWS`, `TEST_ROWS` or `VOTES`: (score, *arrays)}. The first axis of every array is the rows: the
+            model's predictions at test rows or votes, or codes and factors of all rows. `score(*arrays)` returns some
+            of the scores.
+    """
+
+    def __init__(self, scores: Mapping[str, Any], parts: Mapping[str, Part]):
+        super().__init__(scores)
+        self.parts = parts
+
+
+def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) -> dict[str, list[float]]:
+    """The 2.5th and 97.5th percentile over resamples of the scores with an interval, under `<score>_interval`.
+
+    A resample draws as many rows of each part as it has, with replacement, and computes the part's scores from them. No
+    model is fitted again. A score that some resample lacks, or gives as None, has no interval.
+    """
+    rng = np.random.default_rng(seed)
+    draws = [_resampled(parts, rng) for _ in range(resamples)]
+    values = {name: [draw.get(name) for draw in draws] for name in spec.intervals if draws}
+    return {
+        f"{name}_interval": np.percentile(np.asarray(each, float), INTERVAL).tolist()
+        for name, each in values.items()
+        if None not in each
+    }
+
+
+def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for score, *arrays in parts.values():
+        rows = rng.integers(len(arrays[0]), size=len(arrays[0]))
+        scores |= score(*(array[rows] for array in arrays))
+    return scores

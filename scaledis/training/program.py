@@ -1,0 +1,162 @@
+"""The program of a population: its method, its devices, and what is compiled of both, once for all of one shape."""
+
+import dataclasses
+import functools
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding
+
+from scaledis import methods
+from scaledis.config import Config
+from scaledis.core import runtime
+from scaledis.core.streams import stream
+from scaledis.datasets import Dataset
+from scaledis.datasets.base import sampling
+from scaledis.training import steps
+from scaledis.types import NEVER, Batch, Codes, Hyperparameters, ImageSpec, Method, RunState, Terms
+
+PROGRAMS = 16  # that a process remembers
+
+Start = Callable[[Any, Any], RunState]  # (seeds [R], hyperparameters [R]) -> runs [R]
+
+
+class Shape(NamedTuple):
+    """What decides a program.
+
+    makers: what its names stand for (`methods.makers`); a notebook may register a name again.
+    config: what all runs have in common (`plan.shared`).
+    allocation: that all runs are padded to.
+    capacities: [R], `model.parameters` of each run.
+    images: what the method must know of the data set.
+    mesh: the devices that the runs are spread over.
+    """
+
+    makers: tuple[Callable, ...]
+    config: Config
+    allocation: tuple[int, ...]
+    capacities: tuple[int, ...]
+    images: ImageSpec
+    mesh: Mesh
+
+    def method(self, capacity: int) -> Method:
+        """The method at the padded allocation and a capacity."""
+        model = dataclasses.replace(self.config.model, allocation=self.allocation, parameters=capacity)
+        return methods.build(dataclasses.replace(self.config, model=model), self.images)
+
+
+class Program(NamedTuple):
+    """What all populations of a shape share.
+
+    method: the one of all runs, at the largest of their capacities.
+    by_run: the sharding of an array with a leading axis [R].
+    start, init: (seeds [R], hyperparameters [R]) -> the runs [R] at their start; `init` is compiled.
+    encode, decode: those of the method, compiled.
+    make_advance: data set -> any number of steps. Terms are means over the steps, NaN where a run is frozen.
+    """
+
+    method: Method
+    by_run: NamedSharding
+    start: Start
+    init: Start
+    encode: Callable[[Any, Any], Codes]
+    decode: Callable[[Any, Any], Array]
+    make_advance: Callable[[Dataset], steps.Advance]
+
+
+@functools.lru_cache(maxsize=PROGRAMS)
+def make_program(shape: Shape) -> Program:
+    """Returns the program of a shape; populations of one shape get the same one, with all that it has compiled."""
+    method, by_run, data = shape.method(max(shape.capacities)), NamedSharding(shape.mesh, steps.RUNS), shape.config.data
+    draw, update = make_step(method, shape.config.train.batch)
+    start = make_start(shape)
+
+    def make_advance(dataset: Dataset) -> steps.Advance:
+        sampler = sampling.make_sampler(dataset, data)
+        return steps.make_advance(dataset, data.memory, sampler, draw, update, shape.mesh)
+
+    pinned = runtime.pinned()
+    init = jax.jit(start, out_shardings=by_run, compiler_options=runtime.compiler_options(0))
+    encode, decode = jax.jit(method.encode), jax.jit(method.decode)
+    return Program(method, by_run, start, pinned(init), pinned(encode), pinned(decode), make_advance)
+
+
+def make_start(shape: Shape) -> Start:
+    """Returns what draws all runs at their start, each at its own capacity."""
+    capacities = sorted(set(shape.capacities))
+    slots = [np.flatnonzero(np.equal(shape.capacities, capacity)) for capacity in capacities]
+    starts = [jax.vmap(functools.partial(start_run, shape.method(capacity))) for capacity in capacities]
+    order = np.argsort(np.concatenate(slots))
+
+    def joined(*leaves: Array) -> Array:
+        wide = leaves[-1].shape[1:]  # of the largest capacity
+        return jnp.concatenate([widened(leaf, (len(leaf), *wide)) for leaf in leaves])[order]
+
+    def start(seeds: Any, hyperparameters: Any) -> RunState:
+        if len(starts) == 1:
+            return starts[0](seeds, hyperparameters)
+        own = [jax.tree.map(operator.itemgetter(each), (seeds, hyperparameters)) for each in slots]
+        return jax.tree.map(joined, *(start(*arguments) for start, arguments in zip(starts, own, strict=True)))
+
+    return start
+
+
+def make_step(method: Method, size: int) -> tuple[steps.Draw, steps.Update]:
+    """Returns which images a run's step sees, `size` of them, and the step of one run."""
+
+    def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
+        key = jax.random.fold_in(jax.random.wrap_key_data(run.key, impl=runtime.KEYS), run.step)
+        return sampling.draw(arrays, stream(key, "images"), size), stream(key, "update")
+
+    def update(run: RunState, batch: Batch, key: Array) -> tuple[RunState, Terms]:
+        """A run whose terms are not finite keeps the state that it had."""
+        state, terms = method.update(run.state, batch, key)
+        finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
+        diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
+        healthy = diverged == NEVER
+        state = jax.tree.map(lambda new, old: jnp.where(healthy, new, old), state, run.state)
+        terms = jax.tree.map(lambda term: jnp.where(healthy, term, jnp.nan), terms)
+        return RunState(state, run.key, run.step + healthy, diverged), terms
+
+    return draw, update
+
+
+def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> RunState:
+    """One run at its start."""
+    key = jax.random.key(seed, impl=runtime.KEYS)
+    counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
+    state = method.init(stream(key, "start"), hyperparameters)
+    return RunState(state, jax.random.key_data(stream(key, "steps")), *counters)
+
+
+def widened(leaf: Array, shape: tuple[int, ...]) -> Array:
+    """A leaf of a run's state with zeros at its ends, up to the shape that it has in a wider network.
+
+    Hidden units of zero kernels on both sides stay there: their activation and each gradient of theirs is zero. The
+    wider network is then the narrow one, to the rounding of its longer sums.
+    """
+    return jnp.pad(leaf, [(0, wide - own) for own, wide in zip(leaf.shape, shape, strict=True)])
+
+
+def one_device() -> Mesh:
+    """A device of this process alone."""
+    return Mesh(np.asarray(jax.local_devices()[:1]).reshape(1, 1), ("copies", "runs"))
+
+
+def make_mesh(runs: int) -> Mesh:
+    """As many devices as divide the number of runs evenly, equally many of each process.
+
+    Where the runs do not divide over the processes, each process advances all of them for itself.
+    """
+    processes = jax.process_count()
+    devices = [[device for device in jax.devices() if device.process_index == each] for each in range(processes)]
+    fewest = min(map(len, devices))
+    apart = runs % processes == 0
+    count = max(n for n in range(1, fewest + 1) if runs % (n * processes if apart else n) == 0)
+    grid = np.asarray([own[:count] for own in devices])
+    return Mesh(grid.reshape(1, -1) if apart else grid, ("copies", "runs"))
