@@ -92,8 +92,8 @@ def _check(x, kernel):
         raise ValueError(f"x has shape {x.shape}, kernel {kernel.shape}; expected [I, H, W, N] and [4, 4, I, O]")
 
 
-# The pair of products, for a kernel [4, 4, C, O] between C fine and O coarse channels. Each saves its split input, which
-# the gradient needs again. Barriers keep XLA from redoing a split in each use, or folding a transpose in a product.
+# The pair of products, for a kernel [4, 4, C, O] of C fine and O coarse channels. Each saves its split input, which the
+# gradient needs again. Barriers keep XLA from redoing a split in each use, or folding a transpose in a product.
 
 
 @jax.custom_vjp

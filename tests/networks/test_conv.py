@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import Mesh, PartitionSpec
 
 from scaledis.core.errors import UserError
-from scaledis.networks.conv import down, up, using
+from scaledis.networks.conv import down, form_in_use, form_of, up, using
 
 PAIR = pytest.mark.parametrize("primitive", [down, up])
 SHAPES = {  # I, O, H, W, N
