@@ -38,7 +38,8 @@ from scaledis.core import runtime
 from scaledis.core.version import here
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
-from scaledis.networks import conv, sizing
+from scaledis.networks import conv
+from scaledis.planning import programs
 from scaledis.sweeps.configs import make_config
 from scaledis.training import steps
 from scaledis.training.population import Population
@@ -170,7 +171,7 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
         for cached in (make_program, steps._make_stretch):
             cached.cache_clear()
         held = dict(conv.FORMS)
-        conv.FORMS.update({platform: (form, form) for platform in held})
+        conv.FORMS.update(dict.fromkeys(held, form))
         try:
             began = time.perf_counter()
             advance, state = Population(population.configs, population.images).make_advance(dataset), population.init()
@@ -181,13 +182,11 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
             state, terms = advance(state, count)
             jax.block_until_ready(terms)
             each = (time.perf_counter() - began) / count
-            config = population.config
-            flops = 3 * config.train.batch * sizing.arithmetic(config.model, dataset.image_shape) * size
             found[f"{size} {form}"] = {
                 "milliseconds_a_step": 1e3 * each,
                 "milliseconds_a_step_and_run": 1e3 * each / size,
                 "first_step_seconds": compiling,
-                "flops": flops / each,
+                "flops": size * programs.needed_flops(population) / each,
             }
         except jax.errors.JaxRuntimeError as error:  # it does not fit
             found[f"{size} {form}"] = {"failed": str(error).partition("\n")[0]}

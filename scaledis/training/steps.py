@@ -73,9 +73,9 @@ MEMORIES = {"auto": _fits, "device": lambda *_: True, "host": lambda *_: False}
 def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> jax.stages.Wrapped:
     platform = runtime.platform(mesh.devices.flat)
 
-    def traced(runs, *arguments):
-        with conv.using(conv.form_of(platform, len(runs.step))):
-            return function(runs, *arguments)
+    def traced(*arguments):
+        with conv.using(conv.FORMS[platform]):
+            return function(*arguments)
 
     sharded = jax.shard_map(traced, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
     return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1, platform))
