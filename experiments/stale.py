@@ -19,7 +19,8 @@ RESULTS = ROOT / "experiments/results"
 SHOWN = 4  # files of a result that are listed
 MAKERS = (
     *("scaledis/methods", "scaledis/objectives", "scaledis/networks", "scaledis/datasets/base"),
-    *("scaledis/training/population.py", "scaledis/training/steps.py", "scaledis/training/evaluate.py"),
+    *("scaledis/training/population.py", "scaledis/training/model.py", "scaledis/training/steps.py"),
+    "scaledis/training/evaluate.py",
     *("scaledis/datasets/rendered.py", "scaledis/datasets/rendered_dsprites.py"),
     *("scaledis/metrics/dci.py", "scaledis/metrics/mig.py", "scaledis/metrics/level.py", "scaledis/metrics/shared"),
     "scaledis/metrics/of_models",

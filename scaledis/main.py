@@ -28,7 +28,7 @@ COMMANDS = {
     "describe": Entry("Describe", "print an equation with its keys, draw a data set, print a network"),
     "prepare": Entry("Prepare", "download and verify a published data set"),
     "score": Entry("Score", "compute every metric of a file of codes from any framework"),
-    "explore": Entry("Explore", "open a page on this machine that moves the units of a trained run"),
+    "explore": Entry("Explore", "open a page on this machine that moves the units of a trained model"),
 }
 FORMER = {f"--{word}": word for word in ("list", "describe", "prepare", "extract")}  # flags of version 0.2
 

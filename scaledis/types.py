@@ -4,13 +4,17 @@ Letters: B images of a batch, N of a data set, K latent units, L levels, P parts
 H, W, C height, width and channels of an image. Losses are in nats per image.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from jax import Array
 
 from scaledis.config import Config
+from scaledis.core import bundle, files, kinds
+from scaledis.core.errors import UserError
 
 NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
@@ -168,17 +172,24 @@ class RunState(NamedTuple):
     diverged: Array
 
 
+def _unsaved() -> NoReturn:
+    raise UserError("model: it was not made by scaledis, so that it can be neither saved nor pickled.")
+
+
 class Model(NamedTuple):
-    """One trained run, without the padding of its population; it needs no data set.
+    """One trained run, without the padding of its population; it needs no data set. `save` writes it, and it pickles.
 
     config: of the run.
     step: steps done; of a diverged run, that of the state which is kept.
     state: the method's own.
     encode: images uint8 [B, H, W, C] -> Codes, mean and log_variance [B, K] and levels [K], as numpy arrays.
     decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
+    about: what `save` writes beside the arrays, as JSON: config, step, data set, scores, version and commit.
+    arrays: () -> what encode and decode need of the state, {path of a leaf: numpy array}.
+    make: (about, arrays) -> the same model.
 
-    Both take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once. They raise
-    UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
+    encode and decode take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once.
+    They raise UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
     """
 
     config: Config
@@ -186,3 +197,23 @@ class Model(NamedTuple):
     state: Any
     encode: Callable[[Any], Codes]
     decode: Callable[[Any], np.ndarray]
+    about: Mapping[str, Any] = MappingProxyType({})
+    arrays: Callable[[], dict[str, np.ndarray]] = _unsaved
+    make: Callable[..., Any] = _unsaved
+
+    def save(self, path: str | Path) -> None:
+        """Writes the folder `path` that `scaledis.load_model` reads: model.safetensors and model.json.
+
+        The folder has neither the optimizer nor what else only training reads. Raises UserError where it cannot be
+        written, and for a model of a method whose state has other types than float32 and whole numbers.
+        """
+        kinds.check("path", path, str | Path)
+        bundle.write(files.directory("path", path), self.about, self.arrays())
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        arrays = self.arrays()  # first, since it raises
+        return self.make, (dict(self.about), arrays)
+
+    def __repr__(self) -> str:
+        allocation = "-".join(map(str, self.config.model.allocation))
+        return f"Model({self.config.method.name}, {allocation} units, {self.config.data.name}, step {self.step})"

@@ -1,10 +1,11 @@
-"""The explorer: its session, its server, and its page in a real browser, on two tiny runs."""
+"""The explorer: its session, its server, and its page in a real browser, on two tiny runs and on saved models."""
 
 import base64
 import contextlib
 import http.client
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -84,14 +85,51 @@ def test_it_starts_from_random_images_factors_the_prior_and_files(session, workd
     assert image == session.decode("vlae", codes) and np.isfinite(codes).all()
 
 
-def test_it_says_what_it_knows_of_a_run(session, monkeypatch):
+def test_it_says_what_it_knows_of_a_run(session, workdir, monkeypatch):
     about = session.about("vlae")
     assert [(unit["level"], unit["place"]) for unit in about["units"]] == [(2, 1), (2, 2), (1, 1)]
     assert about["factors"][1] == {"name": "place", "size": 8} and about["source"] == "tiny, seed 0"
-    monkeypatch.setattr(session, "dataset", lambda run: None)
-    assert not session.about("vlae")["has_images"] and "not at hand" in session.about("vlae")["source"]
+    assert about["has_images"] and not about["waits"]
+
+    def missing(data):
+        raise UserError("data.path: there is no such file.")
+
+    monkeypatch.setattr(sampling, "load_dataset", missing)
+    without = Session(workdir)
+    about = without.about("vlae")
+    assert not about["has_images"] and not about["waits"] and "not at hand" in about["source"]
     with pytest.raises(UserError, match="not at hand"):
-        session.random("vlae")
+        without.random("vlae")
+
+
+def test_it_begins_before_the_images_are_prepared(workdir, monkeypatch):
+    prepared = threading.Event()
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: prepared.wait(60) and tiny.dataset())
+    monkeypatch.setattr("scaledis.report.explore.session.PATIENCE", 0.01)
+    session = Session(workdir)
+    about = session.about("vlae")
+    assert about["waits"] and not about["has_images"] and "being prepared" in about["source"]
+    assert len(session.from_prior("vlae")[0]) == 3
+    prepared.set()
+    session.random("vlae")
+    assert session.about("vlae")["has_images"]
+
+
+def test_a_saved_model_is_explored_without_its_work_directory(workdir, tmp_path, monkeypatch):
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: tiny.dataset())
+    load_run(workdir, "other").save(tmp_path / "mine")
+    with make_server(Session(tmp_path / "mine")) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = ask(server, "/", None, "GET")[1].decode()
+        about = json.loads(ask(server, "/about", b'{"run": "mine"}')[1])
+        png = ask(server, "/decode", b'{"run": "mine", "values": [0.5, -1, 2]}')[1]
+        server.shutdown()
+    told = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert told["title"] == str(tmp_path / "mine") and told["runs"] == ["mine"]
+    assert about["has_images"] and about["source"] == "tiny, seed 1" and about["factors"][1]["size"] == 8
+    units = [(unit["level"], unit["place"], unit["best"], unit["dead"]) for unit in about["units"]]
+    assert units == [(2, 1, None, False), (2, 2, None, False), (1, 1, None, False)]
+    np.testing.assert_array_equal(read(png), read(Session(workdir).decode("other", [0.5, -1.0, 2.0])))
 
 
 @pytest.mark.parametrize(
@@ -276,3 +314,18 @@ def test_the_page_moves_swaps_drops_and_saves(chromium, server, width):
     assert refused == [] and all(
         url.startswith((server.address, "data:", "blob:")) for url in browser.requests(chromium)
     )
+
+
+def test_the_page_offers_images_once_they_are_prepared(chromium, workdir, monkeypatch):
+    prepared = threading.Event()
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: prepared.wait(60) and tiny.dataset())
+    monkeypatch.setattr("scaledis.report.explore.session.PATIENCE", 0.01)
+    with make_server(Session(workdir)) as late:
+        threading.Thread(target=late.serve_forever, daemon=True).start()
+        chromium.get(late.address)
+        text = lambda selector: chromium.find_element("css selector", selector).text  # noqa: E731
+        until(lambda: "Prior" in text("#starts") and "being prepared" in text("#source"), "a page without images")
+        assert "Random" not in text("#starts")
+        prepared.set()
+        until(lambda: "Random" in text("#starts") and "tiny" in text("#source"), "a page with images")
+        late.shutdown()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import jaxlib
 import pytest
 
@@ -108,10 +107,9 @@ def test_a_cache_is_of_one_cpu_and_one_jaxlib(monkeypatch, tmp_path):
 def test_an_option_that_xla_does_not_know_is_left_out(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "")
     monkeypatch.setattr(runtime, "LEVEL", "xla_backend_optimization_level")
-    assert runtime.compiler_options(1) == {"xla_backend_optimization_level": 1}
+    assert runtime.compiler_options(1, "cpu") == {"xla_backend_optimization_level": 1}
     monkeypatch.setattr(runtime, "LEVEL", "xla_no_such_option")
-    assert runtime.compiler_options(1) == {}
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert runtime.compiler_options(1) == {"xla_gpu_deterministic_ops": True}
+    assert runtime.compiler_options(1, "cpu") == {}
+    assert runtime.compiler_options(1, "gpu") == {"xla_gpu_deterministic_ops": True}
     monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=false")
-    assert runtime.compiler_options(1) == {}
+    assert runtime.compiler_options(1, "gpu") == {} == runtime.compiler_options(1, "tpu")

@@ -1,10 +1,12 @@
 """The wheel, built from this checkout and unpacked beside the packages that are there: it works in an empty folder."""
 
 import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -33,11 +35,13 @@ def test_the_wheel_trains_20_steps_outside_of_the_checkout(tmp_path):
         path.name for path in (ROOT / "configs").glob("*.py")
     }
 
+    script = f"import sys; sys.path.insert(0, {str(site)!r}); from scaledis.main import console; console()"
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    options = {"cwd": empty, "env": environment, "text": True}
+
     def scaledis(*arguments):
-        script = f"import sys; sys.path.insert(0, {str(site)!r}); from scaledis.main import console; console()"
-        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         command = [sys.executable, "-c", script, *arguments]
-        return subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, timeout=300)
+        return subprocess.run(command, **options, capture_output=True, timeout=300)
 
     empty.mkdir()
     done = scaledis("train", "vlae", "--steps=20", *(f"--config.{each}" for each in SMALL))
@@ -46,3 +50,11 @@ def test_the_wheel_trains_20_steps_outside_of_the_checkout(tmp_path):
     assert (empty / "runs/vlae/checkpoints/0/20").exists()
     planned = scaledis("sweep", "table2", "--dry_run")
     assert planned.returncode == 0 and planned.stdout.startswith("90 runs, 3 programs"), planned.stderr
+    explore = [sys.executable, "-c", script, "explore", "--no_browser"]
+    with subprocess.Popen(explore, **options, stdout=subprocess.PIPE) as server:  # of the model that comes along
+        address = server.stdout.readline().split()[0]
+        page = urllib.request.urlopen(address, timeout=60).read()
+        question = json.dumps({"run": "few_first_rendered_32", "values": [0.0] * 10}).encode()
+        image = urllib.request.urlopen(f"{address}decode", question, timeout=60).read()
+        server.terminate()
+    assert b"few_first_rendered_32" in page and image[:4] == b"\x89PNG"

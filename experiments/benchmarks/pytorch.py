@@ -86,7 +86,7 @@ def example():
     return jax.tree.map(np.asarray, run(pixels))
 
 
-def torch_step(threads, example):
+def torch_step(threads, example, device="cpu"):
     """() -> None, which trains the twin for `STEPS` steps. Raises AssertionError if it is not a twin."""
     import torch
     from torch import nn
@@ -137,13 +137,13 @@ def torch_step(threads, example):
                 x = relu(of[f"u{depth}"](x))
             return of["f0"](x)
 
-    twin = Twin().to(memory_format=torch.channels_last)
+    twin = Twin().to(device, memory_format=torch.channels_last)
     adam = torch.optim.Adam(twin.parameters(), run.train.learning_rate, fused=True)
-    images = torch.tensor(images).permute(0, 3, 1, 2)  # channels_last
+    images = torch.tensor(images, device=device).permute(0, 3, 1, 2)  # channels_last
     parts = partition.levels(allocation)
-    membership, rows = torch.tensor(np.array(partition.membership(parts))), partition.contrasts(parts)
+    membership, rows = torch.tensor(np.array(partition.membership(parts)), device=device), partition.contrasts(parts)
     penalty_row = (hyperparameters["beta"] - 1) * rows.intra.sum(0) + hyperparameters["gamma"] * rows.inter
-    penalty_row = torch.tensor(np.array(penalty_row))
+    penalty_row = torch.tensor(np.array(penalty_row), device=device)
     log_two_pi = float(np.log(2 * np.pi))
 
     def loss(step):
@@ -160,7 +160,7 @@ def torch_step(threads, example):
     with torch.no_grad():
         mean, log_variance = twin.encode(images.float() / 255)
         for ours, theirs in zip(expected, (mean, log_variance, twin.decode(mean)), strict=True):
-            np.testing.assert_allclose(theirs, ours, atol=1e-4)
+            np.testing.assert_allclose(theirs.cpu(), ours, atol=1e-4 if device == "cpu" else 1e-2)
 
     def advance():
         for step in range(STEPS):

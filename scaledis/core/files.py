@@ -26,6 +26,18 @@ LEFT = re.compile(r"\.(?P<host>.+)-(?P<process>\d+)\.partial")  # in a temporary
 WRITING = 3600  # seconds beyond which nobody writes one file
 
 
+def directory(key: str, path: str | Path) -> Path:
+    """The directory at `path`, which may be yet to be made. Raises UserError, naming `key`, for what cannot be one."""
+    try:
+        found = Path(path).expanduser()
+        str(found).encode()  # the checkpoints' library takes UTF-8 alone
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found.lstat()
+    except (RuntimeError, ValueError, OSError) as error:  # no such user, or no possible name
+        raise UserError(f"{key}: {str(path)[:80]!r} cannot be a directory: {error}.") from error
+    return found
+
+
 def write_json(path: Path, value: Any) -> None:
     """Raises ValueError for NaN and infinity, which are not JSON."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())

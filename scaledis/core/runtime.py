@@ -5,11 +5,11 @@ import ctypes
 import functools
 import hashlib
 import os
-import platform
+import platform as system
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -124,7 +124,7 @@ def _target() -> str:
         described = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
         digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
         return f"jaxlib-{jaxlib.__version__}-{digest}"
-    return f"jaxlib-{jaxlib.__version__}-{platform.machine()}"
+    return f"jaxlib-{jaxlib.__version__}-{system.machine()}"
 
 
 def never() -> bool:
@@ -175,8 +175,8 @@ def machine() -> str:
     except OSError:
         lines = []
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    parts = [(models or [platform.processor() or platform.machine()])[0], f"{cores()} cores"]
-    if jax.default_backend() != "cpu":
+    parts = [(models or [system.processor() or system.machine()])[0], f"{cores()} cores"]
+    if platform() != "cpu":
         parts.append(f"{jax.device_count()} {jax.devices()[0].device_kind}")
     return ", ".join(parts)
 
@@ -184,7 +184,7 @@ def machine() -> str:
 def device_memory() -> int | None:
     """Bytes that a device can hold; None for a CPU, whose memory the system shares out."""
     stats = jax.local_devices()[0].memory_stats() or {}
-    return None if jax.default_backend() == "cpu" else stats.get("bytes_limit")
+    return None if platform() == "cpu" else stats.get("bytes_limit")
 
 
 def _keep_freed_memory() -> None:
@@ -198,17 +198,23 @@ def _keep_freed_memory() -> None:
     mallopt(M_TOP_PAD, 256 << 20)
 
 
-def compiler_options(level: int) -> dict[str, int | bool]:
-    """Options of XLA for a program; an option that XLA_FLAGS sets, or that this XLA does not know, is left out.
+def platform(devices: Iterable[jax.Device] = ()) -> str:
+    """Returns "cpu", "gpu" or "tpu": the platform of the devices, by default of those that JAX computes on."""
+    name = next((device.platform for device in devices), None) or jax.default_backend()
+    return "gpu" if name in ("cuda", "rocm") else name
+
+
+def compiler_options(level: int, platform: str) -> dict[str, int | bool]:
+    """Options of XLA for a program of a platform.
+
+    An option that XLA_FLAGS sets, or that this XLA does not know, is left out.
 
     On a CPU they set the effort of the code generator, 0 to 3: at 1 a training step is as fast as at 3 and compiles in
     two thirds of the time; at 0 a program that runs only once, such as drawing the parameters, compiles in a fifth. On
     a GPU they make operations deterministic, so that a resumed run ends bit for bit where an uninterrupted run does.
     """
-    backend = jax.default_backend()
-    options: dict[str, int | bool] = {LEVEL: level} if backend == "cpu" else {}
-    if backend in ("gpu", "cuda", "rocm"):
-        options = {DETERMINISTIC: True}
+    by_platform: dict[str, dict[str, int | bool]] = {"cpu": {LEVEL: level}, "gpu": {DETERMINISTIC: True}}
+    options = by_platform.get(platform, {})
     flags = os.environ.get("XLA_FLAGS", "")
     return {name: value for name, value in options.items() if f"--{name}" not in flags and _compiles(name, value)}
 

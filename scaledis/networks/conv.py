@@ -1,9 +1,10 @@
 """The two convolutions that every network here is made of, fast on CPU, GPU and TPU.
 
 Images are [C, H, W, N], the batch innermost, so that a row of the batch is contiguous and [C, H*W*N] is a free reshape.
-On GPU and TPU they are `lax.conv_general_dilated`. On a CPU, where XLA has no fast gradient for it, each is one matrix
-product with its own gradient rule. A 4x4 kernel at stride 2 is a 2x2 kernel at stride 1 between the small, *coarse*
-image [O, h, w, N] and the four phases (even or odd row and column) of the padded large, *fine* image [C, 2h, 2w, N]:
+Each convolution has two forms, and FORMS says which is used where. `lax` is `lax.conv_general_dilated`. `products` is
+one matrix product with its own gradient rule. A 4x4 kernel at stride 2 is a 2x2 kernel at stride 1 between the small,
+*coarse* image [O, h, w, N] and the four phases (even or odd row and column) of the padded large, *fine* image
+[C, 2h, 2w, N]:
 
     coarse[o, i, j] = sum_{dy, dx, py, px, c} kernel[2dy + py, 2dx + px, c, o] phase[py, px, c, i + dy, j + dx]
 
@@ -14,40 +15,68 @@ The four shifts (dy, dx) are made either as copies of the fine image or as copie
 where each join is the adjoint of its split; the gradient of both in K is split_coarse(coarse) @ split_fine(fine)^T.
 """
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from scaledis.core import registry, runtime
+
 LAYOUT = ("CHWN", "HWIO", "CHWN")
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
 
+# The form on each platform. XLA has no fast gradient of `lax` on a CPU. On a GPU it makes kernel gradients convolutions
+# with windows of up to 64x64 pixels, in groups where there are several runs, and takes 1.9 to 2.3 times the arithmetic
+# that is needed; `products` takes 1.05 times (docs/speed.md).
+FORMS = {"cpu": "products", "gpu": "products", "tpu": "lax"}
+_form: ContextVar[str | None] = ContextVar("form", default=None)
 
-def down(x, kernel, platform=None):
+
+@contextlib.contextmanager
+def using(form: str) -> Iterator[None]:
+    """Gives all convolutions that are traced within a form. Raises UserError for a form other than lax and products."""
+    registry.check("form", form, ("lax", "products"))
+    token = _form.set(form)
+    try:
+        yield
+    finally:
+        _form.reset(token)
+
+
+def form_in_use() -> str:
+    """Returns the form that `using` sets, by default that of the default device."""
+    return _form.get() or FORMS[runtime.platform()]
+
+
+def down(x, kernel):
     """4x4 convolution, stride 2, one pixel of zero padding: x [I, H, W, N], kernel [4, 4, I, O] -> [O, H/2, W/2, N].
 
     out[o, i, j, n] = sum_{c, ky, kx} kernel[ky, kx, c, o] x[c, 2i + ky - 1, 2j + kx - 1, n]
 
-    PyTorch's `Conv2d(I, O, 4, 2, 1)` without its bias. `platform` ("cpu", "gpu", "tpu") defaults to the one in use.
+    PyTorch's `Conv2d(I, O, 4, 2, 1)` without its bias.
     Raises ValueError for an odd H or W, and for shapes that do not fit together.
     """
     _check(x, kernel)
     if x.shape[1] % 2 or x.shape[2] % 2:
         raise ValueError(f"x has shape {x.shape} [I, H, W, N]; H and W must be even")
-    if (platform or jax.default_backend()) == "cpu":
+    if form_in_use() == "products":
         return _coarsen(x, kernel)
     return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
 
 
-def up(x, kernel, platform=None):
+def up(x, kernel):
     """4x4 transposed convolution, stride 2, one pixel cropped: x [I, H, W, N], kernel [4, 4, I, O] -> [O, 2H, 2W, N].
 
     out[o, y, z, n] = sum_{c, i, j} kernel[y + 1 - 2i, z + 1 - 2j, c, o] x[c, i, j, n],  both taps in 0..3
 
     PyTorch's `ConvTranspose2d(I, O, 4, 2, 1)` without its bias: the adjoint of `down` with the last two axes of the
-    kernel swapped. `platform` as in `down`. Raises ValueError for shapes that do not fit together.
+    kernel swapped. Raises ValueError for shapes that do not fit together.
     """
     _check(x, kernel)
-    if (platform or jax.default_backend()) == "cpu":
+    if form_in_use() == "products":
         return _refine(x, kernel.swapaxes(2, 3))
     return lax.conv_general_dilated(
         x, kernel[::-1, ::-1], (1, 1), ((2, 2), (2, 2)), lhs_dilation=(2, 2), dimension_numbers=LAYOUT
@@ -59,8 +88,8 @@ def _check(x, kernel):
         raise ValueError(f"x has shape {x.shape}, kernel {kernel.shape}; expected [I, H, W, N] and [4, 4, I, O]")
 
 
-# The CPU's pair, for a kernel [4, 4, C, O] between C fine and O coarse channels. Each saves its split input, which the
-# gradient needs again. Barriers keep XLA from redoing a split in each of its uses, or folding a transpose in a product.
+# The pair of products, for a kernel [4, 4, C, O] of C fine and O coarse channels. Each saves its split input, which the
+# gradient needs again. Barriers keep XLA from redoing a split in each use, or folding a transpose in a product.
 
 
 @jax.custom_vjp

@@ -10,14 +10,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
-
 import scaledis
 from scaledis import methods
 from scaledis.config import typed
 from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
-from scaledis.sweeps.configs import default
+from scaledis.sweeps.configs import default, is_section
 
 MODULE = "config_file"  # the name under which a config file is imported
 EDITED = "get_config must return default(), edited"
@@ -86,9 +84,9 @@ def load(file: str) -> ConfigFile:
             raise  # a bug in the config file
         innermost = error.args[0] if isinstance(error.args[0], KeyError) else error
         raise UserError(f"--config: unknown key {' '.join(str(innermost.args[0]).split())}") from error
-    if not isinstance(config, Mapping | ConfigDict):
+    if not is_section(config):
         raise UserError(f"config: {type(config).__name__} is not a config; {EDITED}.")
-    return ConfigFile(_plain(config.to_dict() if isinstance(config, ConfigDict) else dict(config)), vars(module))
+    return ConfigFile(_plain(dict(config) if isinstance(config, Mapping) else config.to_dict()), vars(module))
 
 
 def _imported(path: str) -> ModuleType:

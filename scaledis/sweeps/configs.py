@@ -4,10 +4,7 @@ import dataclasses
 import functools
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-import ml_collections
-from ml_collections import config_dict
+from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
 from scaledis.config import Config, Method, Model, Schedule, check_fields, flatten, thaw, typed
@@ -20,6 +17,9 @@ from scaledis.methods.base import optimizer
 from scaledis.metrics import of_models
 from scaledis.objectives.likelihood import LIKELIHOODS
 
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
 LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
 FLAT = 10  # units of a flat method
 FIELDS = {field.name: field.type for field in dataclasses.fields(Config)}
@@ -29,17 +29,24 @@ MOST_SECTIONS = 1024  # that are kept
 MOST_FLOATS = 2**31  # numbers that a batch's images, a bank or a discriminator's layers may hold
 
 
-def default() -> ml_collections.ConfigDict:
-    """Every key with its default, to be edited by a file in configs/ and by the command line.
+def defaults() -> dict[str, Any]:
+    """Returns every key with its default, section by section.
 
-    `config.method` has the hyperparameters of all methods; None stands for the method's own default.
+    The section `method` has the hyperparameters of all methods; None stands for the method's own default.
     """
-    config = ml_collections.ConfigDict(dataclasses.asdict(Config()), type_safe=False)  # `freeze` checks the types
-    del config.method.hyperparameters
-    for spec in methods.specs().values():
-        for name in spec.hyperparameters:
-            config.method[name] = config_dict.placeholder(object)
-    config.objective.kl_warmup = config_dict.placeholder(object)
+    config = dataclasses.asdict(Config())
+    hyperparameters = {name: None for spec in methods.specs().values() for name in spec.hyperparameters}
+    return config | {"method": {"name": config["method"]["name"], **hyperparameters}}
+
+
+def default() -> "ConfigDict":
+    """Returns `defaults` as a ConfigDict, to be edited by a file in configs/ and by the command line."""
+    from ml_collections import ConfigDict, config_dict
+
+    config = ConfigDict(defaults(), type_safe=False)  # `freeze` checks the types
+    for key, value in flatten(defaults()).items():
+        if value is None:
+            config.update_from_flattened_dict({key: config_dict.placeholder(object)})
     return config
 
 
@@ -53,7 +60,7 @@ def make_config(method: str = "scale_vlae", overrides: Mapping[str, Any] | None 
     4000
     """
     methods.choose(method, "method")
-    return freeze(override(default().to_dict(), {"method.name": method, **(overrides or {})}))
+    return freeze(override(defaults(), {"method.name": method, **(overrides or {})}))
 
 
 def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = "key") -> dict[str, Any]:
@@ -70,7 +77,7 @@ def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = 
 
 def freeze(config: Mapping[str, Any]) -> Config:
     """Mapping (plain or ml_collections) -> Config. Raises UserError, naming key, value and choices."""
-    if not isinstance(config, Mapping | ml_collections.ConfigDict):
+    if not is_section(config):
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
     for key in config:
         registry.check("config", key, FIELDS)
@@ -79,7 +86,7 @@ def freeze(config: Mapping[str, Any]) -> Config:
         if isinstance(schema, type) and dataclasses.is_dataclass(schema) and name != "method":
             sections[name] = _section(name, schema, config.get(name, {}))
     given = config.get("method", {})
-    if not isinstance(given, Mapping | ml_collections.ConfigDict) or "name" not in given:
+    if not is_section(given) or "name" not in given:
         raise UserError("config.method: the section is missing or has no name.")
     sections["method"] = _method(dict(given))
     spec = methods.choose(sections["method"].name)
@@ -141,8 +148,13 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
     return dataclasses.replace(model, allocation=model.allocation or own)
 
 
+def is_section(value: object) -> bool:
+    """Whether a value is a mapping or a ConfigDict, whose library may be missing."""
+    return isinstance(value, Mapping) or type(value).__module__.startswith("ml_collections.")
+
+
 def _section(name: str, schema: type, values: Any) -> Any:
-    if not isinstance(values, Mapping | ml_collections.ConfigDict):
+    if not is_section(values):
         raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
     values = {key: typed(f"{name}.{key}", value) for key, value in dict(values).items()}
     try:

@@ -9,6 +9,7 @@ import numpy as np
 
 from scaledis import methods, networks
 from scaledis.config import Config
+from scaledis.core import runtime
 from scaledis.networks import sizing
 from scaledis.types import Run
 
@@ -43,7 +44,7 @@ def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
 
 def parallel(wanted: int) -> int:
     """How many runs to train at once. 0: one per core on a CPU, where more only share the cores; else 64."""
-    return wanted or (jax.device_count() if jax.default_backend() == "cpu" else 64 * jax.device_count())
+    return wanted or (jax.device_count() if runtime.platform() == "cpu" else 64 * jax.device_count())
 
 
 def programs(runs: Iterable[Run]) -> list[list[Run]]:

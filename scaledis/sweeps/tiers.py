@@ -5,13 +5,14 @@ quarter of the width of a discriminator of codes, 150,000 parameters for flat me
 papers' own size: 64x64, 1.2M and 0.77M parameters, 300,000 steps.
 """
 
-from typing import Any
-
-from ml_collections import ConfigDict
+from typing import TYPE_CHECKING, Any
 
 from scaledis.core import registry
 from scaledis.methods import choose
 from scaledis.sweeps.configs import default
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
 TIERS = {
     "small": {
@@ -33,7 +34,7 @@ TIERS = {
 }
 
 
-def tier_config(tier: str = "small") -> ConfigDict:
+def tier_config(tier: str = "small") -> "ConfigDict":
     """The config of a tier on `rendered`, to be edited by a config file. Raises UserError for an unknown tier."""
     config = default()
     config.data.name = "rendered"

@@ -127,7 +127,8 @@ def _train(
             population, states = train_population(
                 group, index, images, directory, stop=stop, restart=restart, beside=[shown, hooks.make_scores()]
             )
-            models |= {run.name: population.model(states, slot) for slot, run in enumerate(group)}
+            facts = sampling.facts(images, group[0].config.data)
+            models |= {run.name: population.model(states, slot, facts) for slot, run in enumerate(group)}
     return [models[run.name] for run in runs]
 
 

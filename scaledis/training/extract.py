@@ -16,7 +16,8 @@ from scaledis.core import runtime
 from scaledis.core.errors import UserError
 from scaledis.objectives import partition
 from scaledis.training.load import find, restore
-from scaledis.training.population import Population, active, hyperparameters, select
+from scaledis.training.model import active, hyperparameters
+from scaledis.training.population import Population, select
 from scaledis.types import NEVER, Run, RunState
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir

@@ -1,5 +1,6 @@
 """Reads a work directory: a population with its states, a run as a Model, all runs as one table."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.training.population import Population
 from scaledis.types import ImageSpec, Model, Run, RunState
-from scaledis.workdir import table
+from scaledis.workdir import score_files, table
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import FREE, Workdir
 
@@ -45,8 +46,26 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
     """
     directory = Workdir(workdir)
     index, slot = find(directory, name)
-    population, states, _ = restore(directory, index, step)
-    return population.model(states, slot)
+    population, states, reached = restore(directory, index, step)
+    known = directory.groups()[index][slot]
+    model = population.model(states, slot, directory.dataset_of(known))
+    return model._replace(about={**model.about, **_recorded(directory, known, reached)})
+
+
+def _recorded(directory: Workdir, name: str, step: int) -> dict[str, Any]:
+    """What a run's directory knows of its model: the code that trained it, and its scores if they are of this step.
+
+    A damaged file, which the model does not need, adds nothing.
+    """
+    found: dict[str, Any] = {}
+    with contextlib.suppress(UserError):
+        claim = directory.claimed()
+        found = {key: claim[key] for key in ("version", "commit") if key in claim}
+    with contextlib.suppress(UserError):
+        scores = score_files.newest(directory, name)
+        if scores.get("step") == step:
+            found["scores"] = {key: value for key, value in scores["all"].items() if isinstance(value, int | float)}
+    return found
 
 
 def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:

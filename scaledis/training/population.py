@@ -5,7 +5,7 @@ and seeds do not depend on which runs train beside it.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -14,32 +14,14 @@ from jax.sharding import Mesh
 
 from scaledis import methods
 from scaledis.config import Config
-from scaledis.core import convert, runtime
-from scaledis.core.chunks import chunked, joined
+from scaledis.core import runtime
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.sweeps import plan
+from scaledis.training.model import Padding, describe, hyperparameters, make_model
 from scaledis.training.program import Shape, make_mesh, make_program
 from scaledis.training.steps import Advance
-from scaledis.types import Codes, ImageSpec, Model, RunState
-
-
-def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
-    """Which units of the padded `allocation` this run has: bool [K]."""
-    own = config.model.allocation
-    return np.concatenate([np.arange(size) < units for size, units in zip(allocation, own, strict=True)])
-
-
-def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
-    """What a run carries as arrays, the method's own included."""
-    carried = {
-        "active": active(config, allocation),
-        "sigma": config.objective.sigma,
-        "kl_warmup": config.objective.kl_warmup,
-        "learning_rate": config.train.learning_rate,
-    }
-    own = methods.arrays(config)
-    return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
+from scaledis.types import ImageSpec, Model, RunState
 
 
 @jax.jit  # one small program instead of two for each shape of a leaf
@@ -123,30 +105,13 @@ class Population:
         held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
         return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
 
-    def model(self, runs: RunState, slot: int) -> Model:
-        """Run `slot` as a Model. All models of a population share two compiled functions."""
+    def model(self, runs: RunState, slot: int, data: Mapping[str, Any] | None = None) -> Model:
+        """Run `slot` as a Model. All models of a population share two compiled functions.
+
+        `data` are the facts of the data set that it was trained on (sampling.facts), where they are known.
+        """
         runtime.check_process("model")
         run, config = select(runs, slot), self.configs[slot]
-        units = np.flatnonzero(active(config, self.allocation))
-        encode_padded, decode_padded = self.program.encode, self.program.decode
-
-        def encode(images: Any) -> Codes:
-            runtime.check_process("encode")
-            images = convert.numbers("images", images)
-            if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
-                expected = "uint8 [B, " + ", ".join(map(str, self.images.shape)) + "]"
-                raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
-            parts = [jax.device_get(encode_padded(run.state, chunk)) for chunk in chunked(images)]
-            mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
-            return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
-
-        def decode(codes: Any) -> np.ndarray:
-            runtime.check_process("decode")
-            codes = convert.numbers("codes", codes).astype(np.float32)
-            if codes.ndim != 2 or codes.shape[1] != len(units):
-                raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
-            whole = np.zeros((len(codes), sum(self.allocation)), np.float32)
-            whole[:, units] = codes
-            return joined((np.asarray(decode_padded(run.state, chunk)) for chunk in chunked(whole)), len(codes))
-
-        return Model(config, int(run.step), run.state, encode, decode)
+        padding = Padding(self.allocation, max(each.model.parameters for each in self.configs))
+        about = describe(config, int(run.step), int(run.diverged), self.images, padding, data or {})
+        return make_model(config, run.state, about, (self.program.encode, self.program.decode))

@@ -80,8 +80,8 @@ def make_program(shape: Shape) -> Program:
         sampler = sampling.make_sampler(dataset, data)
         return steps.make_advance(dataset, data.memory, sampler, draw, update, shape.mesh)
 
-    pinned = runtime.pinned()
-    init = jax.jit(start, out_shardings=by_run, compiler_options=runtime.compiler_options(0))
+    pinned, platform = runtime.pinned(), runtime.platform(shape.mesh.devices.flat)
+    init = jax.jit(start, out_shardings=by_run, compiler_options=runtime.compiler_options(0, platform))
     encode, decode = jax.jit(method.encode), jax.jit(method.decode)
     return Program(method, by_run, start, pinned(init), pinned(encode), pinned(decode), make_advance)
 

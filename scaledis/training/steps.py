@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from scaledis.core import hosts, registry, runtime
 from scaledis.datasets import Dataset
+from scaledis.networks import conv
 from scaledis.types import Batch
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
@@ -55,23 +56,29 @@ def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update:
       draw, update: a step of one run.
       mesh: of the axis "runs".
     """
-    fits = registry.choose("data.memory", memory, MEMORIES)(dataset)
+    fits = registry.choose("data.memory", memory, MEMORIES)(dataset, mesh.local_devices[0])
     return (_from_device if fits else _from_host)(dataset, arrays, draw, update, mesh)
 
 
-def _fits(dataset: Dataset) -> bool:
+def _fits(dataset: Dataset, device: jax.Device) -> bool:
     """On a CPU always: its devices share a memory map, of which the system keeps in memory what is read."""
-    stats = jax.local_devices()[0].memory_stats() or {}
+    stats = device.memory_stats() or {}
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
-    return jax.default_backend() == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
+    return device.platform == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
 
 
-MEMORIES = {"auto": _fits, "device": lambda dataset: True, "host": lambda dataset: False}
+MEMORIES = {"auto": _fits, "device": lambda *_: True, "host": lambda *_: False}
 
 
 def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> jax.stages.Wrapped:
-    sharded = jax.shard_map(function, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
-    return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1))
+    platform = runtime.platform(mesh.devices.flat)
+
+    def traced(*arguments):
+        with conv.using(conv.FORMS[platform]):
+            return function(*arguments)
+
+    sharded = jax.shard_map(traced, mesh=mesh, in_specs=in_specs, out_specs=RUNS, check_vma=False)
+    return jax.jit(sharded, donate_argnums=donated, compiler_options=runtime.compiler_options(1, platform))
 
 
 @functools.lru_cache(maxsize=COMPILED)
@@ -106,12 +113,18 @@ def _make_stretch(gather: Gather, draw: Draw, update: Update, mesh: Mesh) -> jax
 
 def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
     """The data set lies on every device, and a stretch of steps is one call."""
-    stretch = _make_stretch(dataset.gather, draw, update, mesh)
-    arrays, source = hosts.place((arrays, dataset.source), NamedSharding(mesh, EVERYWHERE))
+    stretch, everywhere = _make_stretch(dataset.gather, draw, update, mesh), NamedSharding(mesh, EVERYWHERE)
+    held = arrays, dataset.source
+    placed = functools.cache(lambda: hosts.place(held, everywhere))  # `lower` needs no device
     return Advance(
-        lambda runs, steps: stretch(runs, arrays, source, np.int32(steps)),
-        lambda runs: stretch.lower(runs, arrays, source, np.int32(1)),
+        lambda runs, steps: stretch(runs, *placed(), np.int32(steps)),
+        lambda runs: stretch.lower(runs, *_shapes(held, everywhere), np.int32(1)),
     )
+
+
+def _shapes(tree: Any, sharding: NamedSharding) -> Any:
+    """The arrays of a tree as shapes that lie on devices, which need not be there."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
 class _Step(NamedTuple):
@@ -149,31 +162,30 @@ def _make_step(draw: Draw, update: Update, mesh: Mesh) -> _Step:
 def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
     """The data set stays on the host; a thread gathers the batches of the next steps while one is computed."""
     step, by_run = _make_step(draw, update, mesh), NamedSharding(mesh, RUNS)
-    own, arrays = arrays, hosts.place(arrays, NamedSharding(mesh, EVERYWHERE))
+    everywhere = NamedSharding(mesh, EVERYWHERE)
+    placed = functools.cache(lambda: hosts.place(arrays, everywhere))
 
     def lower(runs):
-        def shapes(tree):
-            return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=by_run), tree)
-
         index = jax.eval_shape(step.indices, runs, arrays)
-        images = shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8))
-        return step.add.lower(runs, arrays, images, shapes(step.terms(runs, arrays, images)))
+        images = _shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8), by_run)
+        totals = _shapes(step.terms(runs, arrays, images), by_run)
+        return step.add.lower(runs, _shapes(arrays, everywhere), images, totals)
 
     def advance(runs, steps):
         start = hosts.fetch(runs._replace(state=()))
 
         @runtime.pinned()  # in a thread of its own
         def batch(number):
-            index = np.asarray(step.indices(start._replace(step=start.step + np.int32(number)), own))
+            index = np.asarray(step.indices(start._replace(step=start.step + np.int32(number)), arrays))
             return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)
 
         totals = None
         for images in _ahead(batch, steps):
             images = hosts.place(images, by_run)
             if totals is None:
-                terms = step.terms(runs, arrays, images)
+                terms = step.terms(runs, placed(), images)
                 totals = hosts.place(jax.tree.map(lambda term: np.zeros(term.shape, term.dtype), terms), by_run)
-            runs, totals = step.add(runs, arrays, images, totals)
+            runs, totals = step.add(runs, placed(), images, totals)
         return runs, jax.tree.map(lambda total: total / np.float32(steps), totals)
 
     return Advance(advance, lower)

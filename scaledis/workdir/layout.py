@@ -24,7 +24,7 @@ from typing import Any
 from scaledis.config import Config, thaw
 from scaledis.core import version
 from scaledis.core.errors import UserError
-from scaledis.core.files import clear, has_seal, read_json, with_keys, write_lines, write_sealed
+from scaledis.core.files import clear, directory, has_seal, read_json, with_keys, write_lines, write_sealed
 from scaledis.sweeps import plan
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
@@ -44,13 +44,7 @@ class Workdir:
     """Paths of a work directory, and the promise that it holds one experiment and one writer."""
 
     def __init__(self, root: str | Path):
-        try:
-            self.root = Path(root).expanduser()
-            str(self.root).encode()  # the checkpoints' library takes UTF-8 alone
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it may be made
-                self.root.lstat()
-        except (RuntimeError, ValueError, OSError) as error:  # no such user, or no possible name
-            raise UserError(f"workdir: {str(root)[:80]!r} cannot be a directory: {error}.") from error
+        self.root = directory("workdir", root)
         self.config, self.plan = self.root / "config.json", self.root / "plan.json"
         self.report = self.root / "report"
         self._places: dict[str, int] = {}  # run -> population

@@ -1,4 +1,4 @@
-"""`down` and `up` on the CPU against lax.conv (their form on other platforms), in float64."""
+"""`down` and `up` as products against their other form, lax.conv, in float64."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, PartitionSpec
 
-from scaledis.networks.conv import down, up
+from scaledis.core.errors import UserError
+from scaledis.networks.conv import down, form_in_use, up, using
 
 PAIR = pytest.mark.parametrize("primitive", [down, up])
 SHAPES = {  # I, O, H, W, N
@@ -35,10 +36,11 @@ def arguments(primitive, i, o, height, width, n, runs=()):
     return normal(0, *runs, i, height, width, n), normal(1, *runs, 4, 4, i, o), normal(2, *runs, o, *out, n)
 
 
-def value_and_gradients(primitive, platform):
+def value_and_gradients(primitive, form):
     def function(x, kernel, cotangent):
-        value, pull_back = jax.vjp(lambda x, kernel: primitive(x, kernel, platform), x, kernel)
-        return value, *pull_back(cotangent)
+        with using(form):
+            value, pull_back = jax.vjp(primitive, x, kernel)
+            return value, *pull_back(cotangent)
 
     return function
 
@@ -53,16 +55,16 @@ def assert_equal(ours, oracle):
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_values_and_gradients_are_those_of_lax_conv(primitive, shape):
     args = arguments(primitive, *shape)
-    assert_equal(*(jax.jit(value_and_gradients(primitive, platform))(*args) for platform in ("cpu", "gpu")))
+    assert_equal(*(jax.jit(value_and_gradients(primitive, form))(*args) for form in ("products", "lax")))
 
 
 @PAIR
 @pytest.mark.parametrize("shape", [SHAPES["rgb"], SHAPES["equal"]])
 def test_a_population_is_its_members(primitive, shape):
     args = arguments(primitive, *shape, runs=(2,))
-    oracle = [value_and_gradients(primitive, "gpu")(*member) for member in zip(*args, strict=True)]
+    oracle = [value_and_gradients(primitive, "lax")(*member) for member in zip(*args, strict=True)]
     assert_equal(
-        jax.jit(jax.vmap(value_and_gradients(primitive, "cpu")))(*args), map(jnp.stack, zip(*oracle, strict=True))
+        jax.jit(jax.vmap(value_and_gradients(primitive, "products")))(*args), map(jnp.stack, zip(*oracle, strict=True))
     )
 
 
@@ -91,7 +93,7 @@ def test_formula_of_the_docstring(primitive):
         if 0 <= y < fine.shape[1] and 0 <= z < fine.shape[2]:
             source, target = ((y, z), (i, j)) if primitive is down else ((i, j), (y, z))
             expected[:, *target] += kernel[ky, kx].T @ x[:, *source]
-    np.testing.assert_allclose(primitive(x, kernel, "cpu"), expected, atol=1e-12)
+    np.testing.assert_allclose(primitive(x, kernel), expected, atol=1e-12)
 
 
 def test_up_is_the_adjoint_of_down():
@@ -111,3 +113,15 @@ def test_odd_sizes_are_refused(height, width):
 def test_shapes_that_do_not_fit_are_refused(primitive, kernel):
     with pytest.raises(ValueError, match="expected"):
         primitive(jnp.zeros((3, 4, 4, 1)), jnp.zeros(kernel))
+
+
+def test_a_form_is_set_for_what_is_traced_within():
+    assert form_in_use() == "products"  # the tests run on a CPU
+    x, kernel, _ = arguments(down, 3, 4, 4, 4, 2)
+    for form, convolutions in (("lax", 1), ("products", 0)):
+        with using(form):
+            program = str(jax.make_jaxpr(lambda x, kernel: down(x, kernel))(x, kernel))
+        assert program.count("conv_general_dilated[") == convolutions
+    assert form_in_use() == "products"
+    with pytest.raises(UserError, match="form: 'conv' is unknown"), using("conv"):
+        pass

@@ -1,4 +1,4 @@
-"""The explorer: `scaledis explore runs/quickstart` serves a page on this machine on which the units of a run move.
+"""The explorer: `scaledis explore` serves a page on this machine on which the units of a trained model move.
 
 It is a page of ours behind Python's own http.server. Gradio 6, which was measured beside it, installs 340 MB of
 packages, adds 4 s to a start of 8 s, takes fonts from a server of Google, and reports its use unless it is told not to.
@@ -16,20 +16,22 @@ from scaledis.report.explore.session import Session
 
 @dataclass
 class Explore(Command):
-    """Serves a page on this machine that moves the units of a trained run, until it is interrupted.
+    """Serves a page on this machine that moves the units of a trained model, until it is interrupted.
 
     examples:
-      scaledis explore runs/quickstart
+      scaledis explore                     a model that comes with the package
+      scaledis explore runs/quickstart     the runs of a work directory
+      scaledis explore mine                what model.save("mine") wrote
     """
 
     word = "explore"
-    workdir: str | Path = positional("the work directory, such as runs/quickstart")
+    path: str | Path | None = positional("a work directory, or the folder of a saved model", default=None)
     port: int = option("the port on this machine; 0: a free one", 0, whole)
     no_browser: bool = option("print the address and open nothing", False)
 
     def execute(self) -> None:
-        """Serves the page. Raises UserError for a directory without a trained run."""
-        with make_server(Session(str(self.workdir)), self.port) as server:
+        """Serves the page. Raises UserError for a directory without a trained run or a saved model."""
+        with make_server(Session(self.path), self.port) as server:
             print(f"{server.address}    (Ctrl-C ends it)", flush=True)
             if not self.no_browser:
                 webbrowser.open(server.address)

@@ -49,7 +49,7 @@ class Server(ThreadingHTTPServer):
 
     @cached_property
     def page(self) -> bytes:
-        about = {"workdir": str(self.session.workdir.root), "runs": list(self.session.places), "largest": LARGEST}
+        about = {"title": self.session.source.title, "runs": self.session.source.names, "largest": LARGEST}
         assets = resources.files("scaledis.report.explore") / "assets"
         return template.fill(assets, "explore", data=template.as_json(about)).encode()
 

@@ -1,100 +1,97 @@
-"""What the explorer can do with a work directory, apart from how it is served: images in, codes out, and back."""
+"""What the explorer can do with a model, apart from how it is served: images in, codes out, and back."""
 
-import functools
 import io
 import threading
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from scaledis.config import is_float32
+from scaledis.config import Data, is_float32
 from scaledis.core import registry
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared.coding import DEAD, traversed
-from scaledis.report import gather
+from scaledis.report.explore import sources
 from scaledis.report.pictures.traversals import pixels
 from scaledis.report.summary import best_factor, source, units
-from scaledis.training.load import restore
-from scaledis.types import Model, Run
-from scaledis.workdir.layout import Workdir
+from scaledis.types import Model
 
 LARGEST = 20 << 20  # bytes of a file that is dropped in
 LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # what browsers show; a small TIFF can take a minute to decode
+PATIENCE = 2.0  # seconds that a page waits for images before it starts without them
 FRAMES, MILLISECONDS, SIDE = 13, 80, 256  # of an animation: from -3 to 3, a frame, pixels
 
 
 class Session:
-    """A work directory that is explored: its runs, loaded when they are first asked for. Safe to call from threads.
+    """The models of a source, loaded when they are first asked for. Safe to call from threads.
 
-    Raises UserError for a directory without trained runs, and for one whose runs lie outside of it.
+    Raises UserError for a directory that has none, and for one whose runs lie outside of it.
     """
 
-    def __init__(self, workdir: str):
-        self.workdir = Workdir(workdir)
-        self.groups = self.workdir.groups()
-        if not self.groups:
-            raise UserError(f"workdir: {self.workdir.root} holds no experiment (no plan.json).")
-        self.places = {
-            name: (index, slot) for index, names in enumerate(self.groups) for slot, name in enumerate(names)
-        }
-        root = self.workdir.root.resolve()
-        for name, (index, _) in self.places.items():
-            for path in (self.workdir.run(name), self.workdir.checkpoints(index)):
-                if not path.resolve().is_relative_to(root):
-                    raise UserError(f"workdir: {path} of run {registry.short(name)} leads out of {self.workdir.root}.")
+    def __init__(self, path: str | Path | None = None):
+        """Opens a work directory or the folder of a saved model; by default the model that comes with the package."""
+        self.source = sources.find(path)
+        self.names = dict.fromkeys(self.source.names)
         self.rng = np.random.default_rng()
-        self.lock, self.decoding = threading.RLock(), threading.Lock()
-        self.population = functools.cache(functools.partial(restore, self.workdir))
+        self.lock, self.decoding, self.loading = threading.RLock(), threading.Lock(), ThreadPoolExecutor(1)
         self.models: dict[str, Model] = {}
-        self.model(next(iter(self.places)))
+        self.datasets: dict[Data, Future[Dataset]] = {}
+        self.model(self.source.names[0])
 
     def model(self, run: str) -> Model:
-        """A run by name. Models of a population share one compilation. Raises UserError for an unknown name."""
-        index, slot = registry.choose("run", run, self.places)
+        """A run by name. Raises UserError for an unknown name."""
+        registry.check("run", run, self.names)
         with self.lock:
             if run not in self.models:
-                population, states, _ = self.population(index)
-                self.models[run] = population.model(states, slot)
+                self.models[run] = self.source.model(run)
             return self.models[run]
 
-    def shape(self, run: str) -> tuple[int, int, int]:
-        """(H, W, C) of a run's images. Raises UserError for an unknown name."""
-        index, _ = registry.choose("run", run, self.places)
-        with self.lock:
-            return self.population(index)[0].images.shape
-
-    def dataset(self, run: str) -> Dataset | None:
-        """What a run was trained on; None where its images are not at hand."""
+    def dataset(self, run: str, seconds: float | None = None) -> Dataset | None:
+        """What a run was trained on; None where its images are not at hand, or not within so many seconds."""
         try:
-            return sampling.load_dataset(self.model(run).config.data)
-        except (UserError, OSError):
+            return self._loading(run).result(seconds)
+        except (UserError, OSError):  # TimeoutError is an OSError
             return None
 
+    def _loading(self, run: str) -> "Future[Dataset]":
+        data = self.model(run).config.data
+        with self.lock:
+            if data not in self.datasets:
+                self.datasets[data] = self.loading.submit(sampling.load_dataset, data)
+            return self.datasets[data]
+
     def about(self, run: str) -> dict[str, Any]:
-        """What the page shows of a run: its units, and the factors that a starting image can be chosen by."""
-        model, dataset = self.model(run), self.dataset(run)
-        allocation = model.config.model.allocation
+        """What the page shows of a run: its units, and the factors that a starting image can be chosen by.
+
+        `waits` says that the images are being prepared, so that the page asks once more.
+        """
+        model, dataset = self.model(run), self.dataset(run, PATIENCE)
+        allocation, name = model.config.model.allocation, model.config.data.name
         places: list[dict[str, Any]] = [{"level": level, "place": place} for level, place in units(allocation)]
+        found: dict[str, Any] = {
+            "units": places,
+            "levels": len(allocation),
+            "factors": [],
+            "has_images": dataset is not None,
+        }
         if dataset is None:
-            words = f"{model.config.data.name} is not at hand, so that images come from the prior or from a file"
-            return {"units": places, "levels": len(allocation), "factors": [], "source": words, "has_images": False}
-        known = gather.summary(Run(run, model.config), run, dataset, self.workdir)._replace(step=model.step)
+            loading = self._loading(run)
+            waits = not loading.done() or loading.exception() is None  # there by now: the page asks again
+            words = "being prepared; until it is there" if waits else "not at hand, so that"
+            return {**found, "source": f"{name} is {words} images come from the prior or from a file", "waits": waits}
+        known = self.source.summary(run, model, dataset)
         for unit, place in enumerate(places):
             dead = known.kl is not None and bool(known.kl[unit] < DEAD)
             place |= {"best": best_factor(known, unit), "dead": dead}
         factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
-        return {
-            "units": places,
-            "levels": len(allocation),
-            "factors": [{"name": name, "size": size} for name, size in factors],
-            "source": source([known]),
-            "has_images": True,
-        }
+        sizes = [{"name": name, "size": size} for name, size in factors]
+        return {**found, "factors": sizes, "source": source([known]), "waits": False}
 
     def random(self, run: str) -> tuple[list[float], bytes]:
         """The posterior mean of a random image of the data set, and the image as PNG."""
@@ -126,7 +123,7 @@ class Session:
 
         Raises UserError for a file that is too large or no picture.
         """
-        height, width, channels = self.shape(run)
+        height, width, channels = self.model(run).about["image_shape"]
         if len(content) > LARGEST:
             raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
         with self.decoding:  # one at a time, which bounds the memory

@@ -51,11 +51,19 @@ async function draw() {
 
 // ---- runs and starting images ---------------------------------------------------------------------------------------
 
+// What is known of the run; again while its images are being prepared.
+async function describe() {
+  const run = state.run, about = await (await question("/about")).json();
+  if (state.run !== run) return;
+  state.about = about;
+  document.getElementById("source").textContent = about.source;
+  if (about.waits) setTimeout(() => state.run === run && attempt(async () => { await describe(); drawStarts(); }), 1000);
+}
+
 async function openRun(run) {
   await attempt(async () => {
     state.run = run;
-    state.about = await (await question("/about")).json();
-    document.getElementById("source").textContent = state.about.source;
+    await describe();
     drawMoving();
     for (const name of NAMES) state.start[name] = null;
     drawStarts();
@@ -176,7 +184,7 @@ document.getElementById("animate").addEventListener("click", () => attempt(async
 // A picture that misses its card is not opened in place of the page.
 for (const kind of ["dragover", "drop"]) window.addEventListener(kind, (event) => event.preventDefault());
 
-document.getElementById("title").textContent = data.workdir;
-document.title = `${data.workdir} · scaledis explore`;
+document.getElementById("title").textContent = data.title;
+document.title = `${data.title} · scaledis explore`;
 fill("run", h("label", {}, "run", select("Run", data.runs.map((name) => [name, name]), state.run, openRun)));
 openRun(state.run);

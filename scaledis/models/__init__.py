@@ -1,0 +1,50 @@
+"""Models: a trained run as a folder of two files, which needs nothing else; `trained/` has one that comes along."""
+
+from pathlib import Path
+
+from scaledis.core import bundle, files, kinds, registry
+from scaledis.core.errors import UserError
+from scaledis.training.model import restored
+from scaledis.types import Model
+
+TRAINED = Path(__file__).parent / "trained"
+DEFAULT = "few_first_rendered_32"
+
+
+def names() -> list[str]:
+    """The models that come with the package."""
+    return sorted(path.parent.name for path in TRAINED.glob(f"*/{bundle.ABOUT}"))
+
+
+def folder_of(path: str | Path) -> Path | None:
+    """The folder of a saved model, or of one that comes with the package, by its name; None for any other path."""
+    folder = TRAINED / path if path in names() else files.directory("path", path)
+    return folder if (folder / bundle.ABOUT).is_file() else None
+
+
+@kinds.checked
+def load_model(path: str | Path = DEFAULT) -> Model:
+    """Loads a model from the folder that `Model.save` wrote, or one that comes with the package, by its name.
+
+    It needs no data set, loads no pickle, and reads what another version of JAX has written.
+
+    Args:
+      path: the folder, or a name. The default has ten units in four levels and was trained on `rendered` at 32x32
+        pixels; a folder of that name is "./few_first_rendered_32".
+
+    Raises UserError for a folder without a model, for a damaged file, and for a model of a method that is not known.
+
+    >>> load_run("runs/mine").save("mine")
+    >>> model = load_model("mine")
+    >>> model.encode(dataset.images(np.arange(64))).mean.dtype
+    dtype('float32')
+    """
+    folder = folder_of(path)
+    if folder is None:
+        choices = ", ".join(names())
+        raise UserError(f"path: {registry.short(str(path))} has no {bundle.ABOUT}, and is none of {choices}.")
+    about, arrays = bundle.read(folder)
+    try:
+        return restored(about, arrays)
+    except UserError as error:
+        raise UserError(f"{folder}: {error}") from error

@@ -1,0 +1,151 @@
+"""A run as a Model: its two functions in chunks of one shape, and the same model again from what is saved of it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from scaledis import methods
+from scaledis.config import Config, thaw
+from scaledis.core import convert, kinds, runtime, version
+from scaledis.core.chunks import chunked, joined
+from scaledis.core.errors import UserError
+from scaledis.sweeps.configs import freeze
+from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
+from scaledis.workdir.checkpoint import flat, structure, unflat
+
+Compiled = tuple[Callable[..., Codes], Callable[..., Any]]  # encode and decode of a method
+KINDS = {  # of what `Model.about` has
+    "config": Mapping[str, Any],
+    "step": int,
+    "diverged": int | None,
+    "image_shape": Sequence[int],
+    "train_size": int,
+    "allocation": Sequence[int],  # padded, as `parameters` are
+    "parameters": int,
+    "data": Mapping[str, Any],
+    "scores": Mapping[str, Any],
+    "version": str,
+    "commit": str,
+}
+
+
+class Padding(NamedTuple):
+    """The sizes that a run has in its population, each at least its own.
+
+    allocation: units per level.
+    parameters: of the widest network, as in `model.parameters`.
+    """
+
+    allocation: tuple[int, ...]
+    parameters: int
+
+
+def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
+    """Which units of the padded `allocation` this run has: bool [K]."""
+    own = config.model.allocation
+    return np.concatenate([np.arange(size) < units for size, units in zip(allocation, own, strict=True)])
+
+
+def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
+    """What a run carries as arrays, the method's own included."""
+    carried = {
+        "active": active(config, allocation),
+        "sigma": config.objective.sigma,
+        "kl_warmup": config.objective.kl_warmup,
+        "learning_rate": config.train.learning_rate,
+    }
+    own = methods.arrays(config)
+    return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
+
+
+def build(config: Config, images: ImageSpec, padding: Padding) -> Method:
+    """The method of a run at the sizes of its population."""
+    model = dataclasses.replace(config.model, **padding._asdict())
+    return methods.build(dataclasses.replace(config, model=model), images)
+
+
+def compiled(method: Method) -> Compiled:
+    """encode and decode, compiled when they are first called."""
+    pinned = runtime.pinned()
+    return pinned(jax.jit(method.encode)), pinned(jax.jit(method.decode))
+
+
+def describe(
+    config: Config, step: int, diverged: int, images: ImageSpec, padding: Padding, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """`Model.about` of a run that was trained on `images`, of which `data` are the facts (sampling.facts)."""
+    return {
+        "config": thaw(config),
+        "step": step,
+        "diverged": None if diverged == NEVER else diverged,
+        "image_shape": images.shape,
+        "train_size": images.size,
+        **padding._asdict(),
+        "data": dict(data),
+        "scores": {},
+        **version.here(),
+    }
+
+
+def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: Compiled) -> Model:
+    """The Model of a state whose units may be padded; `functions` are `compiled` of the method at that padding."""
+    shape, allocation = tuple(about["image_shape"]), about["allocation"]
+    units = np.flatnonzero(active(config, allocation))
+    encode_padded, decode_padded = functions
+
+    def encode(images: Any) -> Codes:
+        runtime.check_process("encode")
+        images = convert.numbers("images", images)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
+            expected = "uint8 [B, " + ", ".join(map(str, shape)) + "]"
+            raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
+        parts = [jax.device_get(encode_padded(state, chunk)) for chunk in chunked(images)]
+        mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
+        return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
+
+    def decode(codes: Any) -> np.ndarray:
+        runtime.check_process("decode")
+        codes = convert.numbers("codes", codes).astype(np.float32)
+        if codes.ndim != 2 or codes.shape[1] != len(units):
+            raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
+        whole = np.zeros((len(codes), sum(allocation)), np.float32)
+        whole[:, units] = codes
+        return joined((np.asarray(decode_padded(state, chunk)) for chunk in chunked(whole)), len(codes))
+
+    def arrays() -> dict[str, np.ndarray]:
+        runtime.check_process("save")
+        return {name: np.asarray(leaf) for name, leaf in flat(jax.device_get(_needed(state))).items()}
+
+    return Model(config, about["step"], state, encode, decode, about, arrays, restored)
+
+
+@runtime.pinned()
+def restored(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
+    """The model of which `about` and `arrays` were saved, without what only training reads.
+
+    Raises UserError for a config that cannot be built here, and for arrays that are not those of its method.
+    """
+    runtime.check_process("model")
+    for key, kind in KINDS.items():
+        kinds.check(key, about.get(key), kind)
+    config, images = freeze(about["config"]), ImageSpec(tuple(about["image_shape"]), about["train_size"])
+    padding = Padding(tuple(about["allocation"]), about["parameters"])
+    method, carried = build(config, images, padding), hyperparameters(config, padding.allocation)
+    like = _needed(jax.eval_shape(method.init, jax.random.key(0, impl=runtime.KEYS), carried))
+    held, wanted = structure(dict(arrays)), structure(like)
+    if differing := {name for name, _ in held.items() ^ wanted.items()}:
+        first = min(differing)
+        raise UserError(
+            f"model: version {about['version']} saved other arrays than version {version.VERSION} expects: "
+            f"{len(differing)} differ, such as {first}, which is {held.get(first, 'missing')} there and "
+            f"{wanted.get(first, 'missing')} here."
+        )
+    return make_model(config, jax.device_put(unflat(arrays, like)), about, compiled(method))
+
+
+def _needed(state: Any) -> Any:
+    """A state without what neither encode nor decode reads."""
+    return state._replace(optimizer=(), extra=()) if isinstance(state, State) else state
