@@ -10,7 +10,7 @@ else it is Welch's (1947), with the degrees of freedom of Satterthwaite (1946).
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas
@@ -169,7 +169,7 @@ def compare(
     score: str = "dci/disentanglement",
     *,
     by: str | Sequence[str] = "method.name",
-    against: str | float | tuple[Any, ...] | None = None,
+    against: str | float | tuple[object, ...] | None = None,
     counts: float = COUNTS,
     level: float = LEVEL,
 ) -> pandas.DataFrame:

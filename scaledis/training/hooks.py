@@ -144,8 +144,8 @@ def make_checkpoints(training: Training) -> Hook:
     """
     config, checkpoints = training.population.config, training.checkpoints
     held = checkpoints.manifest(training.step) if training.step else {}
-    about = {"runs": [run.name for run in training.runs], "dataset": sampling.facts(training.dataset, config.data)}
-    about |= runtime.conditions()
+    facts = sampling.facts(training.dataset, config.data)
+    about = {"runs": [run.name for run in training.runs], "dataset": facts, **runtime.conditions()}
     began = time.monotonic() - held.get("seconds", 0.0)
 
     def call(moment: Moment) -> None:
