@@ -14,6 +14,7 @@ from scaledis.config import Config
 
 NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
+Pytree = Any  # nested tuples, lists and dictionaries of arrays
 Terms = dict[str, Array]  # scalars by name, for the log; those in nats per image end in `_nats`
 
 

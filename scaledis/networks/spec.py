@@ -1,4 +1,4 @@
-"""What a network is, and what it says of itself: how it is made, and what it cannot run with."""
+"""The base class of networks, and the declaration of one: how it is made, and what it cannot run with."""
 
 import dataclasses
 from collections.abc import Callable
