@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jax import Array
+from numpy.typing import ArrayLike
 
 from scaledis.config import Config
 
@@ -78,9 +79,9 @@ class State(NamedTuple):
     hyperparameters: the run's arrays.
     """
 
-    params: Any
-    optimizer: Any
-    extra: Any
+    params: Pytree
+    optimizer: Pytree
+    extra: Pytree
     step: Array
     hyperparameters: Hyperparameters
 
@@ -94,10 +95,10 @@ class Method(NamedTuple):
     decode: (state, codes [B, K]) -> expected images float [B, H, W, C] in [0, 1].
     """
 
-    init: Callable[[Array, Hyperparameters], Any]
-    update: Callable[[Any, Batch, Array], tuple[Any, Terms]]
-    encode: Callable[[Any, Array], Codes]
-    decode: Callable[[Any, Array], Array]
+    init: Callable[[Array, Hyperparameters], Pytree]
+    update: Callable[[Pytree, Batch, Array], tuple[Pytree, Terms]]
+    encode: Callable[[Pytree, Array], Codes]
+    decode: Callable[[Pytree, Array], Array]
 
 
 class Estimator(NamedTuple):
@@ -108,9 +109,9 @@ class Estimator(NamedTuple):
     update: (extra, posterior, parts, key) -> (extra, terms), after each step; the posterior has no gradient.
     """
 
-    init: Callable[[Array, Array], Any]
-    log_density: Callable[[Any, Posterior, Array], Array]
-    update: Callable[[Any, Posterior, Array, Array], tuple[Any, Terms]]
+    init: Callable[[Array, Array], Pytree]
+    log_density: Callable[[Pytree, Posterior, Array], Array]
+    update: Callable[[Pytree, Posterior, Array, Array], tuple[Pytree, Terms]]
 
 
 class Likelihood(NamedTuple):
@@ -136,9 +137,9 @@ class Penalty(NamedTuple):
     update: (hyperparameters, extra, posterior, key) -> (extra, terms), after each step.
     """
 
-    init: Callable[[Array, Hyperparameters, Array], Any]
-    value: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Array, Terms]]
-    update: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Any, Terms]]
+    init: Callable[[Array, Hyperparameters, Array], Pytree]
+    value: Callable[[Hyperparameters, Pytree, Posterior, Array], tuple[Array, Terms]]
+    update: Callable[[Hyperparameters, Pytree, Posterior, Array], tuple[Pytree, Terms]]
 
 
 class Run(NamedTuple):
@@ -163,7 +164,7 @@ class RunState(NamedTuple):
     diverged: int32 [], the step whose terms were not finite, after which the run is frozen; -1 for never.
     """
 
-    state: Any
+    state: Pytree
     key: Array
     step: Array
     diverged: Array
@@ -184,6 +185,6 @@ class Model(NamedTuple):
 
     config: Config
     step: int
-    state: Any
-    encode: Callable[[Any], Codes]
-    decode: Callable[[Any], np.ndarray]
+    state: Pytree
+    encode: Callable[[ArrayLike], Codes]
+    decode: Callable[[ArrayLike], np.ndarray]

@@ -34,9 +34,9 @@ def register_network(
     check: Callable[[Config], None] = no_check,
     pads: bool = False,
 ) -> None:
-    """Makes a network of your own a choice of `config.model.network`, as those of this package are.
+    """Makes your network a choice of `config.model.network`, like those of this package.
 
-    Call it again to replace a network of your own. `load_run` needs the network registered too.
+    A second call replaces your network. `load_run` needs the network registered too.
 
     Args:
       name: a lower-case word.

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jax import Array
 
 from scaledis.config import Config, no_check
 from scaledis.core import kinds
-from scaledis.types import ImageSpec
+from scaledis.types import ImageSpec, Pytree
 
 
 class Network(nn.Module):
@@ -45,6 +46,11 @@ class Network(nn.Module):
         """images [C, H, W, N] -> the output of their posterior means; parameters are drawn for it."""
         presence = jnp.ones(len(self.allocation))
         return self.decode(self.encode(images, presence)[0], presence)
+
+
+def apply(network: nn.Module, method: str, params: Pytree, *inputs: Array) -> Any:
+    """Returns what a method of a network gives at its params, without the variables that flax could add."""
+    return network.apply({"params": params}, *inputs, method=method)
 
 
 @dataclasses.dataclass(frozen=True)
