@@ -14,7 +14,8 @@ from scaledis.methods.base.autoencoder import Autoencoder, Params, blank, make_a
 from scaledis.methods.base.elbo import Loss, UpdateExtra, elbo_terms, make_gradient_method
 from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.networks.discriminator import OfImages, logit
+from scaledis.networks.discriminator import OfImages
+from scaledis.networks.spec import apply
 from scaledis.objectives import gaussian
 from scaledis.types import Batch, Hyperparameters, ImageSpec, Method, Pytree, Terms
 
@@ -112,7 +113,7 @@ def make_adversarial_loss(model: Autoencoder, network: OfImages) -> Loss:
         others = resample(lax.stop_gradient(codes), stream(key, "shuffle"))
         shuffled = model.mean(model.output(params, hyperparameters, others))
         force = jnp.maximum(100 * (extra.accuracy - 0.5), 0)
-        on_decoded, on_shuffled = (logit(network, extra.adversary.params, pixels) for pixels in (decoded, shuffled))
+        on_decoded, on_shuffled = (apply(network, extra.adversary.params, pixels) for pixels in (decoded, shuffled))
         encoder = force * jax.nn.softplus(on_decoded).sum()
         decoder = jnp.minimum(force, 1) * jax.nn.softplus(-on_shuffled).sum()
         total = hyperparameters["encoder"] * encoder + hyperparameters["decoder"] * decoder
@@ -129,7 +130,7 @@ def make_update_extra(config: Config, network: OfImages) -> UpdateExtra:
         smooth = SMOOTHING * jax.random.uniform(key, (2, seen.decoded.shape[-1]))
 
         def loss(params: Pytree) -> tuple[Array, Array]:
-            on_decoded, on_shuffled = logit(network, params, seen.decoded), logit(network, params, seen.shuffled)
+            on_decoded, on_shuffled = apply(network, params, seen.decoded), apply(network, params, seen.shuffled)
             nats = cross_entropy(on_decoded, 1 - smooth[0]).mean() + cross_entropy(on_shuffled, smooth[1]).mean()
             accuracy = 0.5 * jnp.mean(jax.nn.sigmoid(on_decoded) >= FAKE)
             return 0.5 * nats, accuracy + 0.5 * jnp.mean(jax.nn.sigmoid(on_shuffled) < FAKE)

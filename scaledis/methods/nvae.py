@@ -76,13 +76,13 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
         params: Params, hyperparameters: Hyperparameters, pixels: Array, noise: Array
     ) -> tuple[Array, Array, Array]:
         mean, log_variance, output = apply(
-            network, "infer", params["network"], pixels, noise.T, hyperparameters["active"]
+            network, {"params": params["network"]}, pixels, noise.T, hyperparameters["active"], method="infer"
         )
         return mean.T, log_variance.T, output
 
     def output(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
-        decoded: Array = apply(network, "decode", params["network"], codes.T, hyperparameters["active"])
-        return decoded
+        variables = {"params": params["network"]}
+        return jnp.asarray(apply(network, variables, codes.T, hyperparameters["active"], method="decode"))
 
     def forward(params: Params, hyperparameters: Hyperparameters, images: Array, key: Array) -> Forward:
         pixels, noise = as_pixels(images), standard_normal(key, allocation, len(images))

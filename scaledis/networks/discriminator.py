@@ -5,7 +5,6 @@ import jax.numpy as jnp
 from jax import Array
 
 from scaledis.networks.layers import Dense, Down, each_unit
-from scaledis.types import Pytree
 
 SLOPE = 0.2  # of the leaky rectifier
 
@@ -47,11 +46,6 @@ class OfImages(nn.Module):
             state = _instance_norm(_leaky(Down(features)(state)))
         state = _leaky(Dense(256)(state.reshape(-1, state.shape[-1])))
         return Dense(1)(state)[0]
-
-
-def logit(network: OfCodes | OfImages, variables: Pytree, inputs: Array) -> Array:
-    """Returns the logit [N] of a discriminator at its variables."""
-    return jnp.asarray(network.apply(variables, inputs))
 
 
 def _instance_norm(state: Array) -> Array:

@@ -48,9 +48,9 @@ class Network(nn.Module):
         return self.decode(self.encode(images, presence)[0], presence)
 
 
-def apply(network: nn.Module, method: str, params: Pytree, *inputs: Array) -> Any:
-    """Returns what a method of a network gives at its params, without the variables that flax could add."""
-    return network.apply({"params": params}, *inputs, method=method)
+def apply(network: nn.Module, variables: Pytree, *inputs: Array, method: str = "__call__") -> Any:
+    """Returns `network.apply`, whose type in flax includes variables that no network here changes."""
+    return network.apply(variables, *inputs, method=method)
 
 
 @dataclasses.dataclass(frozen=True)

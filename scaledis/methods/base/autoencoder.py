@@ -103,14 +103,14 @@ def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> 
         # An absent level reads the trunk all the same: its weighted KL trains it towards the prior.
         presence = hyperparameters["presence"]
         reads = jnp.where((presence > 0) & (not clear), presence, 1.0)
-        mean, log_variance = apply(network, "encode", params["network"], pixels, reads)
+        mean, log_variance = apply(network, {"params": params["network"]}, pixels, reads, method="encode")
         active = hyperparameters["active"]
         return mean.T * active, log_variance.T * active
 
     def output(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
         codes = (codes * hyperparameters["active"]).T
-        decoded: Array = apply(network, "decode", params["network"], codes, hyperparameters["presence"])
-        return decoded
+        variables = {"params": params["network"]}
+        return jnp.asarray(apply(network, variables, codes, hyperparameters["presence"], method="decode"))
 
     def forward(params: Params, hyperparameters: Hyperparameters, images: Array, key: Array) -> Forward:
         pixels = as_pixels(images)

@@ -13,7 +13,8 @@ from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.estimators.spec import EstimatorSpec
-from scaledis.networks.discriminator import OfCodes, logit
+from scaledis.networks.discriminator import OfCodes
+from scaledis.networks.spec import apply
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.types import Estimator, ImageSpec, Posterior, Pytree, Terms
 
@@ -71,7 +72,7 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
 
 def logits(network: OfCodes, params: Pytree, codes: Array, parts: Array) -> Array:
     """Returns the dependence within each part, then across them if there are several: [T, B], one row per task."""
-    return jax.vmap(lambda params, mask: logit(network, params, (codes * mask).T))(params, _tasks(parts))
+    return jnp.asarray(jax.vmap(lambda params, mask: apply(network, params, (codes * mask).T))(params, _tasks(parts)))
 
 
 def _tasks(parts: Array) -> Array:
