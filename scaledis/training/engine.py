@@ -5,7 +5,7 @@ import functools
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Job(NamedTuple):
     """
 
     workdir: Workdir
-    base: Mapping[str, Any]
+    base: Mapping[str, object]
     runs: Sequence[Run]
     extend: bool = False
     restart: bool = False

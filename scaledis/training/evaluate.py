@@ -5,9 +5,9 @@ import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from scaledis import metrics
 from scaledis.config import Config, Evaluate
@@ -19,6 +19,7 @@ from scaledis.datasets.base import sampling
 from scaledis.metrics import compute, of_models
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import PERMUTATIONS
+from scaledis.metrics.shared.spec import Result
 from scaledis.objectives import gaussian
 from scaledis.training.load import check_data, restore
 from scaledis.training.population import Population
@@ -135,9 +136,7 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
 
 
-def score_codes(
-    codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset
-) -> dict[str, Any]:
+def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset) -> Result:
     """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
 
     A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, such as
@@ -147,7 +146,7 @@ def score_codes(
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
     groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
-    found: dict[str, Any] = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
+    found: Result = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
     finite = bool(np.isfinite(codes.mean).all() and not np.isnan(codes.log_variance).any())
     if finite:
         nats = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0)
@@ -171,8 +170,8 @@ def score_codes(
 
 
 def score_model(
-    found: Mapping[str, Any], model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
-) -> dict[str, Any]:
+    found: Result, model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
+) -> Result:
     """What `score_codes` found, and beside it under "all" the metrics that need the model, of the images at `index`."""
     every, skipped = dict(found["all"]), dict(found["skipped"])
     for metric in [each for each in settings.metrics if each in of_models.names()]:
@@ -190,7 +189,7 @@ def score_model(
 
 def _scores(
     metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
-) -> dict[str, Any]:
+) -> Result:
     """One metric over some units. Rows are random already: the first `share` of them train its classifiers."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
@@ -208,8 +207,8 @@ def _scores(
 
 
 def score(
-    codes: Any,
-    factors: Any,
+    codes: ArrayLike,
+    factors: ArrayLike | None,
     metrics: str | Sequence[str] = ("dci", "mig"),
     *,
     seed: int = 0,
@@ -218,10 +217,10 @@ def score(
     n_bootstrap: int = 0,
     chance: int = PERMUTATIONS,
     groups: Sequence[Sequence[int]] | None = None,
-    levels: Any = None,
-    log_variances: Any = None,
-    **options: Any,
-) -> dict[str, Any]:
+    levels: ArrayLike | None = None,
+    log_variances: ArrayLike | None = None,
+    **options: Mapping[str, object],
+) -> Result:
     """Scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
 
     Args:

@@ -5,7 +5,6 @@ import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,7 +16,7 @@ from scaledis.core.errors import UserError
 from scaledis.objectives import partition
 from scaledis.training.load import find, restore
 from scaledis.training.population import Population, active, hyperparameters, select
-from scaledis.types import NEVER, Run, RunState
+from scaledis.types import NEVER, Pytree, Run, RunState
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
@@ -72,7 +71,7 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
     """
     config, padded = alone.config, population.allocation
 
-    def shapes(allocation: Sequence[int]) -> Any:
+    def shapes(allocation: Sequence[int]) -> Pytree:
         model = dataclasses.replace(config.model, allocation=tuple(allocation))
         method = methods.build(dataclasses.replace(config, model=model), alone.images)
         return jax.eval_shape(method.init, jax.random.key(0), hyperparameters(config, allocation))
@@ -80,7 +79,9 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
     own, start = shapes(alone.allocation), shapes(padded)
     grown = [shapes((padded + level).tolist()) for level in np.eye(len(padded), dtype=int)]
 
-    def cut(leaf: Any, own: Any, start: Any, *grown: Any) -> np.ndarray:
+    def cut(
+        leaf: np.ndarray, own: jax.ShapeDtypeStruct, start: jax.ShapeDtypeStruct, *grown: jax.ShapeDtypeStruct
+    ) -> np.ndarray:
         for axis, size in enumerate(own.shape):
             if leaf.shape[axis] != size:
                 growth = np.asarray([each.shape[axis] - start.shape[axis] for each in grown])

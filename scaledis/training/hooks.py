@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def make_log(training: Training) -> Hook:
     def call(moment: Moment) -> None:
         for slot, record in enumerate(records):
             values = {name: float(term[slot]) for name, term in moment.terms.items()}
-            line: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            line = {name: value if math.isfinite(value) else None for name, value in values.items()}
             frozen = {} if moment.diverged[slot] == NEVER else {"diverged": int(moment.diverged[slot])}
             record.append({"step": moment.step, **line, **frozen})
 

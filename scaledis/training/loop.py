@@ -187,7 +187,8 @@ def _rewind(
 def _where(replaced: np.ndarray, new: jax.Array, old: jax.Array) -> jax.Array:
     """The leaf `old` [R, ...] with the runs of the mask [R] from `new`."""
     chosen = jnp.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-    return jax.lax.with_sharding_constraint(chosen, old.sharding)
+    placed: jax.Array = jax.lax.with_sharding_constraint(chosen, old.sharding)
+    return placed
 
 
 def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> None:

@@ -6,11 +6,11 @@ and seeds do not depend on which runs train beside it.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import Mesh
+from numpy.typing import ArrayLike
 
 from scaledis import methods
 from scaledis.config import Config
@@ -25,13 +25,13 @@ from scaledis.types import Codes, ImageSpec, Model, RunState
 
 
 def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
-    """Which units of the padded `allocation` this run has: bool [K]."""
+    """Returns which units of the padded `allocation` a run has, bool [K]."""
     own = config.model.allocation
     return np.concatenate([np.arange(size) < units for size, units in zip(allocation, own, strict=True)])
 
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
-    """What a run carries as arrays, the method's own included."""
+    """Returns the arrays that a run carries, including those of its method."""
     carried = {
         "active": active(config, allocation),
         "sigma": config.objective.sigma,
@@ -44,8 +44,9 @@ def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.n
 
 @jax.jit  # one small program instead of two for each shape of a leaf
 def select(runs: RunState, slot: int) -> RunState:
-    """Run `slot` of a population."""
-    return jax.tree.map(lambda leaf: leaf[slot], runs)
+    """Returns run `slot` of a population."""
+    run: RunState = jax.tree.map(lambda leaf: leaf[slot], runs)
+    return run
 
 
 class Population:
@@ -53,10 +54,10 @@ class Population:
 
     Attributes:
       configs: of the runs; they agree in `plan.shared`.
-      images: what the method must know of the data set.
-      config: the first of them, for every key that all have in common.
-      allocation: that all runs are padded to.
-      program: what the populations of this shape share.
+      images: the shape of the images, and their number.
+      config: the first config, for the keys that all runs share.
+      allocation: the one to which all runs are padded.
+      program: what all populations of this shape share.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class Population:
         mesh: Mesh | None = None,
         allocation: tuple[int, ...] | None = None,
     ):
-        """All runs are padded to `allocation`, by default to the smallest that holds their own.
+        """Pads all runs to `allocation`, by default the smallest that holds those of the runs.
 
-        Raises UserError for an allocation that does not hold the runs' own.
+        Raises UserError for an allocation that does not hold those of the runs.
         """
         self.configs, self.images, self.config = list(configs), images, configs[0]
         own = plan.common_allocation(self.configs)
@@ -98,39 +99,40 @@ class Population:
     @runtime.pinned()
     def shapes(self) -> RunState:
         """The runs [R] as shapes with their shardings, to restore a checkpoint into; nothing is computed."""
-        return jax.tree.map(
+        shapes: RunState = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.program.by_run),
             jax.eval_shape(self.program.start, *self._arguments),
         )
+        return shapes
 
     def init(self) -> RunState:
-        """The runs [R] at their start."""
+        """Returns the runs [R] at their start."""
         return self.program.init(*self._arguments)
 
     def make_advance(self, dataset: Dataset) -> Advance:
-        """The steps of these runs on a data set, which stays on the devices as long as they do."""
+        """Returns the steps of these runs on a data set, which stays on the devices as long as they do."""
         return self.program.make_advance(dataset)
 
     @runtime.pinned()
     def memory(self, dataset: Dataset) -> int:
-        """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles.
+        """Returns the bytes that a step and its data set need on each device, by XLA's analysis of the program.
 
-        0 on a platform that has no such analysis.
+        Returns 0 on a platform without this analysis.
         """
         found = self.make_advance(dataset).lower(self.shapes).compile().memory_analysis()
         if found is None:
             return 0
         held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-        return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
+        return int(held + found.temp_size_in_bytes + found.generated_code_size_in_bytes)
 
     def model(self, runs: RunState, slot: int) -> Model:
-        """Run `slot` as a Model. All models of a population share two compiled functions."""
+        """Returns run `slot` as a Model. All models of a population share two compiled functions."""
         runtime.check_process("model")
         run, config = select(runs, slot), self.configs[slot]
         units = np.flatnonzero(active(config, self.allocation))
         encode_padded, decode_padded = self.program.encode, self.program.decode
 
-        def encode(images: Any) -> Codes:
+        def encode(images: ArrayLike) -> Codes:
             runtime.check_process("encode")
             images = convert.numbers("images", images)
             if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
@@ -140,7 +142,7 @@ class Population:
             mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
             return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
 
-        def decode(codes: Any) -> np.ndarray:
+        def decode(codes: ArrayLike) -> np.ndarray:
             runtime.check_process("decode")
             codes = convert.numbers("codes", codes).astype(np.float32)
             if codes.ndim != 2 or codes.shape[1] != len(units):

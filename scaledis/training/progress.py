@@ -25,7 +25,8 @@ class Progress:
         self._bar.close()
 
     def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        shown = _shown(terms)
+        going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}  # of the runs that are not frozen
+        shown = {SHOWN[name]: f"{each.mean():.1f}" if each.size else "diverged" for name, each in going.items()}
         self._bar.update(step - self._bar.n)
         self._bar.set_postfix(shown)
         now = time.monotonic()
@@ -94,9 +95,3 @@ def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _shown(terms: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The main terms, means over the runs that go on."""
-    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
-    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}

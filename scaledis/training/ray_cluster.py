@@ -46,7 +46,8 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Stopped])  # a process a task
     planning = task(_plan).options(name="plan", num_gpus=gpus)
-    groups, devices = _get(ray, planning.remote(os.getcwd(), job))
+    plan: tuple[Groups, int] = _get(ray, planning.remote(os.getcwd(), job))
+    groups, devices = plan
     numbers, failed = {}, []
     for index, group in enumerate(groups):
         needed = {"num_gpus": gpus} if gpus else {"num_cpus": min(len(group), devices)}

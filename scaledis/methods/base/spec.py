@@ -38,7 +38,7 @@ class Hyperparameter(NamedTuple):
     per_level: bool = False
     static: bool = False
 
-    def check(self, key: str, value: Any, levels: int) -> None:
+    def check(self, key: str, value: object, levels: int) -> None:
         """Raises UserError for a value that the hyperparameter cannot have."""
         if self.choices:
             registry.check(key, value, self.choices)
@@ -99,7 +99,7 @@ class MethodSpec:
     program: str = ""
     shares: tuple[str, ...] = ()
     widens: bool = False
-    settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kinds.check_fields("", self)
@@ -125,7 +125,7 @@ class MethodSpec:
                 shape = (levels,) if hyperparameter.per_level else ()
                 found[name] = np.broadcast_to(np.asarray(given[name], np.float32), shape).copy()
         own = self.arrays(config)
-        kinds.check(f"arrays of {config.method.name}", own, Mapping[str, Any])
+        kinds.check(f"arrays of {config.method.name}", own, Mapping[str, object])
         for name in own:
             if name in RESERVED:
                 raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
@@ -145,7 +145,7 @@ class MethodSpec:
         """The default of `objective.kl_warmup`; it keeps the top level of a ladder, the deepest path, alive."""
         return 0.0 if self.flat else LADDER_WARMUP
 
-    def settings_for(self, dataset: str) -> dict[str, Any]:
+    def settings_for(self, dataset: str) -> dict[str, object]:
         """Returns the overrides for a data set by dotted key."""
         return {**self.settings.get("", {}), **self.settings.get(dataset, {})}
 
