@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jax import Array
-from numpy.typing import ArrayLike
 
 from scaledis.config import Config
 
@@ -186,5 +185,5 @@ class Model(NamedTuple):
     config: Config
     step: int
     state: Pytree
-    encode: Callable[[ArrayLike], Codes]
-    decode: Callable[[ArrayLike], np.ndarray]
+    encode: Callable[[object], Codes]
+    decode: Callable[[object], np.ndarray]

@@ -44,7 +44,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from tqdm import tqdm
 
 from scaledis.core import kinds, registry
@@ -72,8 +71,8 @@ def spec(name: str) -> Spec:
 
 def compute(
     names: str | Sequence[str],
-    codes: ArrayLike,
-    factors: ArrayLike | None,
+    codes: object,
+    factors: object,
     seed: int = 0,
     options: Options | None = None,
     **settings: Any,

@@ -1,4 +1,4 @@
-"""Scores of trained runs: encode images by their posterior means, then every metric, per level and over all units."""
+"""Scores trained runs: encodes images, then computes every metric, over all units and for each level."""
 
 import dataclasses
 import inspect
@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from scaledis import metrics
 from scaledis.config import Config, Evaluate
@@ -29,7 +28,7 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
-OF_LEVELS = "level"  # the metric that compares levels: it needs them all
+OF_LEVELS = "level"  # the metric that compares levels, and so needs all of them
 FEWEST = 10  # images that make a training and a test part
 
 
@@ -44,11 +43,11 @@ def evaluate_population(
 ) -> bool:
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
 
-    Returns whether any run was scored. Scores of another split, backend, number of codes or step stand side by side in
-    runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold those asked for last.
+    Returns whether any run was scored. Scores of different splits, backends, numbers of codes and steps stand side by
+    side in runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold the latest.
     Nothing else is written. A population without such a checkpoint is reported on stderr and left out.
 
-    Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()`.
+    Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()` is True.
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
     wanted = checkpoints.newest if step is None else step
@@ -113,11 +112,11 @@ def score_population(
 
 
 def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
-    """Indices of the train codes, then of the test codes, and how many train; disjoint, drawn without replacement.
+    """Draws the indices of the train codes, then of the test codes, and returns them with the number of train codes.
 
-    Where the split has fewer images than asked for, all of them are taken, in the same proportion.
+    No index is drawn twice. If the split has fewer images than asked for, all are taken, in the same proportion.
 
-    Raises UserError for fewer than ten images, and where the codes to train or to test on round to none.
+    Raises UserError for fewer than ten images, and if the number of train or of test codes rounds to 0.
     """
     settings = config.evaluate
     among = sampling.split(dataset, config.data, settings.split)
@@ -137,11 +136,11 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
 
 
 def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset) -> Result:
-    """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
+    """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
 
-    A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, such as
-    {"level1/dci": "..."}, and keeps nothing else from being scored. `unit_kl_nats` is None for a unit whose KL is
-    infinite, as that of a unit without noise is, and for all units if codes are not finite or a log variance is NaN.
+    A flat model has only "all". "skipped" holds the reason of each score that cannot be computed, such as
+    {"level1/dci": "..."}; the others are computed all the same. `unit_kl_nats` is None for a unit of infinite KL, which
+    has no noise, and for all units if codes are not finite or a log variance is NaN.
     """
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
@@ -172,7 +171,7 @@ def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_cod
 def score_model(
     found: Result, model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
 ) -> Result:
-    """What `score_codes` found, and beside it under "all" the metrics that need the model, of the images at `index`."""
+    """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all"."""
     every, skipped = dict(found["all"]), dict(found["skipped"])
     for metric in [each for each in settings.metrics if each in of_models.names()]:
         try:
@@ -190,7 +189,7 @@ def score_model(
 def _scores(
     metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
 ) -> Result:
-    """One metric over some units. Rows are random already: the first `share` of them train its classifiers."""
+    """Returns one metric over some units. The rows are in random order: the first `share` of them train classifiers."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
     return compute(
@@ -207,8 +206,8 @@ def _scores(
 
 
 def score(
-    codes: ArrayLike,
-    factors: ArrayLike | None,
+    codes: object,
+    factors: object,
     metrics: str | Sequence[str] = ("dci", "mig"),
     *,
     seed: int = 0,
@@ -217,18 +216,18 @@ def score(
     n_bootstrap: int = 0,
     chance: int = PERMUTATIONS,
     groups: Sequence[Sequence[int]] | None = None,
-    levels: ArrayLike | None = None,
-    log_variances: ArrayLike | None = None,
+    levels: object = None,
+    log_variances: object = None,
     **options: Mapping[str, object],
 ) -> Result:
-    """Scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
+    """Returns the scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
 
     Args:
       codes: one row per image, usually posterior means; of numpy, JAX, torch, pandas or lists.
       factors: the class of every factor of the same images: whole numbers, bools or strings; None for metrics that
         need none. Rows of two pandas objects are matched by their index.
       metrics: one name or several, see `scaledis list`.
-      seed: fixes every number that a metric draws.
+      seed: seeds every random number of the metrics.
       protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
       chance: permutations of the factors' rows behind the chance level of each score, "mig/mig_chance"; metrics that
         fit models take a quarter of them; 0: no chance levels.

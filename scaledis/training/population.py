@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from numpy.typing import ArrayLike
 
 from scaledis import methods
 from scaledis.config import Config
@@ -132,7 +131,7 @@ class Population:
         units = np.flatnonzero(active(config, self.allocation))
         encode_padded, decode_padded = self.program.encode, self.program.decode
 
-        def encode(images: ArrayLike) -> Codes:
+        def encode(images: object) -> Codes:
             runtime.check_process("encode")
             images = convert.numbers("images", images)
             if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.images.shape:
@@ -142,7 +141,7 @@ class Population:
             mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
             return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
 
-        def decode(codes: ArrayLike) -> np.ndarray:
+        def decode(codes: object) -> np.ndarray:
             runtime.check_process("decode")
             codes = convert.numbers("codes", codes).astype(np.float32)
             if codes.ndim != 2 or codes.shape[1] != len(units):
