@@ -31,7 +31,7 @@ def prepare() -> None:
     """Makes JAX fast on this machine. Call it once, before the first computation; settings of the user are kept.
 
     - One host device per core: each trains its own members of a population, which beats one model on all cores.
-    - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) anew for each call, from a thread
+    - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) again for each call, from a thread
       whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
     - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: a
       second run of the same command starts at once.

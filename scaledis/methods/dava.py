@@ -62,7 +62,7 @@ def build(config: Config, images: ImageSpec) -> Method:
             + sum_batch [ encoder v CE(D(x_z), shuffled) + decoder min(v, 1) CE(D(x_s), not shuffled) ]
         v = max(100 (accuracy of D - 1/2), 0)
 
-    x_z is decoded from codes z, x_s from codes whose every unit was drawn from the batch anew, with replacement. The
+    x_z is decoded from codes z, x_s from codes whose units were each redrawn from the batch, with replacement. The
     third term moves the encoder only and the fourth the decoder only; both are sums over the batch, and their gradient
     is clipped apart from that of the first two. The image discriminator D learns after them, with labels smoothed by up
     to 0.6. C moves by `capacity_step`: up while D's accuracy is at most .501, down above .51, and never beyond

@@ -1,4 +1,4 @@
-"""Hausdorff factorized support (Roth et al. 2023), beside the beta-VAE and the beta-TCVAE."""
+"""Hausdorff factorized support (Roth et al. 2023), added to the beta-VAE and the beta-TCVAE."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
-PAIRS = 25  # of latent units, drawn anew in every step
+PAIRS = 25  # of latent units, drawn in every step
 
 
 def factorized_support(means: Array, pairs: Array) -> Array:

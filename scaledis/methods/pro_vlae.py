@@ -87,7 +87,7 @@ def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, Ima
 
 
 STAGES = {
-    "inactive": Hyperparameter(0.5, "weight of the KL of a level that is not there yet (Li et al.: .5 on 3DShapes)"),
+    "inactive": Hyperparameter(0.5, "weight of the KL of an absent level (Li et al.: .5 on 3DShapes)"),
     "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
     "alone": Hyperparameter(0.0, "steps of the first stage, the top alone; 0: as many as of the others"),
     "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: stages of equal length"),
@@ -98,7 +98,7 @@ METHODS = {
         make_build(progressive),
         equation_of(progressive),
         about="levels added from the top: the progressive ladder VAE (Li et al. 2020).",
-        hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
+        hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the present levels"), **STAGES},
         flat=False,
         network="ladder_elu",
         shares=("stage",),
@@ -133,7 +133,7 @@ METHODS = {
         hyperparameters={
             **scale_vlae.HYPERPARAMETERS,
             **STAGES,
-            "inactive": Hyperparameter(0.0, "weight of the KL of a level that is not there yet"),
+            "inactive": Hyperparameter(0.0, "weight of the KL of an absent level"),
             "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },
         flat=False,

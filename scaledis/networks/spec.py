@@ -22,7 +22,7 @@ class Network(nn.Module):
         encode: images [C, H, W, N] in [0, 1], presence [L] -> mean [K, N], log_variance [K, N]
         decode: codes [K, N], presence [L] -> output [C, H, W, N]
 
-    The likelihood turns the output into pixels: a Gaussian takes it as it is, a Bernoulli as logits. `presence` says
+    The likelihood turns the output into pixels: a Gaussian takes it unchanged, a Bernoulli as logits. `presence` says
     how far each level has faded in; it is all ones except in a progressive method, which needs a network that
     multiplies by it what a level reads and what it adds to the decoder.
 

@@ -219,7 +219,7 @@ def _evaluate(
     stop: Callable[[], bool],
     step: int | None = None,
 ) -> None:
-    """Scores a population and writes its rows of the table, unless both are there."""
+    """Scores a population and writes its rows of the table, unless both exist."""
     scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
     names = [run.name for run in group]
     if hosts.first() and (scored or table.read_file(workdir, index, names) is None):

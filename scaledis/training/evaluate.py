@@ -139,7 +139,7 @@ def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_cod
     """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
 
     A flat model has only "all". "skipped" holds the reason of each score that cannot be computed, such as
-    {"level1/dci": "..."}; the others are computed all the same. `unit_kl_nats` is None for a unit of infinite KL, which
+    {"level1/dci": "..."}; the others are computed. `unit_kl_nats` is None for a unit of infinite KL, which
     has no noise, and for all units if codes are not finite or a log variance is NaN.
     """
     depth = int(codes.levels.max()) + 1

@@ -99,7 +99,7 @@ def _make_stretch(gather: Gather, draw: Draw, update: Update, mesh: Mesh) -> jax
             return runs, all_ready(runs, arrays, source), jax.tree.map(jnp.add, totals, terms)
 
         # Each step's images are made at the end of the step before: a carried value is computed once, and within a step
-        # XLA would make the images anew for each use.
+        # XLA would make the images again for each use.
         batch = all_ready(runs, arrays, source)
         terms = jax.eval_shape(all_update, runs, *batch)[1]
         zeros = jax.tree.map(lambda term: jnp.zeros(term.shape, term.dtype), terms)
@@ -168,7 +168,7 @@ def _from_host(dataset: Dataset, arrays: Sampler, draw: Draw, update: Update, me
     def advance(runs: RunState, steps: int) -> tuple[RunState, Terms]:
         start = hosts.fetch(runs._replace(state=()))
 
-        @runtime.pinned()  # in a thread of its own
+        @runtime.pinned()  # since it runs in another thread
         def batch(number: int) -> np.ndarray:
             index = np.asarray(step.indices(start._replace(step=start.step + np.int32(number)), own))
             return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)

@@ -91,7 +91,7 @@ def shuffled(codes: Array, parts: Array, key: Array) -> tuple[Array, Array]:
     batch, units = codes.shape
     place = jnp.arange(units) - jnp.argmax(parts > 0, axis=1)[jnp.argmax(parts, axis=0)]  # of the unit in its part
     part = jnp.argmax(parts, axis=0)
-    names = part << 16 | place  # as in the noise, so that padding a part shuffles no other unit anew
+    names = part << 16 | place  # as in the noise, so that padding a part reshuffles no other unit
 
     def permuted(key: Array, names: Array) -> Array:
         order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(each(key, names))

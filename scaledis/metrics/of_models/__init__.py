@@ -48,7 +48,7 @@ def compute(
         index: int [N], the images; None draws 5,000, or takes all if there are fewer.
 
     Raises:
-        UserError: an unknown metric or option; what a metric's own `compute` raises.
+        UserError: an unknown metric or option; what `compute` of a metric raises.
 
     >>> compute(["edits", "quality"], scaledis.load_run("runs/mine"), scaledis.load_dataset("rendered", resolution=32))
     """

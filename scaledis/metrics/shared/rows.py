@@ -19,7 +19,7 @@ def checked(codes: object, factors: object) -> tuple[np.ndarray, np.ndarray]:
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
-            that are not finite or above 1e100, pandas objects whose rows cannot be matched, whatever these two refuse.
+            that are not finite or above 1e100, pandas objects whose rows cannot be matched, what these two refuse.
     """
     rows, classes = checked_codes(codes), class_numbers("factors", convert.aligned("factors", factors, codes))
     if len(rows) != len(classes):
