@@ -91,7 +91,7 @@ def columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def aligned(name: str, value: Any, codes: Any) -> Any:
-    """Returns `value` with its rows in the order of `codes` if both are pandas objects with an index.
+    """Returns `value`, in the order of the rows of `codes` if both are pandas objects with an index.
 
     Raises UserError if the indices hold different labels, or repeat labels in another order.
     """

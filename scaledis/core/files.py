@@ -152,7 +152,7 @@ def _is_left(path: Path) -> bool:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Yields a temporary name, which becomes `path` at the end. Raises UserError, naming the path, if it cannot be."""
+    """Yields a temporary name that becomes `path` at the end. Raises UserError if `path` cannot be written."""
     temporary = path.with_name(f"{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Finds things by name: one error for every unknown name, and the modules of a package as they lie in its folder."""
+"""Finds things by name: one error for every unknown name, and the modules of a package without a list."""
 
 import difflib
 import functools
@@ -26,7 +26,7 @@ def short(value: object) -> str:
 
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
-    """Returns the error for a name that is not among its choices. It names the kind, the value and all choices."""
+    """Returns the error for an unknown name; it names the kind, the value, the nearest choice and all choices."""
     choices = sorted(choices)
     words = short(name)
     near = difflib.get_close_matches(str(name) if isinstance(name, str) else words, choices, n=1)

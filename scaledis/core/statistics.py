@@ -62,7 +62,7 @@ class Difference(NamedTuple):
         return self.difference - half, self.difference + half
 
     def seeds_needed(self, level: float = LEVEL, power: float = POWER) -> int | None:
-        """Returns the seeds of each setting that show a true difference of this size; None above 10,000."""
+        """Returns how many seeds of each setting show a true difference of this size; None above 10,000."""
         if math.isnan(self.error) or self.difference == 0:
             return None
         if self.error == 0:

@@ -82,7 +82,7 @@ def build(config: Config, images: ImageSpec) -> Method:
 
 
 def make_capacity_loss(model: Autoencoder) -> Loss:
-    """Returns L_rec + gamma |mean_j KL(q(z_j | x) || p(z_j)) - C|^4."""
+    """Makes the loss L_rec + gamma |mean_j KL(q(z_j | x) || p(z_j)) - C|^4."""
 
     def loss(
         params: Params, extra: Extra, hyperparameters: Hyperparameters, batch: Batch, key: Array
@@ -103,7 +103,7 @@ def make_capacity_loss(model: Autoencoder) -> Loss:
 
 
 def make_adversarial_loss(model: Autoencoder, network: OfImages) -> Loss:
-    """Returns the sums over the batch by which encoder and decoder learn from the discriminator."""
+    """Makes the loss of the two sums over the batch, by which encoder and decoder learn from the discriminator."""
 
     def loss(
         params: Params, extra: Extra, hyperparameters: Hyperparameters, batch: Batch, key: Array
@@ -124,7 +124,7 @@ def make_adversarial_loss(model: Autoencoder, network: OfImages) -> Loss:
 
 
 def make_update_extra(config: Config, network: OfImages) -> UpdateExtra:
-    """Returns the step of the discriminator, with labels smoothed by up to 0.6, and of the capacity after it."""
+    """Makes the step of the discriminator, with labels smoothed by up to 0.6, and of the capacity after it."""
 
     def update_extra(extra: Extra, hyperparameters: Hyperparameters, seen: Seen, key: Array) -> tuple[Extra, Terms]:
         smooth = SMOOTHING * jax.random.uniform(key, (2, seen.decoded.shape[-1]))

@@ -24,7 +24,7 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
     Training is cut into as many stages as there are levels, of equal length unless `alone` and `stage` say otherwise;
     stage s adds the s-th level from the top. From then on, its input from the encoder and what it injects into the
     decoder are multiplied by min(1, steps since its stage began / fade). Before it, the level injects nothing, but its
-    posterior reads the encoder all the same, and the second term trains it towards the prior.
+    posterior still reads the encoder, and the second term trains it towards the prior.
     With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(hyperparameters["presence"] > 0, hyperparameters["beta"], hyperparameters["inactive"]))

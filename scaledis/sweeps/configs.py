@@ -203,8 +203,7 @@ def _check_model(model: Model) -> None:
     allocation = model.allocation
     for key, most in {"allocation": MOST_UNITS, "channels": MOST_CHANNELS, "ladder_channels": MOST_CHANNELS}.items():
         given = getattr(model, key)
-        counts = [each for each in given if isinstance(each, int) and not isinstance(each, bool) and 1 <= each <= most]
-        if not given or len(counts) < len(given):
+        if not given or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most for n in given):
             raise UserError(f"model.{key}: {registry.short(given)} must be whole numbers from 1 to {most}.")
     if model.latents and sum(allocation) != model.latents:
         raise UserError(

@@ -189,7 +189,7 @@ def score_model(
 def _scores(
     metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
 ) -> Result:
-    """Returns one metric over some units. The rows are in random order: the first `share` of them train classifiers."""
+    """Returns the scores of one metric over some units. Rows are in random order; the first `share` of them train."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
     return compute(

@@ -100,7 +100,7 @@ def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> 
         return initial_params(network.init(key, blank(images.shape))["params"], likelihood, hyperparameters)
 
     def posterior(params: Params, hyperparameters: Hyperparameters, pixels: Array) -> tuple[Array, Array]:
-        # An absent level reads the trunk all the same: its weighted KL trains it towards the prior.
+        # An absent level still reads the trunk: its weighted KL trains it towards the prior.
         presence = hyperparameters["presence"]
         reads = jnp.where((presence > 0) & (not clear), presence, 1.0)
         mean, log_variance = apply(network, {"params": params["network"]}, pixels, reads, method="encode")

@@ -1,4 +1,4 @@
-"""The estimator of this package: the posteriors of the batch and of the images before it."""
+"""An estimator of our design, from the posteriors of the batch and of the images before it."""
 
 from typing import NamedTuple
 
