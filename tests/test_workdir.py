@@ -15,7 +15,7 @@ from scaledis.core.errors import UserError
 from scaledis.core.files import MARK, SEAL, read_json, sealed, write_json, write_lines, write_sealed
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
-from scaledis.workdir import layout as workdir_module
+from scaledis.workdir import locks
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records, read_records
 from tests import tiny
@@ -130,7 +130,7 @@ def test_a_full_disk_at_the_start_is_one_clear_error(tmp_path, monkeypatch, plac
         def write(self, data):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(workdir_module, "open", lambda path, *_, **__: Full(path, "a+"), raising=False)
+    monkeypatch.setattr(locks, "open", lambda path, *_, **__: Full(path, "a+"), raising=False)
     with pytest.raises(UserError, match=r"workdir: .* cannot be written: No space left on device\."):
         with Workdir(tmp_path).locked():
             pass

@@ -1,8 +1,8 @@
 """`arrays`: your own images and factors in one .npz file, a full grid or not; --config.data.path=FILE.
 
 The file, as numpy.savez writes it, holds
-    images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; data.scale, data.bits and data.resolution take
-             other ones
+    images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; others with data.scale, data.bits and
+             data.resolution
     factors  whole numbers, bools or strings [N, F] or [N], optional
     names    F strings, optional: factor_0, factor_1, ... without them
 """
@@ -31,32 +31,37 @@ EXPECTED = {
 def load(directory: Path, options: Options) -> Dataset:
     """The images [H, W, C] of the file `options.path`, with factors if it has any. `directory` is not used.
 
-    Images of 0 to 1 are taken with `options.scale`, those of more than 8 bits with `options.bits`, and images of any
-    size with `options.resolution` (`_builders.pixels`). The index of a factor is the rank of its value among those that
-    occur, strings in the order of the numbers in them (`ordering`), and `factor_values` has these values. Where the
-    factors are a full grid, the last one varying fastest, so is the data set; otherwise it has a table.
+    Images of 0 to 1 need `options.scale`, images of more than 8 bits `options.bits`, and images of another size
+    `options.resolution` (`_builders.pixels`). The index of a factor is the rank of its value among those that occur,
+    strings in the order of the numbers in them (`ordering`); `factor_values` has these values. If the factors are a
+    full grid, the last one varying fastest, the data set is a full grid too; otherwise it has a table.
 
     Raises:
       UserError: there is no such file.
-      UserError: the file, or an array in it, is not what it must be; the remedy is named.
+      UserError: the file, or an array in it, has another content than the module says; the error names the remedy.
     """
     path = options.images_path
     arrays = _read(path)
     images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale, options.bits)
     images, change = pixels.to_squares(f"{path}: images", images, options.resolution)
     factors = _factors(path, arrays.get("factors", np.zeros((len(images), 0), int)), len(images))
-    names = _names(path, arrays["names"], factors.shape[1]) if "names" in arrays else _numbered(factors.shape[1])
     columns = [ranked(column) for column in factors.T]
     values = tuple(distinct for distinct, _ in columns)
     table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
+    sizes = tuple(map(len, values))
+    is_grid = (
+        sizes
+        and math.prod(sizes) == len(table)
+        and np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
+    )
     return Dataset(
         name=f"arrays: {path.stem}" + (f", {change}" if change else ""),
-        factor_names=names,
+        factor_names=_names(path, arrays.get("names"), factors.shape[1]),
         factor_values=values,
         image_shape=images.shape[1:],
         source=np.ascontiguousarray(images),
         gather=datasets.rows,
-        table=None if _is_grid(table, tuple(map(len, values))) else table,
+        table=None if is_grid else table,
     )
 
 
@@ -106,20 +111,12 @@ def _factors(path: Path, factors: np.ndarray, count: int) -> np.ndarray:
     return factors
 
 
-def _names(path: Path, names: np.ndarray, count: int) -> tuple[str, ...]:
+def _names(path: Path, names: np.ndarray | None, count: int) -> tuple[str, ...]:
+    """The names of F = `count` factors, numbered where the file has none."""
+    if names is None:
+        return tuple(f"factor_{number}" for number in range(count))
     names = np.atleast_1d(names)
     if names.dtype.kind != "U" or names.shape != (count,) or len(set(names)) != count:
         found = f"{names.dtype} {names.tolist()}"
         raise archives.mismatch(path, "names", found, f"{count} different strings, one for each column of factors")
     return tuple(names.tolist())
-
-
-def _numbered(count: int) -> tuple[str, ...]:
-    return tuple(f"factor_{number}" for number in range(count))
-
-
-def _is_grid(table: np.ndarray, sizes: tuple[int, ...]) -> bool:
-    """Whether row i of the table [N, F] is the mixed-radix number i, for all N combinations."""
-    if not sizes or math.prod(sizes) != len(table):
-        return False
-    return bool((np.ravel_multi_index(tuple(table.T), sizes) == np.arange(len(table))).all())

@@ -81,14 +81,18 @@ def read(source: prepare.Source, paths: list[Path]) -> records.Blocks:
     if (wrong := splits != expected).any():
         row = wrong.argmax()
         raise archives.mismatch(partition, f"split of {names[row]}", splits[row], expected[row])
+
+    def face(member: str) -> np.ndarray:
+        with Image.open(io.BytesIO(archive.read(member))) as image:
+            return _reduced(f"{photographs}/{member}", image)
+
     with archives.reading(photographs), zipfile.ZipFile(photographs) as archive, ThreadPoolExecutor() as pool:
         known = set(archive.namelist())
         for start in range(0, count, ROWS):
             members = [f"img_align_celeba/{name}" for name in names[start : start + ROWS]]
             for member in itertools.filterfalse(known.__contains__, members):
                 raise archives.mismatch(photographs, member, "missing", "a photograph")
-            images = pool.map(lambda member: _cropped(photographs, archive, member), members)
-            yield np.stack(list(images)), present[start : start + ROWS]
+            yield np.stack(list(pool.map(face, members))), present[start : start + ROWS]
 
 
 def _table(path: Path, lines: list[str], names: list[str], words: list[str], columns: int) -> np.ndarray:
@@ -102,11 +106,6 @@ def _table(path: Path, lines: list[str], names: list[str], words: list[str], col
             raise archives.mismatch(path, f"line of image {row}", repr(line), f"{name} and {columns} of {words}")
         table[row] = [words.index(value) for value in values]
     return table
-
-
-def _cropped(path: Path, archive: zipfile.ZipFile, member: str) -> np.ndarray:
-    with Image.open(io.BytesIO(archive.read(member))) as image:
-        return _reduced(f"{path}/{member}", image)
 
 
 def _reduced(where: str, photograph: Image.Image) -> np.ndarray:

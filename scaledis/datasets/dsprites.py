@@ -1,10 +1,10 @@
 """dSprites (Matthey, Higgins, Hassabis and Lerchner, 2017): 737,280 binary images of one white sprite, on a full grid.
 
 Five factors: shape, scale, orientation and the two positions; the published color is always white and is left out. The
-last orientation, 2 pi, is the first one again: of 40 indices 0 and 39 show the same image, and squares and ellipses
-repeat within the circle besides. Pixels are published as 0 and 1 and kept here as 0 and 255.
+last orientation, 2 pi, equals the first: indices 0 and 39 of 40 show the same image, and squares and ellipses also
+repeat within the circle. Pixels are published as 0 and 1 and kept here as 0 and 255.
 
-The published file lies at DIRECTORY/manual, placed there by the user or fetched.
+The published file is in DIRECTORY/manual, placed there by the user or downloaded.
 """
 
 from pathlib import Path

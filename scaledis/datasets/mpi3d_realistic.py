@@ -1,7 +1,7 @@
 """MPI3D realistic (Gondal et al., 2019): 1,036,800 realistic renderings of a robot arm that holds an object.
 
 A full grid of seven factors. The published file lies at DIRECTORY/manual/mpi3d_realistic.npz, placed there by the user
-or by `load(..., download=True)`; licence CC BY 4.0.
+or by `load(..., download=True)`; license CC BY 4.0.
 """
 
 from pathlib import Path

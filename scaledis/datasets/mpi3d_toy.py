@@ -1,7 +1,7 @@
 """MPI3D toy (Gondal et al., 2019): 1,036,800 simple renderings of a robot arm that holds an object.
 
 A full grid of seven factors. The published file lies at DIRECTORY/manual/mpi3d_toy.npz, placed there by the user or
-fetched; licence CC BY 4.0.
+fetched; license CC BY 4.0.
 """
 
 from pathlib import Path

@@ -58,18 +58,9 @@ def gather(source: jax.Array, index: jax.Array) -> jax.Array:
     size = jnp.asarray(FACTORS["scale"], jnp.float32)[scale]
     x = jnp.abs(right * cos - down * sin) / size  # every shape is its own mirror image
     y = (right * sin + down * cos) / size
-    inside = jnp.where(shape == 0, _square(x, y), jnp.where(shape == 1, _ellipse(x, y), _heart(x, y)))
-    return 255 * inside[..., None].astype(jnp.uint8)
-
-
-def _square(x: jax.Array, y: jax.Array) -> jax.Array:
-    return jnp.maximum(x, jnp.abs(y)) < SQUARE
-
-
-def _ellipse(x: jax.Array, y: jax.Array) -> jax.Array:
-    return (x / ELLIPSE[0]) ** 2 + (y / ELLIPSE[1]) ** 2 < 1
-
-
-def _heart(x: jax.Array, y: jax.Array) -> jax.Array:
+    square = jnp.maximum(x, jnp.abs(y)) < SQUARE
+    ellipse = (x / ELLIPSE[0]) ** 2 + (y / ELLIPSE[1]) ** 2 < 1
     lobe = ((x - LOBE_CENTER[0]) / LOBE[0]) ** 2 + ((y - LOBE_CENTER[1]) / LOBE[1]) ** 2 < 1
-    return jnp.where(y < BROAD, lobe, x < jnp.polyval(jnp.asarray(FLANK, jnp.float32), y / 10))
+    heart = jnp.where(y < BROAD, lobe, x < jnp.polyval(jnp.asarray(FLANK, jnp.float32), y / 10))
+    inside = jnp.where(shape == 0, square, jnp.where(shape == 1, ellipse, heart))
+    return 255 * inside[..., None].astype(jnp.uint8)

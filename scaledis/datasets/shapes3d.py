@@ -1,6 +1,6 @@
 """3DShapes (Burgess and Kim, 2018): 480,000 rendered images of one object in a room, on a full grid of six factors.
 
-The published file lies at DIRECTORY/manual/3dshapes.h5, placed there by the user or fetched.
+The published file is DIRECTORY/manual/3dshapes.h5, placed there by the user or downloaded.
 """
 
 from pathlib import Path

@@ -15,7 +15,7 @@ from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.report.scores import PAPERS
-from scaledis.report.summary import Summary
+from scaledis.report.summary import Summary, shown
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
 from scaledis.types import Model, Run
@@ -61,13 +61,9 @@ def setting_names(runs: Sequence[Run]) -> dict[str, str]:
         own = [key for key in columns if key.startswith("method.") and key != "method.name"]
         keys = [*common, *(key for key in own if len({columns[key][place] for place in members}) > 1)]
         for place in members:
-            words = [f"{key.rpartition('.')[2]}={_words(columns[key][place])}" for key in keys]
+            words = [f"{key.rpartition('.')[2]}={shown(columns[key][place])}" for key in keys]
             names[runs[place].name] = ", ".join([method, *words])
     return names
-
-
-def _words(value: object) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _drawn(settings: Mapping[str, str]) -> set[str]:

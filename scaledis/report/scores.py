@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from scaledis import metrics
 from scaledis.core import registry, statistics
@@ -34,23 +34,113 @@ def by_setting(runs: Sequence[Summary]) -> dict[str, list[Summary]]:
     return found
 
 
-def table(runs: Sequence[Summary]) -> str:
-    """The table of scores as aligned Markdown, for a terminal or a README.
+class Cell(NamedTuple):
+    """A score of a setting over its seeds."""
 
-    A line a setting: mean ± sample standard deviation over its seeds, with the mean chance level behind it in brackets,
-    then the seeds if there are several. Scores that are missing or not finite are left out of the mean. The best mean
-    of a metric is bold where two settings have one and more is better.
+    mean: float  # as printed, so that equal numbers are equally good
+    deviation: float | None  # of the sample; None for one seed
+    interval: tuple[float, float] | None  # of the mean, 95 %; None for one seed
+    n: int  # seeds
+    chance: float | None  # the mean chance level; None where none is known
+
+
+class RunScores(NamedTuple):
+    """The scores of one run; None where one is missing or not finite."""
+
+    name: str
+    cells: list[float | None]
+
+
+class Row(NamedTuple):
+    """The scores of a setting; None where no run has one."""
+
+    setting: str
+    cells: list[Cell | None]
+    runs: list[RunScores]
+
+
+class Table(NamedTuple):
+    """The scores of a group of units."""
+
+    metrics: list[str]  # the columns
+    best: list[float | None]  # the largest mean; None where more is not better, or fewer than two settings have one
+    rows: list[Row]
+    differences: dict[str, list[Any]]  # for each of the first settings, the paired differences to it (`_differences`)
+
+
+def data(runs: Sequence[Summary]) -> dict[str, Table]:
+    """The table of each group of units that has scores: "all", "level4", .."""
+    groups = ["all", *dict.fromkeys(level for run in runs for level in run.levels)]
+    return {group: _of_units(runs, group) for group in groups if names(runs, group)}
+
+
+def _of_units(runs: Sequence[Summary], group: str) -> Table:
+    columns, settings = names(runs, group), by_setting(runs)
+    rows, seeds = [], {}
+    for setting, members in settings.items():
+        scored = [RunScores(run.name, [_finite(of_group(run, group).get(name)) for name in columns]) for run in members]
+        seeds[setting] = [
+            {run.seed: score for run, each in zip(members, scored, strict=True) if (score := each.cells[n]) is not None}
+            for n in range(len(columns))
+        ]
+        chance = [[run.chance.get(group, {}).get(name) for run in members] for name in columns]
+        rows.append(
+            Row(setting, [_cell([*s.values()], c) for s, c in zip(seeds[setting], chance, strict=True)], scored)
+        )
+    best: list[float | None] = []
+    for n, name in enumerate(columns):
+        means = [cell.mean for row in rows if (cell := row.cells[n])]
+        best.append(max(means) if len(means) > 1 and more_is_better(name) else None)
+    references = list(settings)[:REFERENCES] if len(settings) > 1 else []
+    differences = {each: [_differences(seeds, each, n) for n in range(len(columns))] for each in references}
+    return Table(columns, best, rows, differences)
+
+
+def _cell(values: list[float], chance: list[float | None]) -> Cell | None:
+    if not values:
+        return None
+    levels = [level for level in chance if level is not None]
+    deviation = stdev(values) if len(values) > 1 else None
+    interval = statistics.interval(values)
+    return Cell(_mean(values), deviation, interval, len(values), _mean(levels) if levels else None)
+
+
+def _differences(seeds: Mapping[str, Sequence[Mapping[int, float]]], against: str, column: int) -> list[Any]:
+    """For each setting [difference, low, high] on common seeds, the last two None for one seed; None without any."""
+    found: list[Any] = []
+    for setting, columns in seeds.items():
+        scores, others = columns[column], seeds[against][column]
+        if setting == against or not scores.keys() & others.keys():
+            found.append(None)
+        else:
+            difference = statistics.paired(scores, others)
+            found.append([difference.difference, *(difference.interval() or (None, None))])
+    return found
+
+
+def _finite(score: float | None) -> float | None:
+    return None if score is None or not math.isfinite(score) else float(score)
+
+
+def _mean(scores: list[float]) -> float:
+    return round(fmean(scores), 3)
+
+
+def table(runs: Sequence[Summary]) -> str:
+    """The table of scores of all units as aligned Markdown, for a terminal or a README.
+
+    A line has the scores of a setting: mean ± sample standard deviation over its seeds, with the mean chance level in
+    brackets, then the seeds if there are several. The mean leaves out scores that are missing or not finite. The best
+    mean of a metric is bold where two settings have one and more is better.
     """
-    columns = names(runs)
-    lines = [["run", *columns]]
-    best = {name: best_mean(runs, name) for name in columns}
-    for setting, members in by_setting(runs).items():
+    found = _of_units(runs, "all")
+    lines = [["run", *found.metrics]]
+    for row, members in zip(found.rows, by_setting(runs).values(), strict=True):
         scored = sum(bool(run.scores) for run in members)
-        title = f"{setting} ({scored}/{len(members)} seeds)" if len(members) > 1 else members[0].name
-        cells = (_spread(_finite(members, name), best[name]) + _bracketed(members, name) for name in columns)
-        lines.append([title, *cells])
-        for run in members if len(members) > 1 else ():
-            lines.append([f"· {run.name}", *(_spread(_finite([run], name)) for name in columns)])
+        title = f"{row.setting} ({scored}/{len(members)} seeds)" if len(members) > 1 else members[0].name
+        lines.append([title, *(_words(cell, best) for cell, best in zip(row.cells, found.best, strict=True))])
+        for run in row.runs if len(members) > 1 else ():
+            lines.append([f"· {run.name}", *(MISSING if score is None else f"{score:.3f}" for score in run.cells)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     first, *rest = (
         "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |" for line in lines
@@ -60,8 +150,15 @@ def table(runs: Sequence[Summary]) -> str:
     return "\n".join([first, rule, *rest, "", legend(runs) + brackets])
 
 
+def _words(cell: Cell | None, best: float | None) -> str:
+    if cell is None:
+        return MISSING
+    text = f"{cell.mean:.3f}" + ("" if cell.deviation is None else f" ± {cell.deviation:.3f}")
+    return (f"**{text}**" if cell.mean == best else text) + ("" if cell.chance is None else f" ({cell.chance:.3f})")
+
+
 def legend(runs: Sequence[Summary]) -> str:
-    """What stands in the table: where it is from, the statistic, the classifier behind DCI, the runs that diverged."""
+    """The line below the table: the data, the statistic, the classifier behind DCI, and the runs that diverged."""
     several = len(runs) > len(by_setting(runs))
     frozen = [f"{run.name} (step {run.diverged_at:,})" for run in runs if run.diverged_at is not None]
     backends = list(dict.fromkeys(run.backend for run in runs if run.backend))
@@ -74,107 +171,9 @@ def legend(runs: Sequence[Summary]) -> str:
     return " ".join(parts)
 
 
-def best_mean(runs: Sequence[Summary], metric: str, group: str = "all") -> float:
-    """The largest mean as printed, so that equal numbers are equally good; NaN where no setting can be the best."""
-    means = [_mean(_finite(members, metric, group)) for members in by_setting(runs).values()]
-    known = [mean for mean in means if not math.isnan(mean)]
-    return max(known) if len(known) > 1 and more_is_better(metric) else math.nan
-
-
 def more_is_better(metric: str) -> bool:
-    """Whether a column's scores lie in [0, 1] with 1 the best: those that the metric declares as `scores`."""
+    """Whether the scores of a column lie in [0, 1] with 1 the best, as those that a metric declares as `scores` do."""
     found = [package for package in (metrics, of_models) if metric in registry.modules(package)]
     if metric in PAPERS.values() or not found:
         return True
     return bool(spec_of(registry.module("metric", found[0], metric)).scores)
-
-
-def data(runs: Sequence[Summary]) -> dict[str, Any]:
-    """The table for the page: per group of units ("all", "level4", ..) its metrics and a row for each setting.
-
-    A cell has the mean, the sample standard deviation and the 95 % interval of the mean over the seeds, and the mean
-    chance level; `differences` has, for each of the first settings, the paired differences to it with their intervals
-    (scaledis/comparison.py).
-    """
-    groups = ["all", *dict.fromkeys(level for run in runs for level in run.levels)]
-    return {group: _group(runs, group) for group in groups if names(runs, group)}
-
-
-def _group(runs: Sequence[Summary], group: str) -> dict[str, Any]:
-    columns, settings = names(runs, group), by_setting(runs)
-    seeds = {
-        metric: {
-            setting: {run.seed: values[0] for run in members if (values := _finite([run], metric, group))}
-            for setting, members in settings.items()
-        }
-        for metric in columns
-    }
-    rows = [
-        {
-            "setting": setting,
-            "cells": [
-                _cell(list(seeds[metric][setting].values()), _chance(members, metric, group)) for metric in columns
-            ],
-            "runs": [
-                {"name": run.name, "cells": [next(iter(_finite([run], m, group)), None) for m in columns]}
-                for run in members
-            ],
-        }
-        for setting, members in settings.items()
-    ]
-    references = list(settings)[:REFERENCES] if len(settings) > 1 else []
-    return {
-        "metrics": columns,
-        "best": [None if math.isnan(best := best_mean(runs, metric, group)) else best for metric in columns],
-        "rows": rows,
-        "differences": {
-            each: [_differences(seeds[metric], each, settings) for metric in columns] for each in references
-        },
-    }
-
-
-def _cell(values: list[float], chance: float | None) -> dict[str, Any] | None:
-    if not values:
-        return None
-    deviation = stdev(values) if len(values) > 1 else None
-    spread = {"deviation": deviation, "interval": statistics.interval(values), "n": len(values)}
-    return {"mean": _mean(values), **spread, "chance": chance}
-
-
-def _chance(runs: Iterable[Summary], metric: str, group: str = "all") -> float | None:
-    """The mean chance level of a score over runs, or None where none is known."""
-    levels = [level for run in runs if (level := run.chance.get(group, {}).get(metric)) is not None]
-    return _mean(levels) if levels else None
-
-
-def _bracketed(runs: Iterable[Summary], metric: str) -> str:
-    level = _chance(runs, metric)
-    return "" if level is None else f" ({level:.3f})"
-
-
-def _differences(scores: Mapping[str, Mapping[int, float]], against: str, settings: Iterable[str]) -> list[Any]:
-    """For each setting (difference, low, high) on common seeds, the last two None for one seed; None without any."""
-    found: list[Any] = []
-    for setting in settings:
-        if setting == against or not scores[setting].keys() & scores[against].keys():
-            found.append(None)
-        else:
-            difference = statistics.paired(scores[setting], scores[against])
-            found.append([difference.difference, *(difference.interval() or (None, None))])
-    return found
-
-
-def _finite(runs: Iterable[Summary], metric: str, group: str = "all") -> list[float]:
-    scores = [of_group(run, group).get(metric) for run in runs]
-    return [float(score) for score in scores if score is not None and math.isfinite(score)]
-
-
-def _mean(scores: list[float]) -> float:
-    return round(fmean(scores), 3) if scores else math.nan
-
-
-def _spread(scores: list[float], best: float = math.nan) -> str:
-    if not scores:
-        return MISSING
-    text = f"{_mean(scores):.3f}" + (f" ± {stdev(scores):.3f}" if len(scores) > 1 else "")
-    return f"**{text}**" if _mean(scores) == best else text

@@ -69,6 +69,11 @@ def listed(values: Any) -> str:
     return ", ".join(different[:LISTED]) + more
 
 
+def shown(value: object) -> str:
+    """The value of a key as text: an allocation as 4-2-2-2."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
 def best_factor(run: Summary, unit: int) -> tuple[str, float] | None:
     """The factor of which a unit knows the largest share, and the share; None where no factor is known."""
     if run.shares is None or not run.factor_names:

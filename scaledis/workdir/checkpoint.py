@@ -3,43 +3,37 @@
     <directory>/<step>/state/          the arrays, as orbax writes them
     <directory>/<step>/manifest.json   version, structure, what the caller adds, and a checksum of every file
 
-Reading changes nothing. A checkpoint whose files do not have their checksums is damaged, and the one before it is used;
-one of another structure is an error that says what differs. What a method carries between steps may differ, as long as
-training does not go on.
+Reading changes nothing. A checkpoint is damaged if its files differ from their checksums; then the one before it is
+used. Another structure is an error that names the difference; the arrays that a method carries between steps may
+differ, as long as training does not go on.
 """
 
-import contextlib
 import hashlib
 import json
 import os
-import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
 import orbax.checkpoint as ocp
-from absl import logging
 
 from scaledis.core import hosts, version
 from scaledis.core.errors import UserError
 from scaledis.types import RunState
+from scaledis.workdir import structure as structures
+from scaledis.workdir.storage import errors_once, first_line
+from scaledis.workdir.structure import WIDE as WIDE
+from scaledis.workdir.structure import OtherStructure, flat, structure, unflat
 
 STATE, MANIFEST = "state", "manifest.json"
-WIDE, NARROW = "64[", "32["  # types in a structure; version 0.2 wrote wide ones under jax_enable_x64
-ASIDE = "damaged-"  # what train renames a damaged checkpoint to
+ASIDE = "damaged-"  # the prefix of a damaged checkpoint that train renames
 CARRIED = "state/extra/"  # arrays that neither encode nor decode reads (types.State)
 
 
 class Damaged(Exception):
     """The files of a checkpoint are not those that were written."""
-
-
-class OtherStructure(UserError):
-    """A checkpoint is whole, and not of the state that is expected."""
 
 
 class Checkpoints:
@@ -75,16 +69,11 @@ class Checkpoints:
                 self.clear()
                 partial.mkdir(parents=True)
             hosts.wait()
-            with _errors_once(), ocp.StandardCheckpointer() as writer:
+            with errors_once(), ocp.StandardCheckpointer() as writer:
                 writer.save(partial / STATE, leaves)
             if hosts.first():
-                manifest = {
-                    "version": version.VERSION,
-                    "step": step,
-                    "structure": shapes,
-                    "files": checksums(partial),
-                    **about,
-                }
+                held = {"version": version.VERSION, "step": step, "structure": shapes, "files": checksums(partial)}
+                manifest = {**held, **about}
                 with open(partial / MANIFEST, "w") as file:
                     json.dump(manifest | {"checksum": _seal(manifest)}, file, indent=1)
                     file.flush()
@@ -92,23 +81,20 @@ class Checkpoints:
                 partial.rename(final)
                 self.clear()
             hosts.wait()
-        except Exception as error:  # whatever orbax and its storage raise for a disk that is full
+        except Exception as error:  # orbax and its storage raise many kinds for a full disk
             shutil.rmtree(partial, ignore_errors=True)
             last = f"The last good one is that of step {self.newest}" if self.steps else "There is none yet"
             where = f"The checkpoint of step {step} could not be written to {self._directory}"
-            raise UserError(f"{where}: {_first_line(error)}. {last}.") from error
+            raise UserError(f"{where}: {first_line(error)}. {last}.") from error
 
     def clear(self) -> None:
-        """Deletes the checkpoints beyond the last few, and what a process that was killed left half written."""
+        """Deletes the checkpoints beyond the last few, and the half-written one of a killed process."""
         beyond = [self._directory / str(old) for old in self.steps[: -self._keep]]
         for left in [*self._directory.glob("*.partial"), *beyond]:
             shutil.rmtree(left, ignore_errors=True)
 
     def manifest(self, step: int) -> dict[str, Any]:
-        """What was written beside the arrays of a step.
-
-        Raises Damaged if it cannot be read.
-        """
+        """The manifest of a step. Raises Damaged if it cannot be read."""
         path = self._directory / str(step) / MANIFEST
         if not path.exists():
             raise Damaged(f"{path} is missing")
@@ -123,7 +109,7 @@ class Checkpoints:
     def check_whole(self, like: RunState, step: int) -> None:
         """Raises OtherStructure if training cannot go on from the checkpoint of `step`.
 
-        An older version wrote it, whose steps draw other random numbers, or it lacks an array of `like`.
+        That is so if it lacks an array of `like`, or if its version drew other random numbers.
         """
         folder, manifest = self._directory / str(step), self.manifest(step)
         if not version.resumes(manifest["version"]):
@@ -131,13 +117,13 @@ class Checkpoints:
                 f"The checkpoint {folder} can be loaded, scored and reported, but not trained further: version "
                 f"{manifest['version']} wrote it, whose steps draw other random numbers."
             )
-        _check_structure(folder, manifest, like)
+        structures.check(folder, manifest, like)
 
     def restore(self, like: RunState, step: int) -> RunState:
         """The checkpoint of `step`, placed like the shapes and shardings of `like`.
 
         An array below `state/extra` that the checkpoint lacks, or has in another shape, is filled with NaN, or with -1
-        if it holds whole numbers; `check_whole` tells.
+        if it holds whole numbers; for such a checkpoint `check_whole` raises.
 
         Raises Damaged if its files have changed since they were written, OtherStructure if it is of another state, and
         UserError if the operating system cannot read it now.
@@ -146,24 +132,23 @@ class Checkpoints:
         try:
             manifest = self.manifest(step)
             if (found := checksums(folder)) != manifest["files"]:
-                names = {
-                    name for name in found.keys() | manifest["files"] if found.get(name) != manifest["files"].get(name)
-                }
-                raise Damaged(f"{len(names)} of its files have changed, such as {min(names)}")
+                changed = {name for name, _ in found.items() ^ manifest["files"].items()}
+                raise Damaged(f"{len(changed)} of its files have changed, such as {min(changed)}")
             leaves, held = flat(like), manifest["structure"]
-            unknown = _check_structure(folder, manifest, like, apart=CARRIED)
+            unknown = structures.check(folder, manifest, like, apart=CARRIED)
             sharding = next(iter(leaves.values())).sharding
-            wanted = {name: _shape(held[name], sharding) if name in unknown else leaves[name] for name in held}
+            shapes = {name: structures.shape_of(each, sharding) for name, each in held.items() if name in unknown}
             with ocp.StandardCheckpointer() as reader:
-                restored = reader.restore(folder / STATE, wanted)
+                restored = reader.restore(folder / STATE, {name: shapes.get(name, leaves.get(name)) for name in held})
         except OSError as error:
-            raise UserError(f"The checkpoint {folder} cannot be read now: {_first_line(error)}.") from error
-        return unflat({name: _filled(leaves[name]) if name in unknown else restored[name] for name in leaves}, like)
+            raise UserError(f"The checkpoint {folder} cannot be read now: {first_line(error)}.") from error
+        filled = {name: structures.unknown(leaf) for name, leaf in leaves.items() if name in unknown}
+        return unflat(restored | filled, like)
 
     def restore_newest(self, like: RunState, last: int = sys.maxsize) -> tuple[int, RunState] | None:
-        """The newest checkpoint, of step `last` or before, that is not damaged, and its step. None if there is none.
+        """The step and the state of the newest undamaged checkpoint up to step `last`; None if there is none.
 
-        Damaged ones are said.
+        Prints which checkpoints are damaged.
         """
         for step in reversed([step for step in self.steps if step <= last]):
             try:
@@ -174,7 +159,7 @@ class Checkpoints:
 
     def set_aside(self, beyond: int) -> None:
         """Renames the checkpoints of steps beyond `beyond`, which are damaged, so that training can write them anew."""
-        hosts.wait()  # all have read what there is
+        hosts.wait()  # until all processes have read them
         for step in self.steps if hosts.first() else ():
             if step > beyond:
                 aside = self._directory / f"{ASIDE}{step}"
@@ -183,92 +168,16 @@ class Checkpoints:
         hosts.wait()
 
 
-def flat(runs: Any) -> dict[str, Any]:
-    """A pytree as {path of a leaf: leaf}."""
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in _leaves(runs)}
-
-
-def unflat(leaves: Mapping[str, Any], like: Any) -> Any:
-    """The pytree of the structure of `like` from {path of a leaf: leaf}."""
-    return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flat(like)])
-
-
-def structure(runs: Any) -> dict[str, str]:
-    """{path of a leaf: its dtype and shape}."""
-    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in flat(runs).items()}
-
-
 def checksums(folder: Path) -> dict[str, str]:
     """{path of a file below the folder: checksum of its content}, without the manifest."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST)
-    return {path.relative_to(folder).as_posix(): _checksum(path) for path in files}
-
-
-def _leaves(tree: Any) -> list[tuple[Any, Any]]:
-    return jax.tree_util.tree_flatten_with_path(tree)[0]
-
-
-def _checksum(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    found = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST):
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+        found[path.relative_to(folder).as_posix()] = digest.hexdigest()
+    return found
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:
     """A checksum of the manifest itself."""
     return hashlib.blake2b(json.dumps(manifest, sort_keys=True).encode(), digest_size=16).hexdigest()
-
-
-def _check_structure(folder: Path, manifest: Mapping[str, Any], like: RunState, apart: str | None = None) -> set[str]:
-    """Paths of the arrays that differ from those of `like`. Raises OtherStructure unless all are below `apart`."""
-    held = {name: each.replace(WIDE, NARROW) for name, each in manifest["structure"].items()}  # reading rounds
-    wanted = structure(like)
-    differing = {name for name, _ in held.items() ^ wanted.items()}
-    needed = sorted(name for name in differing if apart is None or not name.startswith(apart))
-    if needed:
-        first = needed[0]
-        raise OtherStructure(
-            f"The checkpoint {folder}, written by version {manifest['version']}, has another structure than version "
-            f"{version.VERSION} expects: {len(needed)} arrays differ, such as {first}, which is "
-            f"{held.get(first, 'missing')} there and {wanted.get(first, 'missing')} here."
-        )
-    return differing
-
-
-def _shape(description: str, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
-    """The inverse of a description of `structure`."""
-    dtype, _, shape = description.partition("[")
-    return jax.ShapeDtypeStruct(json.loads(f"[{shape}"), dtype, sharding=sharding)
-
-
-def _filled(leaf: Any) -> jax.Array:
-    """An array like `leaf` of nothing that is known: NaN, or -1 among whole numbers."""
-    value = np.nan if np.issubdtype(leaf.dtype, np.floating) else -1
-    return hosts.place(np.full(leaf.shape, value).astype(leaf.dtype), leaf.sharding)
-
-
-def _first_line(error: Exception) -> str:
-    """What the operating system says, without the paths and settings that the storage adds to it."""
-    if code := re.search(r"os_error_code='(\d+)'", str(error)):
-        return os.strerror(int(code[1]))
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
-
-
-@contextlib.contextmanager
-def _errors_once() -> Iterator[None]:
-    """Keeps off standard error what the threads of orbax print of a failed write, whose error is raised as well.
-
-    Writes that end after the first error tell so to an event loop that is closed by then, some of them later than the
-    error is raised: once a write has failed, that complaint stays silent.
-    """
-    logger, hook = logging.get_absl_logger(), sys.unraisablehook
-
-    def without_closed_loops(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            hook(unraisable)
-
-    disabled, logger.disabled, sys.unraisablehook = logger.disabled, True, without_closed_loops
-    try:
-        yield
-        sys.unraisablehook = hook
-    finally:
-        logger.disabled = disabled

@@ -16,12 +16,12 @@ from scaledis import config as config_schema
 from scaledis.core.errors import UserError
 from scaledis.core.files import SEAL, write_bytes
 
-MARK, DIGITS = f', "{SEAL}": "', 16  # what stands before the two checksums of a line, and the length of one
+MARK, DIGITS = f', "{SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
 START = "0" * DIGITS  # stands for the line before the first
 
 
 class Records:
-    """A run's metrics.jsonl. Opened at the step of its checkpoint, it forgets what a killed process logged after it."""
+    """A run's metrics.jsonl, opened at the step of a checkpoint: it drops later lines, which a killed process wrote."""
 
     def __init__(self, path: Path, step: int, *, needs_seals: bool = True):
         self._path, self._last = path, START
@@ -43,14 +43,14 @@ class Records:
 
 
 def read_records(path: Path, reached: int = 0, *, needs_seals: bool = True) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl that are records with a step; none if there is no file.
+    """The records of a metrics.jsonl, its lines that have a step; [] if there is no file.
 
-    A last line that was cut short is left out, and so is a damaged one: the others stand. Damage is printed: a line
-    that is not what was written, a gap, and a log that ends before `reached`, the step of a checkpoint.
+    It leaves out damaged lines and a last line that was cut short, and prints damage: a line with a wrong checksum, a
+    gap, or an end before `reached`.
 
     Args:
       path: the file.
-      reached: the step that the run had certainly logged.
+      reached: the step of a checkpoint, which the run has logged.
       needs_seals: whether lines without checksums, as version 0.2 wrote them, are damaged.
     """
     text = path.read_bytes().decode(errors="replace") if path.exists() else ""

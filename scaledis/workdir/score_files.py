@@ -21,7 +21,7 @@ AGAIN = "The stage evaluate makes it again."
 
 
 def path(workdir: Workdir, run: Run, step: int) -> Path:
-    """The file of the scores that the run's settings make at a step; metrics are merged in it."""
+    """The file of a run's scores at a step by its settings; later metrics are merged into it."""
     how = run.config.evaluate
     codes = f"{how.train_codes}+{how.test_codes}"
     name = f"step={step},split={how.split},codes={codes},seed={how.seed},dci={how.dci_backend}.json"
@@ -42,7 +42,7 @@ def read(workdir: Workdir, file: Path) -> dict[str, Any]:
 
 
 def newest(workdir: Workdir, name: str) -> dict[str, Any]:
-    """The scores of a run that were asked for last; {} where there are none. Raises what `read` raises."""
+    """The newest scores of a run; {} if there are none. Raises what `read` raises."""
     return read(workdir, workdir.run(name) / NEWEST)
 
 
@@ -65,9 +65,9 @@ def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
 
 
 def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
-    """The scores that the run's settings have at a step already, so that they are not computed again.
+    """The scores that a run has at a step by its settings, which need not be computed again.
 
-    What is damaged is printed: it is made again.
+    Prints which of its files are damaged: they are made again.
     """
     found: dict[str, Any] = {}
     readers: list[Callable[[], Any]] = [
@@ -94,7 +94,7 @@ def write(
 
 
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
-    """Whether scores.json and codes.npz are what the run's config asks for, at a step, and none of it is damaged."""
+    """Whether scores.json and codes.npz are undamaged and hold all that the run's config asks for at a step."""
     own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
     try:
         held = read(workdir, own)
@@ -106,30 +106,26 @@ def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
 
 
 def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics that are neither skipped nor among the scores with chance levels of as many permutations as asked."""
+    """The metrics that the settings ask for and the scores lack, or have with chance levels of fewer permutations."""
     scores = held.get("all", {})
     there = {key.partition("/")[0] for key in scores}
     skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
 
     def done(metric: str) -> bool:
-        return metric in there and scores.get(f"{metric}/permutations", 0) >= _permutations(metric, settings)
+        wanted = (
+            metrics.spec(metric).permutations(settings.chance) if metric in metrics.names() else 0
+        )  # else of models
+        return metric in there and scores.get(f"{metric}/permutations", 0) >= wanted
 
     return [metric for metric in applying(settings, dataset) if metric not in skipped and not done(metric)]
 
 
-def _permutations(metric: str, settings: Evaluate) -> int:
-    """How many permutations of the factors' rows the settings ask of a metric; 0 for one of models."""
-    return metrics.spec(metric).permutations(settings.chance) if metric in metrics.names() else 0
-
-
 def applying(settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics that are asked for: without factors only those of models, of which some need none."""
+    """The metrics of the settings that apply to a data set: without factors only those of models."""
     return [each for each in settings.metrics if dataset.factor_names or each in of_models.names()]
 
 
 def merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The newer scores with those of metrics that only the older ones have."""
-    groups = {
-        key: held[key] | new[key] for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict)
-    }
-    return {**new, **groups}
+    both = (key for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict))
+    return {**new, **{key: held[key] | new[key] for key in both}}

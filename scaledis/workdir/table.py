@@ -22,12 +22,11 @@ from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 
-KEYS = b"keys"  # the entry of a file's metadata that lists which of its columns are keys of the config
-SEAL = b"seal"  # that of its checksum
+KEYS, SEAL = b"keys", b"seal"  # entries of a file's metadata: the columns that are keys of the config, its checksum
 DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
 PER_LEVEL = "_per_level"
-MADE = ("seconds", "device", "jax")  # entries of a checkpoint's manifest that are columns
-SCORED = ("split", "train_codes", "test_codes", "version", "commit")  # entries of a run's scores that are
+MADE = ("seconds", "device", "jax")  # columns from a checkpoint's manifest
+SCORED = ("split", "train_codes", "test_codes", "version", "commit")  # columns from a run's scores
 
 
 def write(directory: Workdir, index: int, names: Sequence[str]) -> None:
@@ -37,7 +36,7 @@ def write(directory: Workdir, index: int, names: Sequence[str]) -> None:
 
 
 def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> None:
-    """Writes the rows of population `index`, of whose columns `keys` are keys of the config."""
+    """Writes the rows of population `index`; `keys` are the columns that are keys of the config."""
     names = dict.fromkeys(name for row in found for name in row)
     table = pyarrow.table({name: _of_one_type([row.get(name) for row in found]) for name in names})
     file = io.BytesIO()
@@ -46,10 +45,10 @@ def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]
 
 
 def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
-    """All rows of a work directory, in the order of the plan, and which columns are keys of the config.
+    """All rows of a work directory, in the order of the plan, and the columns that are keys of the config.
 
-    A population that has no file yet, or a damaged one, is read from what its runs wrote so far. Raises UserError where
-    there is no experiment, and for a file of a run that is damaged.
+    A population without a file, or with a damaged one, is read from the files of its runs. Raises UserError if there is
+    no experiment, and for a damaged file of a run.
     """
     groups = directory.groups()
     if not groups:
@@ -71,8 +70,9 @@ def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
 
 
 def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of runs of population `index` as far as they are, and which columns are keys of the config."""
-    configs = [_flat(directory, name) for name in names]
+    """The rows of runs of population `index` from their files, and the columns that are keys of the config."""
+    held = [directory.held(name, "method", "train") for name in names]  # their methods need not be registered here
+    configs = [of_config({key: value for key, value in each.items() if key != "dataset"}) for each in held]
     checkpoints = Checkpoints(directory.checkpoints(index))
     reached, made = checkpoints.newest or 0, _made(checkpoints)
     values = [config | _row(directory, name, reached) | made for name, config in zip(names, configs, strict=True)]
@@ -80,13 +80,13 @@ def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dic
 
 
 def of_config(held: Mapping[str, Any]) -> dict[str, Any]:
-    """A config by dotted key with the defaults of what it lacks, values with several entries as JSON."""
+    """A config by dotted key, with defaults for keys that it lacks, and tuples as JSON."""
     flat = DEFAULTS | config_schema.flatten(held)
     return {key: json.dumps(value) if isinstance(value, list | tuple | dict) else value for key, value in flat.items()}
 
 
 def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pandas.DataFrame, list[str]]:
-    """Tables one below the other; a key of the config that one of them does not know has its default there."""
+    """Tables one below the other; a key of the config that a table lacks has its default there."""
     defaults = of_config({})
     parts = []
     for table, keys in found:
@@ -98,9 +98,9 @@ def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pan
 
 
 def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.Table | None:
-    """The file of population `index`, the runs `names`; None where there is none, or where it is damaged.
+    """The file of population `index`, the runs `names`; None if it is missing or damaged.
 
-    Damage is printed: the rows can be read from the files of the runs.
+    Prints damage: the rows can be read from the files of the runs.
     """
     path = directory.results(index)
     if not path.exists():
@@ -128,20 +128,14 @@ def _keys(table: pyarrow.Table) -> list[str]:
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:
-    """Numbers, or words: where a key has numbers in some runs and a tuple in others, all are text."""
+    """The values of a column; all as text if some are text and others numbers."""
     if len({isinstance(value, str) for value in values if value is not None}) < 2:
         return values
     return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
 
 
-def _flat(directory: Workdir, name: str) -> dict[str, Any]:
-    """A run's config by dotted key, as it was written down; its method need not be registered here."""
-    held = directory.held(name, "method", "train")
-    return of_config({key: value for key, value in held.items() if key != "dataset"})
-
-
 def _made(checkpoints: Checkpoints) -> dict[str, Any]:
-    """How long a population took and where it was trained, as its newest checkpoint says."""
+    """The training time of a population and its machine, from its newest checkpoint."""
     manifest: dict[str, Any] = {}
     if checkpoints.newest is not None:
         try:
@@ -171,7 +165,7 @@ def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
 
 
 def _of_levels(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """A score that has a number for each level, top first, as those that levels have by themselves: level4/<score>."""
+    """Expands lists with a number for each level, top first, into columns level4/<score>, level3/<score>, ..."""
     found = {key.removesuffix(PER_LEVEL): value for key, value in scores.items() if key.endswith(PER_LEVEL)}
     return {
         f"level{len(each) - n}/{key}": value

@@ -11,6 +11,7 @@ from PIL import Image
 
 from scaledis import datasets
 from scaledis.datasets import Dataset
+from scaledis.datasets.base import dataset
 from tests import tiny
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 3), np.uint8)
@@ -61,8 +62,8 @@ def test_the_same_content_has_the_same_fingerprint(change):
 
 
 def test_a_large_set_is_sampled(monkeypatch):
-    monkeypatch.setattr(datasets, "WHOLE", 1000)
-    monkeypatch.setattr(datasets, "SAMPLE", 4)
+    monkeypatch.setattr(dataset, "WHOLE", 1000)
+    monkeypatch.setattr(dataset, "SAMPLE", 4)
     read, gather = [], DATA.gather
     sampled = dataclasses.replace(DATA, gather=lambda source, index: (read.extend(index), gather(source, index))[1])
     before = sampled.fingerprint

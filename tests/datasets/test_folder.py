@@ -18,7 +18,7 @@ import scaledis
 from scaledis import datasets, metrics
 from scaledis.core.errors import UserError
 from scaledis.datasets import folder
-from scaledis.datasets._builders import disk, pictures
+from scaledis.datasets._builders import disk, listing, pictures
 
 
 def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
@@ -182,7 +182,7 @@ def test_a_name_that_is_not_utf_8(faces, tmp_path):
 
 @pytest.mark.parametrize("replace", [os.replace, lambda new, old: old.write_bytes(new.read_bytes())])
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path, replace, monkeypatch):
-    monkeypatch.setattr(folder, "CLOCK", 0)
+    monkeypatch.setattr(listing, "CLOCK", 0)
     file, new = tmp_path / "mine" / "a.bmp", tmp_path / "new.bmp"
     file.parent.mkdir()
     for seed, path in enumerate((file, new)):
@@ -201,8 +201,8 @@ def test_a_file_that_has_just_changed_has_a_signature_of_this_moment_alone(faces
     """It may change once more within the same step of the clock."""
     (first, _), (second, _) = folder.find(faces), folder.find(faces)
     assert all(first[name] != second[name] for name in first)
-    later = time.time_ns() + folder.CLOCK
-    monkeypatch.setattr(folder.time, "time_ns", lambda: later)
+    later = time.time_ns() + listing.CLOCK
+    monkeypatch.setattr(listing.time, "time_ns", lambda: later)
     assert folder.find(faces) == folder.find(faces)
 
 

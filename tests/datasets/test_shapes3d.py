@@ -22,7 +22,7 @@ from scaledis import datasets
 from scaledis.config import Data
 from scaledis.core.errors import UserError
 from scaledis.datasets import Options, shapes3d
-from scaledis.datasets._builders import archives, disk, download, prepare
+from scaledis.datasets._builders import archives, disk, download, prepare, writing
 from scaledis.datasets.base import sampling
 
 SIZES, COUNT = (2, 3, 2, 2, 2, 2), 96
@@ -300,7 +300,7 @@ def test_a_set_prepared_by_version_0_1_0_still_opens(tmp_path, directory):
 
 def test_killed_between_records_and_map_goes_on_from_the_records(tmp_path, monkeypatch):
     source = source_of(write(tmp_path, content()))
-    monkeypatch.setattr(prepare, "_cache", lambda *_: 1 / 0)
+    monkeypatch.setattr(writing, "cache", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         prepare.load(source, shapes3d.read, tmp_path, Options())
     monkeypatch.undo()

@@ -6,7 +6,7 @@ import pytest
 from scaledis import report
 from scaledis.core.files import write_sealed
 from scaledis.datasets.base import sampling
-from scaledis.report import gather, page
+from scaledis.report import content, gather
 from scaledis.types import Codes, Model, Run
 from scaledis.workdir.log import Records
 from tests import tiny
@@ -94,5 +94,5 @@ def test_a_unit_whose_kl_is_infinite_is_not_dead_and_has_no_nats(trained):
     about = {"diverged": None, "unit_kl_nats": [1.0, None, 0.0], "split": "all", "held_out": 0.0, "step": 2}
     write_sealed(directory.run(run.name) / "scores.json", {"all": {}, **about})
     known = gather.scored(gather.logged(run, "a", tiny.dataset(), directory), tiny.dataset(), directory)
-    shown = [page._unit(known, unit) for unit in range(3)]
-    assert [(unit["kl"], unit["dead"]) for unit in shown] == [(1.0, False), (None, False), (0.0, True)]
+    shown = content.ladder(known)
+    assert [(unit.kl, unit.dead) for unit in shown] == [(1.0, False), (None, False), (0.0, True)]

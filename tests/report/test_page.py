@@ -65,6 +65,8 @@ def test_curves_are_thinned_to_their_means_and_a_step_counts_once():
     records = [{"step": n, "loss_nats": float(n)} for n in range(1, 1001)]
     run = material.summary(records=[*records, {"step": 1000, "loss_nats": 0.0, "kl_nats": None}])
     curves = page.data([run])["runs"][0]["curves"]
+    found = page.data([run, run._replace(records=[{**each, "loss_nats": 0.0} for each in run.records])])
+    assert found["means"]["vlae"]["loss_nats"][0] == 2.0 and page.data([run])["means"] == {}
     assert len(curves["steps"]) == page.POINTS and curves["steps"][-1] == 1000 and "kl_nats" not in curves
     assert curves["loss_nats"][0] == 4.0 and curves["loss_nats"][-1] == pytest.approx(
         (995 + 996 + 997 + 998 + 999) / 6, 1e-3

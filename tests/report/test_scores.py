@@ -49,8 +49,8 @@ def test_a_score_stands_beside_its_chance_level():
     assert rows["vlae (2/2 seeds)"] == ["0.350 ± 0.071 (0.030)", "**0.300 ± 0.283**"]
     assert rows["ours, seed 0"] == ["**0.600** (0.020)", "0.200"] and "In brackets: the chance level." in text
     found = scores.data(runs)
-    assert [[cell["chance"] for cell in row["cells"]] for row in found["all"]["rows"]] == [[0.03, None], [0.02, None]]
-    assert found["level1"]["rows"][1]["cells"][0]["chance"] == 0.3
+    assert [[cell.chance for cell in row.cells] for row in found["all"].rows] == [[0.03, None], [0.02, None]]
+    assert found["level1"].rows[1].cells[0].chance == 0.3
     assert "In brackets" not in scores.table(RUNS)
 
 
@@ -86,20 +86,20 @@ def test_the_table_takes_any_runs(runs):
 
 def test_the_page_has_the_intervals_of_means_and_of_paired_differences():
     found = scores.data(RUNS)["all"]
-    vlae, ours = (row["cells"][0] for row in found["rows"])
-    assert (vlae["mean"], vlae["n"], ours["mean"]) == (0.35, 2, 0.7) and found["best"] == [0.7, 0.3]
+    vlae, ours = (row.cells[0] for row in found.rows)
+    assert (vlae.mean, vlae.n, ours.mean) == (0.35, 2, 0.7) and found.best == [0.7, 0.3]
     expected = stats.ttest_1samp([0.3, 0.4], 0).confidence_interval(0.95)
-    assert vlae["interval"] == pytest.approx((expected.low, expected.high))
-    difference = found["differences"]["vlae"][0]
+    assert vlae.interval == pytest.approx((expected.low, expected.high))
+    difference = found.differences["vlae"][0]
     expected = stats.ttest_rel([0.6, 0.8], [0.3, 0.4]).confidence_interval(0.95)
     assert difference[0] is None and difference[1] == pytest.approx([0.35, expected.low, expected.high])
-    assert found["differences"]["vlae"][1][1] == pytest.approx([-0.3, None, None])  # MIG has one common seed
+    assert found.differences["vlae"][1][1] == pytest.approx([-0.3, None, None])  # MIG has one common seed
 
 
 def test_every_level_has_a_table():
     found = scores.data(material.sweep())
     assert list(found) == ["all", "level2", "level1"]
-    assert found["level2"]["rows"][1]["cells"][0]["mean"] == pytest.approx((0.4 + 0.42) / 4)
+    assert found["level2"].rows[1].cells[0].mean == pytest.approx((0.4 + 0.42) / 4)
 
 
 def test_every_metric_has_a_column_and_the_papers_scores_come_first():

@@ -1,4 +1,4 @@
-"""Archives and arrays in files: opened, and refused in one sentence where they hold something else."""
+"""Archives and arrays in files: opened, and refused in one sentence if they hold something else."""
 
 import contextlib
 import tarfile
@@ -16,13 +16,13 @@ ROWS = 20_000  # of an HDF5 array, read at once: 0.25 GB of 64x64x3
 
 
 def mismatch(file: str | Path, what: str, found: object, expected: object) -> UserError:
-    """The error for a file that does not hold what it must."""
+    """The error for a file of other content than expected."""
     return UserError(f"{file}: {what} is {found}, expected {expected}.")
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turns what the readers of archives raise for damaged content into a UserError that names the file."""
+    """Turns the errors of archive readers for damaged content into a UserError that names the file."""
     try:
         yield
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:

@@ -16,8 +16,8 @@ from scaledis.core.errors import UserError
 def lock(folder: Path) -> Iterator[None]:
     """Holds an exclusive lock on `folder`; the kernel releases it when this process ends, however it ends.
 
-    Some network file systems know no locks: this is said, and the folder is not locked. Raises UserError if the folder
-    cannot be written.
+    On a network file system without locks it prints a warning and locks nothing. Raises UserError if the folder cannot
+    be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

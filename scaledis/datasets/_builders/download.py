@@ -1,4 +1,4 @@
-"""Published files: what each must be, and how it comes to its place and is checked there."""
+"""Published files: their specification, download and check."""
 
 import contextlib
 import dataclasses
@@ -28,11 +28,11 @@ class File:
     """A published file.
 
     Attributes:
-      name: that it must have in its place.
-      url: where it is published.
-      size: in bytes; None where it is not known.
+      name: the name that it must have in its place.
+      url: the address of the file, or of a page about it.
+      size: in bytes; None if it is unknown.
       digest: its checksum in hex, by `algorithm`.
-      fetchable: False where `url` is a page for people, not the file.
+      fetchable: False if `url` is a page for people.
     """
 
     name: str
@@ -44,7 +44,7 @@ class File:
 
 
 def absent(name: str, places: dict[Path, File], other_way: str) -> UserError:
-    """The error for a data set some of whose files are not in their places: says how each comes there, or what else."""
+    """The error for a data set that lacks files: it says how to get each, and the other way, if there is one."""
     fetchable = all(file.fetchable for file in places.values())
     ways = f"fetch them with `scaledis prepare {name}`, or place them" if fetchable else "place them"
     lines = [f"{name} needs files that are not there; {ways}:"]
@@ -73,11 +73,11 @@ def verify(file: File, path: Path, accept: bool = False) -> str:
 
 
 def fetch(file: File, path: Path) -> None:
-    """Fetches the file to `path`, whole or not at all; what it holds is for `verify` to say.
+    """Fetches the file to `path`, whole or not at all; `verify` checks the content.
 
-    What has come of it lies in `path`.partial, and another call goes on from there.
+    An unfinished download stays in `path`.partial, and another call continues it.
 
-    Raises UserError if the network failed (what has come is kept), or the disk did (it is deleted).
+    Raises UserError if the network fails (the partial file is kept), or the disk (it is deleted).
     """
     partial = path.with_name(path.name + ".partial")
     try:

@@ -1,8 +1,8 @@
-"""What the three sets of MPI3D share: the factors, and an archive of one array that is never in memory as a whole.
+"""The factors of the three sets of MPI3D, and the reader of their archive of one array, which it never holds whole.
 
-Index order and sizes are those of the final files. The checksums are those of the files as they were first published;
-they were repaired in 2025, so a file with another checksum is asked about after its array has been looked at, and taken
-with `accept_checksum`. The CRC in the archive is checked in either case, as the array is read.
+Index order and sizes are those of the final files; the checksums are those of the first publication. The files were
+repaired in 2025: a file with another checksum is refused after a check of its array, unless `accept_checksum` is given.
+The CRC in the archive is checked in either case, as the array is read.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
 
 OPTIONS = prepare.OPTIONS
-COMPLEX = 460_800  # images of real_complex, which has four colors and four shapes
+COMPLEX = 460_800  # images of the set real_complex, of four colors and four shapes
 ROWS = 2000  # read at once: 25 MB
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 

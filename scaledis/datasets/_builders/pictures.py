@@ -1,5 +1,6 @@
 """Image files of every kind as RGB squares of one size."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,11 +33,11 @@ UPRIGHT = {  # what turns an image upright, by the orientation in its EXIF block
 
 
 class Picture(NamedTuple):
-    """What a file holds.
+    """The image of a file.
 
     Attributes:
       pixels: uint8 [side, side, 3].
-      largest: its largest number where pixels have more than 8 bits, of which all 16 may be given; else -1.
+      largest: the largest number if pixels have more than 8 bits, perhaps with its lower 8 bits set; else -1.
     """
 
     pixels: np.ndarray
@@ -44,15 +45,15 @@ class Picture(NamedTuple):
 
 
 def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
-    """An image file as uint8 [side, side, 3]; of several frames or pages the first.
+    """An image file, or its first frame or page, as uint8 [side, side, 3].
 
-    The largest central square is resized by Lanczos' filter, transparency is put on white, and the image is turned
-    upright (EXIF). Pixels of 16 bits keep the upper 8; of whole numbers that use fewer, the upper 8 of `bits`. With
-    `scale` pixels from 0 to 1 are multiplied by 255.
+    The largest central square is resized by Lanczos' filter, transparency becomes white, and EXIF turns it upright.
+    Pixels of 16 bits keep the upper 8; whole numbers of `bits` bits keep the upper 8 of these. With `scale`
+    pixels from 0 to 1 are multiplied by 255.
 
     Raises:
       UserError: the file is damaged, or larger than 50 million pixels.
-      UserError: its pixels are 32-bit numbers, whose range is not known, and neither `scale` nor `bits` is given.
+      UserError: its pixels are 32-bit numbers, whose range is unknown, and neither `scale` nor `bits` is given.
       UserError: a pixel is above 1, and `scale` is True.
       UserError: a pixel has more bits than `bits`, or the lower ones of its 16 cannot be read.
     """
@@ -62,7 +63,11 @@ def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
                 raise UserError(f"{image.width}x{image.height} is more than {LARGEST:,} pixels, make it smaller")
             _check_tiff(image)
             picture, largest = (image, -1) if scale else _reduced(file, image, bits)
-            orientation = _orientation(image)  # decodes a PNG file, and with that its `tile` is gone
+            orientation = 1  # by hand: ImageOps.exif_transpose raises for a broken block, and would turn all pixels
+            with contextlib.suppress(Exception):  # a broken EXIF block raises anything; the pixels are still good
+                orientation = image.getexif().get(
+                    ExifTags.Base.Orientation, 1
+                )  # decodes a PNG, whose `tile` is then gone
             length = min(picture.size)
             left, top = ((size - length) // 2 for size in picture.size)
             whole = left == top == 0
@@ -96,16 +101,17 @@ def _reduced(file: Path, image: ImageFile.ImageFile, bits: int) -> tuple[Image.I
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether the colors of an image that is not yet decoded have 16 bits, whatever its mode says."""
-    return any(";16" in str(tile.args) or _is_deep_ppm(tile) for tile in image.tile)
-
-
-def _is_deep_ppm(tile: Any) -> bool:
-    """Whether the decoder's second argument, the largest number of a PPM file, takes more than 8 bits."""
-    return tile.codec_name.startswith("ppm") and isinstance(tile.args, tuple) and tile.args[1] > 255
+    return any(
+        ";16" in str(tile.args)
+        or (
+            tile.codec_name.startswith("ppm") and isinstance(tile.args, tuple) and tile.args[1] > 255
+        )  # the largest number
+        for tile in image.tile
+    )
 
 
 def _sixteen(file: Path, image: ImageFile.ImageFile) -> np.ndarray:
-    """The colors uint16 [h, w, 3] of an image, of which Pillow reads one byte: the upper, or the lower of its twin."""
+    """The colors uint16 [h, w, 3] of an image. Pillow reads the upper bytes, and the lower ones by changed tiles."""
     if image.mode != "RGB" or image.format == "PPM":
         raise UserError(f"the lower bits of its 16 cannot be read ({image.format}, {image.mode}); save it with 8 bits")
     with Image.open(file) as lower:
@@ -114,14 +120,14 @@ def _sixteen(file: Path, image: ImageFile.ImageFile) -> np.ndarray:
 
 
 def _other_byte(args: Any) -> Any:
-    """The arguments of one of Pillow's decoders, "RGB;16B" or a tuple that starts so, for the other of two bytes."""
+    """The arguments of a decoder of Pillow, such as "RGB;16B" or ("RGB;16B", ..), that reads the other of two bytes."""
     if isinstance(args, tuple):
         return (_other_byte(args[0]), *args[1:])
     return args[:-1] + OTHER_BYTES[args[-1]]
 
 
 def _check_tiff(image: ImageFile.ImageFile) -> None:
-    """Raises UserError for what Pillow decodes without an error to other pixels than those of the file."""
+    """Raises UserError for a TIFF file that Pillow decodes to wrong pixels without an error."""
     tags = getattr(image, "tag_v2", {})
     deep = max(tags.get(TAGS["BitsPerSample"], (8,))) > 8
     if (
@@ -141,10 +147,3 @@ def _colored(image: Image.Image, scale: bool) -> Image.Image:
         raise UserError(f"its pixels are 32-bit numbers (mode {image.mode}); save them as 8 or 16 bits")
     mode = "RGBA" if image.has_transparency_data else "RGB"
     return image if image.mode == mode else image.convert(mode)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a broken EXIF block raises what it likes, and the pixels are still good
-        return 1

@@ -61,11 +61,10 @@ def dark(where: str, largest: float, remedy: str) -> UserError:
 def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:
     """Images uint8 [N, h, w, C] -> uint8 [N, R, R, C] with R = `resolution`, or as they are where it is 0.
 
-    Squares of which R is a divisor are left as they are too: `Dataset.at` reduces them.
-    Images that lack fewer than 16 rows and columns get them at the borders, as copies of the outermost ones; so 28x28
-    become 32x32 and no pixel changes. All others are made square in this way, then resized by Lanczos' filter. What is
-    done is said on stderr, and returned for the name of the data set; it is "" for nothing. Raises UserError for images
-    that need a resolution and have none.
+    Squares whose side is a multiple of R stay as they are too: `Dataset.at` reduces them. Images that lack fewer than
+    16 rows and columns get copies of the outermost ones at the borders; so 28x28 become 32x32 and no pixel changes. All
+    others are made square in this way, then resized by Lanczos' filter. The change is printed to stderr, and returned
+    for the name of the data set; it is "" for none. Raises UserError for images that need a resolution and have none.
     """
     height, width = images.shape[1:3]
     if height == width and height % (resolution or STEP) == 0:
@@ -80,7 +79,8 @@ def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndar
     padded = resolution if 0 <= resolution - longer < STEP else longer
     done = []
     if (height, width) != (padded, padded):
-        images = _padded(images, padded)
+        borders = [((padded - length) // 2, padded - length - (padded - length) // 2) for length in (height, width)]
+        images = np.pad(images, [(0, 0), *borders, (0, 0)], mode="edge")
         done.append(f"padded to {padded}x{padded}")
     if padded != resolution:
         images = resized(images, (resolution, resolution))
@@ -90,19 +90,7 @@ def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndar
 
 
 def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [n, H, W, C] -> uint8 [n, *size, C], by the antialiasing Lanczos filter."""
-    return np.stack([_resized(image, size) for image in images])
-
-
-def _padded(images: np.ndarray, side: int) -> np.ndarray:
-    """Images [N, h, w, C] in the middle of squares, whose borders repeat the outermost rows and columns."""
-    borders = [((side - length) // 2, side - length - (side - length) // 2) for length in images.shape[1:3]]
-    return np.pad(images, [(0, 0), *borders, (0, 0)], mode="edge")
-
-
-def _resized(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """uint8 [h, w, C] with C 1 or 3 -> uint8 [*size, C]."""
-    gray = image.shape[-1] == 1
-    picture = Image.fromarray(image[..., 0] if gray else image)
-    picture = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-    return np.asarray(picture)[..., None] if gray else np.asarray(picture)
+    """uint8 [n, H, W, C] with C of 1 or 3 -> uint8 [n, *size, C], by the antialiasing Lanczos filter."""
+    pictures = (Image.fromarray(image[..., 0] if image.shape[2] == 1 else image) for image in images)
+    small = [np.asarray(picture.resize(size[::-1], Image.Resampling.LANCZOS)) for picture in pictures]
+    return np.stack(small).reshape(len(images), *size, -1)

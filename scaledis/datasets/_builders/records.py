@@ -8,6 +8,7 @@ import functools
 import io
 import itertools
 import json
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from scaledis.core.errors import UserError
@@ -86,10 +88,10 @@ def read(folder: Path) -> Blocks:
 
 
 def find(copy: Copy, path: Path | None) -> Path | None:
-    """The folder of the user's copy, of its newest version in array_record.
+    """The folder of the newest version in array_record of the user's copy; None if `path` is None and there is no copy.
 
-    `path` is a data directory of TFDS, or the folder of the data set or of its version in one. Without it TFDS's own
-    directory is looked into, and None says that it has no copy.
+    `path` is a data directory of TFDS, or in one the folder of the data set or of its version; None means TFDS's own
+    directory.
 
     Raises UserError if `path` holds no copy, or only one in a format that needs TensorFlow.
     """
@@ -112,7 +114,7 @@ def find(copy: Copy, path: Path | None) -> Path | None:
 
 
 def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
-    """The `total` examples of the user's copy in `folder`. Raises UserError if it lacks a split, a feature or some."""
+    """The `total` examples of the user's copy in `folder`. Raises UserError if it lacks a split, feature or example."""
     import tensorflow_datasets as tfds
 
     builder = _builder(folder)
@@ -124,11 +126,14 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
         raise mismatch(folder, "number of images", count, total)
     keys = [*copy.factors, *copy.order]
     for key in ["image", *keys]:
-        if not _has(features, key):
-            raise mismatch(folder, "list of features", sorted(features), f"one with {key}")
+        try:
+            _at(features, key)
+        except (KeyError, TypeError) as error:
+            raise mismatch(folder, "list of features", sorted(features), f"one with {key}") from error
 
     def image(example: dict[str, Any]) -> np.ndarray:
-        return copy.image(_decoded(example["image"]))
+        pixels = np.asarray(Image.open(io.BytesIO(example["image"])))
+        return copy.image(pixels if pixels.ndim == 3 else pixels[..., None])
 
     with reading(folder), ThreadPoolExecutor(os.cpu_count()) as pool:
         for split in copy.splits:
@@ -143,7 +148,7 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
 
 
 def _builder(folder: Path) -> Any:
-    """TFDS's reader of a data set. Raises UserError where its description is missing or damaged."""
+    """TFDS's reader of a data set. Raises UserError if its description is missing or damaged."""
     import tensorflow_datasets as tfds
 
     try:
@@ -159,7 +164,7 @@ def _rows(data: Any, index: np.ndarray) -> Iterator[list[dict[str, Any]]]:
 
 
 def _stored(folder: Path) -> tuple[str, list[str]]:
-    """The name of the TFDS data set in `folder` and its file formats; nothing where the folder holds something else."""
+    """The name of the TFDS data set in `folder` and its file formats; ("", []) if it holds something else."""
     try:
         info = json.loads((folder / INFO).read_text())
         return info["name"], [info.get("fileFormat", "tfrecord"), *info.get("alternativeFileFormats", [])]
@@ -167,21 +172,6 @@ def _stored(folder: Path) -> tuple[str, list[str]]:
         return "", []
 
 
-def _has(features: Any, key: str) -> bool:
-    for part in key.split("/"):
-        if part not in features:
-            return False
-        features = features[part]
-    return True
-
-
-def _at(example: dict[str, Any], key: str) -> Any:
-    return functools.reduce(lambda part, name: part[name], key.split("/"), example)
-
-
-def _decoded(data: bytes) -> np.ndarray:
-    """A PNG or JPEG file -> uint8 [h, w, c]."""
-    from PIL import Image
-
-    pixels = np.asarray(Image.open(io.BytesIO(data)))
-    return pixels if pixels.ndim == 3 else pixels[..., None]
+def _at(nested: Any, key: str) -> Any:
+    """The entry of a nested dict at a key such as "attributes/Bald". Raises KeyError if there is none."""
+    return functools.reduce(operator.getitem, key.split("/"), nested)

@@ -157,7 +157,8 @@ def _first(*spans: Span) -> np.ndarray:
 
 def _gains(points: np.ndarray, normals: np.ndarray, view: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gains [P] without the spotlight and of the spotlight, and the white highlight [P], at points [P, 3]."""
-    to_light = _unit(LIGHT_POSITION - points)
+    to_light = LIGHT_POSITION - points
+    to_light = to_light / np.sqrt(_dot(to_light, to_light))[:, None]
     cosine = _dot(normals, to_light)
     spot = to_light[:, 2] ** LIGHT_EXPONENT
     dark = AMBIENT + HEADLIGHT * np.maximum(normals @ view, 0)
@@ -179,11 +180,8 @@ def _facing(normals: np.ndarray, to_light: np.ndarray) -> np.ndarray:
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    # Not numpy.vecdot, whose sums may be rounded otherwise: the maps have a version.
     return np.einsum("pk,pk->p", a, b)
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.sqrt(_dot(vectors, vectors))[:, None]
 
 
 def _downsample(maps: np.ndarray) -> np.ndarray:

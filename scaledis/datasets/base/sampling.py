@@ -19,7 +19,8 @@ from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec
 
-FOLDER = "folder"  # groups images by the folder that they lie in
+FOLDER = "folder"  # groups images by their folder
+DRAWING = ("correlation", "held_out", "held_out_by", "memory")  # keys of `data` that are no options of a data set
 
 
 class Sampler(NamedTuple):
@@ -39,9 +40,9 @@ class Sampler(NamedTuple):
 def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
     """Image indices int32 [n] of a split, the same in every run: "all", "train" or "held_out".
 
-    `data.held_out` is the share of images that no run trains on, drawn once and for all, or with `data.held_out_by` the
-    share of groups, which are held out whole; where it is 0 the data set's own split holds, if it has one, else nothing
-    is held out. Raises UserError for a split that is empty.
+    `data.held_out` is the share of images that no run trains on, drawn with one seed for all runs. With
+    `data.held_out_by` it is the share of groups, which are held out whole. If it is 0, the images that the authors of
+    the data set hold out are held out. Raises UserError for an empty split.
     """
     mask = np.zeros(dataset.size, bool)
     if data.held_out_by:
@@ -57,9 +58,9 @@ def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
 
 
 def _held_out_groups(dataset: Dataset, data: Data) -> np.ndarray:
-    """Whether each image is held out, bool [N]: the images of a folder, or of a value of a factor, are, or are not.
+    """Whether each image is held out, bool [N], the same for all images of a folder, or of a value of a factor.
 
-    Raises UserError for an unknown factor, and where all groups fall on one side.
+    Raises UserError for an unknown factor, and if all groups fall on one side.
     """
     groups = _groups(dataset, data.held_out_by)
     numbers = np.unique(groups)
@@ -71,7 +72,7 @@ def _held_out_groups(dataset: Dataset, data: Data) -> np.ndarray:
 
 
 def _groups(dataset: Dataset, by: str) -> np.ndarray:
-    """The group of each image, int [N]: the folder that it lies in, or the value of a factor."""
+    """The group of each image, int [N]: its folder, or its value of a factor."""
     if by == FOLDER and dataset.folders is not None:
         return dataset.folders
     choices = [FOLDER] * (dataset.folders is not None) + list(dataset.factor_names)
@@ -82,7 +83,7 @@ def _groups(dataset: Dataset, by: str) -> np.ndarray:
 
 
 def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
-    """Says on stderr where images that lie together in sub-folders, as the frames of a recording do, are split."""
+    """Prints a warning if images of one sub-folder, such as the frames of a recording, may fall into two splits."""
     folders = 1 if dataset.folders is None else len(np.unique(dataset.folders))
     if data.held_out and not data.held_out_by and 1 < folders < dataset.size:
         print(
@@ -94,24 +95,14 @@ def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
 
 @functools.lru_cache(maxsize=2)
 def load_dataset(data: Data) -> Dataset:
-    """The data set of a config. Raises what `datasets.load` raises."""
-    dataset = datasets.load(
-        data.name,
-        data.directory,
-        path=data.path,
-        resolution=data.resolution,
-        scale=data.scale,
-        bits=data.bits,
-        folder_factor=data.folder_factor,
-        skip_unreadable=data.skip_unreadable,
-        accept_checksum=data.accept_checksum,
-    )
+    """The data set of a config; raises as `datasets.load` does."""
+    dataset = datasets.load(**{key: value for key, value in vars(data).items() if key not in DRAWING})
     warn_of_neighbors(dataset, data)
     return dataset
 
 
 def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
-    """What a run writes down of its data set, as JSON: enough to load the run without it, and to know it again."""
+    """The facts of a data set that a run writes down, as JSON: it loads with them, and checks the data against them."""
     train = split(dataset, data, "train")
     strings = [values.tolist() for values in map(np.asarray, dataset.factor_values) if values.dtype.kind == "U"]
     return {
@@ -127,26 +118,24 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
 
 
 def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:
-    """Raises UserError, saying what differs, if a run was trained on other data than those `found`."""
+    """Raises UserError, with the differences, if the facts `held` of a run are others than those `found`."""
     differing = [
-        f"{key} was {held[key]} and is {found[key]}" for key in found if key in held and held[key] != found[key]
+        f"{key} was {held[key]} and is {found[key]}" for key in found if held.get(key, found[key]) != found[key]
     ]
     if differing:
         order = ""
         if found.get("ordered_by_numbers") and "ordered_by_numbers" not in held:
-            order = (
-                " Since then names are in the order of their numbers, 2 before 10; train a new run in another workdir."
-            )
+            order = " Since then names are in the order of their numbers, 2 before 10; train a new run elsewhere."
         raise UserError(f"data: {run} was trained on other images or factors: {'; '.join(differing)}.{order}")
 
 
 def spec_of(dataset: Dataset, data: Data) -> ImageSpec:
-    """What a method must know of a data set: the shape of its images, and on how many it trains."""
+    """The facts of a data set that a method needs: the shape of its images, and the number that it trains on."""
     return ImageSpec(dataset.image_shape, len(split(dataset, data, "train")))
 
 
 def make_sampler(dataset: Dataset, data: Data) -> Sampler:
-    """How training images are drawn: uniformly, or with pairs of factors correlated.
+    """The sampler of training images: uniform, or with pairs of factors correlated.
 
     `data.correlation` lists (factor a, factor b, sigma): with both scaled to [0, 1] by their number of values,
 
@@ -180,15 +169,14 @@ def draw(sampler: Sampler, key: Array, n: int) -> Array:
 
 
 def check(data: Data) -> None:
-    """Raises UserError for a share outside [0, 1), for groups without a share, and for another correlation than
+    """Raises UserError for a share outside [0, 1), for groups without a share, and for a correlation that is not
     (factor, factor, sigma above 0).
     """
     if not 0 <= data.held_out < 1:
         raise UserError(f"data.held_out: {data.held_out!r} must be a share of at least 0 and below 1.")
     if data.held_out_by and not data.held_out:
-        raise UserError(
-            f"data.held_out_by: {registry.short(data.held_out_by)} holds nothing out, as data.held_out is 0."
-        )
+        by = registry.short(data.held_out_by)
+        raise UserError(f"data.held_out_by: {by} holds nothing out, as data.held_out is 0.")
     for pair in data.correlation:
         named = isinstance(pair, tuple) and len(pair) == 3 and all(isinstance(name, str) for name in pair[:2])
         if not named or pair[0] == pair[1] or not is_float32(pair[2]) or not pair[2] > 0:

@@ -287,24 +287,11 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-// Means over the runs of a setting, step by step.
-function meanCurve(runs, key) {
-  const sums = new Map();
-  for (const run of runs)
-    run.curves.steps.forEach((step, place) => {
-      const value = run.curves[key][place];
-      if (value === null) return;
-      const [sum, count] = sums.get(step) || [0, 0];
-      sums.set(step, [sum + value, count + 1]);
-    });
-  return [...sums].sort((a, b) => a[0] - b[0]).map(([step, [sum, count]]) => [step, sum / count]);
-}
-
 function panel(term, runs) {
   const width = 320, height = 170, left = 44, right = 6, top = 8, bottom = 22;
   const known = runs.filter((run) => run.curves[term.key]);
-  const lines = known.map((run) => ({ run, points: run.curves.steps.map((step, place) => [step, run.curves[term.key][place]])
-    .filter(([, value]) => value !== null) })).filter(({ points }) => points.length);
+  const pointsOf = (curves) => curves.steps.map((step, place) => [step, curves[term.key][place]]).filter(([, value]) => value !== null);
+  const lines = known.map((run) => ({ run, points: pointsOf(run.curves) })).filter(({ points }) => points.length);
   const last = Math.max(...lines.flatMap(({ points }) => points.map(([step]) => step)), 1);
   const values = lines.flatMap(({ points }) => points.map(([, value]) => value));
   const settled = lines.flatMap(({ points }) => points.filter(([step]) => step >= .05 * last).map(([, value]) => value));
@@ -328,7 +315,7 @@ function panel(term, runs) {
   const path = (points) => points.map(([step, value], place) => `${place ? "L" : "M"}${x(step).toFixed(1)},${y(value).toFixed(1)}`).join("");
   const drawn = svg("g", { "clip-path": `url(#${clip})` });
   const means = settings.map((setting) => ({ setting, of: known.filter((run) => run.setting === setting) })).filter((each) => each.of.length)
-    .map(({ setting, of }) => ({ setting, several: of.length > 1, points: meanCurve(of, term.key) }));
+    .map(({ setting, of }) => ({ setting, several: of.length > 1, points: pointsOf(of.length > 1 ? data.means[setting] : of[0].curves) }));
   for (const { setting, several } of means)
     if (several) for (const { run, points } of lines)
       if (run.setting === setting) drawn.append(svg("path", { class: "one", d: path(points), stroke: colorOf(setting) }));

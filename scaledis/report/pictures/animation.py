@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from scaledis.report.content import levels, pixels
 from scaledis.report.pictures import canvas, fonts
 from scaledis.report.pictures.figures import unit_names
-from scaledis.report.pictures.traversals import pixels
 from scaledis.report.summary import Summary, source
 
 LARGEST = 2_000_000  # bytes
@@ -28,16 +28,13 @@ def webp(runs: Sequence[Summary]) -> bytes | None:
     forth = range(runs[0].traversals.shape[1])
     backdrop, places = _backdrop(runs)
     frames = [_frame(backdrop, runs, places, step) for step in [*forth, *forth[-2:0:-1]]]
-    data = b""
+    style = {"save_all": True, "append_images": frames[1:], "duration": MILLISECONDS, "loop": 0}
     for quality in (80, 60, 40, 20):
         buffer = io.BytesIO()
-        frames[0].save(
-            buffer, "WEBP", save_all=True, append_images=frames[1:], duration=MILLISECONDS, loop=0, quality=quality
-        )
-        data = buffer.getvalue()
-        if len(data) <= LARGEST:
+        frames[0].save(buffer, "WEBP", quality=quality, **style)
+        if buffer.tell() <= LARGEST:
             break
-    return data
+    return buffer.getvalue()
 
 
 def _backdrop(runs: Sequence[Summary]) -> tuple[Image.Image, list[list[tuple[int, int]]]]:
@@ -54,10 +51,10 @@ def _backdrop(runs: Sequence[Summary]) -> tuple[Image.Image, list[list[tuple[int
         heading = canvas.fit(run.name, LEFT + max(run.allocation) * (CELL + GAP), 9, em=0.6)
         axes.text(0, 0.05, heading, size=9, weight="bold", color=canvas.INK, va="top")
         labels, corners = iter(unit_names(run.allocation)), []
-        for depth, size in enumerate(run.allocation):
+        for depth, level in enumerate(levels(run.allocation)):
             y = ABOVE + depth * (CELL + LABEL)
-            axes.text(0, y + CELL / 2, f"level {len(run.allocation) - depth}", size=8, color=canvas.MUTED, va="center")
-            for place in range(size):
+            axes.text(0, y + CELL / 2, f"level {level.number}", size=8, color=canvas.MUTED, va="center")
+            for place in range(len(level.units)):
                 x = LEFT + place * (CELL + GAP)
                 name = axes.text(x + CELL / 2, y - 0.02, next(labels), size=8, ha="center", va="bottom")
                 name.set(color=canvas.INK, math_fontfamily=fonts.MATH)
@@ -77,7 +74,6 @@ def _frame(
     frame, size = backdrop.copy(), _pixel(CELL)
     for run, corners in zip(runs, places, strict=True):
         for image, corner in zip(pixels(run.traversals[:, step]), corners, strict=True):
-            frame.paste(
-                Image.fromarray(np.ascontiguousarray(image)).resize((size, size), Image.Resampling.BICUBIC), corner
-            )
+            drawn = Image.fromarray(np.ascontiguousarray(image))
+            frame.paste(drawn.resize((size, size), Image.Resampling.BICUBIC), corner)
     return frame

@@ -33,19 +33,15 @@ def sheet(dataset: Dataset) -> Figure:
     rows += [_varied(dataset, factor, rng) for factor in range(len(names))]
     images = dataset.images(np.concatenate(rows)).reshape(len(rows), ACROSS, *dataset.image_shape)
     groups = (ROWS, len(names)) if names else (ROWS,)
-    picture, tops = traversals.mosaic(images, groups, gap=dataset.image_shape[0] // 2)
-    inch = dataset.image_shape[0] / CELL
-    width, height = picture.shape[1] / inch, picture.shape[0] / inch
+    table = traversals.table(images, groups, CELL, gap=CELL / 2)
     shape = "x".join(map(str, dataset.image_shape))
     more = f", the first {MOST} of {len(dataset.factor_names)} factors" if len(dataset.factor_names) > MOST else ""
-    figure = canvas.canvas(LEFT + width, height, dataset.name, f"{dataset.size:,} images of {shape}{more}")
-    axes = canvas.panel(figure, LEFT, 0.1, width, height)
-    axes.imshow(picture, aspect="auto", extent=(0, width, height, 0))
-    axes.set(xticks=[], yticks=[])
-    axes.text(-0.1, (tops[0] / inch) + CELL / 2, "random", size=9, color=canvas.INK, ha="right", va="center")
-    for name, size, top in zip(names, dataset.factor_sizes, tops[ROWS:], strict=False):
-        axes.text(-0.1, top / inch + CELL / 2, name, size=9, color=canvas.INK, ha="right", va="bottom")
-        axes.text(-0.1, top / inch + CELL / 2, f"{size} values", size=7.5, color=canvas.MUTED, ha="right", va="top")
+    figure = canvas.canvas(LEFT + table.width, table.height, dataset.name, f"{dataset.size:,} images of {shape}{more}")
+    axes, middle = table.place(figure, LEFT, 0.1), table.tops + table.row / 2
+    axes.text(-0.1, middle[0], "random", size=9, color=canvas.INK, ha="right", va="center")
+    for name, size, y in zip(names, dataset.factor_sizes, middle[ROWS:], strict=False):
+        axes.text(-0.1, y, name, size=9, color=canvas.INK, ha="right", va="bottom")
+        axes.text(-0.1, y, f"{size} values", size=7.5, color=canvas.MUTED, ha="right", va="top")
     return figure
 
 

@@ -5,8 +5,7 @@ none is left it says so in words. Levels are drawn top (deepest, most global) to
 """
 
 import itertools
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,38 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from scaledis.report.pictures.canvas import (
-    COLORS,
-    FAINT,
-    HEADER,
-    INK,
-    MARGIN,
-    MUTED,
-    RULE,
-    canvas,
-    empty,
-    fit,
-    panel,
-    png,
-)
+from scaledis.report import content
+from scaledis.report.content import Curves, Level, curves, heat_map, levels, rows_of_terms, words
+from scaledis.report.pictures.canvas import COLORS, FAINT, HEADER, INK, MARGIN, MUTED, RULE, canvas, empty, fit, panel
+from scaledis.report.pictures.canvas import png as png
 from scaledis.report.pictures.fonts import MATH
-from scaledis.report.summary import Summary, check_units, selectivity, source, units
-
-__all__ = [
-    "COLORS",
-    "INK",
-    "MUTED",
-    "RULE",
-    "canvas",
-    "empty",
-    "fit",
-    "panel",
-    "png",
-]  # for the scripts of experiments/
+from scaledis.report.scores import by_setting
+from scaledis.report.summary import Summary, source, units
 
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
-LEVEL = re.compile(r"_level_?(\d+)")
 CELL_WIDTH, CELL_HEIGHT, LEVEL_GAP = 0.42, 0.26, 0.54  # a heat map's, in inches; the gap in cells
+LEFT, BAR = 0.86, 2.2  # inches: the names of levels and units, a bar of an edit
 WIDEST = 14.6  # inches; wider rows of panels wrap
 
 
@@ -61,91 +39,84 @@ def mutual_information(runs: Sequence[Summary]) -> Figure:
     Raises:
       ValueError: `shares` of a run is not [K, F].
     """
-    title, given = "Which unit knows which factor", runs
-    runs = [run for run in given if run.shares is not None and run.factor_names]
-    if not runs:
-        return empty(title, source(given), "No run was measured against factors.")
-    left, top, map_width = 0.86, 1.05, CELL_WIDTH * max(len(run.factor_names) for run in runs)
-    rows = [sum(run.allocation) + LEVEL_GAP * (len(run.allocation) - 1) for run in runs]
-    width, height = left + map_width + 0.25, top + CELL_HEIGHT * max(rows) + 0.25
-    across = min(len(runs), max(1, int(WIDEST / width)))
-    subtitle = f"{source(runs)} · mutual information, in percent of the factor's entropy"
-    figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, subtitle)
-    for n, run in enumerate(runs):
-        check_units(run, run.shares)
-        if run.shares.shape[1] != len(run.factor_names):
-            raise ValueError(f"run {run.name!r}: {run.shares.shape[1]} factors, {len(run.factor_names)} factor names.")
-        spot = n % across * width + left, n // across * height + top
-        axes = panel(figure, *spot, CELL_WIDTH * len(run.factor_names), CELL_HEIGHT * rows[n])
-        _heat_map(axes, run, -left / CELL_WIDTH)
-        name = fit(run.name, width - 0.2, 10, em=0.6)
-        axes.text(-left / CELL_WIDTH, (0.1 - top) / CELL_HEIGHT, name, size=10, weight="bold", color=INK, va="top")
+    title, top, maps = "Which unit knows which factor", 1.05, [(run, each) for run in runs if (each := heat_map(run))]
+    if not maps:
+        return empty(title, source(runs), "No run was measured against factors.")
+    about = "mutual information, in percent of the factor's entropy"
+    widths = [CELL_WIDTH * len(found.factors) for _, found in maps]
+    figure, panels, width = _beside(title, about, [run for run, _ in maps], widths, top, 0.25, 0.25)
+    for axes, (run, found) in zip(panels, maps, strict=True):
+        count = len(found.factors)
+        for level, y in _centers(run):
+            shares = found.shares[level.units]
+            axes.imshow(shares, SHARE, vmin=0, vmax=1, extent=(0, count, y[-1] + 0.5, y[0] - 0.5), aspect="auto")
+            axes.text(-LEFT / CELL_WIDTH, float(np.mean(y)), f"level {level.number}", size=8, color=MUTED, va="center")
+            for (unit, factor), share in np.ndenumerate(shares):
+                color = "white" if share > 0.5 else INK if share >= 0.1 else FAINT
+                value = "–" if np.isnan(share) else f"{100 * share:.0f}"
+                axes.text(factor + 0.5, float(y[unit]) + 0.02, value, size=7.5, color=color, ha="center", va="center")
+        axes.set_xlim(0, count)
+        axes.xaxis.tick_top()
+        names = [fit(name, 0.95, 8) for name in found.factors]
+        axes.set_xticks(np.arange(count) + 0.5, names, rotation=45, ha="left", rotation_mode="anchor", color=INK)
+        _name(axes, run, fit(run.name, width - 0.2, 10, em=0.6), -LEFT / CELL_WIDTH, top)
     return figure
-
-
-def _heat_map(axes: Axes, run: Summary, left: float) -> None:
-    """Draws one run in units of cells: x the factors, y the units; the names of levels start at `left`."""
-    factors, above, labels, ticks = len(run.factor_names), 0, unit_names(run.allocation), []
-    for depth, size in enumerate(run.allocation):
-        y, level = above + depth * LEVEL_GAP, len(run.allocation) - depth
-        shares = run.shares[above : above + size]
-        axes.imshow(shares, SHARE, vmin=0, vmax=1, extent=(0, factors, y + size, y), aspect="auto")
-        axes.text(left, y + size / 2, f"level {level}", size=8, color=MUTED, va="center")
-        for (unit, factor), share in np.ndenumerate(shares):
-            color = "white" if share > 0.5 else INK if share >= 0.1 else FAINT
-            value, spot = "–" if np.isnan(share) else f"{100 * share:.0f}", (factor + 0.5, y + unit + 0.52)
-            axes.text(*spot, value, size=7.5, color=color, ha="center", va="center")
-        ticks += list(y + 0.5 + np.arange(size))
-        above += size
-    axes.set(xlim=(0, factors), ylim=(above + (len(run.allocation) - 1) * LEVEL_GAP, 0))
-    axes.set_yticks(ticks, labels, size=10, math_fontfamily=MATH, color=INK)
-    axes.xaxis.tick_top()
-    names = [fit(name, 0.95, 8) for name in run.factor_names]
-    axes.set_xticks(np.arange(factors) + 0.5, names, rotation=45, ha="left", rotation_mode="anchor", color=INK)
 
 
 def edits(runs: Sequence[Summary]) -> Figure:
     """Edit selectivity, runs side by side, a flat one beside a ladder: a bar a unit, a number a level and a run.
 
-    The dark part of a bar is the share of the changes that is the unit's own factor, which stands beside it.
+    The dark part of a bar is the share of the changes that is the unit's own factor, whose name stands beside it.
     """
-    title, given = "How selective an edit is", runs
-    runs = [run for run in given if run.changes is not None]
-    if not runs:
-        return empty(title, source(given), "No run's edits were measured.")
-    left, bar, right, top = 0.86, 2.2, 1.6, 0.5
-    rows = [sum(run.allocation) + LEVEL_GAP * (len(run.allocation) - 1) for run in runs]
-    width, height = left + bar + right, top + CELL_HEIGHT * max(rows) + 0.3
-    across = min(len(runs), max(1, int(WIDEST / width)))
-    subtitle = f"{source(runs)} · share of the factor changes that is the edited unit's own factor"
-    figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, subtitle)
-    for n, run in enumerate(runs):
-        check_units(run, run.changes)
-        axes = panel(figure, n % across * width + left, n // across * height + top, bar, CELL_HEIGHT * rows[n])
-        _bars(axes, run, -left / bar)
-        words = f"{fit(run.name, width - 0.8, 10, em=0.6)}  {_percent(selectivity(run, range(sum(run.allocation))))}"
-        axes.text(-left / bar, (0.1 - top) / CELL_HEIGHT, words, size=10, weight="bold", color=INK, va="top")
+    title, top, measured = (
+        "How selective an edit is",
+        0.5,
+        [(run, each) for run in runs if (each := content.edits(run))],
+    )
+    if not measured:
+        return empty(title, source(runs), "No run's edits were measured.")
+    about = "share of the factor changes that is the edited unit's own factor"
+    figure, panels, width = _beside(title, about, [run for run, _ in measured], [BAR] * len(measured), top, 1.6, 0.3)
+    for axes, (run, found) in zip(panels, measured, strict=True):
+        for level, y in _centers(run):
+            words = f"level {level.number}\n{_percent(found.levels[level.number - 1])}"
+            axes.text(-LEFT / BAR, float(np.mean(y)), words, size=8, color=MUTED, va="center")
+            for place, edit in zip(y, (found.units[unit] for unit in level.units), strict=True):
+                axes.barh(place, 1, 0.7, color=RULE)
+                axes.barh(place, edit and edit.own or 0, 0.7, color=COLORS[0])
+                words = "–" if edit is None or edit.own is None else f"{_percent(edit.own)} {edit.factor}"
+                axes.text(1.03, place, fit(words, 1.5, 8), size=8, color=INK, va="center")
+        axes.set(xlim=(0, 1), xticks=[])
+        _name(axes, run, f"{fit(run.name, width - 0.8, 10, em=0.6)}  {_percent(found.all)}", -LEFT / BAR, top)
     return figure
 
 
-def _bars(axes: Axes, run: Summary, left: float) -> None:
-    """Draws the bars of one run: x from 0 to 1, y in units; the names of levels start at `left`."""
-    first, ticks = 0, []
-    for depth, size in enumerate(run.allocation):
-        members, level = range(first, first + size), len(run.allocation) - depth
-        places = [unit + 0.5 + depth * LEVEL_GAP for unit in members]
-        words = f"level {level}\n{_percent(selectivity(run, members))}"
-        axes.text(left, float(np.mean(places)), words, size=8, color=MUTED, va="center")
-        for unit, y in zip(members, places, strict=True):
-            share = selectivity(run, [unit])
-            axes.barh(y, 1, 0.7, color=RULE)
-            axes.barh(y, share or 0, 0.7, color=COLORS[0])
-            words = "–" if share is None else f"{_percent(share)} {run.edited[unit]}"
-            axes.text(1.03, y, fit(words, 1.5, 8), size=8, color=INK, va="center")
-        ticks += places
-        first += size
-    axes.set(xlim=(0, 1), ylim=(first + (len(run.allocation) - 1) * LEVEL_GAP, 0), xticks=[])
-    axes.set_yticks(ticks, unit_names(run.allocation), size=10, math_fontfamily=MATH, color=INK)
+def _beside(
+    title: str, about: str, runs: Sequence[Summary], widths: Sequence[float], top: float, right: float, bottom: float
+) -> tuple[Figure, list[Axes], float]:
+    """A figure with a panel for each run, with room around it for names, and the inches that a run takes."""
+    rows = [_centers(run)[-1][1][-1] + 0.5 for run in runs]
+    width, height = LEFT + max(widths) + right, top + CELL_HEIGHT * max(rows) + bottom
+    across = min(len(runs), max(1, int(WIDEST / width)))
+    figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, f"{source(runs)} · {about}")
+    spots = [(n % across * width + LEFT, n // across * height + top) for n in range(len(runs))]
+    panels = [
+        panel(figure, *spot, wide, CELL_HEIGHT * row) for spot, wide, row in zip(spots, widths, rows, strict=True)
+    ]
+    return figure, panels, width
+
+
+def _centers(run: Summary) -> list[tuple[Level, np.ndarray]]:
+    """The levels of a run, top first, and the center of each of their units' rows, in rows from the top."""
+    return [(level, np.array(level.units) + 0.5 + n * LEVEL_GAP) for n, level in enumerate(levels(run.allocation))]
+
+
+def _name(axes: Axes, run: Summary, words: str, left: float, top: float) -> None:
+    """Writes the words above a panel, `top` inches above its edge, and the names of units beside its rows."""
+    centers = np.concatenate([y for _, y in _centers(run)])
+    axes.set_ylim(centers[-1] + 0.5, 0)
+    axes.set_yticks(centers, unit_names(run.allocation), size=10, math_fontfamily=MATH, color=INK)
+    axes.text(left, (0.1 - top) / CELL_HEIGHT, words, size=10, weight="bold", color=INK, va="top")
 
 
 def _percent(share: float | None) -> str:
@@ -155,25 +126,24 @@ def _percent(share: float | None) -> str:
 def losses(runs: Sequence[Summary]) -> Figure:
     """The terms of the loss (keys that end in `_nats`) over the steps: a panel a term, a row for the levels of a term.
 
-    A full line is a method's mean over the runs that go on, a light one a run; a cross marks where a run diverged.
+    A full line is the mean over a setting's runs that go on, a light one a run; a cross marks where a run diverged.
     """
-    title, given = "Training", runs
-    runs = [run for run in given if run.records]
-    rows = rows_of_terms(dict.fromkeys(key for run in runs for record in run.records for key in record))
+    title, rows, settings = "Training", rows_of_terms(runs), by_setting([run for run in runs if run.records])
     if not rows:
-        return empty(title, source(given), "No loss was logged.")
+        return empty(title, source(runs), "No loss was logged.")
     across, height = max(map(len, rows)), 2.2
     width = min(3.1, WIDEST / across)
-    figure = canvas(
-        max(width * across, 6), 0.2 + height * len(rows), title, f"{source(runs)} · nats per image, over steps"
-    )
-    colors = dict(zip(dict.fromkeys(run.setting for run in runs), itertools.cycle(COLORS)))
+    logged = [run for run in runs if run.records]
+    about = f"{source(logged)} · nats per image, over steps"
+    figure = canvas(max(width * across, 6), 0.2 + height * len(rows), title, about)
+    colors = dict(zip(settings, itertools.cycle(COLORS)))
+    found = {setting: curves(members, itertools.chain(*rows)) for setting, members in settings.items()}
     for y, terms in enumerate(rows):
         for x, term in enumerate(terms):
             axes = panel(figure, x * width + 0.35, y * height + 0.6, width - 0.6, height - 0.7)
             axes.set_title(words(term), size=9, color=INK, loc="left")
-            for method, color in colors.items():
-                _curves(axes, [run for run in runs if run.setting == method], term, color)
+            for setting, members in settings.items():
+                _curves(axes, members, found[setting], term, colors[setting])
             _scale(axes)
     place = MARGIN / figure.get_figwidth(), 1 - (MARGIN + HEADER - 0.08) / figure.get_figheight()
     handles = [Line2D([], [], color=color) for color in colors.values()]
@@ -186,42 +156,22 @@ def losses(runs: Sequence[Summary]) -> Figure:
         "handlelength": 1.4,
     }
     legend = figure.legend(handles, ["-"] * len(handles), loc="upper left", bbox_to_anchor=place, ncols=4, **style)
-    for text, method in zip(legend.get_texts(), colors, strict=True):
-        text.set_text(method)  # as a label, one that begins with "_" would be left out
+    for text, setting in zip(legend.get_texts(), colors, strict=True):
+        text.set_text(setting)  # as a label, one that begins with "_" would be left out
     return figure
 
 
-def rows_of_terms(keys: Iterable[str]) -> list[list[str]]:
-    """Terms arranged in rows of panels: those without levels, four a row, then a row for the levels of each other."""
-    groups: dict[str, list[str]] = {}
-    for key in keys:
-        if key.endswith("_nats"):
-            groups.setdefault(LEVEL.sub("", key), []).append(key)
-    single = [terms[0] for terms in groups.values() if len(terms) == 1]
-    levels = [sorted(terms, reverse=True) for terms in groups.values() if len(terms) > 1]
-    return [single[n : n + 4] for n in range(0, len(single), 4)] + levels
-
-
-def words(term: str) -> str:
-    """A term's key in words: "kl_level4_nats" is "KL, level 4"."""
-    text = LEVEL.sub(r", level \1", term.removesuffix("_nats")).replace("_", " ")
-    return re.sub(r"\b(kl|tc|mi|elbo)\b", lambda match: match[0].upper(), text)
-
-
-def _curves(axes: Axes, runs: Sequence[Summary], term: str, color: str) -> None:
-    """Draws one method's runs and their mean; a step logged twice (a resumed run) counts once, the last time."""
-    curves = [{record["step"]: record[term] for record in run.records if record.get(term) is not None} for run in runs]
-    steps = sorted(set().union(*curves))
-    values = np.array([[curve.get(step, np.nan) for step in steps] for curve in curves], float).reshape(len(runs), -1)
-    values[~np.isfinite(values)] = np.nan
-    for run, line in zip(runs, values, strict=True):
+def _curves(axes: Axes, runs: Sequence[Summary], found: Curves, term: str, color: str) -> None:
+    """Draws the runs of one setting and their mean."""
+    for run, line in zip(runs, found.values[term], strict=True):
         seen = np.flatnonzero(np.isfinite(line))
         if len(runs) > 1:
-            axes.plot(np.array(steps)[seen], line[seen], color=color, alpha=0.3, linewidth=0.8)
+            axes.plot(found.steps[seen], line[seen], color=color, alpha=0.3, linewidth=0.8)
         if run.diverged_at is not None and len(seen):
-            axes.plot(steps[seen[-1]], line[seen[-1]], "x", color=color, markersize=6)
-    alive = np.isfinite(values).any(0)
-    axes.plot(np.array(steps)[alive], np.nanmean(values[:, alive], axis=0), color=color, linewidth=1.3)
+            axes.plot(found.steps[seen[-1]], line[seen[-1]], "x", color=color, markersize=6)
+    mean = found.mean(term)
+    seen = np.isfinite(mean)
+    axes.plot(found.steps[seen], mean[seen], color=color, linewidth=1.3)
 
 
 def _scale(axes: Axes) -> None:

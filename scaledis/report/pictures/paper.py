@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from scaledis.core.errors import UserError
 from scaledis.core.registry import check
 from scaledis.metrics.of_models.shared import coding
+from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
 from scaledis.report.pictures.canvas import INK, MUTED, canvas, fit, panel
 from scaledis.report.summary import Summary, source, units
@@ -34,13 +35,10 @@ def objectives(runs: Mapping[str, Summary]) -> Figure:
         check("runs", name, OBJECTIVES)
     if missing := [name for name in OBJECTIVES if name not in runs]:
         raise UserError(f"runs: {', '.join(missing)} of {', '.join(OBJECTIVES)} is missing.")
-    named = [
-        runs[name]._replace(
-            name=words, scores={each: runs[name].scores[each] for each in SCORES if each in runs[name].scores}
-        )
-        for name, words in OBJECTIVES.items()
-    ]
-    return traversals.sheet(named)
+    named = [runs[name]._replace(name=words) for name, words in OBJECTIVES.items()]
+    return traversals.sheet(
+        [run._replace(scores={k: run.scores[k] for k in SCORES if k in run.scores}) for run in named]
+    )
 
 
 class Edit(NamedTuple):
@@ -83,32 +81,25 @@ def edits(flat: Summary, ladder: Summary, pairs: Sequence[tuple[Edit, Edit]]) ->
       flat, ladder: the runs.
       pairs: for each factor the edit of both.
     """
-    high, wide = np.shape(pairs[0][0].images)[1:3]
-    row = CELL * high / wide
-    start = LEFT + CELL + PAIR_GAP + LEFT
+    tables = [traversals.table(pixels(np.stack([each.images for each in pair])), (2,), CELL) for pair in pairs]
+    row, start = tables[0].row, LEFT + CELL + PAIR_GAP + LEFT
     width, height = start + VALUES * CELL + RIGHT, len(pairs) * (2 * row + PAIR_GAP)
     title = f"Edits: {flat.name} (A) and {ladder.name} (B)"
     about = f"{source([flat, ladder])} · each row moves one unit of the image at its left from −3 to 3"
     figure = canvas(width, height, title, about)
-    for place, pair in enumerate(pairs):
-        picture, tops = traversals.mosaic(np.stack([traversals.pixels(np.asarray(each.images)) for each in pair]), (2,))
-        inch = wide / CELL
-        size = picture.shape[1] / inch, picture.shape[0] / inch
+    for place, (pair, table) in enumerate(zip(pairs, tables, strict=True)):
         above = place * (2 * row + PAIR_GAP)
         of_image = panel(figure, LEFT, above + row / 2, CELL, row)
         of_image.imshow(pair[0].image.squeeze(), aspect="auto", cmap="gray", vmin=0, vmax=255)
         of_image.set_title(f"image {place + 1}", size=8, color=MUTED, pad=4)
-        axes = panel(figure, start, above, *size)
-        axes.imshow(picture, aspect="auto", extent=(0, size[0], size[1], 0))
-        for bare in (of_image, axes):
-            bare.set(xticks=[], yticks=[])
-        for letter, run, each, top in zip("AB", (flat, ladder), pair, tops / inch, strict=True):
+        of_image.set(xticks=[], yticks=[])
+        axes, right = table.place(figure, start, above), table.width + 0.1
+        for letter, run, each, top in zip("AB", (flat, ladder), pair, table.tops, strict=True):
             middle, (level, number) = top + row / 2, units(run.allocation)[each.unit]
-            axes.text(
-                -0.1, middle, f"{letter}{place + 1}", size=LARGE, weight="bold", color=INK, ha="right", va="center"
-            )
+            mark = f"{letter}{place + 1}"
+            axes.text(-0.1, middle, mark, size=LARGE, weight="bold", color=INK, ha="right", va="center")
             unit = f"level {level}, unit {number}" if len(run.allocation) > 1 else f"unit {number}"
             words = f"{each.factor} {100 * each.share:.0f} %"
-            axes.text(size[0] + 0.1, middle, fit(words, RIGHT, LARGE), size=LARGE, color=INK, va="bottom")
-            axes.text(size[0] + 0.1, middle + 0.02, unit, size=8, color=MUTED, va="top")
+            axes.text(right, middle, fit(words, RIGHT, LARGE), size=LARGE, color=INK, va="bottom")
+            axes.text(right, middle + 0.02, unit, size=8, color=MUTED, va="top")
     return figure

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from scaledis.report.pictures.traversals import pixels
+from scaledis.report.content import pixels
 
 EFFORTS = ((82, 1), (60, 1), (40, 1), (60, 2), (30, 2), (20, 4))  # quality of WebP, and one pixel of so many is kept
 

@@ -12,7 +12,7 @@ from scaledis.core import statistics
 from scaledis.report import scores
 from scaledis.report.pictures.canvas import COLORS, FAINT, INK, MUTED, RULE, canvas, fit, panel
 from scaledis.report.pictures.figures import SHARE
-from scaledis.report.summary import Summary, source
+from scaledis.report.summary import Summary, shown, source
 from scaledis.types import Run
 
 ELBO, LAST = "ELBO, nats", 0.05  # averaged over the last part of the log
@@ -46,11 +46,10 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
     names = [name for name in scores.names(known) if _values(known, name)][:PANELS]
     if not 1 <= len(axes) <= 2 or not names:
         return None
-    draw, (width, height) = (_line, LINE) if len(axes) == 1 else (_heat_map, _size(axes))
-    words = " and ".join(_short(axis.key) for axis in axes)
-    found = canvas(
-        max(len(names) * (LEFT + width + GAP), 6), TOP + height + BOTTOM, f"The sweep of {words}", source(known)
-    )
+    one, across = len(axes) == 1, len(axes[0].values)
+    draw, (width, height) = (_line, LINE) if one else (_heat_map, (CELL * across, CELL * len(axes[1].values)))
+    title, room = f"The sweep of {' and '.join(_short(axis.key) for axis in axes)}", len(names) * (LEFT + width + GAP)
+    found = canvas(max(room, 6), TOP + height + BOTTOM, title, source(known))
     for n, name in enumerate(names):
         spot = panel(found, n * (LEFT + width + GAP) + LEFT, TOP, width, height)
         spot.set_title(fit(name, width, 9), size=9, color=INK, loc="left")
@@ -128,9 +127,8 @@ def _heat_map(spot: Axes, runs: Sequence[Summary], name: str, across: Axis, down
     for (row, column), mean in np.ndenumerate(means):
         dark = mean > low + 0.55 * (high - low)
         words = "–" if np.isnan(mean) else f"{mean:.3g}" if abs(mean) < 100 else f"{mean:.0f}"
-        spot.text(
-            column, row, words.replace("-", "−"), size=8, color="white" if dark else INK, ha="center", va="center"
-        )
+        color = "white" if dark else INK
+        spot.text(column, row, words.replace("-", "−"), size=8, color=color, ha="center", va="center")
     if name == ELBO or scores.more_is_better(name):
         columns = np.flatnonzero(np.isfinite(means).any(axis=0))
         best = np.nanargmax(means[:, columns], axis=0)
@@ -141,15 +139,10 @@ def _heat_map(spot: Axes, runs: Sequence[Summary], name: str, across: Axis, down
     spot.set_ylabel(_short(down.key), size=8, color=MUTED)
 
 
-def _size(axes: Sequence[Axis]) -> tuple[float, float]:
-    """The inches of a heat map."""
-    return CELL * len(axes[0].values), CELL * len(axes[1].values)
-
-
 def _short(key: str) -> str:
     section, _, name = key.rpartition(".")
     return section if name == "name" else name
 
 
 def _tick(value: Any) -> str:
-    return fit("-".join(map(str, value)) if isinstance(value, tuple) else str(value), 0.9, 8)
+    return fit(shown(value), 0.9, 8)

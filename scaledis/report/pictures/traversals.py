@@ -7,22 +7,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from scaledis.metrics.of_models.shared.coding import DEAD
+from scaledis.report.content import ladder, levels, pixels, reconstructed
 from scaledis.report.pictures.canvas import FAINT, INK, MUTED, RULE, canvas, empty, fit, panel
 from scaledis.report.pictures.figures import unit_names
 from scaledis.report.pictures.fonts import MATH
-from scaledis.report.summary import Summary, best_factor, check_units, source
+from scaledis.report.summary import Summary, check_units, source
 
 LEFT, RIGHT, ABOVE, BELOW = 0.46, 1.15, 0.78, 0.4  # inches around the images of a run
 LEVEL_GAP = 0.25  # inches between levels
 CELLS = (0.6, 0.52, 0.42, 0.36)  # inches of an image, for 1 to 4 runs side by side
-
-
-def pixels(images: np.ndarray) -> np.ndarray:
-    """Images [..., C] with C of 1 or 3, uint8 or float in 0 to 1, as uint8 [..., 3]."""
-    if images.dtype != np.uint8:
-        images = np.rint(255 * np.clip(np.nan_to_num(images), 0, 1)).astype(np.uint8)
-    return np.broadcast_to(images, (*images.shape[:-1], 3))
 
 
 def mosaic(images: np.ndarray, groups: Sequence[int], gap: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -48,13 +41,27 @@ def mosaic(images: np.ndarray, groups: Sequence[int], gap: int = 0) -> tuple[np.
 
 
 class Table(NamedTuple):
-    """The images of one run, and their places in inches."""
+    """A table of images as one picture, and its sizes in inches."""
 
     picture: np.ndarray  # uint8 [height, width, 3]
     width: float
     height: float
-    tops: np.ndarray  # [K] upper edge of every row
+    tops: np.ndarray  # [R] upper edge of every row
     row: float  # height of an image
+
+    def place(self, figure: Figure, left: float, top: float) -> Axes:
+        """Draws the picture in a new panel whose unit is an inch."""
+        axes = panel(figure, left, top, self.width, self.height)
+        axes.imshow(self.picture, aspect="auto", extent=(0, self.width, self.height, 0))
+        axes.set(xticks=[], yticks=[], autoscale_on=False)
+        return axes
+
+
+def table(images: np.ndarray, groups: Sequence[int], cell: float, gap: float = 0.0) -> Table:
+    """`mosaic` of images that are `cell` inches wide, with `gap` inches between two groups of rows."""
+    inch = images.shape[3] / cell
+    picture, tops = mosaic(images, groups, round(gap * inch))
+    return Table(picture, picture.shape[1] / inch, picture.shape[0] / inch, tops / inch, images.shape[2] / inch)
 
 
 def sheet(runs: Sequence[Summary], low: float = -3.0, high: float = 3.0) -> Figure:
@@ -67,99 +74,73 @@ def sheet(runs: Sequence[Summary], low: float = -3.0, high: float = 3.0) -> Figu
       low, high: the values at the first and the last step.
 
     Raises:
-      UserError: the units of a run do not fit its allocation.
+      ValueError: the units of a run do not fit its allocation.
     """
-    title, given = "Latent traversals", runs
-    runs = [_thinned(run) for run in given if run.traversals is not None]
-    if not runs:
-        return empty(title, source(given), "No run has traversals.")
-    across = min(len(runs), len(CELLS))
-    tables = [_table(run, CELLS[across - 1]) for run in runs]
+    title, drawn = "Latent traversals", [run for run in runs if run.traversals is not None]
+    if not drawn:
+        return empty(title, source(runs), "No run has traversals.")
+    across = min(len(drawn), len(CELLS))
+    tables = [_table(run, CELLS[across - 1]) for run in drawn]
     width = LEFT + RIGHT + max(table.width for table in tables)
     height = ABOVE + BELOW + max(table.height for table in tables)
-    subtitle = f"{source(runs)} · each row moves one unit from {_number(low)} to {_number(high)}"
-    figure = canvas(width * across, height * -(-len(runs) // across), title, subtitle)
-    for n, (run, table) in enumerate(zip(runs, tables, strict=True)):
-        axes = panel(figure, n % across * width + LEFT, n // across * height + ABOVE, table.width, table.height)
-        axes.imshow(table.picture, aspect="auto", extent=(0, table.width, table.height, 0))
-        axes.set(yticks=[], autoscale_on=False)
-        values = [_number(value) for value in np.linspace(low, high, run.traversals.shape[1])]
+    subtitle = f"{source(drawn)} · each row moves one unit from {_number(low)} to {_number(high)}"
+    figure = canvas(width * across, height * -(-len(drawn) // across), title, subtitle)
+    for n, (run, table) in enumerate(zip(drawn, tables, strict=True)):
+        axes = table.place(figure, n % across * width + LEFT, n // across * height + ABOVE)
+        values = [_number(value) for value in np.linspace(low, high, _thinned(run.traversals).shape[1])]
         axes.set_xticks((np.arange(len(values)) + 0.5) * table.width / len(values), values)
         name = fit(run.name, width - 0.2, 10, em=0.6)
         axes.text(-LEFT, 0.12 - ABOVE, name, size=10, weight="bold", color=INK, va="top")
         scores = "   ".join(f"{metric} {score:.2f}" for metric, score in run.scores.items() if score is not None)
         axes.text(-LEFT, 0.32 - ABOVE, fit(scores, width, 8.5), size=8.5, color=MUTED, va="top")
-        _label_units(axes, run, table)
-        _label_levels(axes, run, table)
+        _label(axes, run, table)
     return figure
 
 
-def _thinned(run: Summary) -> Summary:
-    """The run with seven of its steps, if it has more that these are among."""
-    steps = run.traversals.shape[1]
-    return run._replace(traversals=run.traversals[:, :: (steps - 1) // 6]) if steps > 7 and steps % 6 == 1 else run
+def _thinned(traversals: np.ndarray) -> np.ndarray:
+    """Seven of the steps [K, S, ...], if there are more, and these are among them."""
+    steps = traversals.shape[1]
+    return traversals[:, :: (steps - 1) // 6] if steps > 7 and steps % 6 == 1 else traversals
 
 
 def _number(value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def _dead(run: Summary) -> np.ndarray:
-    """Which units of a run say nothing, bool [K]; none if the KL is not known."""
-    return np.zeros(sum(run.allocation), bool) if run.kl is None else np.asarray(run.kl) < DEAD
-
-
 def _table(run: Summary, cell: float) -> Table:
     """The images of one run, `cell` inches wide each, those of dead units faded."""
     check_units(run, run.traversals)
-    images, dead = pixels(run.traversals).copy(), _dead(run)
+    images, dead = pixels(_thinned(run.traversals)).copy(), [unit.dead for unit in ladder(run)]
     images[dead] = 255 - (255 - images[dead]) // 4
-    inch = images.shape[3] / cell
-    picture, tops = mosaic(images, run.allocation, gap=round(LEVEL_GAP * inch))
-    return Table(picture, picture.shape[1] / inch, picture.shape[0] / inch, tops / inch, images.shape[2] / inch)
+    return table(images, run.allocation, cell, LEVEL_GAP)
 
 
-def _label_units(axes: Axes, run: Summary, table: Table) -> None:
-    """Writes each unit's name at the left of its row, and what is known of it at the right."""
+def _label(axes: Axes, run: Summary, table: Table) -> None:
+    """Names each level above its first row, and each unit at the left of its row; at the right stands what it knows."""
     right = table.width + 0.08
-    for unit, (name, dead) in enumerate(zip(unit_names(run.allocation), _dead(run), strict=True)):
-        y, ink, muted = table.tops[unit] + table.row / 2, FAINT if dead else INK, FAINT if dead else MUTED
+    for top, name, unit in zip(table.tops, unit_names(run.allocation), ladder(run), strict=True):
+        y, ink, muted = top + table.row / 2, FAINT if unit.dead else INK, FAINT if unit.dead else MUTED
         axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily=MATH)
-        knows = "dead" if dead else _best_factor(run, unit)
-        nats = "" if run.kl is None or np.isnan(run.kl[unit]) else f"{run.kl[unit]:.2f} nats"
+        knows = "dead" if unit.dead else f"{unit.best[0]} {100 * unit.best[1]:.0f} %" if unit.best else ""
+        nats = "" if unit.kl is None else f"{unit.kl:.2f} nats"
         axes.text(right, y, fit(knows, RIGHT, 7.5), size=7.5, color=ink, va="bottom" if nats else "center")
         axes.text(right, y + 0.02, nats, size=7.5, color=muted, va="top" if knows else "center")
-
-
-def _best_factor(run: Summary, unit: int) -> str:
-    """The factor of which a unit knows the largest share, and the share."""
-    best = best_factor(run, unit)
-    return f"{best[0]} {100 * best[1]:.0f} %" if best else ""
-
-
-def _label_levels(axes: Axes, run: Summary, table: Table) -> None:
-    """Draws a line and the level's name above the first row of every level."""
-    firsts = np.cumsum((0, *run.allocation[:-1]))
-    for level, first in zip(range(len(firsts), 0, -1), firsts, strict=True):
-        y = table.tops[first] - 0.06
-        axes.text(-LEFT, y, f"level {level}", size=8, color=MUTED, va="bottom")
+    for level in levels(run.allocation):
+        y = table.tops[level.units[0]] - 0.06
+        axes.text(-LEFT, y, f"level {level.number}", size=8, color=MUTED, va="bottom")
         axes.plot((-LEFT, table.width), (y, y), color=RULE, linewidth=0.7, clip_on=False)
 
 
 def reconstructions(runs: Sequence[Summary]) -> Figure:
     """For each run with `originals` and `reconstructions`, a row of images above what the run makes of them."""
-    given, runs = runs, [run for run in runs if run.originals is not None and run.reconstructions is not None]
-    if not runs:
-        return empty("Reconstructions", source(given), "No run has reconstructions.")
-    pairs = [mosaic(np.stack((pixels(run.originals), pixels(run.reconstructions))), (2,))[0] for run in runs]
-    inches = [CELLS[0] / run.originals.shape[2] for run in runs]  # of a pixel
-    sizes = [(pair.shape[1] * inch, pair.shape[0] * inch) for pair, inch in zip(pairs, inches, strict=True)]
-    (width, height), heading = np.max(sizes, axis=0), 0.42
-    subtitle = f"{source(runs)} · originals above, reconstructions below"
-    figure = canvas(max(width, 6), (height + heading) * len(runs), "Reconstructions", subtitle)
-    for n, (run, pair, (wide, tall)) in enumerate(zip(runs, pairs, sizes, strict=True)):
-        axes = panel(figure, 0, n * (height + heading) + heading - 0.1, wide, tall)
-        axes.imshow(pair, aspect="auto", extent=(0, wide, tall, 0))
-        axes.set(xticks=[], yticks=[])
+    found = [(run, pair) for run in runs if (pair := reconstructed(run)) is not None]
+    if not found:
+        return empty("Reconstructions", source(runs), "No run has reconstructions.")
+    tables, heading = [table(pair, (2,), CELLS[0]) for _, pair in found], 0.42
+    width, height = (max(sizes) for sizes in zip(*((each.width, each.height) for each in tables), strict=True))
+    subtitle = f"{source([run for run, _ in found])} · originals above, reconstructions below"
+    figure = canvas(max(width, 6), (height + heading) * len(found), "Reconstructions", subtitle)
+    for n, ((run, _), images) in enumerate(zip(found, tables, strict=True)):
+        axes = images.place(figure, 0, n * (height + heading) + heading - 0.1)
         axes.text(0, -0.08, run.name, size=10, weight="bold", color=INK, va="bottom")
     return figure

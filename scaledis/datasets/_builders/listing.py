@@ -1,0 +1,56 @@
+"""The image files of a folder, each with a signature that differs if the file changes."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from scaledis.core.errors import UserError
+from scaledis.datasets._builders import pictures
+
+LITTER = ("__MACOSX", "@eaDir")  # folders that archives and network drives leave behind
+CLOCK = 2 * 10**9  # nanoseconds between two changes that every file system tells apart
+
+
+def find(path: Path) -> tuple[dict[str, list[int]], list[str]]:
+    """The images in `path` and its sub-folders, {name: signature}, sorted by name; and the names of other files.
+
+    A signature is [size, time of the content, time of the change, inode]; no other content of the file has the same. It
+    is [] for a link that leads nowhere. A file that changed within the last two seconds could change again at the same
+    times, so the present time is added to its signature.
+    """
+    images, others, now = {}, [], time.time_ns()
+    for file in _walk(path):
+        if file.suffix.lower() not in pictures.SUFFIXES:
+            others.append(file.name)
+            continue
+        name = file.relative_to(path).as_posix()
+        try:
+            about = file.stat()
+            recent = [now] if now - about.st_ctime_ns < CLOCK else []
+            images[name] = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, *recent]
+        except OSError:
+            images[name] = []
+    return dict(sorted(images.items())), others
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
+    """All files below `folder`. `above` identifies the folders on the way, to find a link into one of them."""
+    try:
+        about = folder.stat()
+        names = os.listdir(folder)
+    except OSError as error:
+        raise UserError(f"data.path: the folder {folder} cannot be read: {error}") from error
+    here = (about.st_dev, about.st_ino)
+    if here in above:
+        print(f"folder: {folder} leads back to a folder above it, and is left out", file=sys.stderr)
+        return
+    for name in names:
+        path = folder / name
+        if name.startswith(".") or name in LITTER:
+            continue
+        if os.path.isdir(path):
+            yield from _walk(path, (*above, here))
+        elif os.path.isfile(path) or not os.path.exists(path):  # the latter is a link that leads nowhere
+            yield path

@@ -1,0 +1,51 @@
+"""Whether a command may go on with the runs that a work directory holds."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from scaledis.config import Config, differing
+from scaledis.core import version
+from scaledis.core.errors import UserError
+from scaledis.sweeps.configs import length_dependent
+from scaledis.sweeps.shards import Shard
+from scaledis.types import Run
+
+# Keys of how a run is watched, scored and stored, not of what it computes: they may differ between two commands.
+FREE = (
+    *("evaluate.", "data.directory", "data.memory", "data.accept_checksum"),
+    *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
+)
+
+
+def check_shards(root: Path, held: Mapping[str, Any], shard: Shard) -> None:
+    """Raises UserError if config.json, `held`, is of another number of shards, or of shards of other code."""
+    if (count := held.get("shards", 1)) == 1:
+        return
+    if count != shard.count:
+        here = f"--shard={shard} is one of {shard.count}; give i/{count}, or go on without --shard."
+        raise UserError(f"workdir: {root} was begun with {count} shards, and {here}")
+    there, here = (f"{found.get('version')} {found.get('commit')}".strip() for found in (held, version.here()))
+    if there != here:
+        remedy = "go on with that one, or without --shard."
+        raise UserError(f"workdir: the shards of {root} were begun by version {there}, and this is {here}; {remedy}")
+
+
+def check_same(root: Path, run: Run, held: Config, extend: bool) -> None:
+    """Raises UserError, with the differences, if a run cannot go on from its config `held`.
+
+    It can if only keys of `FREE` differ, or `train.steps` grows; where that changes its schedule or stages, `extend`
+    must be given.
+    """
+    longer = run.config.train.steps > held.train.steps
+    differences = [
+        f"{key} is {there!r} there and {here!r} here"
+        for key, (there, here) in sorted(differing([held, run.config]).items())
+        if not key.startswith(FREE) and not (key == "train.steps" and longer)
+    ]
+    if differences:
+        raise UserError(f"workdir: {root} holds another run {run.name}: {'; '.join(differences)}.")
+    if longer and not extend and (changing := length_dependent(run.config)):
+        steps = f"train.steps: from {held.train.steps} to {run.config.train.steps}, {', '.join(changing)}"
+        course = "would change its course from where it stands; give --extend if that is wanted."
+        raise UserError(f"{steps} of run {run.name} {course}")
