@@ -99,7 +99,7 @@ class Data:
     directory: str = text("~/.cache/scaledis")  # prepared data sets and caches
     path: str = text("")  # the user's own images: data.name=folder or arrays
     resolution: int = positive_int(0, least=0, most=RESOLUTION)  # pixels a side; 0: the data set's own
-    correlation: tuple = ()  # pairs of factors while training: (("floor_hue", "wall_hue", 0.2),)
+    correlation: tuple[tuple[str, str, float], ...] = ()  # of factors in training: (("floor_hue", "wall_hue", 0.2),)
     held_out: float = positive_float(0.0, zero=True)  # share of images that no run trains on; 0: the data set's split
     held_out_by: str = text("")  # hold out whole groups: "folder", or the images of a value of a factor; "": images
     scale: bool = flag(False)  # the user's own pixels are 0 to 1: multiply them by 255

@@ -18,6 +18,7 @@ from scaledis.core.errors import UserError
 
 NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
+Pytree = Any  # nested tuples, lists and dictionaries of arrays
 Terms = dict[str, Array]  # scalars by name, for the log; those in nats per image end in `_nats`
 
 
@@ -81,9 +82,9 @@ class State(NamedTuple):
     hyperparameters: the run's arrays.
     """
 
-    params: Any
-    optimizer: Any
-    extra: Any
+    params: Pytree
+    optimizer: Pytree
+    extra: Pytree
     step: Array
     hyperparameters: Hyperparameters
 
@@ -97,10 +98,10 @@ class Method(NamedTuple):
     decode: (state, codes [B, K]) -> expected images float [B, H, W, C] in [0, 1].
     """
 
-    init: Callable[[Array, Hyperparameters], Any]
-    update: Callable[[Any, Batch, Array], tuple[Any, Terms]]
-    encode: Callable[[Any, Array], Codes]
-    decode: Callable[[Any, Array], Array]
+    init: Callable[[Array, Hyperparameters], Pytree]
+    update: Callable[[Pytree, Batch, Array], tuple[Pytree, Terms]]
+    encode: Callable[[Pytree, Array], Codes]
+    decode: Callable[[Pytree, Array], Array]
 
 
 class Estimator(NamedTuple):
@@ -111,9 +112,9 @@ class Estimator(NamedTuple):
     update: (extra, posterior, parts, key) -> (extra, terms), after each step; the posterior has no gradient.
     """
 
-    init: Callable[[Array, Array], Any]
-    log_density: Callable[[Any, Posterior, Array], Array]
-    update: Callable[[Any, Posterior, Array, Array], tuple[Any, Terms]]
+    init: Callable[[Array, Array], Pytree]
+    log_density: Callable[[Pytree, Posterior, Array], Array]
+    update: Callable[[Pytree, Posterior, Array, Array], tuple[Pytree, Terms]]
 
 
 class Likelihood(NamedTuple):
@@ -139,9 +140,9 @@ class Penalty(NamedTuple):
     update: (hyperparameters, extra, posterior, key) -> (extra, terms), after each step.
     """
 
-    init: Callable[[Array, Hyperparameters, Array], Any]
-    value: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Array, Terms]]
-    update: Callable[[Hyperparameters, Any, Posterior, Array], tuple[Any, Terms]]
+    init: Callable[[Array, Hyperparameters, Array], Pytree]
+    value: Callable[[Hyperparameters, Pytree, Posterior, Array], tuple[Array, Terms]]
+    update: Callable[[Hyperparameters, Pytree, Posterior, Array], tuple[Pytree, Terms]]
 
 
 class Run(NamedTuple):
@@ -166,7 +167,7 @@ class RunState(NamedTuple):
     diverged: int32 [], the step whose terms were not finite, after which the run is frozen; -1 for never.
     """
 
-    state: Any
+    state: Pytree
     key: Array
     step: Array
     diverged: Array

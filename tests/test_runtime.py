@@ -42,7 +42,7 @@ def test_one_device_per_core_a_cache_of_this_machine_and_no_flag_of_xla(tmp_path
     assert flags == []
     assert devices == cores
     assert os.path.dirname(cache) == str(tmp_path / ".cache" / "scaledis" / "xla")
-    assert f"jaxlib-{jaxlib.__version__}-" in os.path.basename(cache)
+    assert f"jaxlib-{jaxlib.version.__version__}-" in os.path.basename(cache)
 
 
 def test_without_a_home_directory_nothing_is_cached_and_a_data_set_says_so(tmp_path, monkeypatch):
@@ -97,7 +97,7 @@ def test_a_cache_is_of_one_cpu_and_one_jaxlib(monkeypatch, tmp_path):
             f"processor : 0\nmodel name : {cpu}\nflags : avx\ncpu MHz : {os.urandom(2)}\n"
         )
         monkeypatch.setattr(runtime, "CPUINFO", tmp_path / "cpuinfo")
-        monkeypatch.setattr(jaxlib, "__version__", version)
+        monkeypatch.setattr(jaxlib.version, "__version__", version)
         return runtime._target()
 
     assert target("A", "1") == target("A", "1")

@@ -14,6 +14,7 @@ from scaledis.core.errors import UserError
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 OVERRIDE = "--config."
+Field = dataclasses.Field[Any]
 
 
 class Command:
@@ -32,11 +33,11 @@ class Command:
             kinds.check(field.name, getattr(self, field.name), kinds.hints(type(self))[field.name])
 
     def execute(self) -> None:
-        """Runs the command. Raises UserError for arguments that cannot be."""
+        """Runs the command. Raises UserError for arguments that it cannot run with."""
         raise NotImplementedError
 
     def line(self) -> str:
-        """The command line of these arguments, without those that have their defaults."""
+        """Returns the command line of these arguments, without those at their defaults."""
         places: list[object] = []
         flags: list[object] = []
         for field in _fields(type(self)):
@@ -60,27 +61,27 @@ Some = TypeVar("Some", bound=Command)
 
 
 def positional(about: str, **options: Any) -> Any:
-    """A field that is given by its place; `options` are those of dataclasses.field."""
+    """Returns a field that the command line gives by its place; `options` are those of dataclasses.field."""
     return dataclasses.field(metadata={"about": about, "positional": True}, **options)
 
 
 def option(about: str, default: Any = None, parse: Callable[[str], Any] = str, commas: bool = False) -> Any:
-    """A field that is given by its name, --name=value.
+    """Returns a field that the command line gives by its name, --name=value.
 
-    A default of False makes a switch. A default that is a tuple takes several values: with commas between them, or by a
-    flag for each.
+    A default of False makes a switch. A default that is a tuple takes several values: separated by commas, or with one
+    flag each.
     """
     metadata = {"about": about, "positional": False, "parse": parse, "commas": commas}
     return dataclasses.field(default=default, kw_only=True, metadata=metadata)
 
 
 def overrides() -> Any:
-    """The field of the keys of a config, --config.key=value: {dotted key: value, or its text}."""
+    """Returns the field of the overrides of a config, --config.key=value: {dotted key: value, or its text}."""
     return dataclasses.field(default_factory=dict, kw_only=True, metadata={"positional": False})
 
 
 def whole(text: str) -> int:
-    """5000, 5_000 and 5e3 as whole numbers."""
+    """Returns 5000 for "5000", "5_000" and "5e3". Raises ArgumentTypeError for anything but a whole number."""
     with contextlib.suppress(ValueError, OverflowError):
         return int(text)
     with contextlib.suppress(ValueError, OverflowError):
@@ -95,7 +96,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def seconds(key: str, text: str | None) -> float | None:
-    """ "90s", "50m" and "1.5h" in seconds; None for None. Raises UserError, naming `key`, for anything else."""
+    """Returns "90s", "50m" or "1.5h" in seconds; None for None. Raises UserError, naming `key`, for anything else."""
     if text is None:
         return None
     if not (match := re.fullmatch(r"(\d+\.?\d*|\.\d+)([smh])", text)):
@@ -110,13 +111,15 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
-    """The command with the arguments of the command line.
+    """Returns the command with the arguments of the command line.
 
     Raises UserError for a value that cannot be read, and UnknownFlag for a flag that the command lacks.
     """
+    places = [field for field in _fields(command) if field.metadata["positional"]]
+    shown = [field.name if field.default is dataclasses.MISSING else f"[{field.name}]" for field in places]
     parser = _Parser(
         program or f"scaledis {command.word}",
-        usage=" ".join([program or f"scaledis {command.word}", *_places(command), "[--flag=value ...]"]),
+        usage=" ".join([program or f"scaledis {command.word}", *shown, "[--flag=value ...]"]),
         description=inspect.getdoc(command),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -136,8 +139,8 @@ def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
     return command(**values, **({"overrides": keys} if keys else {}))
 
 
-def _argument(field: dataclasses.Field) -> tuple[str, dict[str, Any]]:
-    """The name of a field's argument and its options for argparse."""
+def _argument(field: Field) -> tuple[str, dict[str, Any]]:
+    """Returns the name of a field's argument and its options for argparse."""
     about, default, many = field.metadata, field.default, isinstance(field.default, tuple)
     if about["positional"]:
         if default is dataclasses.MISSING:
@@ -151,7 +154,7 @@ def _argument(field: dataclasses.Field) -> tuple[str, dict[str, Any]]:
 
 
 class UnknownFlag(UserError):
-    """A flag that a command lacks, by its name."""
+    """A flag that a command lacks."""
 
     def __init__(self, flag: str, choices: Iterable[str]):
         super().__init__(str(registry.unknown("flag", flag, choices)))
@@ -159,22 +162,16 @@ class UnknownFlag(UserError):
 
 
 def flags_of(command: type[Command]) -> set[str]:
-    """The flags of a command, such as --workdir."""
+    """Returns the flags of a command, such as --workdir."""
     return {f"--{field.name}" for field in _fields(command) if "parse" in field.metadata}
 
 
-def _fields(command: type[Command]) -> list[dataclasses.Field]:
+def _fields(command: type[Command]) -> list[Field]:
     return list(dataclasses.fields(command))  # type: ignore[arg-type]  # each command is a dataclass
 
 
-def _places(command: type[Command]) -> list[str]:
-    """The positional arguments as a line of usage has them."""
-    fields = [field for field in _fields(command) if field.metadata["positional"]]
-    return [field.name if field.default is dataclasses.MISSING else f"[{field.name}]" for field in fields]
-
-
 def _split(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
-    """The values of the keys of a config, --config.key=value or --config.key value, and the other words."""
+    """Returns the overrides of a config, --config.key=value or --config.key value, and the other words."""
     keys, rest, words = {}, [], iter(argv)
     for word in words:
         if not word.startswith(OVERRIDE):

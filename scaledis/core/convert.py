@@ -1,4 +1,4 @@
-"""Arrays of any framework as numpy arrays. Whatever numpy would drop without a word is refused."""
+"""Arrays of any framework as numpy arrays. Raises UserError for what numpy would silently drop."""
 
 import sys
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ KINDS = {
 }
 
 
-def numbers(name: str, value: Any) -> np.ndarray:
-    """`value` as a numpy array of bools, integers or floats.
+def numbers(name: str, value: object) -> np.ndarray:
+    """Returns `value` as a numpy array of bools, integers or floats.
 
-    Takes arrays of numpy, JAX and torch (on any device, with a gradient, in bfloat16), lists, pandas objects, and
-    whatever has `__array__` or `__dlpack__`. A pandas object gives [N, K], a column for each of its columns.
+    Reads arrays of numpy, JAX and torch (on any device, with a gradient, in bfloat16), lists, pandas objects, and any
+    object with `__array__` or `__dlpack__`. A pandas object gives [N, K], one column for each of its columns.
 
     Raises:
-        UserError: `value` is no array, or holds something else than numbers; a masked entry; a sparse matrix; a column
+        UserError: `value` is no array, or holds something other than numbers; a masked entry; a sparse matrix; a column
             that is an index which pandas wrote to a file. The sentence starts with `name`.
     """
     if is_pandas(value):
@@ -39,10 +39,10 @@ def numbers(name: str, value: Any) -> np.ndarray:
     return array
 
 
-def read(name: str, value: Any) -> np.ndarray:
-    """`value` as a numpy array of any type; numbers of a type that numpy lacks, such as bfloat16, become float64.
+def read(name: str, value: object) -> np.ndarray:
+    """Returns `value` as a numpy array of any type; a type that numpy lacks, such as bfloat16, becomes float64.
 
-    Raises UserError for what cannot be read as an array, a masked entry, and a sparse matrix.
+    Raises UserError for a value that cannot be read as an array, a masked entry, and a sparse matrix.
     """
     if isinstance(value, np.ma.MaskedArray):
         masked = np.argwhere(np.ma.getmaskarray(value)).tolist()
@@ -62,16 +62,16 @@ def read(name: str, value: Any) -> np.ndarray:
     return array.astype(np.float64) if array.dtype.isbuiltin == 2 else array
 
 
-def is_pandas(value: Any) -> bool:
-    """Whether `value` is a DataFrame, or one column: a Series, Categorical or Index."""
+def is_pandas(value: object) -> bool:
+    """Returns whether `value` is a DataFrame, or one column: a Series, Categorical or Index."""
     return any(base.__module__.partition(".")[0] == "pandas" for base in type(value).__mro__)
 
 
-def columns(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The columns of a pandas object, each with what a sentence calls it.
+def columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields the columns of a pandas object, each with its name in a sentence.
 
-    An ordered category becomes its place in the order, any other its value. Raises UserError for an index that pandas
-    wrote to a file: a column "index" or "Unnamed: 0" of different whole numbers.
+    An ordered category becomes its place in the order; any other category becomes its value. Raises UserError for an
+    index that pandas wrote to a file: a column "index" or "Unnamed: 0" of different whole numbers.
     """
     pandas = sys.modules["pandas"]
     frame = value if isinstance(value, pandas.DataFrame) else pandas.Series(value).to_frame()
@@ -91,15 +91,15 @@ def columns(name: str, value: Any) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def aligned(name: str, value: Any, codes: Any) -> Any:
-    """`value` with its rows in the order of `codes`, where both are pandas objects with an index; else as it is.
+    """Returns `value`, in the order of the rows of `codes` if both are pandas objects with an index.
 
-    Raises UserError where the indices hold different labels, or repeat some in another order.
+    Raises UserError if the indices hold different labels, or repeat labels in another order.
     """
     if not all(is_pandas(each) and hasattr(each, "reindex") and hasattr(each, "index") for each in (value, codes)):
         return value
     own, wanted = value.index, codes.index
     if own.equals(wanted) or len(own) != len(wanted):
-        return value  # other numbers of rows have a sentence of their own
+        return value  # the caller refuses different numbers of rows
     if own.is_unique and wanted.is_unique and own.isin(wanted).all():
         return value.reindex(wanted)
     raise UserError(
@@ -109,7 +109,7 @@ def aligned(name: str, value: Any, codes: Any) -> Any:
 
 
 def _as_array(value: Any) -> np.ndarray:
-    if hasattr(value, "detach"):  # torch: leaves its graph and its device
+    if hasattr(value, "detach"):  # torch: off its graph and its device
         value = value.detach().cpu()
     try:
         if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
@@ -119,5 +119,5 @@ def _as_array(value: Any) -> np.ndarray:
         if hasattr(value, "is_floating_point") and value.is_floating_point():
             return np.asarray(value.float())  # torch's bfloat16, which numpy lacks
         if hasattr(value, "get") and hasattr(value, "__dlpack__"):
-            return np.asarray(value.get())  # CuPy leaves its device if asked
+            return np.asarray(value.get())  # CuPy's way off its device
         raise

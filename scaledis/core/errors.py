@@ -1,4 +1,4 @@
-"""What a user can mend, apart from what is a bug; and how a command says it."""
+"""Errors that a user can mend, apart from bugs, and how a command shows them."""
 
 import contextlib
 import io
@@ -16,15 +16,15 @@ class UserError(ValueError):
 
 
 class Stopped(Exception):
-    """A signal asked to stop; the state is in a checkpoint. The message says where, and nothing of how to go on."""
+    """A signal asked to stop; the state is in a checkpoint. The message says at which step, not how to go on."""
 
 
 @contextlib.contextmanager
 def sentences() -> Iterator[None]:
-    """What a user can mend is said in one sentence instead of a traceback, and ends the process with 2.
+    """Prints a UserError as one sentence instead of a traceback, and ends the process with 2.
 
-    A stop ends it with 130, a reader that has seen enough, such as `head`, with 141. Letters that the terminal cannot
-    show are escaped.
+    A stop ends the process with 130, and a closed pipe, such as that of `head`, with 141. Letters that the terminal
+    cannot show are escaped.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -44,6 +44,6 @@ def sentences() -> Iterator[None]:
 
 
 def end(message: object) -> NoReturn:
-    """Says a sentence, and ends the process with 2."""
+    """Prints a sentence on stderr, and ends the process with 2."""
     print(f"scaledis: {message}", file=sys.stderr)
     sys.exit(2)

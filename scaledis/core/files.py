@@ -14,16 +14,17 @@ import time
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from scaledis.core.errors import UserError
 
-SEAL, DIGITS = "seal (sha256)", 64  # the key of a checksum, which no run can be called, and its length
+SEAL, DIGITS = "seal (sha256)", 64  # the key of a checksum, which is no name of a run, and its length
 BLANK, MARK = {SEAL: "0" * DIGITS}, f'"{SEAL}": "'.encode()
 LEFT = re.compile(r"\.(?P<host>.+)-(?P<process>\d+)\.partial")  # in a temporary name, see `writing`
 WRITING = 3600  # seconds beyond which nobody writes one file
+T = TypeVar("T")
 
 
 def directory(key: str, path: str | Path) -> Path:
@@ -38,27 +39,27 @@ def directory(key: str, path: str | Path) -> Path:
     return found
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Raises ValueError for NaN and infinity, which are not JSON."""
+def write_json(path: Path, value: object) -> None:
+    """Writes a value as JSON. Raises ValueError for NaN and infinity, which JSON lacks."""
     write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
 
 
-def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
-    """`write_json` with a checksum, the last entry of the object."""
+def write_sealed(path: Path, value: Mapping[str, object]) -> None:
+    """Writes an object as JSON; its checksum is the last entry."""
     write_bytes(path, sealed((json.dumps({**value, **BLANK}, indent=1, allow_nan=False) + "\n").encode()))
 
 
-def write_lines(path: Path, value: Mapping[str, Any]) -> None:
-    """`write_sealed` with a line an entry, which Python writes three times as fast; for what a sweep has many of."""
+def write_lines(path: Path, value: Mapping[str, object]) -> None:
+    """Writes what `write_sealed` writes, one entry a line, three times as fast: for the many files of a sweep."""
     entries = [f"{json.dumps(key)}: {json.dumps(each, allow_nan=False)}" for key, each in {**value, **BLANK}.items()]
     write_bytes(path, sealed(("{\n" + ",\n".join(entries) + "\n}\n").encode()))
 
 
 def read_json(path: Path, *keys: str, needs_seal: bool = False) -> Any:
-    """The content without its checksum.
+    """Returns the content without its checksum.
 
-    Raises UserError, naming the file, where its checksum differs, or is missing and needed, where it is not JSON, and
-    where it lacks a key.
+    Raises UserError, naming the file, if its checksum differs, or is missing and needed; if it is not JSON; or if it
+    lacks one of the keys.
     """
     data = read_bytes(path, needs_seal)
     try:
@@ -70,8 +71,8 @@ def read_json(path: Path, *keys: str, needs_seal: bool = False) -> Any:
     return with_keys(path, value, keys)
 
 
-def with_keys(path: Path, value: Any, keys: Iterable[str]) -> Any:
-    """`value`, which was read from `path`. Raises UserError, naming the file, where it lacks a key."""
+def with_keys(path: Path, value: T, keys: Iterable[str]) -> T:
+    """Returns `value`, which was read from `path`. Raises UserError, naming the file, if it lacks one of the keys."""
     missing = [key for key in keys if not isinstance(value, Mapping) or key not in value]
     if missing:
         raise UserError(f"{path} is damaged: it lacks {', '.join(missing)}.")
@@ -79,7 +80,7 @@ def with_keys(path: Path, value: Any, keys: Iterable[str]) -> Any:
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """A .npz file; its checksum is the comment of the archive."""
+    """Writes a .npz file; its checksum is the comment of the archive."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with zipfile.ZipFile(buffer, "a") as archive:
@@ -88,31 +89,31 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_arrays(path: Path, *keys: str, needs_seal: bool = False) -> dict[str, np.ndarray]:
-    """All arrays of a .npz file. Raises what `read_json` raises."""
+    """Returns all arrays of a .npz file. Raises what `read_json` raises."""
     data = read_bytes(path, needs_seal)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except Exception as error:  # a forged archive raises a dozen kinds
         raise UserError(f"{path} is damaged: {error}.") from error
-    return dict(with_keys(path, arrays, keys))
+    return with_keys(path, arrays, keys)
 
 
 def sealed(data: bytes) -> bytes:
-    """`data` with its checksum in the place of the last `BLANK` that is written in it."""
+    """Returns `data` with its checksum in the place of its last `BLANK`."""
     start = data.rindex(MARK) + len(MARK)
     return data[:start] + _checksum(data, start) + data[start + DIGITS :]
 
 
 def has_seal(data: bytes) -> bool:
-    """Whether a checksum stands in `data`; `read_bytes` says whether it is that of the rest."""
+    """Returns whether `data` holds a checksum; `read_bytes` checks it."""
     return MARK in data
 
 
 def read_bytes(path: Path, needs_seal: bool = False) -> bytes:
-    """The content of a file.
+    """Returns the content of a file.
 
-    Raises UserError, naming the file, where its checksum differs, or is missing and needed.
+    Raises UserError, naming the file, if its checksum differs, or is missing and needed.
     """
     try:
         data = path.read_bytes()
@@ -141,7 +142,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def clear(folder: Path) -> None:
-    """Deletes from a folder what processes that were killed left half written in it."""
+    """Deletes the half-written files that killed processes left in a folder."""
     for left in folder.glob("*.partial*"):
         with contextlib.suppress(OSError):
             if _is_left(left):
@@ -149,7 +150,7 @@ def clear(folder: Path) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Whether the process that wrote a temporary name is gone, or began too long ago to be at it still."""
+    """Returns whether the process that wrote a temporary file is gone, or wrote it too long ago to be at it still."""
     found = LEFT.search(path.name)
     if found and found["host"] == platform.node():
         try:
@@ -163,7 +164,7 @@ def _is_left(path: Path) -> bool:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """A temporary name, which becomes `path` at the end. Raises UserError, naming the path, where the disk is full."""
+    """Yields a temporary name that becomes `path` at the end. Raises UserError if `path` cannot be written."""
     temporary = path.with_name(f"{path.stem}.{platform.node()}-{os.getpid()}.partial{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import jax
 import numpy as np
@@ -26,6 +26,7 @@ from scaledis.core.errors import UserError
 JOINING = 60  # seconds in which all processes must join
 HEARTBEAT = 25  # seconds of silence after which a process counts as dead
 LONGEST = 7 * 24 * 3600  # seconds that a process waits for others that are alive
+T = TypeVar("T")  # a pytree of arrays
 GRACE = 1  # second in which processes that end with the first one do so by themselves; without it JAX aborts them
 
 
@@ -69,7 +70,7 @@ def joined(coordinator: str | None = None, processes: int | None = None, process
 
 def alone() -> bool:
     """Returns whether this is the only process."""
-    return jax.process_count() == 1
+    return bool(jax.process_count() == 1)
 
 
 def first() -> bool:
@@ -90,21 +91,20 @@ def fetch(tree: Any) -> Any:
     return multihost_utils.process_allgather(tree, tiled=True)
 
 
-def gathered(tree: Any) -> Any:
+def gathered(tree: T) -> T:
     """Returns arrays that are spread over all processes so that each process can compute with them alone."""
-    return tree if alone() else fetch(tree)
+    held: T = tree if alone() else fetch(tree)
+    return held
 
 
 def place(tree: Any, sharding: NamedSharding) -> Any:
     """Lays out arrays that every process holds over the devices of all processes."""
-    if alone():
-        return jax.device_put(tree, sharding)
 
     def put(leaf: jax.Array | np.ndarray) -> jax.Array:
         values = np.asarray(leaf)
         return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
-    return jax.tree.map(put, tree)
+    return jax.device_put(tree, sharding) if alone() else jax.tree.map(put, tree)
 
 
 def any_process(value: bool) -> bool:

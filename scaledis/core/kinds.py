@@ -16,18 +16,19 @@ from scaledis.core.values import plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Misfit = tuple[str, object, object]  # (name, value, the annotation that it does not fit)
 WORDS = {str: "text", int: "a whole number", float: "a number", bool: "True or False", Path: "a path"}
-CLASSES: dict[Any, type] = {int: Integral, float: Real, Path: os.PathLike, tuple: Sequence}
+CLASSES: dict[object, type] = {int: Integral, float: Real, Path: os.PathLike, tuple: Sequence}
 MANY = (Iterable, Sequence, tuple)  # of values of one kind
-hints: Callable[[Any], dict[str, Any]] = functools.cache(typing.get_type_hints)  # of a function or a class
+hints: Callable[[object], dict[str, object]] = functools.cache(typing.get_type_hints)  # of a function or a class
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
-    """`function`, with its arguments checked against its annotations before it is called.
+    """Returns `function` with a check of its arguments against its annotations.
 
-    An array of one number, of numpy or JAX, arrives as a number of Python, and an iterator as a list. The new function
-    raises UserError, naming the argument, its value and what it takes, for an argument of another kind, for one that is
-    missing and for one that it does not have.
+    An array of one number, of numpy or JAX, arrives as a Python number, and an iterator as a list. The new function
+    raises UserError, naming the argument, its value and what it must be, for an argument of another kind, a missing
+    argument, and an argument that `function` lacks.
     """
     signature = inspect.signature(function)
 
@@ -41,7 +42,7 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
             kind = hints(function)[name]
             if getattr(value, "shape", None) == ():
                 value = plain(value)
-            elif isinstance(value, Iterator) and any(typing.get_origin(each) is Iterable for each in _choices(kind)):
+            elif isinstance(value, Iterator) and any(_taken_apart(each)[0] is Iterable for each in _choices(kind)):
                 value = list(value)
             bound.arguments[name] = value
             check(name, value, kind)
@@ -50,21 +51,21 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
     return call
 
 
-def check_fields(prefix: str, value: Any) -> None:
-    """Raises UserError, with the field's name behind `prefix`, for a field of a class that its annotation refuses."""
+def check_fields(prefix: str, value: object) -> None:
+    """Raises UserError, naming the field after `prefix`, if a field of `value` is not of its annotated kind."""
     for name, kind in hints(type(value)).items():
         check(prefix + name, getattr(value, name), kind)
 
 
-def check(name: str, value: Any, kind: Any) -> None:
-    """Raises UserError that names the argument, the value and what it must be, if `value` is not of `kind`."""
+def check(name: str, value: object, kind: object) -> None:
+    """Raises UserError, naming the argument, the value and what it must be, if `value` is not of `kind`."""
     if found := _misfit(name, value, kind):
         where, wrong, wanted = found
         raise UserError(f"{where}: {registry.short(wrong)} must be {_words(wanted)}.")
 
 
-def takes(function: Any, *arguments: Any) -> bool:
-    """Whether the function can be called with these arguments. True for a builtin that does not say."""
+def takes(function: Callable[..., object], *arguments: object) -> bool:
+    """Returns whether the function can be called with these arguments; True for a builtin without a signature."""
     try:
         inspect.signature(function).bind(*arguments)
     except TypeError:
@@ -74,14 +75,20 @@ def takes(function: Any, *arguments: Any) -> bool:
     return True
 
 
-def _choices(kind: Any) -> tuple[Any, ...]:
-    """The kinds of a union; of any other kind itself alone."""
-    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+def _taken_apart(kind: object) -> tuple[Any, tuple[Any, ...]]:
+    """Returns `list[int]` as list and (int,), and a class as itself and ()."""
+    return typing.get_origin(kind) or kind, typing.get_args(kind)
 
 
-def _misfit(name: str, value: Any, kind: Any) -> tuple[str, Any, Any] | None:
-    """What is not of its kind, `value` or something in it, as (its name, its value, its kind); None if all is."""
-    origin, of = typing.get_origin(kind) or kind, typing.get_args(kind)
+def _choices(kind: object) -> tuple[object, ...]:
+    """Returns the kinds of a union; any other kind alone."""
+    origin, of = _taken_apart(kind)
+    return of if origin in (typing.Union, types.UnionType) else (kind,)
+
+
+def _misfit(name: str, value: Any, kind: object) -> Misfit | None:
+    """Returns the first value that is not of its kind, `value` itself or one inside; None if there is none."""
+    origin, of = _taken_apart(kind)
     if len(choices := _choices(kind)) > 1:
         found = [_misfit(name, value, each) for each in choices]
         inner = [each for each in found if each and each[0] != name]
@@ -94,7 +101,7 @@ def _misfit(name: str, value: Any, kind: Any) -> tuple[str, Any, Any] | None:
         return None if fits else (name, value, kind)
     if not isinstance(value, CLASSES.get(origin, origin)) or (isinstance(value, bool) and origin in (int, float)):
         return name, value, kind
-    parts: Iterable[tuple[str, Any, Any]] = ()
+    parts: Iterable[Misfit] = ()
     if origin is Mapping:
         keys = ((f"{name}: key", key, of[0]) for key in value)
         parts = [*keys, *((f"{name}[{registry.short(key)}]", each, of[1]) for key, each in value.items())]
@@ -105,9 +112,9 @@ def _misfit(name: str, value: Any, kind: Any) -> tuple[str, Any, Any] | None:
     return next(filter(None, (_misfit(*part) for part in parts)), None)
 
 
-def _words(kind: Any) -> str:
-    """A kind in a sentence."""
-    origin, of = typing.get_origin(kind) or kind, typing.get_args(kind)
+def _words(kind: object) -> str:
+    """Returns a kind as a sentence names it."""
+    origin, of = _taken_apart(kind)
     if len(choices := _choices(kind)) > 1:
         *most, last = map(_words, choices)
         return f"{', '.join(most)} or {last}"

@@ -1,4 +1,4 @@
-"""Reads .npz files that anybody may have made: what is wrong with one is a sentence, and no pickle is loaded."""
+"""Reads .npz files of unknown origin: an unreadable one raises UserError, and no pickle is ever loaded."""
 
 import zipfile
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 
 from scaledis.core.errors import UserError
 
-# Damaged, encrypted or forged archives raise a dozen kinds of exceptions in zipfile, zlib, tokenize and numpy, a header
-# that claims petabytes raises MemoryError: here any of them says something of the file.
+# Damaged, encrypted or forged archives raise a dozen kinds of exceptions in zipfile, zlib, tokenize and numpy, and a
+# header that claims petabytes raises MemoryError; every one of them means that the file cannot be read.
 
 
 def names(path: Path) -> list[str]:
-    """The names of the arrays in `path`. Raises UserError, naming the file, if it is missing or no .npz file."""
+    """Returns the names of the arrays in `path`. Raises UserError, naming the file, if it is missing or not .npz."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -23,7 +23,7 @@ def names(path: Path) -> list[str]:
 
 
 def read(path: Path, name: str, expected: str = "a plain array") -> np.ndarray:
-    """Array `name` of `path`; an entry of the archive that is no array is given as bytes.
+    """Returns array `name` of `path`; an entry of the archive that is no array is returned as bytes.
 
     Raises UserError, naming the file, the array and what is expected, if it cannot be read or holds Python objects.
     """

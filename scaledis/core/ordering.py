@@ -1,4 +1,4 @@
-"""The order of names in which numbers stand: 2 before 10, -1 before 0, scale_0.5 before scale_1."""
+"""The natural order of names that hold numbers: 2 before 10, -1 before 0, scale_0.5 before scale_1."""
 
 import re
 from decimal import Decimal
@@ -10,7 +10,7 @@ NUMBER = re.compile(r"((?:(?<![^\W_])[-+])?(?:\d+(?:\.\d+)?|(?<![^\W_])\.\d+)(?:
 
 
 def natural(name: str) -> tuple[list[str | Decimal], str]:
-    """A sorting key: the texts and the numbers of a name in turn, then the name itself, for 1 and 01.
+    """Returns a sorting key: the texts and numbers of a name in turn, then the name itself, which orders 1 and 01.
 
     >>> sorted(["b10", "b9", "a", "-1", "-2"], key=natural)
     ['-2', '-1', 'a', 'b9', 'b10']
@@ -20,9 +20,9 @@ def natural(name: str) -> tuple[list[str | Decimal], str]:
 
 
 def ranked(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct values [V] of a column [N], sorted, and the rank int [N] of each entry among them.
+    """Returns the distinct values [V] of a column [N], sorted, and the rank int [N] of each entry among them.
 
-    Numbers and bools are in the order of numpy, strings in the natural one.
+    Numbers and bools are sorted as numpy sorts them, strings in their natural order.
     """
     values, ranks = np.unique(column, return_inverse=True)
     if values.dtype.kind != "U":

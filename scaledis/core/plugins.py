@@ -24,7 +24,7 @@ class Registry(Generic[Entry]):
       key: the key of a config that names an entry.
       kind: the class of an entry.
       package: the name of the package whose modules are walked.
-      registered: the user's own.
+      registered: the user's entries.
     """
 
     noun: str
@@ -35,7 +35,7 @@ class Registry(Generic[Entry]):
 
     @functools.cached_property
     def installed(self) -> dict[str, Entry]:
-        """The entries of the package and of every package that has an entry point. Raises UserError for one twice."""
+        """The entries of the package and of all entry points. Raises UserError for a name that two of them have."""
         found = registry.collect(sys.modules[self.package], f"{self.noun.upper()}S")
         for point in importlib.metadata.entry_points(group=f"scaledis.{self.noun}s"):
             loaded = point.load()
@@ -47,17 +47,17 @@ class Registry(Generic[Entry]):
         return found
 
     def entries(self) -> dict[str, Entry]:
-        """All entries by name."""
+        """Returns all entries by name."""
         return {**self.installed, **self.registered}
 
     def choose(self, name: str, key: str = "") -> Entry:
-        """The entry `name`. Raises UserError, naming `key` and the choices, for an unknown one."""
+        """Returns the entry `name`. Raises UserError, naming `key` and the choices, for an unknown name."""
         return registry.choose(key or self.key, name, self.entries())
 
     def register(self, name: str, entry: Entry) -> None:
-        """Adds an entry of the user's, or replaces it, as a notebook's cell does when it is run twice.
+        """Adds an entry of the user's, or replaces it, as when a notebook's cell runs twice.
 
-        Raises UserError for a name that is not a lower-case word, and for one of the entries that are installed.
+        Raises UserError for a name that is not a lower-case word, and for that of an installed entry.
         """
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(f"name: {name!r} must be a lower-case word, such as my_{self.noun}.")

@@ -1,4 +1,4 @@
-"""Things found by name: one error for every unknown name, and modules discovered by walking a package."""
+"""Finds things by name: one error for every unknown name, and the modules of a package without a list."""
 
 import difflib
 import functools
@@ -7,24 +7,26 @@ import math
 import pkgutil
 from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from scaledis.core.errors import UserError
 
+T = TypeVar("T")
+
 
 def short(value: object) -> str:
-    """A value in a sentence: its repr, cut where it is long."""
+    """Returns a value as a sentence shows it: its repr, cut after 80 characters."""
     if isinstance(value, int) and abs(value) >= 10**30:
         return f"a number of about {1 + int((value.bit_length() - 1) * math.log10(2))} digits"
     try:
         words = " ".join(repr(value).split()) if "\n" in repr(value) else repr(value)
-    except Exception:  # a number of more than 4,300 digits within, or a class that cannot say
+    except Exception:  # an integer of more than 4,300 digits inside, or a class whose repr fails
         words = f"a {type(value).__name__}"
     return words if len(words) <= 80 else words[:77] + "..."
 
 
 def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
-    """The error for a name that is not among its choices: names the kind, the value, the nearest and all choices."""
+    """Returns the error for an unknown name; it names the kind, the value, the nearest choice and all choices."""
     choices = sorted(choices)
     words = short(name)
     near = difflib.get_close_matches(str(name) if isinstance(name, str) else words, choices, n=1)
@@ -33,19 +35,19 @@ def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
 
 
 def check(kind: str, name: object, choices: Collection[str]) -> None:
-    """Raises UserError that lists the choices and the nearest name, if `name` is none of them."""
+    """Raises UserError, which lists the choices and names the nearest, if `name` is none of them."""
     if not isinstance(name, str) or name not in choices:
         raise unknown(kind, name, choices)
 
 
-def choose(kind: str, name: str, choices: Mapping[str, Any]) -> Any:
-    """`choices[name]`, checked."""
+def choose(kind: str, name: str, choices: Mapping[str, T]) -> T:
+    """Returns `choices[name]`. Raises what `check` raises."""
     check(kind, name, choices)
     return choices[name]
 
 
 def modules(package: ModuleType) -> list[str]:
-    """Names of the modules of `package`: adding a file is all it takes to be found."""
+    """Returns the names of the modules of `package`, sorted: a new file needs no entry anywhere."""
     return list(_modules(package))
 
 
@@ -56,13 +58,13 @@ def _modules(package: ModuleType) -> tuple[str, ...]:
 
 
 def module(kind: str, package: ModuleType, name: str) -> ModuleType:
-    """The module `package.name`, checked."""
+    """Returns the module `package.name`. Raises what `check` raises."""
     check(kind, name, modules(package))
     return importlib.import_module(f"{package.__name__}.{name}")
 
 
 def collect(package: ModuleType, attribute: str) -> dict[str, Any]:
-    """The entries of the dictionary `attribute` of every module of `package` that has one."""
+    """Returns the entries of the dictionary `attribute` of every module of `package` that has one."""
     found: dict[str, Any] = {}
     for name in modules(package):
         found |= getattr(importlib.import_module(f"{package.__name__}.{name}"), attribute, {})

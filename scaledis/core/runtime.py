@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any
 
 import jax
-import jaxlib
+import jaxlib.version
 
 from scaledis.core.errors import UserError
 
@@ -31,26 +31,28 @@ def prepare() -> None:
     """Makes JAX fast on this machine. Call it once, before the first computation; settings of the user are kept.
 
     - One host device per core: each trains its own members of a population, which beats one model on all cores.
-    - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) anew for each call, from a thread
+    - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) again for each call, from a thread
       whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
     - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: a
       second run of the same command starts at once.
     """
     _keep_freed_memory()
-    if DEVICES_FLAG not in os.environ.get("XLA_FLAGS", "") and jax.config.jax_num_cpu_devices < 1:  # type: ignore[attr-defined]
+    if DEVICES_FLAG not in os.environ.get("XLA_FLAGS", "") and _setting("jax_num_cpu_devices") < 1:
         jax.config.update("jax_num_cpu_devices", cores())
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined]
+    if _setting("jax_compilation_cache_dir") is None:
         jax.config.update("jax_compilation_cache_dir", cache_directory())
 
 
-@functools.cache
-def _first_process() -> int:
-    """The process that computed first: a fork inherits the answer, and JAX's threads stay behind."""
-    return os.getpid()
+def _setting(name: str) -> Any:
+    """Returns a setting of JAX; None in a version that lacks it."""
+    return getattr(jax.config, name, None)
+
+
+_first_process = functools.cache(os.getpid)  # the one that computed first: a fork inherits the answer, but no threads
 
 
 def check_process(what: str) -> None:
-    """Raises UserError in a process that was forked from one that had computed, where JAX would wait forever."""
+    """Raises UserError in a fork of a process that has computed: there JAX would wait forever."""
     if _first_process() != os.getpid():
         raise UserError(
             f"{what}: this process was forked from one that computes with JAX, whose threads do not survive a fork; "
@@ -61,9 +63,9 @@ def check_process(what: str) -> None:
 
 @contextlib.contextmanager
 def pinned() -> Iterator[None]:
-    """The settings of JAX that fix the types and the random numbers of a run; a process may have other ones.
+    """Fixes, in this thread, the settings of JAX on which the types and the random numbers of a run depend.
 
-    Types have 32 bits, keys split as `KEYS` does by default, and arrays are promoted. It holds for this thread.
+    Types have 32 bits, keys split as `KEYS` does by default, and arrays are promoted.
     """
     with (
         jax.enable_x64(False),
@@ -74,22 +76,22 @@ def pinned() -> Iterator[None]:
         yield
 
 
-def conditions() -> dict[str, Any]:
-    """What else the last digits of a run depend on: the machine, the versions of JAX, its settings, XLA's flags."""
+def conditions() -> dict[str, object]:
+    """Returns what the last digits of a run depend on besides its config: machine, versions, settings, XLA's flags."""
     flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(DEVICES_FLAG)]
     return {
         "device": machine(),
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": jaxlib.version.__version__,
         "XLA_FLAGS": " ".join(sorted(flags)),
-        **{name: getattr(jax.config, name, None) for name in SETTINGS},
+        **{name: _setting(name) for name in SETTINGS},
     }
 
 
 def cache_directory() -> str | None:
-    """The directory of compiled programs, of this CPU and jaxlib alone: a home directory may be shared.
+    """Returns the directory of compiled programs for this CPU and jaxlib, since machines may share a home directory.
 
-    None where there is no home directory, or none that can be written; then nothing is cached.
+    Returns None, and nothing is cached, if there is no home directory or it cannot be written.
     """
     try:
         cache = Path.home() / ".cache" / "scaledis" / "xla" / _target()
@@ -100,13 +102,13 @@ def cache_directory() -> str | None:
 
 
 def cores() -> int:
-    """The CPU cores that this process may use: those of its affinity, and no more than a container's quota."""
+    """Returns how many CPU cores this process may use: those of its affinity, at most a container's quota."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(available, _quota(CGROUP)))
 
 
 def _quota(cgroup: Path) -> int:
-    """The CPUs that the control group grants, rounded up; a large number where it sets no limit."""
+    """Returns how many CPUs the control group grants, rounded up; a large number if it sets no limit."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         limit, period = (cgroup / "cpu.max").read_text().split()[:2]  # version 2
         return -(-int(limit) // int(period))
@@ -118,17 +120,17 @@ def _quota(cgroup: Path) -> int:
 
 
 def _target() -> str:
-    """A folder name for what compiled programs depend on: jaxlib and the CPU with its features."""
+    """Returns a folder name made of what compiled programs depend on: jaxlib and the CPU with its features."""
     with contextlib.suppress(OSError):
         lines = CPUINFO.read_text().splitlines()
         described = sorted({line for line in lines if line.startswith(("model name", "flags", "Features"))})
         digest = hashlib.blake2b("\n".join(described).encode(), digest_size=4).hexdigest()
-        return f"jaxlib-{jaxlib.__version__}-{digest}"
-    return f"jaxlib-{jaxlib.__version__}-{system.machine()}"
+        return f"jaxlib-{jaxlib.version.__version__}-{digest}"
+    return f"jaxlib-{jaxlib.version.__version__}-{system.machine()}"
 
 
 def never() -> bool:
-    """A `stop` callback that never asks to stop."""
+    """Returns False: a `stop` callback that never asks to stop."""
     return False
 
 
@@ -136,12 +138,12 @@ def never() -> bool:
 def stopping(limit: float | None = None) -> Iterator[Callable[[], bool]]:
     """Yields `stop`, which is True from the first signal that asks to end, or after `limit` seconds.
 
-    The signals are SIGINT, and, where the program does not handle them, SIGTERM and SIGUSR1, SIGUSR2 and SIGHUP, with
-    which schedulers warn before they kill. A second signal ends the process as usual. A signal that the process
-    ignores, as SIGHUP under nohup, stays ignored. Only the main thread hears signals: in another one none is changed.
+    The signals are SIGINT and, unless the program handles them, SIGTERM, SIGUSR1, SIGUSR2 and SIGHUP, which schedulers
+    send before they kill. A second signal ends the process as usual. A signal that the process ignores, such as SIGHUP
+    under nohup, stays ignored. Only the main thread hears signals; in another thread no handler changes.
     """
     asked = threading.Event()
-    previous: dict[int, Any] = {}
+    previous: dict[int, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def ask(number: int, frame: FrameType | None) -> None:
         asked.set()
@@ -169,7 +171,7 @@ def stopping(limit: float | None = None) -> Iterator[Callable[[], bool]]:
 
 
 def machine() -> str:
-    """What results were made on, in words: "AMD EPYC, 2 cores"; with the accelerators, if there are any."""
+    """Returns the machine in words, with its accelerators if it has any: "AMD EPYC, 2 cores"."""
     try:
         lines = CPUINFO.read_text().splitlines()
     except OSError:
@@ -182,7 +184,7 @@ def machine() -> str:
 
 
 def device_memory() -> int | None:
-    """Bytes that a device can hold; None for a CPU, whose memory the system shares out."""
+    """Returns how many bytes a device can hold; None for a CPU, whose memory the system shares out."""
     stats = jax.local_devices()[0].memory_stats() or {}
     return None if platform() == "cpu" else stats.get("bytes_limit")
 
@@ -221,7 +223,7 @@ def compiler_options(level: int, platform: str) -> dict[str, int | bool]:
 
 @functools.cache
 def _compiles(name: str, value: int | bool) -> bool:
-    """True if the installed XLA knows the option; an unknown one fails when a program compiles."""
+    """Returns whether the installed XLA knows the option; an unknown one fails when a program compiles."""
     try:
         jax.jit(lambda: 0, compiler_options={name: value}).lower().compile()
     except jax.errors.JaxRuntimeError:

@@ -1,6 +1,6 @@
-"""One setting against another over seeds: differences with their intervals, tests, and verdicts over a family of them.
+"""Compares settings over seeds: differences with their intervals, tests, and verdicts over a family of tests.
 
-Seeds share their data and their first weights, so where both settings have the same seeds the difference is paired:
+Runs of one seed share their data and first weights, so if both settings have the same seeds the difference is paired:
 
     difference +- t_{n - 1} s / sqrt(n),    s the standard deviation of the n differences seed by seed;
 
@@ -10,7 +10,7 @@ else it is Welch's (1947), with the degrees of freedom of Satterthwaite (1946).
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas
@@ -28,13 +28,14 @@ Scores = Mapping[int, float]  # seed -> score
 
 
 class Difference(NamedTuple):
-    """How far the mean score of one setting is above that of another.
+    """The difference between the mean scores of two settings.
 
     Attributes:
       test: "paired" over common seeds, or "welch".
-      seeds: how many of one and of the other count; the same number twice where they are paired.
-      means: of one and of the other, over these seeds.
-      difference, deviation: of the means; the deviation is that of a difference of two single runs, NaN for one seed.
+      seeds: the numbers of seeds of the first and of the second setting; both are the same if they are paired.
+      means: the mean scores of the two settings over these seeds.
+      difference: the first mean minus the second.
+      deviation: the standard deviation of a difference of two single runs, NaN for one seed.
       error, freedom: the standard error of the difference and its degrees of freedom.
     """
 
@@ -48,20 +49,20 @@ class Difference(NamedTuple):
 
     @property
     def p(self) -> float:
-        """The two-sided p-value; NaN where there are too few seeds."""
+        """The two-sided p-value; NaN for too few seeds."""
         if self.error == 0:
             return 1.0 if self.difference == 0 else 0.0
         return float(2 * stats.t.sf(abs(self.difference) / self.error, self.freedom))
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float] | None:
-        """Student's interval of the difference; None where there are too few seeds."""
+        """Returns Student's interval of the difference; None for too few seeds."""
         if math.isnan(self.error):
             return None
         half = float(stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.error if self.error else 0.0
         return self.difference - half, self.difference + half
 
     def seeds_needed(self, level: float = LEVEL, power: float = POWER) -> int | None:
-        """How many seeds of each setting show a true difference of this size and deviation; None above 10,000."""
+        """Returns how many seeds of each setting show a true difference of this size; None above 10,000."""
         if math.isnan(self.error) or self.difference == 0:
             return None
         if self.error == 0:
@@ -83,7 +84,7 @@ class Difference(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """A difference as one of a family: Holm's p-value and what it says of "above 0".
+    """A difference as one of a family of tests: Holm's p-value and a verdict on "above 0".
 
     verdict: "holds" or "does not hold" where Holm's p is below the level; else "no difference that counts" where the
     interval of 1 - 2 level lies within the smallest difference that counts (two one-sided tests), or "undecided".
@@ -95,9 +96,9 @@ class Judged(NamedTuple):
 
 
 def difference(one: Scores, other: Scores) -> Difference:
-    """One setting's scores minus another's: paired if both have the same seeds, else by Welch.
+    """Returns one setting's scores minus another's: paired if both have the same seeds, else by Welch.
 
-    Raises UserError where one of them has no score.
+    Raises UserError if one of them has no score.
     """
     if not one or not other:
         raise UserError("scores: one of two settings has none; there is nothing to compare.")
@@ -123,7 +124,7 @@ def difference(one: Scores, other: Scores) -> Difference:
 
 
 def paired(one: Scores, other: Scores) -> Difference:
-    """One setting's scores minus another's over the seeds that both have. Raises UserError where they share none."""
+    """Returns one setting's scores minus another's over the seeds of both. Raises UserError if they share no seed."""
     common = [seed for seed in one if seed in other]
     if not common:
         raise UserError("seeds: two settings share none, so that their scores cannot be paired.")
@@ -142,7 +143,7 @@ def paired(one: Scores, other: Scores) -> Difference:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p-values: max over the smaller ones of (m - rank) p, at most 1. A NaN counts as 1."""
+    """Returns Holm's (1979) adjusted p-values: max over smaller ones of (m - rank) p, at most 1; NaN counts as 1."""
     known = np.nan_to_num(np.asarray(p_values, float), nan=1.0)
     order = np.argsort(known, kind="stable")
     adjusted = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
@@ -152,12 +153,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def judge(differences: Sequence[Difference], counts: float = COUNTS, level: float = LEVEL) -> list[Judged]:
-    """The differences as one family of tests, in their order.
+    """Judges differences as one family of tests, in their order.
 
     Args:
-      differences: all that are tested together.
+      differences: all differences that are tested together.
       counts: the smallest difference that counts.
-      level: the family's, kept by Holm's method.
+      level: the level of the family, kept by Holm's method.
     """
     adjusted = holm([each.p for each in differences])
     return [Judged(each, p, _verdict(each, p, counts, level)) for each, p in zip(differences, adjusted, strict=True)]
@@ -169,19 +170,19 @@ def compare(
     score: str = "dci/disentanglement",
     *,
     by: str | Sequence[str] = "method.name",
-    against: str | float | tuple[Any, ...] | None = None,
+    against: str | float | tuple[object, ...] | None = None,
     counts: float = COUNTS,
     level: float = LEVEL,
 ) -> pandas.DataFrame:
-    """Settings against each other over their seeds, one row a pair, judged as one family.
+    """Compares settings over their seeds, one row for each pair, judged as one family.
 
     Args:
-      results: a row a run, as `load_results` gives it; it needs the columns `by`, `score` and "seed".
+      results: one row for each run, as `load_results` returns them, with the columns `by`, `score` and "seed".
       score: the column to compare. Runs without it are left out.
-      by: the column, or columns, that tell the settings apart; every other one may only differ by the seed.
+      by: the column or columns that tell the settings apart; runs of one setting differ only in their seed.
       against: the setting that all others are compared with; by default every pair of settings is compared.
       counts: the smallest difference that counts.
-      level: of the family, kept by Holm's method.
+      level: the level of the family, kept by Holm's method.
 
     Returns:
       Columns one, other, test, seeds_one, seeds_other, mean_one, mean_other, difference, low, high (the 95 % interval),
@@ -225,7 +226,7 @@ def compare(
 
 
 def interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float] | None:
-    """The interval of a mean by Student's t, mean +- t_{n - 1} s / sqrt(n); None of fewer than two values."""
+    """Returns the interval of a mean by Student's t, mean +- t_{n - 1} s / sqrt(n); None for fewer than two values."""
     known = list(values)
     if len(known) < 2:
         return None

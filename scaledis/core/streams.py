@@ -1,4 +1,4 @@
-"""Random numbers: a key for each thing that is drawn, by its name or its number. A key draws once, or is divided."""
+"""Random numbers: a key for each thing that is drawn, by its name or its number. A key is drawn from once, or split."""
 
 import zlib
 
@@ -13,5 +13,5 @@ def stream(key: Array, name: str) -> Array:
 
 
 def each(key: Array, numbers: Array | np.ndarray) -> Array:
-    """Returns a key for each of the numbers [n], int32: that of a number does not depend on the others beside it."""
+    """Returns a key for each of the numbers [n], int32; the key of a number does not depend on the other numbers."""
     return jax.vmap(lambda number: jax.random.fold_in(key, number))(numbers)

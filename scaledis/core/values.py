@@ -1,18 +1,19 @@
-"""Values in plain Python: what a config holds, whatever framework or command line they come from."""
+"""Values in plain Python, as a config holds them, from any framework and from the command line."""
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 PLAIN = (str, int, float, bool, type(None))
+T = TypeVar("T")
 
 
-def plain(value: Any) -> Any:
-    """Numbers and arrays of numpy, JAX or any framework with `tolist`, paths and lists as Python's values and tuples.
+def plain(value: object) -> Any:
+    """Returns numbers, arrays of any framework with `tolist`, paths and lists as plain Python values and tuples.
 
-    A float32 becomes the shortest decimal that gives it, 0.1 and not 0.10000000149011612, since a run carries float32.
+    A float32 becomes the shortest decimal that rounds to it, 0.1 and not 0.10000000149011612: runs carry float32.
     """
     if type(value) in PLAIN:
         return value
@@ -20,19 +21,17 @@ def plain(value: Any) -> Any:
         return os.fspath(value)
     if hasattr(value, "tolist") and not isinstance(value, type):
         numbers = plain(value.tolist())
-        return over(_shortest, numbers) if str(getattr(value, "dtype", "")) == "float32" else numbers
+        if str(getattr(value, "dtype", "")) != "float32":
+            return numbers
+        return over(lambda each: float(str(np.float32(each))) if isinstance(each, float) else each, numbers)
     return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
 
 
-def over(change: Callable[[Any], Any], value: Any) -> Any:
-    """`change` of a value, or of every value in a tuple, all the way down."""
+def over(change: Callable[[Any], object], value: object) -> Any:
+    """Returns `change` of a value, or of every value in a tuple, however deep."""
     return tuple(over(change, each) for each in value) if isinstance(value, tuple) else change(value)
 
 
-def whole(value: Any) -> Any:
-    """A float without a fraction as an int; anything else as it is."""
+def whole(value: T) -> T | int:
+    """Returns a float without a fraction as an int; anything else unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _shortest(value: Any) -> Any:
-    return float(str(np.float32(value))) if isinstance(value, float) else value

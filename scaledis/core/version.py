@@ -6,12 +6,12 @@ from pathlib import Path
 
 VERSION = "0.4.0"
 RESUMES = (0, 4)  # the oldest version whose runs go on: the steps of older ones draw other random numbers
-TABLES = "experiments/results"  # of experiments, which write them one after the other
+TABLES = "experiments/results"  # of experiments, which write their tables one after the other
 
 
 @functools.cache
 def commit() -> str:
-    """The commit of the checkout, with "+" if files but its tables were changed since; "" outside of one."""
+    """Returns the commit of the checkout, with "+" if any file but a table has changed; "" outside of a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""
@@ -28,10 +28,10 @@ def commit() -> str:
 
 
 def resumes(version: str) -> bool:
-    """Returns whether a run that `version` wrote can go on in this one, and end as it would have ended there."""
+    """Returns whether a run of `version` can go on in this version, and end with the same numbers as in its own."""
     return tuple(int(part) for part in version.split(".")[:2]) >= RESUMES
 
 
 def here() -> dict[str, str]:
-    """The version and the commit of this process, as what it writes records them."""
+    """Returns the version and the commit of this process, as its files record them."""
     return {"version": VERSION, "commit": commit()}

@@ -16,19 +16,20 @@ from scaledis.core import kinds, registry
 from scaledis.core.errors import UserError
 from scaledis.core.plugins import Registry
 from scaledis.methods import estimators
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec
+from scaledis.methods.base.spec import Hyperparameter as Hyperparameter  # for others too
+from scaledis.methods.base.spec import MethodSpec
 from scaledis.types import ImageSpec, Method
 
 REGISTRY = Registry("method", "method.name", MethodSpec, __name__)
 
 
 def specs() -> dict[str, MethodSpec]:
-    """All methods by name."""
+    """Returns all methods by name."""
     return REGISTRY.entries()
 
 
 def choose(name: str, key: str = "method.name") -> MethodSpec:
-    """The method `name`. Raises UserError, naming `key` and the choices, for an unknown one."""
+    """Returns the method `name`. Raises UserError, naming `key` and the choices, for an unknown name."""
     return REGISTRY.choose(name, key)
 
 
@@ -42,15 +43,14 @@ def register_method(
     flat: bool = True,
     **more: Any,
 ) -> None:
-    """Makes a method of your own a choice of `config.method.name`, as those of this package are.
+    """Makes your method a choice of `config.method.name`, like those of this package.
 
-    Call it again to replace a method of your own, as a notebook's cell does when it is run twice. `load_run` needs the
-    method registered too.
+    A second call replaces your method, as when a notebook's cell runs twice. `load_run` needs the method registered.
 
     Args:
       name: a lower-case word.
       build: (config, ImageSpec) -> Method; methods/base/elbo.py and penalty.py have what most methods need.
-      equation: its terms and the paper; the first line is what `--list` shows.
+      equation: its terms and the paper; `scaledis list` shows the first line.
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level instead of a ladder.
       more: further attributes of MethodSpec, such as `arrays` and `settings`.
@@ -78,7 +78,7 @@ def register_method(
 def arrays(config: Config) -> dict[str, np.ndarray]:
     """Returns the arrays of a run's hyperparameters, those of the method whose program it trains in.
 
-    Raises UserError that names the key, the value and the choices for a value that the method cannot have.
+    Raises UserError, naming the key, the value and the choices, for a value that the method cannot have.
     """
     spec = choose(config.method.name)
     if not spec.program:
@@ -91,7 +91,7 @@ def arrays(config: Config) -> dict[str, np.ndarray]:
 
 
 def network_name(config: Config) -> str:
-    """The name of the network of a config, by default its method's; "" for a method that takes none."""
+    """Returns the name of the network of a config, by default its method's; "" for a method that takes none."""
     return config.model.network or choose(config.method.name).network
 
 
@@ -104,7 +104,7 @@ def check_network(config: Config) -> None:
         networks.choose(name).check(config)
 
 
-def makers(config: Config) -> tuple[Callable, ...]:
+def makers(config: Config) -> tuple[Callable[..., object], ...]:
     """Returns the functions that the names of a config stand for: of its method, its network and its estimator."""
     network = network_name(config)
     made = [choose(config.method.name).build, estimators.choose(config.objective.estimator).make]
@@ -112,9 +112,9 @@ def makers(config: Config) -> tuple[Callable, ...]:
 
 
 def build(config: Config, images: ImageSpec) -> Method:
-    """The Method of a config. Raises UserError for an unknown name, and if its `build` gives no Method.
+    """Builds the Method of a config. Raises UserError for an unknown name, and if `build` gives no Method.
 
-    The config that `build` of a method gets names its network.
+    The `build` of a method gets a config that names its network.
     """
     name = choose(config.method.name).program or config.method.name
     model = dataclasses.replace(config.model, network=network_name(config))

@@ -29,14 +29,14 @@ def convex_mix(hyperparameters: Hyperparameters, posterior: Posterior) -> Weight
 
 
 def mix(alpha: float, units: int) -> tuple[float, float]:
-    """The weights of the information term and of the bound. Raises UserError for alpha = K = 1."""
+    """Returns the weights of the information term and of the bound. Raises UserError for alpha = K = 1."""
     if alpha >= units:
         raise UserError(f"method.alpha: {alpha} must be below 1 on a level of one unit.")
     return units * alpha / (units - alpha), (1 - alpha) / (1 - alpha / units)
 
 
 def mix_arrays(config: Config) -> dict[str, np.ndarray]:
-    """The three weights of the reading that the config asks for."""
+    """Returns the three weights of the reading that the config asks for."""
     given = config.method.hyperparameters
     information, bound = mix(given["alpha"], config.model.allocation[0])
     of_bound = given["reading"] == "bound"

@@ -28,17 +28,16 @@ def between_blocks(hyperparameters: Hyperparameters, posterior: Posterior) -> We
 
 
 def blocks_of(hyperparameters: Hyperparameters, levels: Array) -> Array:
-    """Parts [K, K]: the blocks of b units among those in use."""
+    """Returns the parts [K, K]: the blocks of b units among those in use."""
     in_use = levels.sum(0)
     return partition.blocks(len(in_use), hyperparameters["block"]) * in_use
 
 
 def block_sizes(units: int, largest: str) -> dict[float, int]:
-    """Granularity g = b / m -> block size b, for every divisor b of the units up to m.
+    """Returns {granularity g = b / m: block size b} for every divisor b of the units up to m.
 
-    m is the largest divisor that counts: `halves`, the largest one below the units, since the paper's chain of finer
-    and finer partitions ends in two blocks and one block of all units leaves beta nothing to weigh; or `whole`, the
-    units themselves.
+    With `whole`, m is the number of units. With `halves`, m is the largest divisor below it: the paper's chain of
+    partitions ends in two blocks, and a single block of all units leaves beta nothing to weigh.
     """
     divisors = [size for size in range(1, units + 1) if units % size == 0]
     known = divisors if largest == "whole" or units == 1 else divisors[:-1]
@@ -46,7 +45,7 @@ def block_sizes(units: int, largest: str) -> dict[float, int]:
 
 
 def block_arrays(config: Config) -> dict[str, np.ndarray]:
-    """The block size and whether dependence within a block is rewarded."""
+    """Returns the block size, and whether dependence within a block is rewarded."""
     given, units = config.method.hyperparameters, config.model.allocation[0]
     size = int(given["block"])
     if given["granularity"]:

@@ -12,7 +12,7 @@ from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
 def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:
-    """How far a covariance [K, K] of the active units is from the identity: the squares off and on the diagonal."""
+    """Returns the squared distances of a covariance [K, K] of active units to the identity, off and on the diagonal."""
     off = covariance * (1 - jnp.eye(len(active)))
     on = (jnp.diag(covariance) - 1.0) * active
     return jnp.square(off).sum(), jnp.square(on).sum()
@@ -62,6 +62,7 @@ def build_codes(config: Config, images: ImageSpec) -> Method:
 
 
 def weights(off_diagonal: float, diagonal: float) -> dict[str, Hyperparameter]:
+    """Returns the two hyperparameters with their defaults."""
     return {
         "off_diagonal": Hyperparameter(off_diagonal, "weight of the squared covariances"),
         "diagonal": Hyperparameter(diagonal, "weight of the squared distance of the variances to 1"),

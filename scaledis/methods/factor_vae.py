@@ -25,7 +25,7 @@ METHODS = {
         make_build(adversarial_total_correlation, estimator="density_ratio"),
         equation_of(adversarial_total_correlation),
         about="gamma TC(z) by a discriminator of codes: the FactorVAE (Kim and Mnih 2018).",
-        hyperparameters={"gamma": Hyperparameter(10.0, "weight of the total correlation, beside the KL's own")},
+        hyperparameters={"gamma": Hyperparameter(10.0, "weight of the total correlation, besides that in the KL")},
         check=check_batch,
         widens=True,
         # gamma of the published grid 10 to 100, ours; the optimizers are published.

@@ -1,4 +1,4 @@
-"""Hausdorff factorized support (Roth et al. 2023), beside the beta-VAE and the beta-TCVAE."""
+"""Hausdorff factorized support (Roth et al. 2023), added to the beta-VAE and the beta-TCVAE."""
 
 import itertools
 
@@ -16,16 +16,16 @@ from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.penalty import weighted_decomposition
 from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
+from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
-PAIRS = 25  # of latent units, drawn anew in every step
+PAIRS = 25  # of latent units, drawn in every step
 
 
 def factorized_support(means: Array, pairs: Array) -> Array:
-    """sum over pairs (a, b) of max_{i, j} min_k (m_ia - m_ka)^2 + (m_jb - m_kb)^2: [], squared units of the codes.
+    """Returns sum over pairs (a, b) of max_{i, j} min_k (m_ia - m_ka)^2 + (m_jb - m_kb)^2, in squared units of codes.
 
-    The distance of the factorized set, all combinations of what units a and b take over the batch, to the batch itself;
-    zero where every combination occurs. Its gradient reaches both ends of the distance.
+    It is the distance from all combinations of the values that units a and b take in the batch to the batch itself, and
+    zero if every combination occurs. Its gradient reaches both ends of the distance.
 
     Args:
       means: [B, K], posterior means.
@@ -40,14 +40,14 @@ def factorized_support(means: Array, pairs: Array) -> Array:
         nearest = (along_a[:, None] + along_b[None]).min(2)  # over k; a minimum costs a twentieth of an argmin
         i, j = jnp.unravel_index(jnp.argmax(nearest), nearest.shape)
         k = jnp.argmin(along_a[i] + along_b[j])
-        # Only the distance that was found has a gradient, so it alone is computed with one.
+        # Only the distance that was found needs a gradient.
         return jnp.square(a[i] - a[k]) + jnp.square(b[j] - b[k])
 
-    return lax.map(of_pair, pairs).sum()
+    return jnp.sum(lax.map(of_pair, pairs))
 
 
 def drawn_pairs(key: Array, active: Array, count: int) -> Array:
-    """`count` different pairs of active units, at random: [count, 2]; of inactive ones once there are no others."""
+    """Draws `count` different pairs of units, [count, 2]: of active units first, of inactive ones if those run out."""
     every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
     score = jax.vmap(jax.random.uniform)(each(key, every[:, 0] << 16 | every[:, 1]))
     absent = 1.0 - active[every].prod(1)
@@ -55,9 +55,9 @@ def drawn_pairs(key: Array, active: Array, count: int) -> Array:
 
 
 def with_support(base: Penalty, weight: str = "gamma") -> Penalty:
-    """`base` with the factorized support added, times the hyperparameter `weight`."""
+    """Returns `base` plus the factorized support times the hyperparameter `weight`."""
 
-    def value(hyperparameters, extra, posterior, key):
+    def value(hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
         total, terms = base.value(hyperparameters, extra, posterior, key)
         active = posterior.levels.sum(0)
         count = min(PAIRS, active.size * (active.size - 1) // 2)
@@ -68,7 +68,7 @@ def with_support(base: Penalty, weight: str = "gamma") -> Penalty:
 
 
 def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
-    """beta KL(q(z | x) || p(z))."""
+    """Returns beta KL(q(z | x) || p(z))."""
     return hyperparameters["beta"] * mean_kl(posterior), {}
 
 
@@ -95,7 +95,7 @@ def build_beta_tcvae(config: Config, images: ImageSpec) -> Method:
 
 
 def two_units(config: Config) -> None:
-    """Raises UserError for one unit, which forms no pair."""
+    """Raises UserError for a single unit, which forms no pair."""
     if sum(config.model.allocation) < 2:
         raise UserError(f"model.latents: {sum(config.model.allocation)}; {config.method.name} needs 2 units or more.")
 

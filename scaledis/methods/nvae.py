@@ -7,6 +7,7 @@ from scaledis.config import Config
 from scaledis.methods.base.autoencoder import (
     Autoencoder,
     Forward,
+    Params,
     as_images,
     as_pixels,
     blank,
@@ -18,6 +19,7 @@ from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_l
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.networks.ladder import check_sizes
+from scaledis.networks.spec import apply
 from scaledis.networks.top_down import make_top_down
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
@@ -25,9 +27,9 @@ from scaledis.types import Codes, Hyperparameters, ImageSpec, Method, Penalty, P
 
 
 def balance(kl: Array, weight: Array, strength: Array) -> Array:
-    """Weights of the levels' KL [L], of mean 1: proportional to the KL while it is warmed up, equal once it is.
+    """Returns weights of the levels' KL [L], of mean 1: proportional to the KL during its warm-up, and equal after it.
 
-    NVAE's balancing without the size of its feature maps, which ours do not have; no gradient passes through it.
+    This is NVAE's balancing without the sizes of feature maps. No gradient passes through it.
     """
     kl = lax.stop_gradient(kl)
     proportional = kl / jnp.maximum(kl.mean(), 1e-6)
@@ -50,7 +52,7 @@ def build(config: Config, images: ImageSpec) -> Method:
 
 
 def balanced_kl(config: Config) -> Penalty:
-    """sum_l balance_l KL_l."""
+    """Returns the penalty sum_l balance_l KL_l."""
     allocation = config.model.allocation
 
     def value(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
@@ -62,38 +64,43 @@ def balanced_kl(config: Config) -> Penalty:
 
 
 def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
-    """The autoencoder whose codes are the residuals to the prior of their level."""
+    """Returns the autoencoder whose codes are the residuals to the prior of their level."""
     allocation = config.model.allocation
     network = make_top_down(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
-    def init(key, hyperparameters):
+    def init(key: Array, hyperparameters: Hyperparameters) -> Params:
         return initial_params(network.init(key, blank(images.shape))["params"], likelihood, hyperparameters)
 
-    def infer(params, hyperparameters, pixels, noise):
-        active = hyperparameters["active"]
-        return network.apply({"params": params["network"]}, pixels, noise.T, active, method="infer")
+    def infer(
+        params: Params, hyperparameters: Hyperparameters, pixels: Array, noise: Array
+    ) -> tuple[Array, Array, Array]:
+        mean, log_variance, output = apply(
+            network, {"params": params["network"]}, pixels, noise.T, hyperparameters["active"], method="infer"
+        )
+        return mean.T, log_variance.T, output
 
-    def output(params, hyperparameters, codes):
-        active = hyperparameters["active"]
-        return network.apply({"params": params["network"]}, codes.T, active, method="decode")
+    def output(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
+        variables = {"params": params["network"]}
+        return jnp.asarray(apply(network, variables, codes.T, hyperparameters["active"], method="decode"))
 
-    def forward(params, hyperparameters, images, key):
+    def forward(params: Params, hyperparameters: Hyperparameters, images: Array, key: Array) -> Forward:
         pixels, noise = as_pixels(images), standard_normal(key, allocation, len(images))
         mean, log_variance, output = infer(params, hyperparameters, pixels, noise)
-        mean, log_variance = mean.T, log_variance.T
         codes = mean + jnp.exp(0.5 * log_variance) * noise * hyperparameters["active"]
         return Forward(pixels, codes, mean, log_variance, output)
 
-    def negative_log_likelihood(params, hyperparameters, output, pixels):
+    def negative_log_likelihood(
+        params: Params, hyperparameters: Hyperparameters, output: Array, pixels: Array
+    ) -> Array:
         return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
 
-    def encode(params, hyperparameters, images):
+    def encode(params: Params, hyperparameters: Hyperparameters, images: Array) -> Codes:
         noise = jnp.zeros((len(images), sum(allocation)))
         mean, log_variance, _ = infer(params, hyperparameters, as_pixels(images), noise)
-        return Codes(mean.T, log_variance.T, partition.level_of_unit(allocation))
+        return Codes(mean, log_variance, partition.level_of_unit(allocation))
 
-    def decode(params, hyperparameters, codes):
+    def decode(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
         return as_images(likelihood.mean(output(params, hyperparameters, codes)))
 
     return Autoencoder(init, forward, output, negative_log_likelihood, likelihood.mean, encode, decode)

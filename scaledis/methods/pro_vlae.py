@@ -13,7 +13,7 @@ from scaledis.methods.base.penalty import Weights, WeightsOf, weighted_decomposi
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.methods.scale_vlae import scale_aware
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior
+from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 
 def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
@@ -24,7 +24,7 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
     Training is cut into as many stages as there are levels, of equal length unless `alone` and `stage` say otherwise;
     stage s adds the s-th level from the top. From then on, its input from the encoder and what it injects into the
     decoder are multiplied by min(1, steps since its stage began / fade). Before it, the level injects nothing, but its
-    posterior reads the encoder all the same, and the second term trains it towards the prior.
+    posterior still reads the encoder, and the second term trains it towards the prior.
     With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(hyperparameters["presence"] > 0, hyperparameters["beta"], hyperparameters["inactive"]))
@@ -51,14 +51,14 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
 
 
 def presence_of(config: Config) -> Presence:
-    """(hyperparameters, step) -> presence [L], top to bottom."""
+    """Returns (hyperparameters, step) -> presence [L], top to bottom."""
     levels, steps = len(config.model.allocation), config.train.steps
 
     def presence(hyperparameters: Hyperparameters, step: Array) -> Array:
         length = jnp.where(hyperparameters["stage"] > 0, hyperparameters["stage"], max(steps // levels, 1))
         alone = jnp.where(hyperparameters["alone"] > 0, hyperparameters["alone"], length)
         level = jnp.arange(levels)
-        # Counted from 1, so that a level is there from the first step of its stage.
+        # Counted from 1, so that a level is present from the first step of its stage.
         there = step - (alone + (level - 1) * length) + 1
         return jnp.where(level == 0, 1.0, jnp.clip(there / jnp.maximum(hyperparameters["fade"], 1.0), 0.0, 1.0))
 
@@ -66,9 +66,9 @@ def presence_of(config: Config) -> Presence:
 
 
 def with_stage(base: Penalty) -> Penalty:
-    """`base` with a term `stage`, the number of levels that are there."""
+    """Returns `base` with a term `stage`, the number of levels that are present."""
 
-    def value(hyperparameters, extra, posterior, key):
+    def value(hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
         total, terms = base.value(hyperparameters, extra, posterior, key)
         return total, terms | {"stage": jnp.ceil(hyperparameters["presence"]).sum()}
 
@@ -76,10 +76,10 @@ def with_stage(base: Penalty) -> Penalty:
 
 
 def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, ImageSpec], Method]:
-    """The `build` of a progressive ladder. `clear` is that of `make_autoencoder`."""
+    """Returns the `build` of a progressive ladder. `clear` is that of `make_autoencoder`."""
 
     def build(config: Config, images: ImageSpec) -> Method:
-        """L = L_rec + w R, where R is a row of weights over the levels that are there."""
+        """L = L_rec + w R, where R is a row of weights over the levels that are present."""
         penalty = with_stage(weighted_decomposition(config, images, weights))
         return make_penalized_method(config, make_autoencoder(config, images, clear), penalty, presence_of(config))
 
@@ -87,7 +87,7 @@ def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, Ima
 
 
 STAGES = {
-    "inactive": Hyperparameter(0.5, "weight of the KL of a level that is not there yet (Li et al.: .5 on 3DShapes)"),
+    "inactive": Hyperparameter(0.5, "weight of the KL of an absent level (Li et al.: .5 on 3DShapes)"),
     "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
     "alone": Hyperparameter(0.0, "steps of the first stage, the top alone; 0: as many as of the others"),
     "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: stages of equal length"),
@@ -98,7 +98,7 @@ METHODS = {
         make_build(progressive),
         equation_of(progressive),
         about="levels added from the top: the progressive ladder VAE (Li et al. 2020).",
-        hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the levels that are there"), **STAGES},
+        hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the present levels"), **STAGES},
         flat=False,
         network="ladder_elu",
         shares=("stage",),
@@ -133,7 +133,7 @@ METHODS = {
         hyperparameters={
             **scale_vlae.HYPERPARAMETERS,
             **STAGES,
-            "inactive": Hyperparameter(0.0, "weight of the KL of a level that is not there yet"),
+            "inactive": Hyperparameter(0.0, "weight of the KL of an absent level"),
             "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
         },
         flat=False,

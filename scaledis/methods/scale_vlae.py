@@ -32,7 +32,7 @@ def scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 
 
 def level_arrays(config: Config) -> dict[str, np.ndarray]:
-    """The weights of every level's mutual information and KL, from `alpha`."""
+    """Returns the weights of every level's mutual information and KL, from `alpha`."""
     alpha = np.broadcast_to(config.method.hyperparameters["alpha"], (len(config.model.allocation),))
     weights = [mix(float(share), units) for share, units in zip(alpha, config.model.allocation, strict=True)]
     information, kl = np.asarray(weights, np.float32).T

@@ -1,5 +1,4 @@
-"""Scores of codes against known factors. Arrays in, numbers out: codes may come from any framework; JAX is not
-imported.
+"""Scores of codes against known factors: arrays of any framework in, numbers out. JAX is not imported.
 
 A metric is a module here with `compute(codes, factors, seed, **options) -> {score: value}`, named by its file; its
 first score is its headline, and its `SPEC` declares the properties of its scores (shared/spec.py). A metric that names
@@ -14,8 +13,9 @@ Several metrics share these arguments and results:
   - `bins`, `binning`: each unit is cut into `bins` bins, of equal width over its range ("equal_width") or between its
     quantiles ("quantile"), which outliers cannot empty. Factors are not cut.
   - `train_fraction`: the share of the rows, the first ones, that train models; the others test them.
-  - `levels`: int [K], the level of each unit. `log_variances`: float [N, K], of the posteriors whose means are the
-  codes. - `information`: the tables of codes and factors, if they are already computed.
+  - `levels`: int [K], the level of each unit.
+  - `log_variances`: float [N, K], of the posteriors whose means are the codes.
+  - `information`: the tables of codes and factors, if they are already computed.
   - `warnings`: sentences about bins that outliers empty, classes with few training rows, and scores that do not exist.
 
 Every metric raises UserError for codes, factors and options that it cannot use.
@@ -52,7 +52,7 @@ from scaledis.metrics.shared import arguments, encoding, scoring
 from scaledis.metrics.shared.information import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.spec import Spec, spec_of
+from scaledis.metrics.shared.spec import Options, Result, Spec, spec_of
 
 __all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names", "spec"]
 
@@ -60,23 +60,23 @@ BAR_AFTER = 5  # seconds
 
 
 def names() -> list[str]:
-    """Names of all metrics."""
+    """Returns the names of all metrics."""
     return registry.modules(sys.modules[__name__])
 
 
 def spec(name: str) -> Spec:
-    """What a metric declares about its scores. Raises UserError for an unknown metric."""
+    """Returns what a metric declares about its scores. Raises UserError for an unknown metric."""
     return spec_of(registry.module("metrics", sys.modules[__name__], name))
 
 
 def compute(
     names: str | Sequence[str],
-    codes: Any,
-    factors: Any,
+    codes: object,
+    factors: object,
     seed: int = 0,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Options | None = None,
     **settings: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Returns the scores of one or several metrics as {"dci/disentanglement": .., "mig/mig": .., ..}.
 
     Args:
@@ -112,7 +112,7 @@ def compute(
     """
     package, names, options = sys.modules[__name__], arguments.names_of(names), {} if options is None else options
     arguments.check("seed", seed, int, 0, arguments.LARGEST_SEED)
-    kinds.check("options", options, Mapping[str, Any])
+    kinds.check("options", options, Mapping[str, object])
     metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*names, *options])}
     for name, given in options.items():
         arguments.check_options(name, metrics[name].compute, given, scoring.COMMON)
@@ -124,7 +124,7 @@ def compute(
             takers = ", ".join(each for each in registry.modules(package) if spec(each).groups)
             raise UserError(f"groups: the metric {name!r} takes none. Metrics that take groups: {takers}.")
         jobs.append((name, own, given))
-    scores: dict[str, Any] = {}
+    scores: Result = {}
     for name, own, given in tqdm(jobs, "metrics", delay=BAR_AFTER, leave=False):
         found = scoring.own_scores(name, metrics[name], samples, seed, own, given)
         scores |= {f"{name}/{key}": value for key, value in found.items()}
@@ -132,17 +132,17 @@ def compute(
 
 
 def evaluate(
-    encode: Callable[[np.ndarray], Any],
+    encode: Callable[[np.ndarray], object],
     dataset: encoding.Images,
     names: str | Sequence[str],
-    key: Any,
+    key: object,
     levels: Sequence[int] | np.ndarray | None = None,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Options | None = None,
     *,
     protocol: str | None = None,
     codes: str = "mean",
     **settings: Any,
-) -> dict[str, Any]:
+) -> Result:
     """Returns the scores of an encoder on a data set, on at most 10,000 + 5,000 images unless the protocol takes all.
 
     Args:

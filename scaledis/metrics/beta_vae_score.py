@@ -1,19 +1,17 @@
 """The beta-VAE score (Higgins et al. 2017): a linear classifier of the distances between codes that share a factor."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared import linear
 from scaledis.metrics.shared.draws import PAIRS, TRAIN_VOTES, accuracies, votes
 from scaledis.metrics.shared.rows import checked, standardized
-from scaledis.metrics.shared.spec import VOTES, Spec
+from scaledis.metrics.shared.spec import VOTES, Result, Spec
 
 SPEC = Spec(("accuracy", "accuracy_train"), fits=True, intervals={"accuracy": VOTES})
 CHUNK = 500  # points in memory at once
 
 
-def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, protocol: str = "scaledis") -> dict[str, Any]:
+def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, protocol: str = "scaledis") -> Result:
     """Returns the accuracy of recognizing the shared factor from the mean of abs(z1 - z2) over 64 pairs of codes.
 
     The two rows of a pair share the value of one factor; each pair has its own value. Logistic regression learns from

@@ -1,7 +1,6 @@
 """Disentanglement, completeness and informativeness (Eastwood & Williams 2018; Eq. 14-15 of Beyond Flat Latent)."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from scipy.special import entr
@@ -10,7 +9,7 @@ from scaledis.core import registry
 from scaledis.metrics.shared import boosting
 from scaledis.metrics.shared.parallel import mapped
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
-from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Scores, Spec
+from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(
     ("disentanglement", "completeness", "informativeness"),
@@ -47,7 +46,7 @@ def compute(
     backend: str = "lightgbm",
     train_fraction: float = TRAIN_FRACTION,
     groups: Sequence[Sequence[int]] | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns DCI-D, DCI-C and informativeness from one gradient-boosted classifier per factor.
 
     A classifier has 100 rounds of trees of depth 3 at rate 0.1. Trees depend only on the order of a unit's values, so
@@ -103,7 +102,7 @@ def compute(
     return Scores(scores, {TEST_ROWS: (_informativeness, correct[split:])})
 
 
-def _informativeness(correct: np.ndarray) -> dict[str, Any]:
+def _informativeness(correct: np.ndarray) -> Result:
     return {"informativeness": float(correct.mean()), "informativeness_per_factor": correct.mean(axis=0)}
 
 

@@ -1,14 +1,13 @@
 """Explicitness and size, which DCI-ES adds to DCI (Eastwood et al. 2023)."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from scaledis.core import registry
 from scaledis.metrics.shared.parallel import mapped
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at, standardized
-from scaledis.metrics.shared.spec import TEST_ROWS, Scores, Spec
+from scaledis.metrics.shared.spec import TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
 CAPACITIES = range(1, 11)
@@ -48,7 +47,7 @@ def compute(
     *,
     probe: str = "forest",
     train_fraction: float = TRAIN_FRACTION,
-) -> dict[str, Any]:
+) -> Result:
     """Returns explicitness, how small a probe predicts the factors well, and size, the number of factors per unit.
 
         E = mean_k 1 - area of (l_k(c) - l_k*) / (l_k0 - l_k*) over the capacity c from least to largest
@@ -83,7 +82,7 @@ def compute(
     return Scores({**_explicitness(wrong), "size": size, "warnings": warnings}, {TEST_ROWS: (_explicitness, wrong)})
 
 
-def _explicitness(wrong: np.ndarray) -> dict[str, Any]:
+def _explicitness(wrong: np.ndarray) -> Result:
     """`explicitness` and `explicitness_per_factor` of errors bool [n, F, capacities + 1]."""
     losses = wrong.mean(axis=0)
     curve, guess = losses[:, :-1], losses[:, -1]

@@ -1,11 +1,9 @@
 """DCIMIG (Sepliarskaia et al. 2020): the information that one unit has about one factor alone."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("dcimig",), intervals={"dcimig": ROWS}, groups=COMPONENT)
 
@@ -18,7 +16,7 @@ def compute(
     bins: int = BINS,
     binning: str = "equal_width",
     information: Information | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns DCIMIG: each unit offers its gap in information to its best factor, which keeps the largest offer.
 
         DCIMIG = sum_k max_{j: first(j) = k} [I(z_j; v_first(j)) - I(z_j; v_second(j))] / sum_k H(v_k)

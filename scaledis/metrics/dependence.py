@@ -1,12 +1,10 @@
 """Dependence between units, without factors (Locatello et al. 2019; Burda et al. 2016)."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, binned, entropy, joint_entropies
 from scaledis.metrics.shared.rows import checked_codes, standardized
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import ROWS, Result, Spec
 
 CONTINUOUS = ("gaussian_tc", "gaussian_wasserstein", "gaussian_wasserstein_normalized", "mutual_information")
 SPEC = Spec(intervals=dict.fromkeys(CONTINUOUS, ROWS))
@@ -14,7 +12,7 @@ ACTIVE = 0.01  # variance of the means
 SINGULAR = 1e-12  # of the correlations: the smallest eigenvalue of copies
 
 
-def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0, *, bins: int = BINS) -> dict[str, Any]:
+def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0, *, bins: int = BINS) -> Result:
     """Returns total correlation and Wasserstein distance of a Gaussian fit, information of pairs, and active units.
 
         gaussian_tc = -1/2 log det R,   gaussian_wasserstein = 2 tr S - 2 tr (D^1/2 S D^1/2)^1/2

@@ -1,12 +1,10 @@
 """The FactorVAE score (Kim & Mnih 2018): a majority vote on the unit that varies least while one factor is fixed."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.draws import TRAIN_VOTES, accuracies, votes
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.spec import COMPONENT, VOTES, Spec
+from scaledis.metrics.shared.spec import COMPONENT, VOTES, Result, Spec
 
 SPEC = Spec(("accuracy", "accuracy_train"), intervals={"accuracy": VOTES}, groups=COMPONENT)
 ALIVE = 0.05  # of the standard deviation
@@ -15,7 +13,7 @@ CHUNK = 1000  # votes in memory at once
 
 def compute(
     codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, threshold: float = ALIVE, protocol: str = "scaledis"
-) -> dict[str, Any]:
+) -> Result:
     """Returns the accuracy of guessing the fixed factor from the unit that varies least.
 
     A vote fixes a random factor at the value of a random row and draws 64 rows with that value. It names the unit whose

@@ -1,7 +1,5 @@
 """InfoMEC: modularity, explicitness and compactness from information (Hsu et al. 2023)."""
 
-from typing import Any
-
 import numpy as np
 from scipy.special import logsumexp
 
@@ -9,7 +7,7 @@ from scaledis.metrics.shared import linear
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at, standardized
-from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Scores, Spec
+from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(
     ("modularity", "explicitness", "compactness"),
@@ -33,7 +31,7 @@ def compute(
     neighbours: int = NEIGHBOURS,
     train_fraction: float = TRAIN_FRACTION,
     protocol: str = "scaledis",
-) -> dict[str, Any]:
+) -> Result:
     """Returns InfoM (each unit knows one factor), InfoC (one unit knows each factor) and InfoE (factors are linear).
 
         NMI_jk = I(z_j; v_k) / H(v_k)
@@ -92,7 +90,7 @@ def compute(
     return Scores(scores, {TEST_ROWS: (_explicitness, scored)})
 
 
-def _explicitness(losses: np.ndarray) -> dict[str, Any]:
+def _explicitness(losses: np.ndarray) -> Result:
     """`explicitness` and `explicitness_per_factor` of log losses [n, 2, F] of classifiers and of class frequencies."""
     left, whole = losses.mean(axis=0)
     scores = np.where(whole > 0, 1 - share(left, whole), 0)

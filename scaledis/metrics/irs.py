@@ -1,13 +1,11 @@
 """Interventional robustness (Suter et al. 2019)."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import BINS, binned
 from scaledis.metrics.shared.rows import checked, or_none, standardized
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("irs",), intervals={"irs": ROWS}, groups=COMPONENT)
 QUANTILE = 0.99
@@ -15,7 +13,7 @@ QUANTILE = 0.99
 
 def compute(
     codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, quantile: float | None = None, protocol: str = "scaledis"
-) -> dict[str, Any]:
+) -> Result:
     """Returns IRS: how little a unit changes while its best factor is fixed and all others change.
 
         IRS = sum_j w_j max_k (1 - E_c[Q(|z_j - E[z_j | v_k = c]| given v_k = c)] / m_j),   m_j = max |z_j - E z_j|

@@ -1,11 +1,9 @@
 """JEMMIG (Do & Tran 2020): the mutual information gap, reduced by what the best unit knows besides its factor."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("jemmig",), intervals={"jemmig": ROWS}, groups=COMPONENT)
 
@@ -18,7 +16,7 @@ def compute(
     bins: int = BINS,
     binning: str = "equal_width",
     information: Information | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns JEMMIG, the joint entropy minus the mutual information gap, normalized so that 1 is best.
 
         JEMMIG = mean_k 1 - [H(v_k, z_first(k)) - I(z_first(k); v_k) + I(z_second(k); v_k)] / [H(v_k) + log B]

@@ -1,7 +1,5 @@
 """Which level of a hierarchy knows which factor, and how the levels depend on each other."""
 
-from typing import Any
-
 import numpy as np
 from scipy.special import entr
 
@@ -10,7 +8,7 @@ from scaledis.metrics.shared import aggregate
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, split_at
-from scaledis.metrics.shared.spec import ROWS, Scores, Spec
+from scaledis.metrics.shared.spec import ROWS, Result, Scores, Spec
 
 SCORES = ("concentration", "redundancy", "gap")
 SPEC = Spec(SCORES, intervals=dict.fromkeys(SCORES, ROWS))
@@ -32,7 +30,7 @@ def compute(
     levels: np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
     information: Information | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns how factors are allocated to levels, which papers show in pictures.
 
         M_jk = max(0, I(z_j; v_k) - (B - 1)(V - 1) / 2N) / H(v_k),   M_k(l) = max_{j in l} M_jk
@@ -68,8 +66,10 @@ def compute(
     if levels is None:
         found["warnings"] = ["levels: none are given; all units are one level", *table.warnings]
     else:
-        options: dict[str, Any] = {"train_fraction": train_fraction, "backend": backend}
-        fits = [dci.compute(codes[:, units], factors, seed, **options) for units in members]
+        fits = [
+            dci.compute(codes[:, units], factors, seed, backend=backend, train_fraction=train_fraction)
+            for units in members
+        ]
         accuracy = np.stack([fit["informativeness_per_factor"] for fit in fits])
         split = split_at(factors, train_fraction)
         blind = (factors[split:] == commonest(factors[:split])).mean(axis=0)
@@ -81,13 +81,13 @@ def compute(
     elif log_variances is not None:
         found |= aggregate.dependence(codes, log_variances, given, np.random.default_rng(seed), samples)
 
-    def drawn(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
+    def drawn(codes: np.ndarray, factors: np.ndarray) -> Result:
         return allocated(Information(codes, factors).table(bins, binning), members)
 
     return Scores(found, {ROWS: (drawn, codes, factors)})
 
 
-def allocated(table: Table, members: np.ndarray) -> dict[str, Any]:
+def allocated(table: Table, members: np.ndarray) -> Result:
     """`concentration`, `redundancy`, `gap` and `allocation` [L, F] of a table, for the units bool [L, K] of levels."""
     known = share(table.corrected, table.factor_entropies)
     mass = np.stack([known[units].sum(axis=0) for units in members])

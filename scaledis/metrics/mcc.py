@@ -1,18 +1,16 @@
 """Mean correlation coefficient, the score of identifiability (Hyvarinen & Morioka 2016; Khemakhem et al. 2020)."""
 
-from typing import Any
-
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
 from scaledis.metrics.shared.rows import checked, standardized
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT)
 
 
-def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> dict[str, Any]:
+def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> Result:
     """Returns the mean absolute correlation of factors with units under the best one-to-one matching.
 
         MCC = max over one-to-one matchings m of (1 / F) sum_k |corr(z_m(k), v_k)|

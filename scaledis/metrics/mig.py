@@ -1,13 +1,11 @@
 """The mutual information gap (Chen et al. 2018; Eq. 16 of Beyond Flat Latent)."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.encoding import sampled
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second
 from scaledis.metrics.shared.rows import LARGEST, or_none
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS}, groups=COMPONENT)
 
@@ -22,7 +20,7 @@ def compute(
     protocol: str = "library",
     information: Information | None = None,
     log_variances: np.ndarray | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns the mutual information gap: the lead of a factor's best unit over its second best, over its entropy.
 
         MIG = mean_k [I(z_first(k); v_k) - I(z_second(k); v_k)] / H(v_k)
@@ -53,7 +51,7 @@ def compute(
         nats = 0.5 * (codes**2 + np.exp(log_variances) - 1 - log_variances).mean(axis=0)
     finite = np.isfinite(nats)
     warnings = [f"unit_kl_nats: the KL of unit {unit} is infinite" for unit in np.flatnonzero(~finite)]
-    by_samples: dict[str, Any] = {"mig": None, "per_factor": None, "warnings": table.warnings}
+    by_samples: Result = {"mig": None, "per_factor": None, "warnings": table.warnings}
     if (np.abs(samples) <= LARGEST).all():
         by_samples = _gaps(Information(samples, factors).table(bins, binning))
     else:
@@ -66,7 +64,7 @@ def compute(
     }
 
 
-def _gaps(table: Table) -> dict[str, Any]:
+def _gaps(table: Table) -> Result:
     """`mig`, `per_factor` and `warnings` of a table. The gap of a single unit is to 0."""
     best, second = best_and_second(table.shares)
     return {"mig": float((best - second).mean()), "per_factor": best - second, "warnings": table.warnings}

@@ -1,12 +1,10 @@
 """The mutual information gap of units (Li et al. 2020, proVLAE): does a unit know one factor alone?"""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
 from scaledis.metrics.shared.rows import or_none
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("mig_sup",), intervals={"mig_sup": ROWS}, groups=COMPONENT)
 ACTIVE = 0.01  # variance of the means
@@ -22,7 +20,7 @@ def compute(
     active: float | None = None,
     protocol: str = "library",
     information: Information | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns MIG-sup: the lead of a unit's best factor over its second best, each as a share of the factor's entropy.
 
         MIG-sup = mean_j I(z_j; v_first(j)) / H(v_first(j)) - I(z_j; v_second(j)) / H(v_second(j))

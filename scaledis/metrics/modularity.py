@@ -1,13 +1,11 @@
 """Modularity and explicitness (Ridgeway & Mozer 2018)."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.metrics.shared import linear
 from scaledis.metrics.shared.information import BINS, Information
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, or_none, rare_classes, split_at
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Scores, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(
     ("modularity", "modularity_corrected", "explicitness"),
@@ -29,7 +27,7 @@ def compute(
     train_fraction: float = TRAIN_FRACTION,
     protocol: str = "scaledis",
     information: Information | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns modularity, whether a unit knows one factor alone, and explicitness, whether classes are linear in codes.
 
         modularity = mean_j 1 - sum_{k != first(j)} I(z_j; v_k)^2 / [(F - 1) I(z_j; v_first(j))^2]
@@ -52,11 +50,11 @@ def compute(
     split = split_at(factors, train_fraction)
     classes, odds = zip(*(linear.one_versus_rest(codes, factor, split) for factor in factors.T), strict=True)
 
-    def explicitness(factors: np.ndarray, *odds: np.ndarray) -> dict[str, Any]:
+    def explicitness(factors: np.ndarray, *odds: np.ndarray) -> Result:
         areas = np.array([linear.mean_area(*each) for each in zip(odds, factors.T, classes, strict=True)])
         return {"explicitness": float(areas.mean()), "explicitness_per_factor": areas}
 
-    def modularity(tables: Information) -> dict[str, Any]:
+    def modularity(tables: Information) -> Result:
         table = tables.table(bins, binning)
         counts = np.ones(codes.shape[1], bool) if protocol == "library" else table.informative
         per_unit, corrected = of_units(table.nats), of_units(table.corrected)

@@ -1,7 +1,6 @@
 """Separated attribute predictability (Kumar et al. 2018)."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -10,7 +9,7 @@ from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared.information import best_and_second
 from scaledis.metrics.shared.parallel import mapped
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Scores, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT)
 
@@ -52,7 +51,7 @@ def compute(
     *,
     train_fraction: float = TRAIN_FRACTION,
     protocol: str = "library",
-) -> dict[str, Any]:
+) -> Result:
     """Returns SAP: the lead of the best single-unit predictor of a factor over the second best, on test rows.
 
         SAP = mean_k s_first(k),k - s_second(k),k
@@ -90,7 +89,7 @@ def compute(
     shape = alive.shape[1], factors.shape[1]
     correct = np.reshape(mapped(right, np.ndindex(*shape)), (*shape, len(codes) - split)).transpose(2, 0, 1)
 
-    def gaps(correct: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
+    def gaps(correct: np.ndarray, factors: np.ndarray) -> Result:
         scores = [score(correct[..., k], factor) for k, factor in enumerate(factors.T)]
         best, second = best_and_second(np.stack(scores, axis=1))
         return {"sap": float((best - second).mean()), "per_factor": best - second}
@@ -99,7 +98,7 @@ def compute(
     return Scores(scores, {TEST_ROWS: (gaps, correct, factors[split:]), ROWS: (r2, codes, factors)})
 
 
-def r2(codes: np.ndarray, factors: np.ndarray) -> dict[str, Any]:
+def r2(codes: np.ndarray, factors: np.ndarray) -> Result:
     """`r2` and `r2_per_factor` [F] of codes [N, K] and factors [N, F]."""
     best, second = best_and_second(correlations(codes, factors) ** 2)
     return {"r2": float((best - second).mean()), "r2_per_factor": best - second}

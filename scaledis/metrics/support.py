@@ -1,18 +1,17 @@
 """Distance to the factorized support (Roth et al. 2023)."""
 
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from scaledis.metrics.shared.rows import checked_codes, standardized
-from scaledis.metrics.shared.spec import ROWS, Spec
+from scaledis.metrics.shared.spec import ROWS, Result, Spec
 
 SPEC = Spec(intervals={"fos": ROWS, "fos_per_pair": ROWS})
 BATCH, BATCHES = 64, 16
 
 
-def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0) -> dict[str, Any]:
+def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0) -> Result:
     """Returns the squared Hausdorff distance between codes and their factorized support, summed over pairs of units.
 
         FOS = sum_{a < b} max_{i, j} min_l (z_ia - z_la)^2 + (z_jb - z_lb)^2

@@ -1,21 +1,17 @@
 """Total AUROC difference (Yeats et al. 2022, NashAE), the score of papers on CelebA."""
 
-from typing import Any
-
 import numpy as np
 from scipy.stats import rankdata
 
 from scaledis.metrics.shared.information import Information, best_and_second
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Spec
+from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(chance={"tad": None}, intervals={"tad": ROWS}, groups=COMPONENT)
 CAPTURED = 0.75
 
 
-def compute(
-    codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy: float | None = None
-) -> dict[str, Any]:
+def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy: float | None = None) -> Result:
     """Returns TAD: the lead of the best unit's AUROC over the second best, summed over captured binary factors.
 
         TAD = sum over binary k with a_first(k) >= 0.75 of a_first(k) - a_second(k),   a_j = max(AUROC, 1 - AUROC)

@@ -9,19 +9,20 @@ from collections.abc import Callable
 from scaledis.config import Config, no_check
 from scaledis.core import kinds
 from scaledis.core.plugins import Registry
-from scaledis.networks.spec import Network, NetworkSpec
+from scaledis.networks.spec import Network as Network  # for others too
+from scaledis.networks.spec import NetworkSpec
 from scaledis.types import ImageSpec
 
 REGISTRY = Registry("network", "model.network", NetworkSpec, __name__)
 
 
 def specs() -> dict[str, NetworkSpec]:
-    """All networks by name."""
+    """Returns all networks by name."""
     return REGISTRY.entries()
 
 
 def choose(name: str) -> NetworkSpec:
-    """The network `name`. Raises UserError that lists the choices for an unknown name."""
+    """Returns the network `name`. Raises UserError, which lists the choices, for an unknown name."""
     return REGISTRY.choose(name)
 
 
@@ -33,9 +34,9 @@ def register_network(
     check: Callable[[Config], None] = no_check,
     pads: bool = False,
 ) -> None:
-    """Makes a network of your own a choice of `config.model.network`, as those of this package are.
+    """Makes your network a choice of `config.model.network`, like those of this package.
 
-    Call it again to replace a network of your own. `load_run` needs the network registered too.
+    A second call replaces your network. `load_run` needs the network registered too.
 
     Args:
       name: a lower-case word.
@@ -55,7 +56,7 @@ def register_network(
 
 
 def make(config: Config, images: ImageSpec) -> Network:
-    """The network of a config. Raises UserError for an unknown name, and if its `make` gives no Network."""
+    """Returns the network of a config. Raises UserError for an unknown name, and if its `make` gives no Network."""
     made = choose(config.model.network).make(config, images)
     kinds.check(f"make of {config.model.network}", made, Network)
     return made

@@ -16,17 +16,19 @@ where each join is the adjoint of its split; the gradient of both in K is split_
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from scaledis.core import registry, runtime
 
 LAYOUT = ("CHWN", "HWIO", "CHWN")
 CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+Pair = tuple[Array, Array]  # an image, or its copies, and the kernel
+barrier: Callable[[Array], Array] = lax.optimization_barrier  # which has no types
 
 # The form on each platform. XLA has no fast gradient of `lax` on a CPU. On a GPU it makes kernel gradients convolutions
 # with windows of up to 64x64 pixels, in groups where there are several runs, and takes 1.9 to 2.3 times the arithmetic
@@ -51,7 +53,7 @@ def form_in_use() -> str:
     return _form.get() or FORMS[runtime.platform()]
 
 
-def down(x, kernel):
+def down(x: Array, kernel: Array) -> Array:
     """4x4 convolution, stride 2, one pixel of zero padding: x [I, H, W, N], kernel [4, 4, I, O] -> [O, H/2, W/2, N].
 
     out[o, i, j, n] = sum_{c, ky, kx} kernel[ky, kx, c, o] x[c, 2i + ky - 1, 2j + kx - 1, n]
@@ -67,7 +69,7 @@ def down(x, kernel):
     return lax.conv_general_dilated(x, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=LAYOUT)
 
 
-def up(x, kernel):
+def up(x: Array, kernel: Array) -> Array:
     """4x4 transposed convolution, stride 2, one pixel cropped: x [I, H, W, N], kernel [4, 4, I, O] -> [O, 2H, 2W, N].
 
     out[o, y, z, n] = sum_{c, i, j} kernel[y + 1 - 2i, z + 1 - 2j, c, o] x[c, i, j, n],  both taps in 0..3
@@ -83,7 +85,7 @@ def up(x, kernel):
     )
 
 
-def _check(x, kernel):
+def _check(x: Array, kernel: Array) -> None:
     if x.ndim != 4 or kernel.ndim != 4 or kernel.shape[:3] != (4, 4, x.shape[0]):
         raise ValueError(f"x has shape {x.shape}, kernel {kernel.shape}; expected [I, H, W, N] and [4, 4, I, O]")
 
@@ -93,16 +95,16 @@ def _check(x, kernel):
 
 
 @jax.custom_vjp
-def _coarsen(fine, kernel):
+def _coarsen(fine: Array, kernel: Array) -> Array:
     return _coarsen_forward(fine, kernel)[0]
 
 
-def _coarsen_forward(fine, kernel):
+def _coarsen_forward(fine: Array, kernel: Array) -> tuple[Array, Pair]:
     copies = _split_fine(fine, kernel)
     return _join_coarse(jnp.tensordot(_matrix(kernel), copies, 1), kernel), (copies, kernel)
 
 
-def _coarsen_backward(saved, coarse):
+def _coarsen_backward(saved: Pair, coarse: Array) -> Pair:
     fine_copies, kernel = saved
     coarse_copies = _split_coarse(coarse, kernel)
     fine = _join_fine(jnp.tensordot(_matrix(kernel).T, coarse_copies, 1), kernel)
@@ -110,16 +112,16 @@ def _coarsen_backward(saved, coarse):
 
 
 @jax.custom_vjp
-def _refine(coarse, kernel):
+def _refine(coarse: Array, kernel: Array) -> Array:
     return _refine_forward(coarse, kernel)[0]
 
 
-def _refine_forward(coarse, kernel):
+def _refine_forward(coarse: Array, kernel: Array) -> tuple[Array, Pair]:
     copies = _split_coarse(coarse, kernel)
     return _join_fine(jnp.tensordot(_matrix(kernel).T, copies, 1), kernel), (copies, kernel)
 
 
-def _refine_backward(saved, fine):
+def _refine_backward(saved: Pair, fine: Array) -> Pair:
     coarse_copies, kernel = saved
     fine_copies = _split_fine(fine, kernel)
     coarse = _join_coarse(jnp.tensordot(_matrix(kernel), fine_copies, 1), kernel)
@@ -130,14 +132,14 @@ _coarsen.defvjp(_coarsen_forward, _coarsen_backward)
 _refine.defvjp(_refine_forward, _refine_backward)
 
 
-def _copies_fine(kernel):
-    """Copy the fine image (im2col)? If it is thin, its copies are small; if O is large, the product is efficient."""
+def _copies_fine(kernel: Array) -> bool:
+    """Returns whether to copy the fine image (im2col): if C is small, its copies are small; if O is large, so is K."""
     c, o = kernel.shape[2:]
     return o >= min(2 * c, 64)
 
 
-def _matrix(kernel):
-    """K: [O, 16C] where the fine image is copied, else [4O, 4C]."""
+def _matrix(kernel: Array) -> Array:
+    """Returns K, [O, 16C] if the fine image is copied, else [4O, 4C]."""
     c, o = kernel.shape[2:]
     taps = kernel.reshape(2, 2, 2, 2, c, o)  # dy, py, dx, px, c, o
     if _copies_fine(kernel):
@@ -145,53 +147,53 @@ def _matrix(kernel):
     return taps.transpose(0, 2, 5, 1, 3, 4).reshape(4 * o, 4 * c)
 
 
-def _kernel_gradient(fine_copies, coarse_copies, kernel):
-    """split_fine(fine) @ split_coarse(coarse)^T, as [4, 4, C, O]."""
+def _kernel_gradient(fine_copies: Array, coarse_copies: Array, kernel: Array) -> Array:
+    """Returns split_fine(fine) @ split_coarse(coarse)^T as [4, 4, C, O]."""
     c, o = kernel.shape[2:]
     fine_rows, coarse_rows = (copies.reshape(copies.shape[0], -1) for copies in (fine_copies, coarse_copies))
-    product = lax.optimization_barrier(lax.dot_general(fine_rows, coarse_rows, (((1,), (1,)), ((), ()))))
+    product = barrier(lax.dot_general(fine_rows, coarse_rows, (((1,), (1,)), ((), ()))))
     if _copies_fine(kernel):
         return product.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(kernel.shape)
     return product.reshape(2, 2, c, 2, 2, o).transpose(3, 0, 4, 1, 2, 5).reshape(kernel.shape)
 
 
-def _split_fine(fine, kernel):
-    """[C, 2h, 2w, N] -> [16C, h, w, N] where the fine image is copied, else its phases, [4C, h + 1, w + 1, N]."""
+def _split_fine(fine: Array, kernel: Array) -> Array:
+    """[C, 2h, 2w, N] -> [16C, h, w, N] if the fine image is copied, else its phases, [4C, h + 1, w + 1, N]."""
     padded = jnp.pad(fine, ((0, 0), (1, 1), (1, 1), (0, 0)))
     phases = jnp.concatenate([padded[:, py::2, px::2] for py, px in CORNERS])
     if _copies_fine(kernel):
         phases = jnp.concatenate([_crop(phases, *shift) for shift in CORNERS])
-    return lax.optimization_barrier(phases)
+    return barrier(phases)
 
 
-def _join_fine(copies, kernel):
+def _join_fine(copies: Array, kernel: Array) -> Array:
     """The adjoint of `_split_fine`."""
     if _copies_fine(kernel):
-        copies = sum(_pad(copy, *shift) for copy, shift in zip(jnp.split(copies, 4), CORNERS, strict=True))
+        copies = jnp.asarray(sum(_pad(copy, *shift) for copy, shift in zip(jnp.split(copies, 4), CORNERS, strict=True)))
     h, w, n = copies.shape[1:]
     padded = copies.reshape(2, 2, -1, h, w, n).transpose(2, 3, 0, 4, 1, 5).reshape(-1, 2 * h, 2 * w, n)
     return padded[:, 1:-1, 1:-1]
 
 
-def _split_coarse(coarse, kernel):
-    """[O, h, w, N] as it is where the fine image is copied, else four shifted copies of it, [4O, h + 1, w + 1, N]."""
+def _split_coarse(coarse: Array, kernel: Array) -> Array:
+    """[O, h, w, N] unchanged if the fine image is copied, else four shifted copies of it, [4O, h + 1, w + 1, N]."""
     if _copies_fine(kernel):
         return coarse
-    return lax.optimization_barrier(jnp.concatenate([_pad(coarse, *shift) for shift in CORNERS]))
+    return barrier(jnp.concatenate([_pad(coarse, *shift) for shift in CORNERS]))
 
 
-def _join_coarse(copies, kernel):
+def _join_coarse(copies: Array, kernel: Array) -> Array:
     """The adjoint of `_split_coarse`."""
     if _copies_fine(kernel):
         return copies
-    return sum(_crop(copy, *shift) for copy, shift in zip(jnp.split(copies, 4), CORNERS, strict=True))
+    return jnp.asarray(sum(_crop(copy, *shift) for copy, shift in zip(jnp.split(copies, 4), CORNERS, strict=True)))
 
 
-def _crop(x, dy, dx):
+def _crop(x: Array, dy: int, dx: int) -> Array:
     """[K, h + 1, w + 1, N] -> [K, h, w, N], its corner at (dy, dx)."""
     return x[:, dy : x.shape[1] - 1 + dy, dx : x.shape[2] - 1 + dx]
 
 
-def _pad(x, dy, dx):
+def _pad(x: Array, dy: int, dx: int) -> Array:
     """The adjoint of `_crop`."""
     return jnp.pad(x, ((0, 0), (dy, 1 - dy), (dx, 1 - dx), (0, 0)))

@@ -1,4 +1,4 @@
-"""Discriminators: of codes (FactorVAE, density ratios) and of images (DAVA). Their parameters are counted apart."""
+"""Discriminators: of codes (FactorVAE, density ratios) and of images (DAVA). `model.parameters` does not count them."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -32,9 +32,9 @@ class OfCodes(nn.Module):
 
 
 class OfImages(nn.Module):
-    """Images [C, H, W, N] in [0, 1] -> logit [N]: the encoder's trunk, each image normalised by itself, dense 256.
+    """Images [C, H, W, N] in [0, 1] -> logit [N]: the encoder's trunk, each image normalized by itself, dense 256.
 
-    DAVA's own has batch normalisation on the dense layer, which would tie the images of a batch together; ours not.
+    Unlike DAVA's, it has no batch normalization on the dense layer, which would tie the images of a batch together.
     """
 
     channels: tuple[int, ...]
@@ -49,7 +49,7 @@ class OfImages(nn.Module):
 
 
 def _instance_norm(state: Array) -> Array:
-    """Every channel of every image to mean 0 and variance 1 over its places; a map of one place is left as it is."""
+    """Scales every channel of every image to mean 0 and variance 1 over its places; a map of one place is unchanged."""
     if state.shape[1] * state.shape[2] == 1:
         return state
     mean = state.mean((1, 2), keepdims=True)

@@ -22,13 +22,13 @@ from scaledis.networks.spec import Network, NetworkSpec
 from scaledis.types import ImageSpec
 
 DEPTH = 4  # convolutions of stride 2: 64 pixels become 4
-FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the common net of the flat baselines
+FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the flat baselines' common network
 LOG_VARIANCE_RANGE = (-12.0, 4.0)
 Rectifier = Callable[[Array], Array]
 
 
 def depths(levels: int) -> tuple[int, ...]:
-    """Depth of each level in the trunk, top to bottom: 4 -> (4, 3, 2, 1), 3 -> (4, 3, 2), 2 -> (4, 2), 1 -> (4,)."""
+    """Returns the depths of the levels, top to bottom: 4 -> (4, 3, 2, 1), 3 -> (4, 3, 2), 2 -> (4, 2), 1 -> (4,)."""
     return tuple(math.ceil(DEPTH * level / levels) for level in range(levels, 0, -1))
 
 
@@ -94,7 +94,7 @@ class Decoder(nn.Module):
         return Up(image_channels, gain=1.0, name="f0")(state)
 
     def _inject(self, codes: Array, depth: int, shape: Sequence[int]) -> Array:
-        """v_l: a dense map of its own for every place, or one vector that is the same everywhere."""
+        """v_l: a dense map with weights for every place, or one vector that is the same everywhere."""
         channels, places = self.ladder_channels[depth - 1], shape[1:3] if self.injection == "map" else (1, 1)
         hidden = self.rectifier(Dense(self.width, of_units, name=f"v{depth}_hidden")(codes))
         injected = self.rectifier(Dense(channels * math.prod(places), name=f"v{depth}")(hidden))
@@ -122,7 +122,7 @@ class Ladder(Network):
     injection: str
     rectifier: Rectifier = nn.relu
 
-    def setup(self):
+    def setup(self) -> None:
         sizes = self.allocation, self.channels, self.ladder_channels, self.width
         self.encoder = Encoder(*sizes)
         self.decoder = Decoder(*sizes, self.injection, self.image_shape, self.rectifier)
@@ -135,7 +135,7 @@ class Ladder(Network):
 
 
 def check_sizes(config: Config) -> None:
-    """Raises UserError for more levels than there are convolutions, and for another number of channels than theirs."""
+    """Raises UserError for more levels than convolutions, and unless there is a number of channels for each of them."""
     model = config.model
     if len(model.allocation) > DEPTH:
         raise UserError(f"model.allocation: {registry.short(model.allocation)} must have 1 to {DEPTH} levels.")
@@ -145,7 +145,7 @@ def check_sizes(config: Config) -> None:
 
 
 def make_ladder(config: Config, images: ImageSpec, rectifier: Rectifier = nn.relu) -> Ladder:
-    """The ladder of four convolutions; of one level, the flat baselines' common net."""
+    """The ladder of four convolutions; with one level, the flat baselines' common network."""
     model = config.model
 
     def sized(width: int, allocation: Sequence[int] = model.allocation) -> Ladder:
@@ -158,10 +158,10 @@ def make_ladder(config: Config, images: ImageSpec, rectifier: Rectifier = nn.rel
 
 
 def make_ladder_elu(config: Config, images: ImageSpec) -> Ladder:
-    """The ladder with exponential linear units in the v_l, as the nets of Li et al. 2020.
+    """The ladder with exponential linear units in the v_l, as in the networks of Li et al. 2020.
 
-    What a level injects when it comes late only disturbs a decoder that has learned without it, and relus are dead for
-    good within some twenty steps.
+    What a late level injects at first only disturbs a decoder that has learned without it, and rectified linear units
+    then die for good within some twenty steps.
     """
     return make_ladder(config, images, nn.elu)
 

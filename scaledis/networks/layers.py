@@ -1,7 +1,7 @@
 """The layers of every network here. Feature maps are [C, H, W, N] and vectors [F, N], the batch innermost."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -11,18 +11,21 @@ from jax import Array
 from scaledis.core.streams import each
 from scaledis.networks import conv
 
+Initializer = Callable[[Array, tuple[int, ...]], Array]  # (key, shape) -> a kernel
 hidden = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
-def each_unit(axis: int, scale: float, unit_keys: Sequence[int] | None = None):
-    """Initialiser that draws every unit from a key of its own, so that padding a level changes no other unit.
+def each_unit(axis: int, scale: float, unit_keys: Sequence[int] | None = None) -> Initializer:
+    """Returns an initializer that draws every unit from a separate key, so that padding a level changes no other unit.
 
-    `unit_keys` (partition.unit_keys) where the layer sees all levels; a layer of one level counts its units.
+    A layer that sees all levels takes `unit_keys` (partition.unit_keys); a layer of one level counts its units.
     """
 
-    def init(key, shape, dtype=jnp.float32):
+    def init(key: Array, shape: tuple[int, ...]) -> Array:
         keys = each(key, jnp.arange(shape[axis]) if unit_keys is None else jnp.asarray(unit_keys))
-        return scale * jax.vmap(lambda key: jax.random.normal(key, (shape[1 - axis],), dtype), out_axes=axis)(keys)
+        return scale * jax.vmap(lambda key: jax.random.normal(key, (shape[1 - axis],), jnp.float32), out_axes=axis)(
+            keys
+        )
 
     return init
 
@@ -34,7 +37,7 @@ class Dense(nn.Module):
     """[I, N] -> [features, N]."""
 
     features: int
-    kernel_init: nn.initializers.Initializer = hidden
+    kernel_init: Initializer = hidden
 
     @nn.compact
     def __call__(self, x: Array) -> Array:

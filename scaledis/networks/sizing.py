@@ -4,7 +4,6 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,14 +12,15 @@ import numpy as np
 
 from scaledis.config import Model
 from scaledis.core.errors import UserError
+from scaledis.types import Pytree
 
 LADDER_PARAMETERS = 1_200_000  # of Beyond Flat Latent
 WIDEST = 4096
 ImageShape = tuple[int, int, int]
 
 
-def parameter_shapes(network: nn.Module) -> dict:
-    """A network's parameters as shapes, without any computation."""
+def parameter_shapes(network: nn.Module) -> Pytree:
+    """Returns a network's parameters as shapes, without any computation."""
     height, width, channels = network.image_shape
     images = jax.ShapeDtypeStruct((channels, height, width, 1), jnp.float32)
     return jax.eval_shape(network.init, jax.random.key(0), images)
@@ -28,19 +28,20 @@ def parameter_shapes(network: nn.Module) -> dict:
 
 @functools.cache  # of a network that many runs share
 def parameter_count(network: nn.Module) -> int:
+    """Returns the number of a network's parameters."""
     return count(parameter_shapes(network))
 
 
-def count(params: Any) -> int:
-    """The numbers in a pytree of arrays, or of their shapes."""
+def count(params: Pytree) -> int:
+    """Returns how many numbers a pytree of arrays, or of their shapes, holds."""
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))
 
 
 def arithmetic(model: Model, image_shape: ImageShape) -> float:
-    """Multiplications of one image's way through a ladder of `model.parameters`, nearly.
+    """Returns about how many multiplications a ladder of `model.parameters` makes for one image.
 
     A convolution's kernel counts at each of its places, every other parameter once. The convolutions are the same at
-    every width, and at the papers' sizes they do nine tenths of the work.
+    every width, and do nine tenths of the work at the papers' sizes.
     """
     height, width, channels = image_shape
     kernels = [16 * fine * coarse for fine, coarse in itertools.pairwise((channels, *model.channels))]
@@ -50,12 +51,12 @@ def arithmetic(model: Model, image_shape: ImageShape) -> float:
 
 
 def nominal(allocation: Sequence[int]) -> tuple[int, ...]:
-    """An allocation of equal depth that stands for all of them, so that they share a width and may share a program."""
+    """Returns the allocation that sets the width for all of its depth, so that they may share a program."""
     return (2,) * len(allocation)
 
 
 def width_for(model: Model, sized: Callable[[int], nn.Module]) -> int:
-    """The width whose parameter count is nearest to `model.parameters` ("same model capacity", Table 2).
+    """Returns the width whose parameter count is nearest to `model.parameters` ("same model capacity", Table 2).
 
     Raises UserError if the convolutions alone are larger, or if the widest network is smaller by a tenth.
     """

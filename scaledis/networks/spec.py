@@ -1,7 +1,8 @@
-"""What a network is, and what it says of itself: how it is made, and what it cannot run with."""
+"""The base class of networks, and the declaration of one: how it is made, and what it cannot run with."""
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ from jax import Array
 
 from scaledis.config import Config, no_check
 from scaledis.core import kinds
-from scaledis.types import ImageSpec
+from scaledis.types import ImageSpec, Pytree
 
 
 class Network(nn.Module):
@@ -21,7 +22,7 @@ class Network(nn.Module):
         encode: images [C, H, W, N] in [0, 1], presence [L] -> mean [K, N], log_variance [K, N]
         decode: codes [K, N], presence [L] -> output [C, H, W, N]
 
-    The likelihood turns the output into pixels: a Gaussian takes it as it is, a Bernoulli as logits. `presence` says
+    The likelihood turns the output into pixels: a Gaussian takes it unchanged, a Bernoulli as logits. `presence` says
     how far each level has faded in; it is all ones except in a progressive method, which needs a network that
     multiplies by it what a level reads and what it adds to the decoder.
 
@@ -45,6 +46,11 @@ class Network(nn.Module):
         """images [C, H, W, N] -> the output of their posterior means; parameters are drawn for it."""
         presence = jnp.ones(len(self.allocation))
         return self.decode(self.encode(images, presence)[0], presence)
+
+
+def apply(network: nn.Module, variables: Pytree, *inputs: Array, method: str = "__call__") -> Any:
+    """Returns `network.apply`, whose type in flax includes variables that no network here changes."""
+    return network.apply(variables, *inputs, method=method)
 
 
 @dataclasses.dataclass(frozen=True)

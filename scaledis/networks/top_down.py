@@ -142,7 +142,7 @@ class TopDown(nn.Module):
     width: int
     image_shape: tuple[int, int, int]
 
-    def setup(self):
+    def setup(self) -> None:
         sizes = self.allocation, self.channels, self.ladder_channels, self.width
         self.trunk = Trunk(*sizes)
         self.top_down = Path(*sizes, self.image_shape)

@@ -15,7 +15,7 @@ from jax import Array
 from scaledis.objectives import gaussian, partition
 
 BLOCK = 256
-ABSENT = -1e30  # log weight of a posterior that is not there; finite, since a block of -inf alone has no gradient
+ABSENT = -1e30  # log weight of a missing posterior; finite, since a block of -inf alone has no gradient
 
 
 def log_density(
@@ -26,14 +26,14 @@ def log_density(
     membership: Array,
     block: int = BLOCK,
 ) -> Array:
-    """Log density of the weighted mixture of posteriors, for every group of units, in nats.
+    """Returns the log density of a weighted mixture of posteriors for every group of units, in nats.
 
-    The posteriors are read in blocks and recomputed in the backward pass, so memory is O(B block K), never O(B M K).
+    It reads the posteriors in blocks and recomputes them in the backward pass, so memory is O(B block K), not O(B M K).
 
     Args:
       codes: [B, K] samples.
       mean, log_variance: [M, K] posteriors.
-      log_weights: [B, M] (or what broadcasts to it); each row's weights say how much a posterior stands for.
+      log_weights: [B, M], or a shape that broadcasts to it; row i weighs the posteriors for code i.
       membership: [G, K], 0/1.
       block: posteriors per block.
 
@@ -53,7 +53,7 @@ def log_density(
     log_weights = jnp.broadcast_to(log_weights, (count, posteriors))
     mixture = blocks(mean.T, 0), blocks(log_variance.T, 0), blocks(log_weights, ABSENT)
 
-    def add_block(total, posteriors):
+    def add_block(total: Array, posteriors: tuple[Array, Array, Array]) -> tuple[Array, None]:
         mean, log_variance, log_weights = posteriors
         # The posteriors are innermost: every loop runs along them, and the sum over a group's units is one product.
         log_q = gaussian.log_density(codes.T[:, :, None], mean[:, None], log_variance[:, None])
@@ -62,12 +62,14 @@ def log_density(
 
     empty = jnp.full((groups, count), -jnp.inf, codes.dtype)
     if posteriors == block:  # a minibatch: nothing to save, and a loop of one step is slow
-        return add_block(empty, jax.tree.map(lambda part: part[0], mixture))[0].T
-    return jax.lax.scan(jax.checkpoint(add_block), empty, mixture)[0].T
+        mean, log_variance, log_weights = (part[0] for part in mixture)
+        return add_block(empty, (mean, log_variance, log_weights))[0].T
+    total, _ = jax.lax.scan(jax.checkpoint(add_block), empty, mixture)
+    return jnp.asarray(total).T
 
 
 def minibatch_weighted(batch: int, size: int) -> np.ndarray:
-    """Log weights [B, B] of minibatch weighted sampling: 1 / (B N) each (Beyond Flat Latent, Eq. 12).
+    """Returns the log weights [B, B] of minibatch weighted sampling: 1 / (B N) each (Beyond Flat Latent, Eq. 12).
 
     Biased, since a code's own posterior counts as much as any other: the mutual information of a group saturates at
     log B. With I_j the information of unit j, a total correlation then reads sum_j I_j - log B, which overestimates it:
@@ -77,19 +79,19 @@ def minibatch_weighted(batch: int, size: int) -> np.ndarray:
 
 
 def minibatch_stratified(batch: int, size: int) -> np.ndarray:
-    """Log weights [B, B] of minibatch stratified sampling: 1 / N for the own posterior, the rest shared evenly.
+    """Returns the log weights [B, B] of minibatch stratified sampling: 1 / N for the own posterior, the rest shared.
 
-    An unbiased estimate of q(z_i) where the images of the batch differ. It is the weight matrix of beta-TCVAE (Chen et
-    al. 2018, appendix C.2) averaged over which of the other samples takes the odd weight, with the own sample on the
-    diagonal.
+    They estimate q(z_i) without bias if the images of the batch differ. They are the weight matrix of beta-TCVAE (Chen
+    et al. 2018, appendix C.2), averaged over which of the other samples takes the odd weight, with the own sample on
+    the diagonal.
     """
     return np.asarray(stratified_among(size, ~np.eye(batch, dtype=bool)))
 
 
 def stratified_among(size: int, others: Array | np.ndarray) -> Array:
-    """Log weights [B, M]: 1 / N for the own posterior, j = i; the `others` of code i, bool [B, M], share the rest.
+    """Returns log weights [B, M]: 1 / N for the own posterior, j = i; the rest is shared by `others`, bool [B, M].
 
-    Where the others are all N - 1 images but the own one, every weight is 1 / N.
+    If the others are all N - 1 images but the own one, every weight is 1 / N.
     """
     share = jnp.log1p(-1.0 / size) - jnp.log(others.sum(1, keepdims=True))
     own = jnp.eye(others.shape[0], others.shape[1], dtype=bool)
@@ -97,13 +99,13 @@ def stratified_among(size: int, others: Array | np.ndarray) -> Array:
 
 
 def normalize(log_weights: np.ndarray) -> np.ndarray:
-    """Log weights whose every row sums to 1: drops the constant log N of Eq. 12, which has no gradient.
+    """Returns log weights whose rows each sum to 1, without the constant log N of Eq. 12, which has no gradient.
 
-    Dependences then read as those of the mixture of the posteriors at hand, instead of that plus (groups - 1) log N.
+    Dependences are then those of the mixture of the given posteriors, instead of those plus (groups - 1) log N.
     """
     return log_weights - np.logaddexp.reduce(log_weights, axis=1, keepdims=True)
 
 
 def exact(size: int) -> np.ndarray:
-    """Log weight 1 / N of the aggregate posterior itself; the posteriors must be those of all N images."""
+    """Returns the log weight 1 / N of the aggregate posterior itself; the posteriors must be those of all N images."""
     return np.full((1, 1), -np.log(size), np.float32)

@@ -1,4 +1,4 @@
-"""The KL of every part of the units and what it is made of, in nats per image (Beyond Flat Latent, Eq. 9-11)."""
+"""The KL of every part of the units and the terms that it is the sum of, in nats per image (Eq. 9-11)."""
 
 from typing import NamedTuple
 
@@ -9,9 +9,9 @@ from scaledis.objectives import gaussian, partition
 
 
 class Decomposition(NamedTuple):
-    """The KL of every part and what it is made of (Beyond Flat Latent, Eq. 9), and the parts' dependence (Eq. 11).
+    """The terms of the KL of every part (Beyond Flat Latent, Eq. 9), and the dependence between parts (Eq. 11).
 
-    Per image and part, [B, P], and mutual_information + total_correlation + dimension_wise equals
+    The terms are [B, P], per image and part, and mutual_information + total_correlation + dimension_wise equals
     log q(z_p | x) - log p(z_p) exactly, whatever the estimator, since log q(z_p) and log q(z_pj) cancel.
 
     mutual_information: log q(z_p | x) - log q(z_p).
@@ -27,7 +27,7 @@ class Decomposition(NamedTuple):
 
 
 def decompose(codes: Array, mean: Array, log_variance: Array, log_aggregate: Array, parts: Array) -> Decomposition:
-    """Splits log q(z | x) - log p(z) of every part.
+    """Splits log q(z | x) - log p(z) of every part into its terms.
 
     Args:
       codes, mean, log_variance: [B, K], samples and the posteriors that they were drawn from.

@@ -7,8 +7,8 @@ from jax import Array
 from scaledis.objectives import gaussian
 from scaledis.types import Likelihood
 
-EDGE = 1e-6  # the nearest to 0 and 1 that a logit is taken of
-PIXELS = (0, 1, 2)  # [C, H, W, B]: the axes that make up one image
+EDGE = 1e-6  # how near to 0 and 1 a logit is taken
+PIXELS = (0, 1, 2)  # the axes of one image in [C, H, W, B]
 
 
 def _gaussian(output: Array, pixels: Array, sigma: Array) -> Array:
@@ -24,12 +24,10 @@ def _clip(output: Array) -> Array:
     return jnp.clip(output, 0.0, 1.0)
 
 
-def _logit(pixels: Array) -> Array:
-    return jax.scipy.special.logit(jnp.clip(pixels, EDGE, 1 - EDGE))
-
-
 LIKELIHOODS = {
     "gaussian": Likelihood(_gaussian, _clip, _clip),
     "gaussian_learned": Likelihood(_gaussian, _clip, _clip, learns_sigma=True),
-    "bernoulli": Likelihood(_bernoulli, jax.nn.sigmoid, _logit),
+    "bernoulli": Likelihood(
+        _bernoulli, jax.nn.sigmoid, lambda pixels: jax.scipy.special.logit(jnp.clip(pixels, EDGE, 1 - EDGE))
+    ),
 }

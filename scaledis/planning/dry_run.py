@@ -1,5 +1,6 @@
-"""--dry_run: what a sweep is before anything of it compiles. Its programs, their memory and time, its first runs."""
+"""--dry_run: a sweep before anything of it compiles. Its programs, their memory and time, its first runs."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -27,10 +28,10 @@ class Rate(NamedTuple):
 
 
 def report(runs: Sequence[Run], workdir: Workdir) -> str:
-    """What the runs are as a text: their programs with the memory and the time of each, and the first names.
+    """Returns a text on the runs: their programs with the memory and the time of each, and the first names.
 
-    Memory is that of the runs' states; what a step needs beside them is known once it is compiled. Time is known where
-    the work directory has a checkpoint of the program with the seconds that it took.
+    Memory is that of the runs' states; what a step needs besides is known once it is compiled. Time is known if the
+    work directory has a checkpoint of the program with the seconds that it took.
     """
     programs, rates = plan.programs(runs), logged(runs, workdir)
     parts = [part for members in programs for part in _program(members, rates)]
@@ -44,11 +45,13 @@ def report(runs: Sequence[Run], workdir: Workdir) -> str:
 
 
 def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:
-    """The rate of each program of the runs that has trained in the work directory: that of its largest population."""
+    """Returns the rate of each program that has trained in the work directory: that of its largest population."""
     known = {run.name: run for run in runs}
     found: dict[Config, Rate] = {}
     for index, names in enumerate(workdir.groups()):
-        manifest = _newest(Checkpoints(workdir.checkpoints(index)))
+        checkpoints, manifest = Checkpoints(workdir.checkpoints(index)), {}
+        with contextlib.suppress(Damaged):
+            manifest = {} if checkpoints.newest is None else checkpoints.manifest(checkpoints.newest)
         if names[0] in known and manifest.get("step") and "seconds" in manifest:
             key = plan.shared(known[names[0]].config)
             rate = Rate(manifest["seconds"] / manifest["step"], len(names), manifest.get("device", "another device"))
@@ -56,26 +59,25 @@ def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:
     return found
 
 
-def _newest(checkpoints: Checkpoints) -> dict:
-    try:
-        return {} if checkpoints.newest is None else checkpoints.manifest(checkpoints.newest)
-    except Damaged:
-        return {}
-
-
 def _program(members: Sequence[Run], rates: dict[Config, Rate]) -> Iterator[str]:
-    """The lines of one program."""
+    """Yields the lines of one program."""
     config = members[0].config
     populations = plan.cut(members, plan.together(members))
     methods = ", ".join(dict.fromkeys(run.config.method.name for run in members))
     levels = _number(len(config.model.allocation), "level")
     yield f"{methods}, {levels}: {_number(len(members), 'run')} in {_number(len(populations), 'population')}"
     yield f"  memory  {_memory(members, len(populations[0]))}"
-    yield f"  time    {_time(config.train.steps * len(populations), rates.get(plan.shared(config)))}"
+    rate = rates.get(plan.shared(config))
+    if rate is None:
+        yield "  time    unknown: no run of this program has trained here"
+        return
+    seconds = config.train.steps * len(populations) * rate.seconds_per_step
+    pace = f"{1 / rate.seconds_per_step:,.1f} steps/s of {_number(rate.runs, 'run')} on {rate.device}"
+    yield f"  time    {duration(seconds)} at {pace}"
 
 
 def _memory(members: Sequence[Run], together: int) -> str:
-    """The state of a run, padded as far as any of its program is, and of those that train at once."""
+    """Returns the sizes of one run's state, padded as in its program, and of all states that train at once."""
     sizes = {(run.config.model.allocation, run.config.model.parameters): run.config for run in members}
     config = members[0].config
     spec = sampling.spec_of(sampling.load_dataset(config.data), config.data)
@@ -84,13 +86,6 @@ def _memory(members: Sequence[Run], together: int) -> str:
     networks = count(runs.state.params) // len(sizes) if isinstance(runs.state, State) else 0
     parameters = f"{networks:,} parameters, " if networks else ""
     return f"{parameters}{_bytes(state)} of state a run, {_bytes(state * together)} for {together:,} at once"
-
-
-def _time(steps: int, rate: Rate | None) -> str:
-    if rate is None:
-        return "unknown: no run of this program has trained here"
-    pace = f"{1 / rate.seconds_per_step:,.1f} steps/s of {_number(rate.runs, 'run')} on {rate.device}"
-    return f"{duration(steps * rate.seconds_per_step)} at {pace}"
 
 
 def _number(count: int, noun: str) -> str:

@@ -17,7 +17,7 @@ from scaledis.methods import Hyperparameter, estimators
 from scaledis.metrics import of_models
 from scaledis.networks.sizing import count
 from scaledis.sweeps.expand import available
-from scaledis.training import population
+from scaledis.training import model
 from scaledis.types import State
 
 NETWORK = "network"
@@ -122,7 +122,7 @@ def tree(config: Config, dataset: Dataset) -> str:
 def state_shapes(config: Config, dataset: Dataset) -> State:
     """The state of a run as shapes; nothing is computed."""
     method = methods.build(config, sampling.spec_of(dataset, config.data))
-    return jax.eval_shape(method.init, jax.random.key(0), population.hyperparameters(config, config.model.allocation))
+    return jax.eval_shape(method.init, jax.random.key(0), model.hyperparameters(config, config.model.allocation))
 
 
 def discriminator_params(state: State) -> Any:

@@ -28,16 +28,16 @@ class ConfigFile(NamedTuple):
     """A config file: `config` has the sections as nested dicts, `namespace` the sweeps and all else it defines."""
 
     config: dict[str, Any]
-    namespace: Mapping[str, Any]
+    namespace: Mapping[str, object]
 
 
 def names() -> list[str]:
-    """The names of the configs that come with the package."""
+    """Returns the names of the configs of the package."""
     return sorted(path.stem for path in CONFIGS.glob("*.py"))
 
 
 def find(name: str, data: str | None = None) -> str:
-    """The FILE or FILE:ARGUMENT of a name: of a config, CONFIG:ARGUMENT, a path, or a method, which trains on `data`.
+    """Returns FILE or FILE:ARGUMENT for a config, CONFIG:ARGUMENT, a path, or a method, which trains on `data`.
 
     Raises UserError for a name that is neither a config nor a method.
     """
@@ -51,14 +51,14 @@ def find(name: str, data: str | None = None) -> str:
 
 
 def title(file: str) -> str:
-    """The name of FILE or FILE:ARGUMENT, which its work directory takes: the stem, or the method and its data set."""
+    """Returns the name that FILE or FILE:ARGUMENT gives its work directory: the stem, or the method and data set."""
     path, _, argument = file.partition(":")
     stem = Path(path).stem
     return argument.replace(",", "-") if stem == METHOD and argument else stem
 
 
 def load(file: str) -> ConfigFile:
-    """The config that get_config() of FILE, or get_config(ARGUMENT) of FILE:ARGUMENT, returns, with plain values.
+    """Returns what get_config() of FILE, or get_config(ARGUMENT) of FILE:ARGUMENT, returns, with plain values.
 
     Raises UserError for a file that cannot be read or is not Python, for a file without a get_config for these
     arguments, and for a config that lacks a section or a key. Other exceptions of the file keep their traceback.
@@ -90,7 +90,7 @@ def load(file: str) -> ConfigFile:
 
 
 def _imported(path: str) -> ModuleType:
-    """The module of the file. Raises UserError for a file that cannot be read or is not Python."""
+    """Imports the file. Raises UserError for a file that cannot be read or is not Python."""
     loader = SourceFileLoader(MODULE, path)
     try:
         code = loader.source_to_code(loader.get_data(path), path)
@@ -102,15 +102,15 @@ def _imported(path: str) -> ModuleType:
         raise UserError(f"--config: {path} is not a Python file: {' '.join(str(error).split())}.") from error
     module = importlib.util.module_from_spec(ModuleSpec(MODULE, loader, origin=path))
     module.__file__ = path
-    sys.modules[MODULE] = module  # where its classes look for themselves
+    sys.modules[MODULE] = module  # where pickle and dataclasses look up its classes
     exec(code, module.__dict__)
     return module
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
-    """The config with Python's values in place of numpy's and JAX's.
+    """Returns the config with plain Python values in place of those of numpy and JAX.
 
-    Raises UserError for a section or key that is missing, whose default would be used silently.
+    Raises UserError for a missing section or key, whose default would otherwise be used silently.
     """
     for section, keys in default().to_dict().items():
         if section not in config:

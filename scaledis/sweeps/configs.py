@@ -3,12 +3,13 @@
 import dataclasses
 import functools
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
 from scaledis.config import Config, Method, Model, Schedule, check_fields, flatten, thaw, typed
 from scaledis.core import kinds, registry
+from scaledis.core.command import names
 from scaledis.core.errors import UserError
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
@@ -25,8 +26,8 @@ FLAT = 10  # units of a flat method
 FIELDS = {field.name: field.type for field in dataclasses.fields(Config)}
 UNSCHEDULED = Schedule()
 MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
-MOST_SECTIONS = 1024  # that are kept
-MOST_FLOATS = 2**31  # numbers that a batch's images, a bank or a discriminator's layers may hold
+MOST_SECTIONS = 1024  # that are remembered
+MOST_FLOATS = 2**31  # numbers that a batch of images, a bank or the layers of a discriminator may hold
 
 
 def defaults() -> dict[str, Any]:
@@ -51,8 +52,8 @@ def default() -> "ConfigDict":
 
 
 @kinds.checked
-def make_config(method: str = "scale_vlae", overrides: Mapping[str, Any] | None = None) -> Config:
-    """A checked config of a method, with its defaults but for `overrides` by dotted key.
+def make_config(method: str = "scale_vlae", overrides: Mapping[str, object] | None = None) -> Config:
+    """Returns a checked config of a method: its defaults with `overrides` by dotted key.
 
     Raises UserError for an unknown method or key, and for a value that cannot run.
 
@@ -63,8 +64,8 @@ def make_config(method: str = "scale_vlae", overrides: Mapping[str, Any] | None 
     return freeze(override(defaults(), {"method.name": method, **(overrides or {})}))
 
 
-def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = "key") -> dict[str, Any]:
-    """The nested dict `base` with some dotted keys replaced. Raises UserError for a key that is not there."""
+def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: str = "key") -> dict[str, Any]:
+    """Returns the nested dict `base` with some dotted keys replaced. Raises UserError for a key that it lacks."""
     config = {key: dict(value) if isinstance(value, Mapping) else value for key, value in base.items()}
     for key, value in overrides.items():
         section, dot, last = str(key).rpartition(".")
@@ -75,8 +76,8 @@ def override(base: Mapping[str, Any], overrides: Mapping[str, Any], kind: str = 
     return config
 
 
-def freeze(config: Mapping[str, Any]) -> Config:
-    """Mapping (plain or ml_collections) -> Config. Raises UserError, naming key, value and choices."""
+def freeze(config: Mapping[str, object]) -> Config:
+    """Returns the Config of a mapping, plain or of ml_collections. Raises UserError, naming key, value and choices."""
     if not is_section(config):
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
     for key in config:
@@ -112,20 +113,20 @@ def freeze(config: Mapping[str, Any]) -> Config:
 
 
 def refreeze(config: Config) -> Config:
-    """The config, checked as `make_config` checks it: dataclasses.replace checks nothing. Raises UserError."""
+    """Returns the config with the checks of `make_config`, since dataclasses.replace makes none. Raises UserError."""
     kinds.check_fields("config.", config)
     kinds.check_fields("config.method.", config.method)
     return freeze(thaw(config))
 
 
 def length_dependent(config: Config) -> list[str]:
-    """The keys whose meaning changes with `train.steps`: schedules over all steps, and the shares of a method."""
+    """Returns the keys whose meaning depends on `train.steps`: schedules over all steps, and a method's shares."""
     keys = [f"schedule.{key}" for key, spec in vars(config.schedule).items() if spec != "constant" and ":" not in spec]
     shares = methods.choose(config.method.name).shares
     return keys + [f"method.{name}" for name in shares if not config.method.hyperparameters[name]]
 
 
-def _method(given: dict[str, Any]) -> Method:
+def _method(given: dict[str, object]) -> Method:
     name = plain(given.pop("name"))
     spec = methods.choose(name)
     own = {key: typed(f"method.{key}", value) for key, value in given.items() if value is not None}
@@ -136,7 +137,7 @@ def _method(given: dict[str, Any]) -> Method:
 
 
 def _allocate(model: Model, method: str, flat: bool) -> Model:
-    """The model with its allocation filled in: one level for a flat method, a ladder's for the others."""
+    """Returns the model with its allocation: one level for a flat method, several for a ladder."""
     if not flat:
         return dataclasses.replace(model, allocation=model.allocation or LADDER)
     own = (model.latents or FLAT,)
@@ -148,12 +149,12 @@ def _allocate(model: Model, method: str, flat: bool) -> Model:
     return dataclasses.replace(model, allocation=model.allocation or own)
 
 
-def is_section(value: object) -> bool:
-    """Whether a value is a mapping or a ConfigDict, whose library may be missing."""
+def is_section(value: object) -> typing.TypeGuard[Mapping[str, object]]:
+    """Returns whether a value is a mapping or a ConfigDict, whose library may be missing."""
     return isinstance(value, Mapping) or type(value).__module__.startswith("ml_collections.")
 
 
-def _section(name: str, schema: type, values: Any) -> Any:
+def _section(name: str, schema: type, values: object) -> object:
     if not is_section(values):
         raise UserError(f"config.{name}: {registry.short(values)} must be a section with keys.")
     values = {key: typed(f"{name}.{key}", value) for key, value in dict(values).items()}
@@ -168,27 +169,22 @@ def _section(name: str, schema: type, values: Any) -> Any:
     return _sections[given]
 
 
-def _checked_section(name: str, schema: type, values: Mapping[str, Any]) -> Any:
+def _checked_section(name: str, schema: type, values: Mapping[str, object]) -> object:
     types = _types(schema)
     given = {}
     for key, value in values.items():
         registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
             parts = value if isinstance(value, tuple) else (value,)
-            value = tuple(name for part in parts for name in (_names(part) if isinstance(part, str) else [part]))
+            value = tuple(each for part in parts for each in (names(part) if isinstance(part, str) else [part]))
         given[key] = value
     section = schema(**given)
     check_fields(f"{name}.", section)
     return section
 
 
-_sections: dict[tuple[str, str], Any] = {}  # the runs of a sweep share those in which they agree
+_sections: dict[tuple[str, str], object] = {}  # checked; the runs of a sweep share those in which they agree
 _types = functools.cache(typing.get_type_hints)  # of a section's schema
-
-
-def _names(value: str) -> list[str]:
-    """ "dci,mig" -> dci and mig, as `--sweep` takes names."""
-    return [name.strip() for name in value.split(",") if name.strip()]
 
 
 def _check(config: Config) -> None:
@@ -218,13 +214,10 @@ def _check(config: Config) -> None:
 def _check_model(model: Model) -> None:
     allocation = model.allocation
     for key, most in {"allocation": MOST_UNITS, "channels": MOST_CHANNELS, "ladder_channels": MOST_CHANNELS}.items():
-        if not _whole(given := getattr(model, key), most) or not given:
+        given = getattr(model, key)
+        if not given or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most for n in given):
             raise UserError(f"model.{key}: {registry.short(given)} must be whole numbers from 1 to {most}.")
     if model.latents and sum(allocation) != model.latents:
         raise UserError(
             f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
         )
-
-
-def _whole(values: Iterable[Any], most: int) -> bool:
-    return all(isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most for value in values)

@@ -14,9 +14,9 @@ from scaledis.core.errors import UserError
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import Run
 
-Override = dict[str, Any]
+Override = Mapping[str, object]  # dotted key -> value
 PREFIX = "sweep_"
-MOST_RUNS = 100_000  # a generator that does not end is stopped there
+MOST_RUNS = 100_000  # where an endless generator is stopped
 MANY_RUNS = 10_000  # from here on a command asks for --yes
 LONGEST_NAME = 200  # bytes of a run's name, which is a folder's: file systems take 255
 
@@ -51,8 +51,8 @@ def sweep_granularities() -> Iterator[Override]:
         yield {"method.name": "beta_stcvae", "model.latents": 8, "method.block": block}
 
 
-def available(namespace: Mapping[str, Any] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
-    """The sweeps of this file and those in the namespace of a config file, which win."""
+def available(namespace: Mapping[str, object] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
+    """Returns the sweeps of this file and of the namespace of a config file, whose sweeps win."""
     found: dict[str, Any] = {**globals(), **namespace}
     return {
         name.removeprefix(PREFIX): make for name, make in found.items() if name.startswith(PREFIX) and callable(make)
@@ -60,9 +60,9 @@ def available(namespace: Mapping[str, Any] = MappingProxyType({})) -> dict[str, 
 
 
 def expand(
-    base: Mapping[str, Any], sweeps: Sequence[str], namespace: Mapping[str, Any] = MappingProxyType({})
+    base: Mapping[str, object], sweeps: Sequence[str], namespace: Mapping[str, object] = MappingProxyType({})
 ) -> list[Run]:
-    """The product of the sweeps over the base config; without sweeps, one run.
+    """Returns the runs of the product of the sweeps over the base config; without sweeps, one run.
 
     A sweep is a name, `seeds:n`, or `key=value,value,...`.
 
@@ -79,7 +79,7 @@ def expand(
     if (number := math.prod(map(len, steps))) > MOST_RUNS:
         raise UserError(f"--sweep: {', '.join(sweeps)} gives {number:,} runs; at most {MOST_RUNS:,} are possible.")
     runs: dict[str, Run] = {}
-    names: dict[tuple[Any, ...], str] = {}  # by content
+    names: dict[tuple[object, ...], str] = {}  # by content
     for parts in itertools.product(*steps):
         changed = {key: config_schema.typed(key, value) for part in parts for key, value in part.items()}
         frozen = freeze(override(base, changed, "sweep key"))
@@ -91,8 +91,8 @@ def expand(
     return list(runs.values())
 
 
-def _overrides(sweep: str, namespace: Mapping[str, Any]) -> list[Override]:
-    """The overrides of one sweep, named or ad hoc."""
+def _overrides(sweep: str, namespace: Mapping[str, object]) -> list[Override]:
+    """Returns the overrides of one sweep, named or ad hoc."""
     name, given, values = sweep.partition("=")
     if given:
         return [{name.strip(): value} for value in _values(name.strip(), values)]
@@ -114,8 +114,8 @@ def _overrides(sweep: str, namespace: Mapping[str, Any]) -> list[Override]:
     return [dict(each) for each in overrides]
 
 
-def _values(key: str, text: str) -> list[Any]:
-    """ "2,4,8" or "(4,6),[5,5]" or "vlae,vae" as values: what stands between commas outside of brackets."""
+def _values(key: str, text: str) -> list[object]:
+    """Returns the values of "2,4,8", "(4,6),[5,5]" or "vlae,vae", split at the commas outside of brackets."""
     depths = itertools.accumulate((letter in "([") - (letter in ")]") for letter in text)
     commas = [place for place, depth in enumerate(depths) if text[place] == "," and not depth]
     parts = [text[last + 1 : place].strip() for last, place in itertools.pairwise([-1, *commas, len(text)])]
@@ -124,8 +124,8 @@ def _values(key: str, text: str) -> list[Any]:
     return [literal(part) for part in parts]
 
 
-def literal(text: str) -> Any:
-    """A literal of Python, or true and false as flags have them; any other word as it is."""
+def literal(text: str) -> object:
+    """Returns the value of a Python literal, or of true and false, as flags spell them; any other word unchanged."""
     try:
         return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -133,11 +133,10 @@ def literal(text: str) -> Any:
 
 
 def run_name(override: Override, taken: Container[str] = ()) -> str:
-    """A folder name from the overrides: {"method.name": "vlae", "seed": 3} -> "vlae,seed=3".
+    """Returns a folder name from the overrides: {"method.name": "vlae", "seed": 3} -> "vlae,seed=3".
 
-    Letters that a file system might refuse become "-", and a long name is cut. A name that is taken ends in a number;
-    `taken` has the names that are, casefolded, since some file systems see no case. Nothing is ever read back from a
-    name.
+    Letters that a file system might refuse become "-", and a long name is cut. A number is added to a name in `taken`,
+    which holds casefolded names, since some file systems ignore case. Nothing is ever read back from a name.
     """
     parts = []
     for key, value in override.items():

@@ -38,20 +38,20 @@ def shared(config: Config) -> Config:
 
 
 def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
-    """The smallest allocation that holds those of all runs."""
+    """Returns the smallest allocation that holds those of all runs."""
     return tuple(int(units) for units in np.max([config.model.allocation for config in configs], axis=0))
 
 
 def parallel(wanted: int) -> int:
-    """How many runs to train at once. 0: one per core on a CPU, where more only share the cores; else 64."""
+    """Returns how many runs train at once; for 0, one per core on a CPU, since more share cores, else 64 a device."""
     return wanted or (jax.device_count() if runtime.platform() == "cpu" else 64 * jax.device_count())
 
 
 def programs(runs: Iterable[Run]) -> list[list[Run]]:
-    """The runs of each program: what differs between them is numbers, or is padded (`shared`).
+    """Returns the runs of each program; they differ only in numbers that a run carries, and in padding (`shared`).
 
-    Runs of different capacity share the program of the widest of them, unless padding would waste more than a third of
-    its arithmetic.
+    Runs of different capacity share the program of the widest, unless padding wastes more than a third of its
+    arithmetic.
     """
     alike: dict[Config, list[Run]] = {}
     for run in runs:
@@ -60,17 +60,17 @@ def programs(runs: Iterable[Run]) -> list[list[Run]]:
 
 
 def together(members: Sequence[Run]) -> int:
-    """How many runs of a program train at once by their own `train.parallel`."""
+    """Returns how many runs of a program train at once by their `train.parallel`."""
     return parallel(members[0].config.train.parallel)
 
 
 def cut(members: Sequence[Run], count: int) -> list[list[Run]]:
-    """The runs of a program in populations of at most `count`."""
+    """Returns the runs of a program in populations of at most `count`."""
     return [list(members[i : i + count]) for i in range(0, len(members), count)]
 
 
 def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[Run]]:
-    """The runs of every population; `at_once` says how many runs of a program one holds.
+    """Returns the runs of every population; `at_once` gives how many runs of a program one population holds.
 
     All populations of a program are padded to one allocation, so that they share what is compiled.
     """
@@ -78,13 +78,13 @@ def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = t
 
 
 def padded(members: Sequence[Run]) -> list[Run]:
-    """The runs of a program, each at the allocation that holds those of all."""
+    """Returns the runs of a program, each with the allocation that holds those of all."""
     allocation = common_allocation([run.config for run in members])
     return [run._replace(padded=allocation) for run in members]
 
 
 def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups, the largest capacity first; each group as large as its waste lets it be."""
+    """Returns the runs in groups, the largest capacity first; each group is as large as its waste allows."""
     if len({run.config.model.parameters for run in runs}) == 1:
         return [list(runs)]
     ordered = sorted(runs, key=lambda run: run.config.model.parameters, reverse=True)
@@ -92,7 +92,9 @@ def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:
     widest = useful = 0.0
     for _, each in groupby(ordered, lambda run: run.config.model.parameters):
         equal = list(each)
-        cost = _arithmetic(equal[0].config)
+        config = equal[0].config
+        side = config.data.resolution or USUAL_SIDE
+        cost = sizing.arithmetic(config.model, (side, side, COLORS))
         joined = useful + cost * len(equal)
         if groups and joined >= (1 - MOST_WASTE) * widest * (len(groups[-1]) + len(equal)):
             groups[-1] += equal
@@ -101,8 +103,3 @@ def _by_capacity(runs: Sequence[Run]) -> list[list[Run]]:
             groups.append(equal)
             widest, useful = cost, cost * len(equal)
     return groups
-
-
-def _arithmetic(config: Config) -> float:
-    side = config.data.resolution or USUAL_SIDE
-    return sizing.arithmetic(config.model, (side, side, COLORS))

@@ -1,7 +1,7 @@
 """Shards: one experiment for many processes that know nothing of each other, such as the tasks of a job array.
 
-The plan says which runs train together, and of n shards shard i takes the populations i, i + n, i + 2 n, ... of it. So
-there is nothing to coordinate and nothing to claim: a shard that died is started again with the same command.
+The plan says which runs train together; shard i of n takes its populations i, i + n, i + 2 n, ... Shards need no
+coordination: the same command starts a dead shard again.
 """
 
 import dataclasses
@@ -26,11 +26,11 @@ class Shard:
 
     @property
     def whole(self) -> bool:
-        """Whether there is no other shard."""
+        """Whether this is the only shard."""
         return self.count == 1
 
     def take(self, populations: Sequence[Each]) -> list[tuple[int, Each]]:
-        """(number in the plan, population) of what is this shard's."""
+        """Returns this shard's populations, each with its number in the plan."""
         return list(enumerate(populations))[self.index :: self.count]
 
 
@@ -38,7 +38,7 @@ WHOLE = Shard()
 
 
 def parse(text: str) -> Shard:
-    """ "1/4" as the second of four shards. Raises UserError for anything but i/n with i below n."""
+    """Returns the second of four shards for "1/4". Raises UserError for anything but i/n with i below n."""
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
     if not found or int(found[1]) >= int(found[2]):
         raise UserError(f"--shard: {text!r} must be i/n with i from 0 to n - 1, such as 0/4, 1/4, 2/4 and 3/4.")

@@ -5,7 +5,7 @@ quarter of the width of a discriminator of codes, 150,000 parameters for flat me
 papers' own size: 64x64, 1.2M and 0.77M parameters, 300,000 steps.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scaledis.core import registry
 from scaledis.methods import choose
@@ -35,15 +35,15 @@ TIERS = {
 
 
 def tier_config(tier: str = "small") -> "ConfigDict":
-    """The config of a tier on `rendered`, to be edited by a config file. Raises UserError for an unknown tier."""
+    """Returns the config of a tier on `rendered`, for a config file to edit. Raises UserError for an unknown tier."""
     config = default()
     config.data.name = "rendered"
     config.update_from_flattened_dict(registry.choose("tier", tier, TIERS))
     return config
 
 
-def own_settings(method: str, dataset: str = "") -> dict[str, Any]:
-    """The overrides that a method's file states for a data set, without `train.steps`, which the tier sets.
+def own_settings(method: str, dataset: str = "") -> dict[str, object]:
+    """Returns the settings of a method for a data set by dotted key, without `train.steps`, which the tier sets.
 
     Raises UserError for an unknown method.
     """

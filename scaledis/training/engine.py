@@ -1,11 +1,11 @@
-"""An experiment from its runs to its models and scores: in Python, on the command line, and in experiments/."""
+"""Trains and scores the runs of an experiment, for Python, the command line and experiments/."""
 
 import contextlib
 import functools
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,18 +35,18 @@ Callback = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] b
 class Job(NamedTuple):
     """The runs that an engine trains, and how.
 
-    workdir: that everything is written to; the caller holds its lock.
+    workdir: where everything is written; the caller holds its lock.
     base: the config, the sweeps and the command, which the work directory keeps.
     runs: all runs of the experiment.
-    extend: whether runs may go on to more steps although a schedule or a stage changes with them.
-    restart: whether runs begin again where no checkpoint of them can be used.
+    extend: whether runs may go on to more steps although that changes a schedule or a stage.
+    restart: whether runs without a usable checkpoint begin again.
     shard: the share of the populations that this process trains.
     evaluate: whether a population is scored as soon as it is trained.
     beside: hooks of every population.
     """
 
     workdir: Workdir
-    base: Mapping[str, Any]
+    base: Mapping[str, object]
     runs: Sequence[Run]
     extend: bool = False
     restart: bool = False
@@ -67,21 +67,21 @@ def train(
 ) -> list[Model]:
     """Trains one run or several and returns a Model of each, in the order of the configs.
 
-    Runs that share a program train together. In a `workdir` the same call goes on where an earlier one was stopped;
-    without one nothing stays on the disk.
+    Runs that share a program train together. With a `workdir`, the same call goes on where an earlier one stopped;
+    without it, nothing stays on the disk.
 
     Args:
       configs: from `make_config`.
-      dataset: what all of them train on; by default each config's own.
+      dataset: the data set of all runs; by default that of each config.
       workdir: where states, logs and results are written.
       callback: called with (step, terms [R] by name) at every log line, in place of a line of progress.
-      extend: whether a run of `workdir` may go on to more steps although its schedule or its stages change with them.
-      restart: whether a run that has come some way may begin again where no checkpoint of it can be used.
+      extend: whether a run of `workdir` may go on to more steps although that changes its schedule or its stages.
+      restart: whether a run that has made progress may begin again if it has no usable checkpoint.
 
     An interrupt (Ctrl-C, or that of a notebook's kernel) stops it at the next log line; a second one stops it at once.
 
-    Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and where
-    something cannot be written; KeyboardInterrupt after a checkpoint, once it was interrupted.
+    Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and if something
+    cannot be written; KeyboardInterrupt, after a checkpoint, if it was interrupted.
 
     >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")
     >>> model.config.method.name
@@ -109,8 +109,8 @@ def _train(
     restart: bool,
     stop: Callable[[], bool],
 ) -> list[Model]:
-    """`train` in a work directory. Raises Stopped once `stop()`."""
-    sampling.load_dataset.cache_clear()  # a file may be another one than at the last call
+    """Trains configs in a work directory and returns their models. Raises Stopped once `stop()` is True."""
+    sampling.load_dataset.cache_clear()  # a file may have changed since the last call
     runs = named(configs)
     check(configs, dataset)
     if dataset is not None:
@@ -133,7 +133,7 @@ def _train(
 
 
 def named(configs: Sequence[Config]) -> list[Run]:
-    """The configs as runs, each named for the keys in which they differ. Raises UserError for two that are equal."""
+    """Returns the configs as runs, named by the keys in which they differ. Raises UserError for two equal configs."""
     columns = differing(configs)
     runs: dict[str, Run] = {}
     for place, config in enumerate(configs):
@@ -146,7 +146,7 @@ def named(configs: Sequence[Config]) -> list[Run]:
 
 
 def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
-    """Builds every network and reads how its images are drawn, before anything is written.
+    """Builds every network and the sampler of its images, before anything is written.
 
     Raises UserError for a config that cannot be built, and for one that does not fit its data set.
     """
@@ -183,7 +183,7 @@ def train_group(job: Job, group: Sequence[Run], index: int, progress: SweepProgr
 
 
 def _claim(job: Job) -> Groups:
-    """`Workdir.claim` by the first process; the others read what it wrote."""
+    """Claims the work directory in the first process; the other processes read what it wrote."""
     workdir, runs = job.workdir, job.runs
     groups = workdir.claim(job.base, runs, job.extend, job.shard, memory.together) if hosts.first() else []
     hosts.wait()
@@ -220,7 +220,7 @@ def _evaluate(
     stop: Callable[[], bool],
     step: int | None = None,
 ) -> None:
-    """Scores a population and writes its rows of the table, unless both are there."""
+    """Scores a population and writes its rows of the table, unless both exist."""
     scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)
     names = [run.name for run in group]
     if hosts.first() and (scored or table.read_file(workdir, index, names) is None):

@@ -1,11 +1,10 @@
-"""Scores of trained runs: encode images by their posterior means, then every metric, per level and over all units."""
+"""Scores trained runs: encodes images, then computes every metric, over all units and for each level."""
 
 import dataclasses
 import inspect
 import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from scaledis.datasets.base import sampling
 from scaledis.metrics import compute, of_models
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import PERMUTATIONS
+from scaledis.metrics.shared.spec import Result
 from scaledis.objectives import gaussian
 from scaledis.training.load import check_data, restore
 from scaledis.training.population import Population
@@ -28,7 +28,7 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
-OF_LEVELS = "level"  # the metric that compares levels: it needs them all
+OF_LEVELS = "level"  # the metric that compares levels, and so needs all of them
 FEWEST = 10  # images that make a training and a test part
 
 
@@ -43,11 +43,11 @@ def evaluate_population(
 ) -> bool:
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
 
-    Returns whether any run was scored. Scores of another split, backend, number of codes or step stand side by side in
-    runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold those asked for last.
+    Returns whether any run was scored. Scores of different splits, backends, numbers of codes and steps stand side by
+    side in runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold the latest.
     Nothing else is written. A population without such a checkpoint is reported on stderr and left out.
 
-    Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()`.
+    Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()` is True.
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
     wanted = checkpoints.newest if step is None else step
@@ -112,11 +112,11 @@ def score_population(
 
 
 def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
-    """Indices of the train codes, then of the test codes, and how many train; disjoint, drawn without replacement.
+    """Draws the indices of the train codes, then of the test codes, and returns them with the number of train codes.
 
-    Where the split has fewer images than asked for, all of them are taken, in the same proportion.
+    No index is drawn twice. If the split has fewer images than asked for, all are taken, in the same proportion.
 
-    Raises UserError for fewer than ten images, and where the codes to train or to test on round to none.
+    Raises UserError for fewer than ten images, and if the number of train or of test codes rounds to 0.
     """
     settings = config.evaluate
     among = sampling.split(dataset, config.data, settings.split)
@@ -135,19 +135,17 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
 
 
-def score_codes(
-    codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset
-) -> dict[str, Any]:
-    """All metrics over all units under "all", and over each level's own under "level4" (top) to "level1" (bottom).
+def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset) -> Result:
+    """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
 
-    A flat model has "all" alone. What cannot be scored is listed under "skipped" with its reason, such as
-    {"level1/dci": "..."}, and keeps nothing else from being scored. `unit_kl_nats` is None for a unit whose KL is
-    infinite, as that of a unit without noise is, and for all units if codes are not finite or a log variance is NaN.
+    A flat model has only "all". "skipped" holds the reason of each score that cannot be computed, such as
+    {"level1/dci": "..."}; the others are computed. `unit_kl_nats` is None for a unit of infinite KL, which
+    has no noise, and for all units if codes are not finite or a log variance is NaN.
     """
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
     groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
-    found: dict[str, Any] = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
+    found: Result = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
     finite = bool(np.isfinite(codes.mean).all() and not np.isnan(codes.log_variance).any())
     if finite:
         nats = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0)
@@ -171,9 +169,9 @@ def score_codes(
 
 
 def score_model(
-    found: Mapping[str, Any], model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
-) -> dict[str, Any]:
-    """What `score_codes` found, and beside it under "all" the metrics that need the model, of the images at `index`."""
+    found: Result, model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
+) -> Result:
+    """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all"."""
     every, skipped = dict(found["all"]), dict(found["skipped"])
     for metric in [each for each in settings.metrics if each in of_models.names()]:
         try:
@@ -190,8 +188,8 @@ def score_model(
 
 def _scores(
     metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
-) -> dict[str, Any]:
-    """One metric over some units. Rows are random already: the first `share` of them train its classifiers."""
+) -> Result:
+    """Returns the scores of one metric over some units. Rows are in random order; the first `share` of them train."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
     return compute(
@@ -208,8 +206,8 @@ def _scores(
 
 
 def score(
-    codes: Any,
-    factors: Any,
+    codes: object,
+    factors: object,
     metrics: str | Sequence[str] = ("dci", "mig"),
     *,
     seed: int = 0,
@@ -218,18 +216,18 @@ def score(
     n_bootstrap: int = 0,
     chance: int = PERMUTATIONS,
     groups: Sequence[Sequence[int]] | None = None,
-    levels: Any = None,
-    log_variances: Any = None,
-    **options: Any,
-) -> dict[str, Any]:
-    """Scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
+    levels: object = None,
+    log_variances: object = None,
+    **options: Mapping[str, object],
+) -> Result:
+    """Returns the scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
 
     Args:
       codes: one row per image, usually posterior means; of numpy, JAX, torch, pandas or lists.
       factors: the class of every factor of the same images: whole numbers, bools or strings; None for metrics that
         need none. Rows of two pandas objects are matched by their index.
       metrics: one name or several, see `scaledis list`.
-      seed: fixes every number that a metric draws.
+      seed: seeds every random number of the metrics.
       protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
       chance: permutations of the factors' rows behind the chance level of each score, "mig/mig_chance"; metrics that
         fit models take a quarter of them; 0: no chance levels.

@@ -1,11 +1,10 @@
-"""One run out of its population: a work directory of its own, which loads, resumes and reports as if it were alone."""
+"""Takes one run out of its population into a new work directory, as if it had always trained alone."""
 
 import dataclasses
 import shlex
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +17,7 @@ from scaledis.objectives import partition
 from scaledis.training.load import find, restore
 from scaledis.training.model import active, hyperparameters
 from scaledis.training.population import Population, select
-from scaledis.types import NEVER, Run, RunState
+from scaledis.types import NEVER, Pytree, Run, RunState
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
@@ -33,8 +32,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
     that pad it in its population. Its log comes with it, and without `step` its scores.
 
     Raises UserError for an unknown run or step, for a run that was never trained, for one that this version cannot go
-    on with, if `to` holds an experiment already, and for a method whose arrays order their units in a way that is not
-    known here.
+    on with, if `to` already holds an experiment, and for a method whose arrays have their units in an unknown order.
     """
     source, target = Workdir(workdir), Workdir(to)
     index, slot = find(source, name)
@@ -53,7 +51,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
         facts = source.dataset_of(name)
         target.write_config(run, facts)
         _copy(source.run(name) / "metrics.jsonl", target.run(name) / "metrics.jsonl")
-        if state.diverged == NEVER:  # without what was logged later
+        if state.diverged == NEVER:  # cuts what was logged later
             Records(target.run(name) / "metrics.jsonl", int(state.step), needs_seals=source.needs_seals)
         for each in SCORES if step is None else ():
             _copy(source.run(name) / each, target.run(name) / each)
@@ -65,15 +63,15 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
 
 
 def without_padding(run: RunState, population: Population, alone: Population) -> RunState:
-    """The state of one run of `population`, as numpy arrays in the shapes that it has in its own population, `alone`.
+    """Returns the state of one run of `population` as numpy arrays, in the shapes that it has when it trains `alone`.
 
-    How an axis grows with each level tells whose units it has: they are in the order of the levels, once or, as in a
-    layer that gives means and variances, several times over. An axis that grows with no level and yet is longer than
-    the run's own is that of a wider network, with its padding at the end.
+    The growth of an axis with each level shows which levels' units it holds: in the order of the levels, once, or
+    several times in a layer that gives means and variances. An axis that grows with no level and yet is longer than the
+    run's is that of a wider network, with its padding at the end.
     """
     config, padded = alone.config, population.allocation
 
-    def shapes(allocation: Sequence[int]) -> Any:
+    def shapes(allocation: Sequence[int]) -> Pytree:
         model = dataclasses.replace(config.model, allocation=tuple(allocation))
         method = methods.build(dataclasses.replace(config, model=model), alone.images)
         return jax.eval_shape(method.init, jax.random.key(0), hyperparameters(config, allocation))
@@ -81,7 +79,9 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
     own, start = shapes(alone.allocation), shapes(padded)
     grown = [shapes((padded + level).tolist()) for level in np.eye(len(padded), dtype=int)]
 
-    def cut(leaf: Any, own: Any, start: Any, *grown: Any) -> np.ndarray:
+    def cut(
+        leaf: np.ndarray, own: jax.ShapeDtypeStruct, start: jax.ShapeDtypeStruct, *grown: jax.ShapeDtypeStruct
+    ) -> np.ndarray:
         for axis, size in enumerate(own.shape):
             if leaf.shape[axis] != size:
                 growth = np.asarray([each.shape[axis] - start.shape[axis] for each in grown])
@@ -98,7 +98,7 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
 
 
 def _units(growth: np.ndarray, units: np.ndarray, padded: Sequence[int]) -> np.ndarray:
-    """Which entries are the run's of an axis that grows by `growth` [L] entries with each unit of a level."""
+    """Returns the mask of the run's entries on an axis that grows by `growth` [L] entries with each unit of a level."""
     there = growth[partition.level_of_unit(padded)] > 0
     return np.tile(units[there], growth.max())
 

@@ -1,6 +1,6 @@
-"""Hooks: what happens beside the training loop, each wherever the loop stops or every so many steps.
+"""Hooks: what happens beside the training loop, at each of its stops or at multiples of a number of steps.
 
-A hook is made for a population once it is known where its training begins, and is called with what the loop holds.
+A hook is made for a population once its first step is known, and is called with what the loop holds.
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
 
-Draw = Callable[[Run, Model, Dataset, Workdir, int], np.ndarray]  # writes a run's sheet, and returns its pixels
+Draw = Callable[[Run, Model, Dataset, Workdir, int], np.ndarray]  # writes a run's sheet and returns its pixels
 
 
 class Training(NamedTuple):
@@ -34,10 +34,10 @@ class Training(NamedTuple):
     runs: [R].
     population: of these runs.
     number: its place in the plan of the work directory.
-    dataset: that it trains on.
-    workdir: that it is written to.
+    dataset: the one that it trains on.
+    workdir: the one that it is written to.
     checkpoints: of the population.
-    step: that training goes on from.
+    step: the one from which training goes on.
     stop: returns whether the process was asked to stop.
     """
 
@@ -52,7 +52,7 @@ class Training(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A population where the loop has stopped.
+    """A population at a stop of the loop.
 
     step: steps done.
     states: of the runs [R], over all processes.
@@ -70,8 +70,7 @@ class Hook(NamedTuple):
     """Something that happens beside the loop.
 
     call: what happens; every process calls it.
-    every: the multiples of steps at which it happens, 0 for never; None for wherever the loop stops, before the loop
-      asks whether it shall end there.
+    every: its rhythm in steps, 0 for never; None for every stop of the loop, before the loop decides whether to end.
     at_end: whether it also happens where the loop ends.
     close: called once, when the loop has ended or failed.
     """
@@ -82,7 +81,7 @@ class Hook(NamedTuple):
     close: Callable[[], None] = lambda: None
 
     def due(self, step: int, ends: bool) -> bool:
-        """Returns whether a hook with a rhythm happens at a step, where the loop may end."""
+        """Returns whether a hook with a rhythm happens at a step; `ends` says whether the loop ends there."""
         return bool(self.every and step % self.every == 0) or (self.at_end and ends)
 
 
@@ -108,7 +107,7 @@ def make_log(training: Training) -> Hook:
     def call(moment: Moment) -> None:
         for slot, record in enumerate(records):
             values = {name: float(term[slot]) for name, term in moment.terms.items()}
-            line: dict[str, Any] = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            line = {name: value if math.isfinite(value) else None for name, value in values.items()}
             frozen = {} if moment.diverged[slot] == NEVER else {"diverged": int(moment.diverged[slot])}
             record.append({"step": moment.step, **line, **frozen})
 
@@ -124,7 +123,7 @@ def make_progress(training: Training) -> Hook:
 
 
 def make_sweep_progress(progress: SweepProgress) -> MakeHook:
-    """Tells the progress of a sweep where one of its populations stands."""
+    """Reports the step of a population to the progress of its sweep."""
 
     def make(training: Training) -> Hook:
         def call(moment: Moment) -> None:
@@ -144,8 +143,8 @@ def make_checkpoints(training: Training) -> Hook:
     """
     config, checkpoints = training.population.config, training.checkpoints
     held = checkpoints.manifest(training.step) if training.step else {}
-    about = {"runs": [run.name for run in training.runs], "dataset": sampling.facts(training.dataset, config.data)}
-    about |= runtime.conditions()
+    facts = sampling.facts(training.dataset, config.data)
+    about = {"runs": [run.name for run in training.runs], "dataset": facts, **runtime.conditions()}
     began = time.monotonic() - held.get("seconds", 0.0)
 
     def call(moment: Moment) -> None:
@@ -177,7 +176,7 @@ def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> M
 
     Args:
       draw: writes a run's sheet of pictures and returns its pixels; None for no sheets.
-      trackers: where the scores and sheets go as well.
+      trackers: get the scores and sheets too.
     """
 
     def make(training: Training) -> Hook:

@@ -121,7 +121,7 @@ def restore(
 
 
 def check_data(workdir: Workdir, runs: Sequence[Run], dataset: Dataset) -> dict[str, Any]:
-    """Returns the facts of a data set that runs write down (`sampling.facts`).
+    """Returns the facts of a data set that its runs record (`sampling.facts`).
 
     Raises UserError, naming what differs, if a run was trained on other data.
     """
@@ -135,14 +135,14 @@ def check_data(workdir: Workdir, runs: Sequence[Run], dataset: Dataset) -> dict[
 def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFrame:
     """Returns a table with one row for each run of one or several work directories, also while runs train.
 
-    Columns: workdir, run, every key of the config that varies (and seed), every score that is one number, of all units
-    and of each level, the last terms under `final/`, step, diverged, the seconds that its population trained for and
-    the device, data set, fingerprint, versions, commit, and `sealed`: whether all of it was read from files with
+    Columns: workdir, run, seed and every other key of the config that varies, every score that is one number, of all
+    units and of each level, the last terms under `final/`, step, diverged, the seconds that its population trained and
+    the device, data set, fingerprint, versions, commit, and `sealed`, whether all of it was read from files with
     checksums, which those of version 0.2 lack.
 
-    A run that is there twice, because a directory was copied or given twice, counts once; standard error says so.
-    Raises UserError for no directories, for a directory without an experiment, and for a damaged file that no other
-    file can replace.
+    A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so. Raises
+    UserError for no directories, for a directory without an experiment, and for a damaged file that no other file can
+    replace.
 
     >>> results = load_results("runs/mine")
     >>> results.loc[0, "run"]

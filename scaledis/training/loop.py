@@ -1,4 +1,4 @@
-"""The loop: advances a population, from its newest checkpoint on, and calls what happens beside it."""
+"""The loop: advances a population from its newest checkpoint on, and calls the hooks beside it."""
 
 import contextlib
 import functools
@@ -43,16 +43,16 @@ def train_population(
     It goes on from the newest checkpoint, and ends where every run has diverged.
 
     Args:
-      runs: of the population.
+      runs: those of the population.
       index: its number in the plan.
-      dataset: that the runs train on.
-      workdir: that logs and checkpoints are written to.
-      stop: asked wherever the loop stops.
-      restart: whether the runs begin again where no checkpoint of them can be used.
-      beside: hooks beside those of the log and the checkpoints.
+      dataset: the one that the runs train on.
+      workdir: where logs and checkpoints are written.
+      stop: called at every stop of the loop.
+      restart: whether runs without a usable checkpoint begin again.
+      beside: hooks besides those of the log and the checkpoints.
 
-    Raises Stopped, after a checkpoint, once `stop()`; UserError if the data have changed, if all that is left of
-    earlier progress is damaged and `restart` is not given, or where a checkpoint cannot be written.
+    Raises Stopped, after a checkpoint, once `stop()` is True; UserError if the data have changed, if earlier progress
+    is damaged and `restart` is not given, or if a checkpoint cannot be written.
     """
     facts = check_data(workdir, runs, dataset)
     spec = sampling.spec_of(dataset, runs[0].config.data)
@@ -66,7 +66,7 @@ def train_population(
     if step >= settings.steps or (diverged != NEVER).all():
         return population, states
     if hosts.first():
-        workdir.results(index).unlink(missing_ok=True)  # its rows are of fewer steps
+        workdir.results(index).unlink(missing_ok=True)  # its rows have fewer steps
     if step:
         _say_changes(runs[0].name, step, checkpoints.manifest(step))
     training = Training(runs, population, index, dataset, workdir, checkpoints, step, stop)
@@ -107,7 +107,7 @@ def _advance(training: Training, states: RunState, diverged: np.ndarray, called:
 
 
 def _prepare(runs: Sequence[Run], workdir: Workdir, checkpoints: Checkpoints, facts: Mapping[str, Any]) -> None:
-    """Removes what a killed process left half written, and writes the configs of the runs."""
+    """Removes the half-written files of killed processes, and writes the configs of the runs."""
     checkpoints.clear()
     for run in runs:
         for folder in (workdir.run(run.name), *workdir.run(run.name).glob("*/")):
@@ -148,7 +148,7 @@ def _resume(
 
 
 def _check_belongs(manifest: Mapping[str, Any], runs: Sequence[Run], facts: Mapping[str, Any]) -> None:
-    """Raises UserError if a checkpoint is of other runs, or of runs that were trained on other data."""
+    """Raises UserError if a checkpoint belongs to other runs or other data."""
     names = [run.name for run in runs]
     if manifest.get("runs", names) != names:
         raise UserError(f"plan.json: a checkpoint is of {manifest['runs']}, and the plan has {names} in its place.")
@@ -156,7 +156,7 @@ def _check_belongs(manifest: Mapping[str, Any], runs: Sequence[Run], facts: Mapp
 
 
 def _say_changes(name: str, step: int, held: Mapping[str, Any]) -> None:
-    """Says which conditions have changed since the checkpoint that training goes on from, by its manifest."""
+    """Prints which conditions have changed since the manifest of the checkpoint from which training goes on."""
     now = runtime.conditions()
     changed = [f"{key} was {held[key]!r} and is {now[key]!r}" for key in now if held.get(key, now[key]) != now[key]]
     if any(WIDE in types for types in held.get("structure", {}).values()):
@@ -168,10 +168,9 @@ def _say_changes(name: str, step: int, held: Mapping[str, Any]) -> None:
 def _rewind(
     training: Training, advance: Advance, states: RunState, before: np.ndarray, diverged: np.ndarray
 ) -> RunState:
-    """The population with every run that has just diverged at the last state whose terms were finite.
+    """Returns the states, each run that has just diverged at its last state with finite terms.
 
-    That state is the one before the one that the run was frozen with, whose own terms were not finite. It is computed
-    again, from the checkpoint before it.
+    That is the state before the one in which the run was frozen. It is computed again from the checkpoint before it.
     """
     for slot in np.flatnonzero(diverged != before).tolist():
         last = max(int(diverged[slot]) - 1, 0)
@@ -185,13 +184,14 @@ def _rewind(
 
 
 def _where(replaced: np.ndarray, new: jax.Array, old: jax.Array) -> jax.Array:
-    """The leaf `old` [R, ...] with the runs of the mask [R] from `new`."""
+    """Returns the leaf `old` [R, ...] with the runs of the mask [R] taken from `new`."""
     chosen = jnp.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-    return jax.lax.with_sharding_constraint(chosen, old.sharding)
+    placed: jax.Array = jax.lax.with_sharding_constraint(chosen, old.sharding)
+    return placed
 
 
 def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> None:
-    """Says which runs have diverged since `before`."""
+    """Prints which runs have diverged since `before`."""
     for run, earlier, at in zip(runs, before, diverged, strict=True):
         if at != earlier:
             tqdm.write(f"{run.name} diverged at step {at} and is frozen there.", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""How many runs a device holds, by XLA's own analysis of the compiled step, before anything is computed."""
+"""How many runs a device holds, by XLA's analysis of the compiled step, before anything is computed."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,14 +13,14 @@ from scaledis.training.population import Population
 from scaledis.training.program import one_device
 from scaledis.types import Run
 
-ROOM = 0.9  # of a device's memory that a step may take; evaluation and checkpoints need some beside it
+ROOM = 0.9  # the share of a device's memory that a step may take; evaluation and checkpoints need the rest
 
 
 def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
-    """How many runs of a program train at once: as many as `train.parallel` asks for, if the devices hold them.
+    """Returns how many runs of a program train at once: as many as `train.parallel` asks for, if the devices hold them.
 
-    What is compiled for this is found again in the cache of compiled programs. On a CPU the answer needs no compiling.
-    Raises UserError where a device cannot hold a single run.
+    Programs that it compiles stay in the cache; on a CPU it compiles none. Raises UserError if a device cannot hold a
+    single run.
     """
     wanted, limit = min(plan.together(members), len(members)), runtime.device_memory()
     if limit is None:
@@ -41,10 +41,10 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
 
 
 def fitting(needed: Callable[[int], int], wanted: int, limit: int) -> int:
-    """The most runs, from 1 to `wanted`, that a device of `limit` bytes holds.
+    """Returns the most runs, from 1 to `wanted`, that a device of `limit` bytes holds.
 
-    `needed` (runs -> bytes) compiles, so it is asked seldom: for all runs, for one, and about where the line between
-    the two crosses the limit. Raises UserError where one run needs more.
+    `needed` (runs -> bytes) compiles, so it is called seldom: for all runs, for one, and near the point where the line
+    through both crosses the limit. Raises UserError if one run needs more.
     """
     most = needed(wanted)
     if most <= limit:

@@ -26,8 +26,9 @@ from scaledis.types import ImageSpec, Model, RunState
 
 @jax.jit  # one small program instead of two for each shape of a leaf
 def select(runs: RunState, slot: int) -> RunState:
-    """Run `slot` of a population."""
-    return jax.tree.map(lambda leaf: leaf[slot], runs)
+    """Returns run `slot` of a population."""
+    run: RunState = jax.tree.map(lambda leaf: leaf[slot], runs)
+    return run
 
 
 class Population:
@@ -35,10 +36,10 @@ class Population:
 
     Attributes:
       configs: of the runs; they agree in `plan.shared`.
-      images: what the method must know of the data set.
-      config: the first of them, for every key that all have in common.
-      allocation: that all runs are padded to.
-      program: what the populations of this shape share.
+      images: the shape of the images, and their number.
+      config: the first config, for the keys that all runs share.
+      allocation: the one to which all runs are padded.
+      program: what all populations of this shape share.
     """
 
     def __init__(
@@ -48,9 +49,9 @@ class Population:
         mesh: Mesh | None = None,
         allocation: tuple[int, ...] | None = None,
     ):
-        """All runs are padded to `allocation`, by default to the smallest that holds their own.
+        """Pads all runs to `allocation`, by default the smallest that holds those of the runs.
 
-        Raises UserError for an allocation that does not hold the runs' own.
+        Raises UserError for an allocation that does not hold those of the runs.
         """
         self.configs, self.images, self.config = list(configs), images, configs[0]
         own = plan.common_allocation(self.configs)
@@ -80,30 +81,31 @@ class Population:
     @runtime.pinned()
     def shapes(self) -> RunState:
         """The runs [R] as shapes with their shardings, to restore a checkpoint into; nothing is computed."""
-        return jax.tree.map(
+        shapes: RunState = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.program.by_run),
             jax.eval_shape(self.program.start, *self._arguments),
         )
+        return shapes
 
     def init(self) -> RunState:
-        """The runs [R] at their start."""
+        """Returns the runs [R] at their start."""
         return self.program.init(*self._arguments)
 
     def make_advance(self, dataset: Dataset) -> Advance:
-        """The steps of these runs on a data set, which stays on the devices as long as they do."""
+        """Returns the steps of these runs on a data set, which stays on the devices as long as they do."""
         return self.program.make_advance(dataset)
 
     @runtime.pinned()
     def memory(self, dataset: Dataset) -> int:
-        """Bytes that a step needs on each device, the data set's among them, by XLA's analysis of what it compiles.
+        """Returns the bytes that a step and its data set need on each device, by XLA's analysis of the program.
 
-        0 on a platform that has no such analysis.
+        Returns 0 on a platform without this analysis.
         """
         found = self.make_advance(dataset).lower(self.shapes).compile().memory_analysis()
         if found is None:
             return 0
         held = found.argument_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
-        return held + found.temp_size_in_bytes + found.generated_code_size_in_bytes
+        return int(held + found.temp_size_in_bytes + found.generated_code_size_in_bytes)
 
     def model(self, runs: RunState, slot: int, data: Mapping[str, Any] | None = None) -> Model:
         """Run `slot` as a Model. All models of a population share two compiled functions.

@@ -1,16 +1,17 @@
-"""The program of a population: its method, its devices, and what is compiled of both, once for all of one shape."""
+"""The program of a population: its method and its devices, compiled once for all populations of one shape."""
 
 import dataclasses
 import functools
 import operator
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
+from numpy.typing import ArrayLike
 
 from scaledis import methods
 from scaledis.config import Config
@@ -19,17 +20,17 @@ from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.training import steps
-from scaledis.types import NEVER, Batch, Codes, Hyperparameters, ImageSpec, Method, RunState, Terms
+from scaledis.types import NEVER, Batch, Codes, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
 
 PROGRAMS = 16  # that a process remembers
 
-Start = Callable[[Any, Any], RunState]  # (seeds [R], hyperparameters [R]) -> runs [R]
+Start = Callable[[Pytree, Pytree], RunState]  # (seeds [R], hyperparameters [R]) -> runs [R]
 
 
 class Shape(NamedTuple):
     """What decides a program.
 
-    makers: what its names stand for (`methods.makers`); a notebook may register a name again.
+    makers: the functions that the names of its config stand for (`methods.makers`); a notebook may replace them.
     config: what all runs have in common (`plan.shared`).
     allocation: that all runs are padded to.
     capacities: [R], `model.parameters` of each run.
@@ -37,7 +38,7 @@ class Shape(NamedTuple):
     mesh: the devices that the runs are spread over.
     """
 
-    makers: tuple[Callable, ...]
+    makers: tuple[Callable[..., object], ...]
     config: Config
     allocation: tuple[int, ...]
     capacities: tuple[int, ...]
@@ -53,7 +54,7 @@ class Shape(NamedTuple):
 class Program(NamedTuple):
     """What all populations of a shape share.
 
-    method: the one of all runs, at the largest of their capacities.
+    method: that of all runs, at the largest of their capacities.
     by_run: the sharding of an array with a leading axis [R].
     start, init: (seeds [R], hyperparameters [R]) -> the runs [R] at their start; `init` is compiled.
     encode, decode: those of the method, compiled.
@@ -64,8 +65,8 @@ class Program(NamedTuple):
     by_run: NamedSharding
     start: Start
     init: Start
-    encode: Callable[[Any, Any], Codes]
-    decode: Callable[[Any, Any], Array]
+    encode: Callable[[Pytree, ArrayLike], Codes]
+    decode: Callable[[Pytree, ArrayLike], Array]
     make_advance: Callable[[Dataset], steps.Advance]
 
 
@@ -87,7 +88,7 @@ def make_program(shape: Shape) -> Program:
 
 
 def make_start(shape: Shape) -> Start:
-    """Returns what draws all runs at their start, each at its own capacity."""
+    """Returns the function that draws all runs at their start, each at its capacity."""
     capacities = sorted(set(shape.capacities))
     slots = [np.flatnonzero(np.equal(shape.capacities, capacity)) for capacity in capacities]
     starts = [jax.vmap(functools.partial(start_run, shape.method(capacity))) for capacity in capacities]
@@ -97,19 +98,20 @@ def make_start(shape: Shape) -> Start:
         wide = leaves[-1].shape[1:]  # of the largest capacity
         return jnp.concatenate([widened(leaf, (len(leaf), *wide)) for leaf in leaves])[order]
 
-    def start(seeds: Any, hyperparameters: Any) -> RunState:
+    def start(seeds: Pytree, hyperparameters: Pytree) -> RunState:
         if len(starts) == 1:
             return starts[0](seeds, hyperparameters)
         own = [jax.tree.map(operator.itemgetter(each), (seeds, hyperparameters)) for each in slots]
-        return jax.tree.map(joined, *(start(*arguments) for start, arguments in zip(starts, own, strict=True)))
+        runs: RunState = jax.tree.map(joined, *(start(*each) for start, each in zip(starts, own, strict=True)))
+        return runs
 
     return start
 
 
 def make_step(method: Method, size: int) -> tuple[steps.Draw, steps.Update]:
-    """Returns which images a run's step sees, `size` of them, and the step of one run."""
+    """Returns the function that draws the `size` images of a step, and the step of one run."""
 
-    def draw(run: RunState, arrays: Any) -> tuple[Array, Array]:
+    def draw(run: RunState, arrays: sampling.Sampler) -> tuple[Array, Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(run.key, impl=runtime.KEYS), run.step)
         return sampling.draw(arrays, stream(key, "images"), size), stream(key, "update")
 
@@ -127,7 +129,7 @@ def make_step(method: Method, size: int) -> tuple[steps.Draw, steps.Update]:
 
 
 def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> RunState:
-    """One run at its start."""
+    """Returns one run at its start."""
     key = jax.random.key(seed, impl=runtime.KEYS)
     counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
     state = method.init(stream(key, "start"), hyperparameters)
@@ -135,23 +137,23 @@ def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> 
 
 
 def widened(leaf: Array, shape: tuple[int, ...]) -> Array:
-    """A leaf of a run's state with zeros at its ends, up to the shape that it has in a wider network.
+    """Returns a leaf of a run's state, padded with zeros to its shape in a wider network.
 
-    Hidden units of zero kernels on both sides stay there: their activation and each gradient of theirs is zero. The
-    wider network is then the narrow one, to the rounding of its longer sums.
+    A hidden unit whose kernels are zero on both sides keeps them: its activation and its gradients are zero. The wider
+    network then equals the narrow one, up to the rounding of its longer sums.
     """
     return jnp.pad(leaf, [(0, wide - own) for own, wide in zip(leaf.shape, shape, strict=True)])
 
 
 def one_device() -> Mesh:
-    """A device of this process alone."""
+    """Returns a mesh of one device, of this process."""
     return Mesh(np.asarray(jax.local_devices()[:1]).reshape(1, 1), ("copies", "runs"))
 
 
 def make_mesh(runs: int) -> Mesh:
-    """As many devices as divide the number of runs evenly, equally many of each process.
+    """Returns a mesh of as many devices as divide the number of runs evenly, equally many of each process.
 
-    Where the runs do not divide over the processes, each process advances all of them for itself.
+    If the runs do not divide over the processes, each process advances all of them.
     """
     processes = jax.process_count()
     devices = [[device for device in jax.devices() if device.process_index == each] for each in range(processes)]

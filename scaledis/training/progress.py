@@ -1,4 +1,4 @@
-"""What a person sees while runs train: where a population stands, and where the whole sweep does."""
+"""The progress that a person sees while runs train: of a population, and of the whole sweep."""
 
 import sys
 import time
@@ -25,7 +25,8 @@ class Progress:
         self._bar.close()
 
     def update(self, step: int, terms: Mapping[str, np.ndarray]) -> None:
-        shown = _shown(terms)
+        going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}  # of the runs that are not frozen
+        shown = {SHOWN[name]: f"{each.mean():.1f}" if each.size else "diverged" for name, each in going.items()}
         self._bar.update(step - self._bar.n)
         self._bar.set_postfix(shown)
         now = time.monotonic()
@@ -42,23 +43,23 @@ class Progress:
 
 
 class SweepProgress:
-    """A line for all populations of a sweep: every half minute, and whenever one has trained; none where there is one.
+    """A line for a sweep of several populations, every half minute and at the end of each population.
 
-    "12 of 90 runs done, 2 running, 1 failed, 8.2 steps/s in all, 3 h 20 min left"; a step is one of one run, and a
-    failed run one that diverged.
+    "12 of 90 runs done, 2 running, 1 failed, 8.2 steps/s in all, 3 h 20 min left": a step is one of a single
+    run, and a failed run has diverged.
     """
 
     def __init__(self, sizes: Mapping[int, tuple[int, int]]):
-        """`sizes` has (runs, steps) of each population by its number."""
+        """`sizes`: {number of a population: (runs, steps)}."""
         self._sizes = sizes
         self._left = {number: runs * steps for number, (runs, steps) in sizes.items()}  # steps
         self._done = self._failed = 0
-        self._seconds, self._advanced = 0.0, 0  # between log lines, so without the time that compiling takes
+        self._seconds, self._advanced = 0.0, 0  # between log lines, without the time of compiling
         self._last: tuple[float, int] | None = None  # (when, steps left) of the population that trains
         self._said = time.monotonic()
 
     def update(self, number: int, step: int, failed: int) -> None:
-        """Population `number` has come to `step`, and `failed` of its runs have diverged."""
+        """Records that population `number` is at `step`, and that `failed` of its runs have diverged."""
         runs, steps = self._sizes[number]
         now, left = time.monotonic(), runs * (steps - step)
         if self._last:
@@ -69,7 +70,7 @@ class SweepProgress:
             self._say(runs - failed, failed)
 
     def end(self, number: int, failed: int) -> None:
-        """Population `number` is at its end; one that was there before is counted without a word."""
+        """Records the end of population `number`; prints no line if it had trained before."""
         self._done += self._sizes[number][0] - failed
         self._failed += failed
         self._left[number] = 0
@@ -90,13 +91,7 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """ "3 h 20 min", "4 min 10 s", "8 s"."""
+    """Returns seconds as "3 h 20 min", "4 min 10 s" or "8 s"."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
-
-
-def _shown(terms: Mapping[str, np.ndarray]) -> dict[str, str]:
-    """The main terms, means over the runs that go on."""
-    going = {name: terms[name][np.isfinite(terms[name])] for name in SHOWN}
-    return {SHOWN[name]: f"{values.mean():.1f}" if values.size else "diverged" for name, values in going.items()}

@@ -1,7 +1,7 @@
-"""One sweep on a Ray cluster: a task a population, on whatever node has room for it. `pip install scaledis[ray]`.
+"""One sweep on a Ray cluster: each population is a task on a node with room for it. `pip install scaledis[ray]`.
 
-Ray places the tasks, and starts one whose worker or node was lost anew elsewhere; it goes on from its checkpoint, since
-all nodes share the work directory. Ray's dashboard shows the tasks and keeps what they say.
+Ray places the tasks, and restarts one whose worker or node was lost. The task goes on from its checkpoint, since all
+nodes share the work directory. Ray's dashboard shows the tasks and keeps their output.
 """
 
 import os
@@ -20,7 +20,7 @@ from scaledis.training.engine import Groups, Job
 from scaledis.training.progress import SweepProgress
 from scaledis.types import Run
 
-RETRIES = 10  # of a population whose worker was lost
+RETRIES = 10  # restarts of a population whose worker was lost
 PATIENCE = 1.0  # seconds between two looks at the signal that asks to stop
 
 
@@ -36,7 +36,7 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
     plan too is made by a task, on a device like those that train; this process needs none. A population that fails
     leaves the others alone; its error is raised when they have ended.
 
-    Raises UserError where Ray is missing or cannot be reached, and for a shard; and whatever the populations raise.
+    Raises UserError if Ray is missing or cannot be reached, and for a shard; and what the populations raise.
     """
     if not job.shard.whole:
         raise UserError(f"--shard: {job.shard} cannot be one of several with --engine=ray, which spreads all of them.")
@@ -46,7 +46,8 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Stopped])  # a process a task
     planning = task(_plan).options(name="plan", num_gpus=gpus)
-    groups, devices = _get(ray, planning.remote(os.getcwd(), job))
+    plan: tuple[Groups, int] = _get(ray, planning.remote(os.getcwd(), job))
+    groups, devices = plan
     numbers, failed = {}, []
     for index, group in enumerate(groups):
         needed = {"num_gpus": gpus} if gpus else {"num_cpus": min(len(group), devices)}
@@ -74,7 +75,7 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
 
 
 def _connect() -> Any:
-    """Ray, connected to its cluster. Raises UserError where it is missing or cannot be reached."""
+    """Returns Ray, connected to its cluster. Raises UserError if Ray is missing or no cluster can be reached."""
     try:
         import ray
     except ImportError as error:
@@ -92,7 +93,7 @@ def _connect() -> Any:
 
 
 def _get(ray: Any, task: Any) -> Any:
-    """What a task returned. A UserError is raised as itself, anything else as Ray's error with the task's traceback."""
+    """Returns what a task returned. Raises its UserError, or for any other error Ray's, with the task's traceback."""
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
@@ -104,7 +105,7 @@ def _get(ray: Any, task: Any) -> Any:
 
 
 def _plan(directory: str, job: Job) -> tuple[Groups, int]:
-    """Which runs train together, by the devices of a worker, and how many devices it has."""
+    """Returns which runs train together, by the devices of a worker, and how many devices it has."""
     _begin(directory)
     return job.workdir.claim(job.base, job.runs, job.extend, at_once=memory.together), jax.device_count()
 
@@ -118,7 +119,7 @@ def _train(directory: str, job: Job, group: list[Run], index: int, count: int) -
 
 
 def _begin(directory: str) -> None:
-    """A worker stands where the command was given, so that relative paths mean the same. Raises UserError."""
+    """Brings a worker to the directory of the command, for relative paths. Raises UserError if its node lacks it."""
     runtime.prepare()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ray cancels by it; a parent under nohup ignored it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own handler would end it without a checkpoint

@@ -8,7 +8,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +18,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from scaledis.core import hosts, registry, runtime
 from scaledis.datasets import Dataset
+from scaledis.datasets.base.sampling import Sampler
 from scaledis.networks import conv
-from scaledis.types import Batch
+from scaledis.types import Batch, Pytree, RunState, Terms
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
-COMPILED = 4  # steps that a process remembers; one of images on the device remembers their data set's `gather`
+COMPILED = 4  # steps that a process remembers
 AHEAD = 3  # batches gathered before they are wanted
 ROOM = 0.5  # of a device's memory that a data set may take
 
-Gather = Callable[[Any, Any], Any]  # that of a Dataset
-Draw = Callable[[Any, Any], tuple[Array, Array]]  # (run, arrays) -> (image indices [B], the key of the step's rest)
-Update = Callable[[Any, Batch, Array], tuple[Any, dict[str, Array]]]  # (run, batch, key) -> (run, terms)
+Gather = Callable[[Pytree, Array], Array]  # (source, index [B]) -> images, as a Dataset gathers them
+Draw = Callable[[RunState, Sampler], tuple[Array, Array]]  # -> (image indices [B], the key of the rest of the step)
+Update = Callable[[RunState, Batch, Array], tuple[RunState, Terms]]  # (run, batch, key) -> (run, terms)
 
 
 class Advance(NamedTuple):
@@ -38,42 +39,48 @@ class Advance(NamedTuple):
     lower: runs [R] as shapes -> the program, not yet compiled.
     """
 
-    call: Callable[[Any, int], tuple[Any, dict[str, Array]]]
-    lower: Callable[[Any], jax.stages.Lowered]
+    call: Callable[[RunState, int], tuple[RunState, Terms]]
+    lower: Callable[[RunState], jax.stages.Lowered]
 
     @runtime.pinned()
-    def __call__(self, runs: Any, steps: int) -> tuple[Any, dict[str, Array]]:
+    def __call__(self, runs: RunState, steps: int) -> tuple[RunState, Terms]:
         return self.call(runs, steps)
 
 
-def make_advance(dataset: Dataset, memory: str, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
-    """The steps of a population whose images come from a data set.
+def make_advance(dataset: Dataset, memory: str, arrays: Sampler, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """Returns the steps of a population whose images come from a data set.
 
     Args:
       dataset: where the images come from.
       memory: "device", "host", or "auto": on the device if the data set fits there.
-      arrays: those of the sampler, put on every device.
+      arrays: the sampler's, which are put on every device.
       draw, update: a step of one run.
-      mesh: of the axis "runs".
+      mesh: the devices; the runs lie along its axis "runs".
     """
     fits = registry.choose("data.memory", memory, MEMORIES)(dataset, mesh.local_devices[0])
     return (_from_device if fits else _from_host)(dataset, arrays, draw, update, mesh)
 
 
 def _fits(dataset: Dataset, device: jax.Device) -> bool:
-    """On a CPU always: its devices share a memory map, of which the system keeps in memory what is read."""
+    """Returns whether a data set fits on a device; always on a CPU, where the system reads a memory map as needed."""
     stats = device.memory_stats() or {}
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
-    return device.platform == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf)
+    return bool(device.platform == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf))
 
 
-MEMORIES = {"auto": _fits, "device": lambda *_: True, "host": lambda *_: False}
+MEMORIES: dict[str, Callable[[Dataset, jax.Device], bool]] = {
+    "auto": _fits,
+    "device": lambda *_: True,
+    "host": lambda *_: False,
+}
 
 
-def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[int, ...]) -> jax.stages.Wrapped:
+def _compiled(
+    function: Callable[..., Pytree], mesh: Mesh, in_specs: tuple[PartitionSpec, ...], donated: tuple[int, ...]
+) -> jax.stages.Wrapped:
     platform = runtime.platform(mesh.devices.flat)
 
-    def traced(*arguments):
+    def traced(*arguments: Pytree) -> Pytree:
         with conv.using(conv.FORMS[platform]):
             return function(*arguments)
 
@@ -85,34 +92,33 @@ def _compiled(function: Callable, mesh: Mesh, in_specs: tuple, donated: tuple[in
 def _make_stretch(gather: Gather, draw: Draw, update: Update, mesh: Mesh) -> jax.stages.Wrapped:
     """Returns (runs, arrays, source, steps) -> (runs, terms), a stretch of steps as one call."""
 
-    def ready(run, arrays, source):
+    def ready(run: RunState, arrays: Sampler, source: Pytree) -> tuple[Batch, Array]:
         index, key = draw(run, arrays)
         return Batch(gather(source, index), index), key
 
-    def stretch(runs, arrays, source, steps):
+    def stretch(runs: RunState, arrays: Sampler, source: Pytree, steps: Array) -> tuple[RunState, Terms]:
         all_ready = jax.jit(jax.vmap(ready, in_axes=(0, None, None)), inline=True)  # jit: each is traced once
         all_update = jax.jit(jax.vmap(update), inline=True)
 
-        def body(_, carry):
+        def body(_: Array, carry: tuple[RunState, tuple[Batch, Array], Terms]) -> Pytree:
             runs, batch, totals = carry
             runs, terms = all_update(runs, *batch)
             return runs, all_ready(runs, arrays, source), jax.tree.map(jnp.add, totals, terms)
 
-        # Each step's images are made at the end of the step before: carried, they are computed once; within a step XLA
-        # would compose them anew for each of their uses.
+        # Each step's images are made at the end of the step before: a carried value is computed once, and within a step
+        # XLA would make the images again for each use.
         batch = all_ready(runs, arrays, source)
         terms = jax.eval_shape(all_update, runs, *batch)[1]
         zeros = jax.tree.map(lambda term: jnp.zeros(term.shape, term.dtype), terms)
-        # The number of steps is an argument: one program for every stretch, so that where a run was interrupted cannot
-        # change how its steps were compiled.
+        # The number of steps is an argument, so that every stretch has one program, wherever a run was interrupted.
         runs, _, totals = jax.lax.fori_loop(0, steps, body, (runs, batch, zeros))
         return runs, jax.tree.map(lambda total: total / steps, totals)
 
     return _compiled(stretch, mesh, (RUNS, EVERYWHERE, EVERYWHERE, EVERYWHERE), donated=(0,))
 
 
-def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
-    """The data set lies on every device, and a stretch of steps is one call."""
+def _from_device(dataset: Dataset, arrays: Sampler, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """Returns the steps for a data set on every device, a stretch of them as one call."""
     stretch, everywhere = _make_stretch(dataset.gather, draw, update, mesh), NamedSharding(mesh, EVERYWHERE)
     held = arrays, dataset.source
     placed = functools.cache(lambda: hosts.place(held, everywhere))  # `lower` needs no device
@@ -122,8 +128,8 @@ def _from_device(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh
     )
 
 
-def _shapes(tree: Any, sharding: NamedSharding) -> Any:
-    """The arrays of a tree as shapes that lie on devices, which need not be there."""
+def _shapes(tree: Pytree, sharding: NamedSharding) -> Pytree:
+    """Returns the arrays of a tree as shapes on the devices of a sharding, which may be descriptions."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 
 
@@ -136,19 +142,19 @@ class _Step(NamedTuple):
     """
 
     indices: jax.stages.Wrapped
-    terms: Callable[..., Any]
+    terms: Callable[[RunState, Sampler, Pytree], Terms]
     add: jax.stages.Wrapped
 
 
 @functools.lru_cache(maxsize=COMPILED)
 def _make_step(draw: Draw, update: Update, mesh: Mesh) -> _Step:
-    def step(run, arrays, images):
+    def step(run: RunState, arrays: Sampler, images: Array) -> tuple[RunState, Terms]:
         index, key = draw(run, arrays)
         return update(run, Batch(images, index), key)
 
     all_steps = jax.jit(jax.vmap(step, in_axes=(0, None, 0)), inline=True)  # jit: it is traced once
 
-    def add(runs, arrays, images, totals):
+    def add(runs: RunState, arrays: Sampler, images: Array, totals: Terms) -> tuple[RunState, Terms]:
         runs, terms = all_steps(runs, arrays, images)
         return runs, jax.tree.map(jnp.add, totals, terms)
 
@@ -159,23 +165,23 @@ def _make_step(draw: Draw, update: Update, mesh: Mesh) -> _Step:
     )
 
 
-def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: Mesh) -> Advance:
-    """The data set stays on the host; a thread gathers the batches of the next steps while one is computed."""
+def _from_host(dataset: Dataset, arrays: Sampler, draw: Draw, update: Update, mesh: Mesh) -> Advance:
+    """Returns the steps for a data set on the host; a thread gathers the next batches while a step is computed."""
     step, by_run = _make_step(draw, update, mesh), NamedSharding(mesh, RUNS)
     everywhere = NamedSharding(mesh, EVERYWHERE)
     placed = functools.cache(lambda: hosts.place(arrays, everywhere))
 
-    def lower(runs):
+    def lower(runs: RunState) -> jax.stages.Lowered:
         index = jax.eval_shape(step.indices, runs, arrays)
         images = _shapes(jax.ShapeDtypeStruct((*index.shape, *dataset.image_shape), np.uint8), by_run)
         totals = _shapes(step.terms(runs, arrays, images), by_run)
         return step.add.lower(runs, _shapes(arrays, everywhere), images, totals)
 
-    def advance(runs, steps):
+    def advance(runs: RunState, steps: int) -> tuple[RunState, Terms]:
         start = hosts.fetch(runs._replace(state=()))
 
-        @runtime.pinned()  # in a thread of its own
-        def batch(number):
+        @runtime.pinned()  # since it runs in another thread
+        def batch(number: int) -> np.ndarray:
             index = np.asarray(step.indices(start._replace(step=start.step + np.int32(number)), arrays))
             return dataset.images(index.ravel()).reshape(*index.shape, *dataset.image_shape)
 
@@ -192,7 +198,7 @@ def _from_host(dataset: Dataset, arrays: Any, draw: Draw, update: Update, mesh: 
 
 
 def _ahead(batch: Callable[[int], np.ndarray], steps: int) -> Iterator[np.ndarray]:
-    """batch(0), batch(1), ..., each computed by a thread while those before it are used."""
+    """Yields batch(0), batch(1), ..., each computed by a thread while earlier ones are used."""
     with ThreadPoolExecutor(1) as thread:
         waiting = deque(thread.submit(batch, step) for step in range(min(AHEAD, steps)))
         for step in range(steps):

@@ -1,4 +1,4 @@
-"""Trackers: a run's terms, scores and sheets in TensorBoard or Weights & Biases. metrics.jsonl stays the source.
+"""Trackers: a run's terms, scores and sheets in TensorBoard or Weights & Biases, beside metrics.jsonl.
 
 Each imports its library when it is made: `pip install scaledis[tensorboard]` or `scaledis[wandb]`.
 """
@@ -21,7 +21,7 @@ from scaledis.workdir.layout import Workdir
 class Tracker(NamedTuple):
     """Where the runs of a work directory are followed.
 
-    begin: (run, step) -> None, where it goes on from, before anything of it is logged; 0 for its start.
+    begin: (run, step) -> None, called before anything is logged with the step from which the run goes on; 0: its start.
     log: (run, step, {name: number}) -> None.
     image: (run, step, name, uint8 [H, W, 3]) -> None.
     close: () -> None.
@@ -34,7 +34,7 @@ class Tracker(NamedTuple):
 
 
 def make_tensorboard(workdir: Workdir) -> Tracker:
-    """TensorBoard: event files in <workdir>/tensorboard/<run>; what lies beyond the step it goes on from is purged."""
+    """TensorBoard: event files in <workdir>/tensorboard/<run>; events beyond the step of a resumed run are purged."""
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
@@ -59,7 +59,7 @@ def make_tensorboard(workdir: Workdir) -> Tracker:
 
 
 def make_wandb(workdir: Workdir) -> Tracker:
-    """Weights & Biases: a run each, in the project scaledis, grouped by work directory; $WANDB_MODE=offline works."""
+    """Weights & Biases: one run each, in the project scaledis, grouped by work directory; $WANDB_MODE=offline works."""
     try:
         import wandb
     except ImportError as error:
@@ -91,10 +91,10 @@ def make_wandb(workdir: Workdir) -> Tracker:
 
 
 def wandb_id(folder: Path, step: int) -> str:
-    """The id of a run in Weights & Biases, which `folder`, the run's own, keeps in wandb.txt.
+    """Returns the id of a run in Weights & Biases, which the run's `folder` keeps in wandb.txt.
 
-    It is drawn at random at step 0, so that a restart is another run there, and wherever the file is not of this
-    folder: a copy of a work directory, unlike one that was moved, is another run too.
+    A new id is drawn at step 0, so that a restart is another run there, and for a file of another folder, so that a
+    copied work directory, unlike a moved one, is too.
     """
     path, place = folder / "wandb.txt", folder.stat().st_ino
     with contextlib.suppress(OSError):
@@ -110,5 +110,5 @@ TRACKERS = {"tensorboard": make_tensorboard, "wandb": make_wandb}
 
 
 def make_tracker(name: str, workdir: Workdir) -> Tracker:
-    """The tracker `name`. Raises UserError for an unknown name, and where its library is missing."""
+    """Makes the tracker `name`. Raises UserError for an unknown name, and if its library is missing."""
     return registry.choose("--track", name, TRACKERS)(workdir)

@@ -1,7 +1,7 @@
 """Discriminators that learn beside a method: their state, their Adam, and when one has won (FactorVAE, DAVA)."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +11,10 @@ from jax import Array
 from scaledis.config import Config
 from scaledis.core.errors import UserError
 from scaledis.methods.base import optimizer
-from scaledis.types import Terms
+from scaledis.types import Pytree, Terms
 
 HORIZON = 100.0  # steps of the running mean of the accuracy
-WON = 0.9999  # running accuracy at which a discriminator has won outright and teaches nothing any more
+WON = 0.9999  # running accuracy at which a discriminator has won and teaches nothing more
 
 
 def check_batch(config: Config) -> None:
@@ -29,27 +29,27 @@ def check_batch(config: Config) -> None:
 class Adversary(NamedTuple):
     """A discriminator, its optimizer's state, and the running mean of its accuracy."""
 
-    params: Any
-    optimizer: Any
+    params: Pytree
+    optimizer: Pytree
     accuracy: Array
 
 
-def make_adversary(params: Any, adam: optax.GradientTransformation) -> Adversary:
-    """A discriminator at its start."""
+def make_adversary(params: Pytree, adam: optax.GradientTransformation) -> Adversary:
+    """Returns a discriminator at its start."""
     return Adversary(params, adam.init(params), jnp.float32(0.5))
 
 
 def follow(
     adversary: Adversary,
-    loss: Callable[[Any], tuple[Array, Array]],
+    loss: Callable[[Pytree], tuple[Array, Array]],
     adam: optax.GradientTransformation,
     learning_rate: float,
     clip: float = 0.0,
 ) -> tuple[Adversary, Terms]:
-    """One step of a discriminator down `loss(params) -> (nats, accuracy)`, and its terms.
+    """Takes one step of a discriminator down `loss(params) -> (nats, accuracy)`, and returns it with its terms.
 
-    A discriminator that was right on everything for about 850 steps has won outright: its logits only grow, and the
-    penalty with them. Its nats are NaN from then on, so that the run is frozen and reported.
+    A discriminator that is always right for about 850 steps has won: its logits only grow, and the penalty with them.
+    Its nats are NaN from then on, so that the run is frozen and reported.
     """
     (nats, accuracy), gradient = jax.value_and_grad(loss, has_aux=True)(adversary.params)
     direction, state = adam.update(optimizer.clip(gradient, clip), adversary.optimizer)

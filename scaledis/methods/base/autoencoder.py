@@ -1,7 +1,7 @@
 """A network with its likelihood, as pure functions on one run's params. Pixels and outputs are [C, H, W, B]."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,12 @@ from jax import Array
 from scaledis import networks
 from scaledis.config import Config
 from scaledis.core.streams import each
+from scaledis.networks.spec import apply
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
-from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood
+from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood, Pytree
+
+Params = dict[str, Pytree]  # "network", and "log_sigma" where the likelihood learns its sigma
 
 
 class Forward(NamedTuple):
@@ -31,7 +34,7 @@ class Forward(NamedTuple):
 
 
 class Autoencoder(NamedTuple):
-    """What every method of this package builds on. All but `init` take the hyperparameters of a step.
+    """A network and a likelihood, on which the methods of this package build. `hyperparameters` are those of a step.
 
     init: (key, hyperparameters) -> params.
     forward: (params, hyperparameters, images uint8 [B, H, W, C], key) -> Forward.
@@ -42,17 +45,17 @@ class Autoencoder(NamedTuple):
     decode: (params, hyperparameters, codes [B, K]) -> expected images float [B, H, W, C] in [0, 1].
     """
 
-    init: Callable[[Array, Hyperparameters], Any]
-    forward: Callable[[Any, Hyperparameters, Array, Array], Forward]
-    output: Callable[[Any, Hyperparameters, Array], Array]
-    negative_log_likelihood: Callable[[Any, Hyperparameters, Array, Array], Array]
+    init: Callable[[Array, Hyperparameters], Params]
+    forward: Callable[[Params, Hyperparameters, Array, Array], Forward]
+    output: Callable[[Params, Hyperparameters, Array], Array]
+    negative_log_likelihood: Callable[[Params, Hyperparameters, Array, Array], Array]
     mean: Callable[[Array], Array]
-    encode: Callable[[Any, Hyperparameters, Array], Codes]
-    decode: Callable[[Any, Hyperparameters, Array], Array]
+    encode: Callable[[Params, Hyperparameters, Array], Codes]
+    decode: Callable[[Params, Hyperparameters, Array], Array]
 
 
 def blank(image_shape: tuple[int, int, int]) -> Array:
-    """One image of zeros as networks take it, [C, H, W, 1]: parameters are drawn for it."""
+    """Returns one image of zeros as networks take it, [C, H, W, 1], for which parameters are drawn."""
     height, width, channels = image_shape
     return jnp.zeros((channels, height, width, 1))
 
@@ -67,48 +70,49 @@ def as_images(pixels: Array) -> Array:
     return pixels.transpose(3, 1, 2, 0)
 
 
-def initial_params(network: Any, likelihood: Likelihood, hyperparameters: Hyperparameters) -> dict[str, Any]:
-    """A run's params: the network's, and the likelihood's where it learns its sigma."""
+def initial_params(network: Pytree, likelihood: Likelihood, hyperparameters: Hyperparameters) -> Params:
+    """Returns a run's params: those of the network, and log sigma if the likelihood learns it."""
     return {"network": network} | ({"log_sigma": jnp.log(hyperparameters["sigma"])} if likelihood.learns_sigma else {})
 
 
-def sigma_of(params: dict[str, Any], hyperparameters: Hyperparameters) -> Array:
-    """The sigma of the likelihood, learned or given."""
+def sigma_of(params: Params, hyperparameters: Hyperparameters) -> Array:
+    """Returns the sigma of the likelihood, learned or given."""
     return jnp.exp(params["log_sigma"]) if "log_sigma" in params else hyperparameters["sigma"]
 
 
 def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Array:
-    """Standard normal [B, K]; each unit has a key of its own, so that padding a level changes no other unit's noise."""
+    """Returns standard normal noise [B, K]; each unit has its key, so that padding a level changes no other unit's."""
     keys = each(key, partition.unit_keys(allocation))
     return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
 
 
 def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> Autoencoder:
-    """The autoencoder of a config: its network and its likelihood.
+    """Returns the autoencoder of a config: its network and its likelihood.
 
-    What a level injects is multiplied by its presence p. While it fades in, so is what it reads (Li et al. 2020); with
+    What a level injects is multiplied by its presence p. So is what it reads while it fades in (Li et al. 2020). With
     `clear` it reads the whole state, and its noise is multiplied instead: z = m + p s eps.
     """
     allocation = config.model.allocation
     network = networks.make(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
-    def init(key: Array, hyperparameters: Hyperparameters) -> dict[str, Any]:
+    def init(key: Array, hyperparameters: Hyperparameters) -> Params:
         return initial_params(network.init(key, blank(images.shape))["params"], likelihood, hyperparameters)
 
-    def posterior(params, hyperparameters, pixels):
-        # A level that is not there yet reads the trunk all the same: its weighed KL trains it towards the prior.
+    def posterior(params: Params, hyperparameters: Hyperparameters, pixels: Array) -> tuple[Array, Array]:
+        # An absent level still reads the trunk: its weighted KL trains it towards the prior.
         presence = hyperparameters["presence"]
         reads = jnp.where((presence > 0) & (not clear), presence, 1.0)
-        mean, log_variance = network.apply({"params": params["network"]}, pixels, reads, method="encode")
+        mean, log_variance = apply(network, {"params": params["network"]}, pixels, reads, method="encode")
         active = hyperparameters["active"]
         return mean.T * active, log_variance.T * active
 
-    def output(params, hyperparameters, codes):
+    def output(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
         codes = (codes * hyperparameters["active"]).T
-        return network.apply({"params": params["network"]}, codes, hyperparameters["presence"], method="decode")
+        variables = {"params": params["network"]}
+        return jnp.asarray(apply(network, variables, codes, hyperparameters["presence"], method="decode"))
 
-    def forward(params, hyperparameters, images, key):
+    def forward(params: Params, hyperparameters: Hyperparameters, images: Array, key: Array) -> Forward:
         pixels = as_pixels(images)
         mean, log_variance = posterior(params, hyperparameters, pixels)
         noise = standard_normal(key, allocation, len(images))
@@ -117,14 +121,16 @@ def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> 
         codes = mean + jnp.exp(0.5 * log_variance) * noise * hyperparameters["active"]
         return Forward(pixels, codes, mean, log_variance, output(params, hyperparameters, codes))
 
-    def negative_log_likelihood(params, hyperparameters, output, pixels):
+    def negative_log_likelihood(
+        params: Params, hyperparameters: Hyperparameters, output: Array, pixels: Array
+    ) -> Array:
         return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
 
-    def encode(params, hyperparameters, images):
+    def encode(params: Params, hyperparameters: Hyperparameters, images: Array) -> Codes:
         mean, log_variance = posterior(params, hyperparameters, as_pixels(images))
         return Codes(mean, log_variance, partition.level_of_unit(allocation))
 
-    def decode(params, hyperparameters, codes):
+    def decode(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
         return as_images(likelihood.mean(output(params, hyperparameters, codes)))
 
     return Autoencoder(init, forward, output, negative_log_likelihood, likelihood.mean, encode, decode)

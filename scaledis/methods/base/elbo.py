@@ -1,11 +1,10 @@
-"""The loss, the step and the state of a method that follows a gradient:  L = L_rec + w R,  in nats per image.
+"""The loss, the step and the state of a method that follows a gradient: L = L_rec + w R, in nats per image.
 
 R is the penalty with the plain KL in it, and w = 1 - exp(-step / kl_warmup) keeps the top level, the deepest path,
 alive while it learns (Zhao et al. 2017).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,26 +14,27 @@ from jax import Array
 from scaledis.config import Config
 from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
-from scaledis.methods.base.autoencoder import Autoencoder, sigma_of
+from scaledis.methods.base.autoencoder import Autoencoder, Params, sigma_of
 from scaledis.objectives import gaussian, partition
-from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Posterior, State, Terms
+from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
-Loss = Callable[..., tuple[Array, tuple[Terms, Any]]]
+Loss = Callable[[Params, Pytree, Hyperparameters, Batch, Array], tuple[Array, tuple[Terms, Pytree]]]
+UpdateExtra = Callable[[Pytree, Hyperparameters, Pytree, Array], tuple[Pytree, Terms]]
 
 
 def kl_of_units(posterior: Posterior) -> Array:
-    """KL(q(z_j | x) || p(z_j)) of each unit, [B, K]."""
+    """Returns KL(q(z_j | x) || p(z_j)) of each unit, [B, K]."""
     return gaussian.kl_to_standard(posterior.mean, posterior.log_variance)
 
 
 def mean_kl(posterior: Posterior) -> Array:
-    """KL(q(z | x) || p(z)) of the batch, in nats per image."""
+    """Returns KL(q(z | x) || p(z)) of the batch, in nats per image."""
     return kl_of_units(posterior).sum(1).mean()
 
 
 def stateless(value: Callable[[Hyperparameters, Posterior, Array], tuple[Array, Terms]]) -> Penalty:
-    """The penalty (hyperparameters, posterior, key) -> (R, terms), which carries nothing between steps."""
+    """Returns the penalty of (hyperparameters, posterior, key) -> (R, terms), which carries nothing between steps."""
     return Penalty(
         init=lambda key, hyperparameters, levels: (),
         value=lambda hyperparameters, extra, posterior, key: value(hyperparameters, posterior, key),
@@ -43,13 +43,13 @@ def stateless(value: Callable[[Hyperparameters, Posterior, Array], tuple[Array, 
 
 
 def kl_weight(hyperparameters: Hyperparameters, step: Array) -> Array:
-    """w = 1 - exp(-step / kl_warmup); 1 where kl_warmup is 0."""
+    """Returns w = 1 - exp(-step / kl_warmup), and 1 where kl_warmup is 0."""
     length = hyperparameters["kl_warmup"]
     return jnp.where(length > 0, -jnp.expm1(-step / jnp.maximum(length, 1e-6)), 1.0)
 
 
 def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
-    """What every method logs, nats per image: the two terms of the ELBO and the ELBO itself."""
+    """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma."""
     return {
         "reconstruction_nats": reconstruction,
         "kl_nats": kl,
@@ -59,23 +59,25 @@ def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
 
 
 def per_level(name: str, values: Array) -> Terms:
-    """Values [L] in nats as one term each: level L at the top, level 1 at the bottom."""
+    """Returns values [L] in nats as one term each: level L at the top, level 1 at the bottom."""
     return {f"{name}_level{len(values) - index}_nats": value for index, value in enumerate(values)}
 
 
 def make_penalized_method(
     config: Config, model: Autoencoder, penalty: Penalty, presence_of: Presence | None = None
 ) -> Method:
-    """The Method of L = L_rec + w R. `presence_of` is that of `make_at_step`."""
+    """Returns the Method of L = L_rec + w R. `presence_of` is that of `make_at_step`."""
 
     def levels(hyperparameters: Hyperparameters) -> Array:
         return jnp.asarray(partition.levels(config.model.allocation)) * hyperparameters["active"]
 
-    def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Any, Any]:
+    def init(key: Array, hyperparameters: Hyperparameters) -> tuple[Params, Pytree]:
         extra = penalty.init(stream(key, "penalty"), hyperparameters, levels(hyperparameters))
         return model.init(stream(key, "network"), hyperparameters), extra
 
-    def loss(params, extra, hyperparameters, batch, key):
+    def loss(
+        params: Params, extra: Pytree, hyperparameters: Hyperparameters, batch: Batch, key: Array
+    ) -> tuple[Array, tuple[Terms, Posterior]]:
         forward = model.forward(params, hyperparameters, batch.images, stream(key, "noise"))
         nll = model.negative_log_likelihood(params, hyperparameters, forward.output, forward.pixels)
         reconstruction = nll.mean()
@@ -95,7 +97,9 @@ def make_penalized_method(
         }
         return total, (terms, jax.lax.stop_gradient(posterior))
 
-    def update_extra(extra, hyperparameters, posterior, key):
+    def update_extra(
+        extra: Pytree, hyperparameters: Hyperparameters, posterior: Posterior, key: Array
+    ) -> tuple[Pytree, Terms]:
         return penalty.update(hyperparameters, extra, posterior, key)
 
     return make_gradient_method(config, model, init, [loss], update_extra, presence_of)
@@ -105,7 +109,7 @@ def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[Stat
     """Returns the function from a state to the hyperparameters of its step.
 
     They are those of the run, driven by their schedules, with `kl_weight` w and `presence` [L], how far each level has
-    faded in. `presence_of` is (hyperparameters, step) -> presence; by default all levels are there.
+    faded in. `presence_of` is (hyperparameters, step) -> presence; by default every level is present.
     """
     schedules = {
         name: optimizer.make_schedule(f"schedule.{name}", spec, config.train.steps)
@@ -124,14 +128,14 @@ def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[Stat
 def make_gradient_method(
     config: Config,
     model: Autoencoder,
-    init: Callable[[Array, Hyperparameters], tuple[Any, Any]],
+    init: Callable[[Array, Hyperparameters], tuple[Params, Pytree]],
     losses: Sequence[Loss],
-    update_extra: Callable[..., tuple[Any, Terms]],
+    update_extra: UpdateExtra,
     presence_of: Presence | None = None,
 ) -> Method:
-    """The Method that takes one Adam step down the sum of its losses, then updates what it carries.
+    """Returns the Method that takes one Adam step down the sum of its losses, then updates what it carries.
 
-    To encode and decode, a level that has begun to fade in counts whole.
+    A level that has begun to fade in is wholly present when the method encodes or decodes.
 
     Args:
       model: encodes and decodes.

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax.numpy as jnp
 import optax
@@ -10,8 +9,9 @@ from jax import Array
 
 from scaledis.core import registry
 from scaledis.core.errors import UserError
+from scaledis.types import Pytree
 
-LEAST_PRECISION = 1e-3  # share of 1 / sigma^2 where its schedule is at 0
+LEAST_PRECISION = 1e-3  # share of 1 / sigma^2 where its schedule is 0
 SCHEDULES: dict[str, Callable[[int, float], optax.Schedule]] = {
     "constant": lambda steps, least: optax.constant_schedule(1.0),
     "linear": lambda steps, least: optax.linear_schedule(1.0, least, steps),
@@ -24,10 +24,10 @@ SCHEDULES: dict[str, Callable[[int, float], optax.Schedule]] = {
 
 
 def make_schedule(key: str, spec: str, steps: int) -> optax.Schedule:
-    """step -> factor in [least, 1], from "name" (over all `steps`), "name:n" (over the first n) or "name:n:least".
+    """Returns step -> factor in [least, 1] for "name" (over all `steps`), "name:n" (the first n) or "name:n:least".
 
     linear and cosine fall from 1 to least, warmup rises from least to 1 and stays, warmup_cosine rises over the first
-    twentieth and falls; least is 0 where it is not given. "warmup:5000:0.25" of the precision takes sigma from twice
+    twentieth and falls; least is 0 by default. "warmup:5000:0.25" of the precision takes sigma from twice
     its value down to it. Raises UserError for anything else.
     """
     make = registry.choose(key, str(spec).partition(":")[0], SCHEDULES)
@@ -42,14 +42,14 @@ def make_schedule(key: str, spec: str, steps: int) -> optax.Schedule:
 
 
 def at_step(values: Mapping[str, Array], schedules: Mapping[str, optax.Schedule], step: Array) -> dict[str, Array]:
-    """The values at `step`: a schedule multiplies what its weight adds to the ELBO, which for beta is beta - 1.
+    """Returns the values at `step`. A schedule multiplies what its weight adds to the ELBO, which is beta - 1 for beta.
 
     `precision` drives the likelihood's 1 / sigma^2, which stays above 0 so that sigma is finite.
     """
 
     def driven(name: str, value: Array) -> Array:
         none = 1.0 if name == "beta" else 0.0
-        return none + (value - none) * schedules[name](step)
+        return none + (value - none) * jnp.asarray(schedules[name](step))
 
     now = {name: driven(name, value) if name in schedules else value for name, value in values.items()}
     if "precision" in schedules:
@@ -58,15 +58,15 @@ def at_step(values: Mapping[str, Array], schedules: Mapping[str, optax.Schedule]
 
 
 def make_adam(b1: float = 0.9, b2: float = 0.999) -> optax.GradientTransformation:
-    """Adam's direction, without the learning rate, which a run carries as an array."""
+    """Returns Adam without its learning rate, which a run carries as an array."""
     return optax.chain(optax.identity(), optax.scale_by_adam(b1, b2))
 
 
-def clip(gradient: Any, norm: float) -> Any:
-    """The gradient, scaled down to a global norm of at most `norm`; 0 leaves it as it is."""
+def clip(gradient: Pytree, norm: float) -> Pytree:
+    """Returns the gradient, scaled down to a global norm of at most `norm`; 0 leaves it unchanged."""
     return optax.clip_by_global_norm(norm).update(gradient, optax.EmptyState())[0] if norm else gradient
 
 
-def descend(params: Any, direction: Any, learning_rate: Array | float) -> Any:
-    """params - learning_rate * direction."""
+def descend(params: Pytree, direction: Pytree, learning_rate: Array | float) -> Pytree:
+    """Returns params - learning_rate * direction."""
     return optax.apply_updates(params, optax.tree.scale(-learning_rate, direction))

@@ -12,16 +12,16 @@ from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level
 from scaledis.objectives import partition
 from scaledis.objectives.decomposition import decompose
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
+from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 
 class Weights(NamedTuple):
-    """A row of weights, each a number or one per part [P]:
+    """A row of weights, each a number or an array with one per part [P]:
 
     R = sum_p [ kl_p KL(q(z_p | x) || p(z_p)) + mutual_information_p I(x; z_p)
               + dimension_wise_p sum_j KL(q(z_pj) || p(z_pj)) + intra_p TC(q(z_p)) ] + inter KL(q(z) || prod_p q(z_p))
 
-    The KL is analytic; it is the sum of the three other terms in the bracket, and so holds each of them once.
+    The KL is analytic. It is the sum of the three other terms in the bracket, so it holds each of them once.
     """
 
     kl: Array | float = 1.0
@@ -36,22 +36,22 @@ PartsOf = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, levels 
 
 
 def by_level(hyperparameters: Hyperparameters, levels: Array) -> Array:
-    """The parts of the first paper: the levels themselves."""
+    """Returns the levels as the parts (Beyond Flat Latent)."""
     del hyperparameters
     return levels
 
 
 def of_blocks(name: str, values: Array) -> Terms:
-    """Values [P] in nats of parts that are blocks, summed."""
+    """Returns the sum of values [P] in nats over parts that are blocks."""
     return {f"{name}_of_blocks_nats": values.sum()}
 
 
 def weighted_decomposition(
     config: Config, images: ImageSpec, weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
 ) -> Penalty:
-    """The penalty of a row of weights. `estimator` defaults to the config's.
+    """Returns the penalty of a row of weights. `estimator` defaults to the config's.
 
-    Levels that are not present are in no group: a dependence is only seen among the levels there are so far.
+    Absent levels are in no group: only the levels that are present so far can depend on each other.
     """
     estimate = estimators.make(estimator or config.objective.estimator, config, images)
     named = per_level if parts_of is by_level else of_blocks
@@ -60,10 +60,10 @@ def weighted_decomposition(
         in_use = (hyperparameters["presence"] > 0).astype(jnp.float32) @ posterior.levels
         return parts_of(hyperparameters, posterior.levels) * in_use
 
-    def init(key, hyperparameters, levels):
+    def init(key: Array, hyperparameters: Hyperparameters, levels: Array) -> Pytree:
         return estimate.init(key, parts_of(hyperparameters, levels))
 
-    def value(hyperparameters, extra, posterior, key):
+    def value(hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
         kl = partition.combine(kl_of_units(posterior), parts_of(hyperparameters, posterior.levels)).mean(0)
         parts = groups(hyperparameters, posterior)
         log_aggregate = estimate.log_density(extra, posterior, parts)
@@ -85,7 +85,9 @@ def weighted_decomposition(
             **named("dimension_wise", dimension_wise),
         }
 
-    def update(hyperparameters, extra, posterior, key):
+    def update(
+        hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array
+    ) -> tuple[Pytree, Terms]:
         return estimate.update(extra, posterior, groups(hyperparameters, posterior), key)
 
     return Penalty(init, value, update)
@@ -96,7 +98,7 @@ def make_build(
     parts_of: PartsOf = by_level,
     estimator: str | None = None,
 ) -> Callable[[Config, ImageSpec], Method]:
-    """The `build` of a method whose penalty is a row of weights."""
+    """Returns the `build` of a method whose penalty is a row of weights."""
 
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the parts of the KL."""

@@ -1,4 +1,4 @@
-"""What a method says of itself: how it is built, its equation, its hyperparameters, its settings per data set."""
+"""The declaration of a method: how it is built, its equation, its hyperparameters, its settings per data set."""
 
 import dataclasses
 import inspect
@@ -15,18 +15,18 @@ from scaledis.core.errors import UserError
 from scaledis.types import ImageSpec, Method
 
 LADDER_WARMUP = 1500.0  # steps
-# What every run carries, or every step adds, beside them.
+# The names of what every run carries, or every step adds, beside a method's hyperparameters.
 RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate", "presence")
 
 
 class Hyperparameter(NamedTuple):
     """A key of `config.method`.
 
-    default: its value where the config has none.
+    default: its value if the config has none.
     about: what it weighs or counts, one line.
     lowest, highest: the range of a number, both ends included.
-    choices: of a name.
-    per_level: whether a tuple of one number per level will do as well; the array is then always [L].
+    choices: the values of a hyperparameter that is a name.
+    per_level: whether a tuple with one number per level is a value too; the array is then always [L].
     static: whether it shapes the program, so that runs that differ in it cannot train together.
     """
 
@@ -38,8 +38,8 @@ class Hyperparameter(NamedTuple):
     per_level: bool = False
     static: bool = False
 
-    def check(self, key: str, value: Any, levels: int) -> None:
-        """Raises UserError for a value that it cannot have."""
+    def check(self, key: str, value: object, levels: int) -> None:
+        """Raises UserError for a value that the hyperparameter cannot have."""
         if self.choices:
             registry.check(key, value, self.choices)
             return
@@ -57,7 +57,7 @@ class Hyperparameter(NamedTuple):
 
 
 def no_arrays(config: Config) -> dict[str, np.ndarray]:
-    """The `arrays` of a method whose hyperparameters need no translation."""
+    """Returns no arrays: the `arrays` of a method whose hyperparameters are arrays already."""
     del config
     return {}
 
@@ -68,23 +68,22 @@ class MethodSpec:
 
     Attributes:
       build: (config, ImageSpec) -> Method.
-      equation: its own terms, in the order of its code, and the paper. `--describe` prints it.
+      equation: its terms, in the order of its code, and the paper; `scaledis describe` prints it.
       about: one line: what it adds to reconstruction + KL.
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
-      network: the one that an empty `model.network` stands for; "" for a method that has its own and takes no other.
-      arrays: config -> {name: array} of what `init` takes besides the hyperparameters themselves, or instead of
-        them. Raises UserError for values that do not go together.
+      network: the network that an empty `model.network` stands for; "" for a method that takes none by name.
+      arrays: config -> {name: array}, which `init` gets besides the hyperparameters; one of the same name replaces its
+        hyperparameter. Raises UserError for values that do not fit together.
       check: raises UserError for a config that the method cannot run with.
-      same_as: name of a method -> the values of its hyperparameters at which it is this one, for the same values of
-        those that both have.
-      program: the one of `same_as` whose program it trains in, at these values; "" for its own.
-      shares: the hyperparameters that stand for a share of `train.steps` where they are 0; a run with one of them at 0
-        cannot simply be lengthened.
-      widens: whether runs that differ in `model.parameters` train together, where their network pads (NetworkSpec).
+      same_as: name of another method -> the values of its hyperparameters at which it equals this method; those that
+        both methods have are the same.
+      program: the method of `same_as` in whose program it trains, at these values; "" for a separate program.
+      shares: the hyperparameters that, at 0, stand for a share of `train.steps`, which changes if a run is lengthened.
+      widens: whether runs that differ in `model.parameters` train together, if their network pads (NetworkSpec).
       settings: name of a data set -> overrides by dotted key, beyond those under "", which hold for every data set.
 
-    Raises UserError for an attribute of another kind, and where a hyperparameter has the name of something that every
+    Raises UserError for an attribute of another kind, and for a hyperparameter with the name of something that every
     run carries.
     """
 
@@ -100,7 +99,7 @@ class MethodSpec:
     program: str = ""
     shares: tuple[str, ...] = ()
     widens: bool = False
-    settings: Mapping[str, Mapping[str, Any]] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, object]] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         kinds.check_fields("", self)
@@ -117,7 +116,7 @@ class MethodSpec:
             registry.check("program", self.program, self.same_as)
 
     def checked_arrays(self, config: Config) -> dict[str, np.ndarray]:
-        """All arrays of a run's hyperparameters. Raises UserError that names the key, the value and what it can be."""
+        """Returns all arrays of a run's hyperparameters. Raises UserError, naming the key, the value and choices."""
         given, levels = config.method.hyperparameters, len(config.model.allocation)
         found = {}
         for name, hyperparameter in self.hyperparameters.items():
@@ -126,7 +125,7 @@ class MethodSpec:
                 shape = (levels,) if hyperparameter.per_level else ()
                 found[name] = np.broadcast_to(np.asarray(given[name], np.float32), shape).copy()
         own = self.arrays(config)
-        kinds.check(f"arrays of {config.method.name}", own, Mapping[str, Any])
+        kinds.check(f"arrays of {config.method.name}", own, Mapping[str, object])
         for name in own:
             if name in RESERVED:
                 raise UserError(f"arrays: {name!r} of {config.method.name} is the name of what every run carries.")
@@ -134,7 +133,7 @@ class MethodSpec:
 
     @property
     def identity(self) -> str:
-        """`same_as` as a sentence; "" where it is empty."""
+        """`same_as` as a sentence; "" if it is empty."""
         each = [
             f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}"
             for name, values in self.same_as.items()
@@ -143,14 +142,14 @@ class MethodSpec:
 
     @property
     def kl_warmup(self) -> float:
-        """Default of `objective.kl_warmup`: a ladder's top level, the deepest path, must live while it learns."""
+        """The default of `objective.kl_warmup`; it keeps the top level of a ladder, the deepest path, alive."""
         return 0.0 if self.flat else LADDER_WARMUP
 
-    def settings_for(self, dataset: str) -> dict[str, Any]:
-        """Overrides by dotted key for a data set."""
+    def settings_for(self, dataset: str) -> dict[str, object]:
+        """Returns the overrides for a data set by dotted key."""
         return {**self.settings.get("", {}), **self.settings.get(dataset, {})}
 
 
-def equation_of(function: Callable) -> str:
-    """The docstring of the function that holds a method's own terms."""
+def equation_of(function: Callable[..., object]) -> str:
+    """Returns the docstring of the function that holds a method's terms."""
     return inspect.getdoc(function) or ""

@@ -16,12 +16,12 @@ REGISTRY = Registry("estimator", "objective.estimator", EstimatorSpec, __name__)
 
 
 def specs() -> dict[str, EstimatorSpec]:
-    """All estimators by name."""
+    """Returns all estimators by name."""
     return REGISTRY.entries()
 
 
 def choose(name: str) -> EstimatorSpec:
-    """The estimator `name`. Raises UserError that lists the choices for an unknown name."""
+    """Returns the estimator `name`. Raises UserError, which lists the choices, for an unknown name."""
     return REGISTRY.choose(name)
 
 
@@ -29,9 +29,9 @@ def choose(name: str) -> EstimatorSpec:
 def register_estimator(
     name: str, make: Callable[[Config, ImageSpec], Estimator], *, check: Callable[[Config], None] = no_check
 ) -> None:
-    """Makes an estimator of your own a choice of `config.objective.estimator`, as those of this package are.
+    """Makes your estimator a choice of `config.objective.estimator`, like those of this package.
 
-    Call it again to replace an estimator of your own. `load_run` needs the estimator registered too.
+    A second call replaces your estimator. `load_run` needs the estimator registered too.
 
     Args:
       name: a lower-case word.
@@ -50,7 +50,7 @@ def register_estimator(
 
 
 def make(name: str, config: Config, images: ImageSpec) -> Estimator:
-    """The estimator `name` of a config. Raises UserError for an unknown name, and if its `make` gives no Estimator."""
+    """Makes the estimator `name`. Raises UserError for an unknown name, and if its `make` gives no Estimator."""
     made = choose(name).make(config, images)
     kinds.check(f"make of {name}", made, Estimator)
     kinds.check_fields(f"make of {name}: ", made)

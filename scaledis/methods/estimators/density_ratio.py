@@ -4,8 +4,6 @@ A discriminator tells z ~ q(z) from codes whose units (or parts) were shuffled o
 the product of the marginals. At its optimum its logit is log q(z) - sum_j log q(z_j), whose mean is the dependence.
 """
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -15,9 +13,10 @@ from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.estimators.spec import EstimatorSpec
-from scaledis.networks import discriminator
+from scaledis.networks.discriminator import OfCodes
+from scaledis.networks.spec import apply
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, ImageSpec, Posterior, Terms
+from scaledis.types import Estimator, ImageSpec, Posterior, Pytree, Terms
 
 ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
 
@@ -31,14 +30,8 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
     come from the two halves of the batch, so that they share no image.
     """
     given, unit_keys = config.discriminator, tuple(partition.unit_keys(config.model.allocation).tolist())
-    network = discriminator.OfCodes(given.features, given.layers, unit_keys)
+    network = OfCodes(given.features, given.layers, unit_keys)
     minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(config.train.batch, images.size))
-
-    def logits(params: Any, codes: Array, parts: Array) -> Array:
-        """[T, B], one row per task: the dependence within each part, then that across them where there are several."""
-        return jax.vmap(lambda params, mask: jnp.asarray(network.apply(params, (codes * mask).T)))(
-            params, _tasks(parts)
-        )
 
     def init(key: Array, parts: Array) -> Adversary:
         tasks, units = _tasks(parts).shape
@@ -49,7 +42,7 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
         codes, mean, log_variance = posterior[:3]
         in_use = parts.sum(0)
         units = aggregate_posterior.log_density(codes, mean, log_variance, minibatch, jnp.diag(in_use)) * in_use
-        found = logits(extra.params, codes, parts) * _open(parts)[:, None]
+        found = logits(network, extra.params, codes, parts) * _open(parts)[:, None]
         count = parts.shape[0]
         of_parts = units @ parts.T + found[:count].T
         return jnp.concatenate(
@@ -64,10 +57,10 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
         open_tasks = _open(parts)
         count = parts.shape[0]
 
-        def loss(params):
-            on_real = logits(params, real, parts)
-            within, across = logits(params, by_unit, parts)[:count], logits(params, by_part, parts)[count:]
-            on_shuffled = jnp.concatenate([within, across])
+        def loss(params: Pytree) -> tuple[Array, Array]:
+            on_real = logits(network, params, real, parts)
+            within, across = (logits(network, params, codes, parts) for codes in (by_unit, by_part))
+            on_shuffled = jnp.concatenate([within[:count], across[count:]])
             nats = 0.5 * (jax.nn.softplus(-on_real).mean(1) + jax.nn.softplus(on_shuffled).mean(1))
             right = 0.5 * ((on_real > 0).mean(1) + (on_shuffled < 0).mean(1))
             return (nats * open_tasks).sum(), (right * open_tasks).sum() / jnp.maximum(open_tasks.sum(), 1)
@@ -77,25 +70,30 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
     return Estimator(init, log_density, update)
 
 
+def logits(network: OfCodes, params: Pytree, codes: Array, parts: Array) -> Array:
+    """Returns the dependence within each part, then across them if there are several: [T, B], one row per task."""
+    return jnp.asarray(jax.vmap(lambda params, mask: apply(network, params, (codes * mask).T))(params, _tasks(parts)))
+
+
 def _tasks(parts: Array) -> Array:
-    """Which units each discriminator sees: [T, K]; the parts, and all units where there is more than one part."""
+    """Returns the units that each discriminator sees, [T, K]: the parts, then all units if there are several parts."""
     return jnp.concatenate([parts, parts.sum(0, keepdims=True)]) if parts.shape[0] > 1 else jnp.asarray(parts)
 
 
 def _open(parts: Array) -> Array:
-    """[T]: 1 for the discriminators that have something to tell apart, two units of a part or two parts."""
+    """Returns 1 for each discriminator that has two units or two parts to tell apart, else 0: [T]."""
     across = [(parts.sum(1) > 0).sum(keepdims=True) > 1] if parts.shape[0] > 1 else []
     return jnp.concatenate([parts.sum(1) > 1, *across]).astype(jnp.float32)
 
 
 def shuffled(codes: Array, parts: Array, key: Array) -> tuple[Array, Array]:
-    """The codes [B, K] with every unit, and with every part, permuted over the batch by a permutation of its own."""
+    """Returns the codes [B, K] with each unit, and with each part, permuted separately over the batch."""
     batch, units = codes.shape
     place = jnp.arange(units) - jnp.argmax(parts > 0, axis=1)[jnp.argmax(parts, axis=0)]  # of the unit in its part
     part = jnp.argmax(parts, axis=0)
-    names = part << 16 | place  # as in the noise, so that padding a part shuffles no other unit anew
+    names = part << 16 | place  # as in the noise, so that padding a part reshuffles no other unit
 
-    def permuted(key, names):
+    def permuted(key: Array, names: Array) -> Array:
         order = jax.vmap(lambda key: jax.random.permutation(key, batch), out_axes=1)(each(key, names))
         return jnp.take_along_axis(codes, order, axis=0)
 

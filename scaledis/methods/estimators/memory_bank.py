@@ -1,4 +1,4 @@
-"""The posteriors of the batch and of the images before it: ours."""
+"""An estimator of our design, from the posteriors of the batch and of the images before it."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Bank(NamedTuple):
     """The posteriors of the last n different images, newest first, without gradient.
 
     mean, log_variance: [n, K].
-    number: int32 [n], the image of each; -1 where nothing is remembered yet.
+    number: int32 [n], the image of each; -1 for an empty place.
     """
 
     mean: Array
@@ -28,10 +28,10 @@ class Bank(NamedTuple):
 def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
     """Stratified, over the batch and the posteriors of the last `objective.bank` different images.
 
-    The own posterior weighs 1 / N and the n others share the rest, so an information saturates at about log(1 + n)
-    instead of log B. The remembered posteriors are those of slightly older parameters.
+    The own posterior weighs 1 / N and the n others share the rest, so that information saturates at about log(1 + n)
+    instead of log B. The remembered posteriors are of slightly older parameters.
 
-    Every image counts once, with its newest posterior, however often it was drawn. Where all N images are remembered
+    Every image counts once, with its newest posterior, however often it was drawn. If all N images are remembered,
     the weights are those of the exact aggregate posterior; a bank takes no more than N places. At 512 images and a
     batch of 64, total correlations are off by less than .03 nats with a bank of 448 and by 0 with one of 512. The
     images weigh the same even if `data.correlation` draws some of them more often.
@@ -44,7 +44,7 @@ def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
         return Bank(jnp.zeros((length, units)), jnp.zeros((length, units)), number)
 
     def joined(extra: Bank, posterior: Posterior) -> tuple[Bank, Array]:
-        """The batch and the bank as one, and which of these posteriors [B + n] is the newest of its image."""
+        """Returns the batch and the bank as one, and which of its posteriors [B + n] are the newest of an image."""
         batch = posterior.number
         first = jnp.argmax(batch[:, None] == batch, axis=1) == jnp.arange(len(batch))
         remembered = (extra.number != NOBODY) & (extra.number[:, None] != batch).all(1)
@@ -64,7 +64,7 @@ def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
 
     def update(extra: Bank, posterior: Posterior, parts: Array, key: Array) -> tuple[Bank, Terms]:
         known, newest = joined(extra, posterior)
-        place = jnp.where(newest, jnp.cumsum(newest) - 1, length)  # what lies beyond the end is forgotten
+        place = jnp.where(newest, jnp.cumsum(newest) - 1, length)  # a place beyond the end is forgotten
         bank = Bank(*(left.at[place].set(new, mode="drop") for left, new in zip(init(key, parts), known, strict=True)))
         return bank, {"bank": (bank.number != NOBODY).sum()}
 

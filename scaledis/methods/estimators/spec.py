@@ -1,4 +1,4 @@
-"""What an estimator says of itself: how it is made, and what it cannot run with."""
+"""The declaration of an estimator: how it is made, and what it cannot run with."""
 
 import dataclasses
 from collections.abc import Callable

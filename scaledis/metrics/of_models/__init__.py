@@ -10,7 +10,6 @@ Conventions: a unit of less than 0.1 nats per image is dead and left out; a scor
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -18,13 +17,14 @@ from scaledis.core import registry
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared import arguments
+from scaledis.metrics.shared.spec import Options, Result
 from scaledis.types import Codes, Model
 
 IMAGES = 5000  # whose codes assign a factor to each unit
 
 
 def names() -> list[str]:
-    """Names of all metrics of models."""
+    """Returns the names of all metrics of models."""
     return registry.modules(sys.modules[__name__])
 
 
@@ -33,10 +33,10 @@ def compute(
     model: Model,
     dataset: Dataset,
     seed: int = 0,
-    options: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Options | None = None,
     *,
     index: np.ndarray | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns the scores of one or several metrics as {"edits/selectivity": .., "quality/mse": .., ..}.
 
     Args:
@@ -48,7 +48,7 @@ def compute(
         index: int [N], the images; None draws 5,000, or takes all if there are fewer.
 
     Raises:
-        UserError: an unknown metric or option; what a metric's own `compute` raises.
+        UserError: an unknown metric or option; what `compute` of a metric raises.
 
     >>> compute(["edits", "quality"], scaledis.load_run("runs/mine"), scaledis.load_dataset("rendered", resolution=32))
     """
@@ -56,7 +56,7 @@ def compute(
         rng = np.random.default_rng(seed)
         index = rng.choice(dataset.size, min(IMAGES, dataset.size), replace=False).astype(np.int32)
     codes = coding.encode_images(model, dataset, index)
-    scores: dict[str, Any] = {}
+    scores: Result = {}
     for name in arguments.names_of(names):
         scores |= of_codes(name, model, dataset, index, codes, seed, (options or {}).get(name))
     return scores
@@ -69,8 +69,8 @@ def of_codes(
     index: np.ndarray,
     codes: Codes,
     seed: int = 0,
-    options: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
+    options: Mapping[str, object] | None = None,
+) -> Result:
     """Returns the scores of one metric from given codes of the images at `index` [N]. Raises what `compute` raises."""
     metric, options = registry.module("model metrics", sys.modules[__name__], name), options or {}
     arguments.check_options(name, metric.compute, options)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from scaledis.metrics.of_models.shared import classifiers, coding
 from scaledis.metrics.of_models.shared.classifiers import Classify
 from scaledis.metrics.shared.information import share
 from scaledis.metrics.shared.rows import or_none
-from scaledis.metrics.shared.spec import Spec
+from scaledis.metrics.shared.spec import Result, Spec
 from scaledis.types import Codes, Model
 
 SCORES = ("selectivity", "kept", "effective")
@@ -33,7 +32,7 @@ def compute(
     images: int = IMAGES,
     directory: str | Path | None = None,
     classify: Classify | None = None,
-) -> dict[str, Any]:
+) -> Result:
     """Returns edit selectivity, which answers in numbers the third question of Beyond Flat Latent.
 
     Each unit j moves from -2 to 2 in five steps on the first images x, with the others at their posterior means. A
@@ -84,7 +83,7 @@ def compute(
         changes[unit] = changed(unmoved, classify(coding.decoded_traversal(model, start, unit)))
     parts = {"_per_unit": np.diag(alive)}
     parts["_per_level"] = alive & (codes.levels == np.unique(codes.levels)[:, None])
-    scores: dict[str, Any] = {**_of_units(changes, own, alive)}
+    scores: Result = {**_of_units(changes, own, alive)}
     for name, members in parts.items():
         found = [_of_units(changes, own, units) for units in members]
         scores |= {key + name: [each[key] for each in found] for key in SCORES}

@@ -1,12 +1,11 @@
 """Whether higher levels change more of an image: the part of "level" that needs a decoder."""
 
-from typing import Any
-
 import numpy as np
 from scipy import stats
 
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
+from scaledis.metrics.shared.spec import Result
 from scaledis.types import Codes, Model
 
 IMAGES = 64
@@ -15,7 +14,7 @@ MOVED = 4 / 255  # the change of a pixel, above which it has moved
 
 def compute(
     model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, seed: int = 0, *, images: int = IMAGES
-) -> dict[str, Any]:
+) -> Result:
     """Returns Kendall's tau between a unit's height in the ladder and how much of the image its traversal changes.
 
     Each unit of more than 0.1 nats moves from -2 to 2 in five steps on the first images, with the others at their

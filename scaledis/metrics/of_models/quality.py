@@ -1,7 +1,6 @@
 """Generative quality: errors of reconstructions, the ELBO with its terms, and the diversity of prior samples."""
 
 import math
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +8,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import entr
 
 from scaledis.datasets import Dataset
+from scaledis.metrics.shared.spec import Result
 from scaledis.objectives import gaussian
 from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Model
@@ -20,7 +20,7 @@ C1, C2 = 0.01**2, 0.03**2  # for pixels in [0, 1]
 
 def compute(
     model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, seed: int = 0, *, images: int = IMAGES
-) -> dict[str, Any]:
+) -> Result:
     """Returns MSE, PSNR and SSIM of reconstructions, the ELBO with its terms, and the Vendi score of prior samples.
 
         ELBO = E_x E_q(z|x) log p(x | z) - KL(q(z | x) || p(z))             PSNR = -10 log10 MSE

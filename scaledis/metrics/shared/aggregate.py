@@ -1,9 +1,9 @@
 """Exact log densities of the aggregate posterior of Gaussian posteriors, and the dependence of its units."""
 
-from typing import Any
-
 import numpy as np
 from scipy.special import logsumexp
+
+from scaledis.metrics.shared.spec import Result
 
 CHUNK = 32  # codes at once; [CHUNK, N, K] numbers are in memory
 FOLDS = 10
@@ -32,7 +32,7 @@ def log_densities(
 
 def dependence(
     means: np.ndarray, log_variances: np.ndarray, levels: np.ndarray, rng: np.random.Generator, samples: int
-) -> dict[str, Any]:
+) -> Result:
     """Estimates the total correlations of q(z) = E_x q(z | x) within and between levels from samples of it.
 
         TC(z_l) = E log q(z_l) - sum_{k in l} log q(z_k),   TC(levels) = E log q(z) - sum_l log q(z_l)

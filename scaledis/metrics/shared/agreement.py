@@ -1,13 +1,13 @@
 """Agreement between runs of one setting, which ranks models without factors (UDR, Duan et al. 2020)."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
 from scaledis.core import convert, registry
 from scaledis.core.errors import UserError
+from scaledis.metrics.shared.spec import Result
 
 THRESHOLD = 0.01  # nats of KL, above which a unit is informative
 PENALTY = 0.1  # of the Lasso
@@ -35,7 +35,7 @@ PROTOCOLS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {  # from scor
 
 def udr(
     codes: Sequence[np.ndarray], kl: Sequence[np.ndarray], threshold: float = THRESHOLD, protocol: str = "library"
-) -> dict[str, Any]:
+) -> Result:
     """Returns the unsupervised disentanglement ranking: how far a run finds the units of other runs, one for one.
 
     For runs a and b with similarities R [K_a, K_b] of their informative units,
@@ -73,7 +73,7 @@ def udr(
         strengths = similarity(first, second)
         return float(combine(_of_columns(strengths), _of_columns(strengths.T)))
 
-    found: dict[str, Any] = {"informative_units": [run.shape[1] for run in runs]}
+    found: Result = {"informative_units": [run.shape[1] for run in runs]}
     for name, similarity in SIMILARITIES.items():
         pairs = [[pair(other, run, similarity) for other in runs] for run in runs]
         found[name] = [float(np.median([score for score in row if score is not None])) for row in pairs]

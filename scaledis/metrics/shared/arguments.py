@@ -12,7 +12,7 @@ from scaledis.core.errors import UserError
 LARGEST_SEED = 2**32 - 1  # that scikit-learn accepts
 
 
-def check(name: str, value: Any, kind: Any, least: float = -math.inf, most: float = math.inf) -> None:
+def check(name: str, value: Any, kind: object, least: float = -math.inf, most: float = math.inf) -> None:
     """Raises UserError unless `value` is of `kind`, an annotation, and from `least` to `most` if it is a number."""
     kinds.check(name, value, kind)
     is_number = isinstance(value, Real)
@@ -21,10 +21,10 @@ def check(name: str, value: Any, kind: Any, least: float = -math.inf, most: floa
 
 
 def check_options(
-    metric: str, compute: Callable[..., Any], options: Mapping[str, Any], common: Collection[str] = ()
+    metric: str, compute: Callable[..., object], options: Mapping[str, object], common: Collection[str] = ()
 ) -> None:
     """Raises UserError for an option that `compute` of a metric lacks and `common` too, or of another kind."""
-    kinds.check(metric, options, Mapping[str, Any])
+    kinds.check(metric, options, Mapping[str, object])
     parameters = inspect.signature(compute).parameters.values()
     known = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"information"}
     for key, value in options.items():

@@ -6,12 +6,15 @@ each with its own order of the units, alternate.
 """
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import expit, softmax
 
 from scaledis.metrics.shared.parallel import mapped
+
+if TYPE_CHECKING:  # it takes longer than all of JAX
+    from lightgbm import Dataset
 
 ROUNDS, DEPTH, RATE = 100, 3, 0.1
 BOOSTERS = 10
@@ -50,7 +53,7 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
     return np.stack(gains, axis=1), np.stack(predicted, axis=1)
 
 
-def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exact: bool) -> list[Any]:
+def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exact: bool) -> list["Dataset"]:
     """The binned training rows of every booster, which all factors share.
 
     A unit has a bin per value if `exact`, else 255 bins by half of the rows, which differ between boosters. If that
@@ -82,7 +85,12 @@ def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exac
 
 
 def _classifier(
-    datasets: list[Any], orders: np.ndarray, ranks: np.ndarray, factor: np.ndarray, split: int, lock: threading.Lock
+    datasets: list["Dataset"],
+    orders: np.ndarray,
+    ranks: np.ndarray,
+    factor: np.ndarray,
+    split: int,
+    lock: threading.Lock,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gains [K] and predicted classes [N] of one factor [N]."""
     import lightgbm
@@ -96,7 +104,7 @@ def _classifier(
     probabilities = expit if binary else lambda scores: softmax(scores, axis=1)
     rate = RATE if binary else RATE * (1 - 1 / len(values))
     with lock:  # a data set stores the parameters of the booster that takes it
-        boosters = [lightgbm.Booster(dataset.params | {"num_class": trees}, dataset) for dataset in datasets]
+        boosters = [lightgbm.Booster({**(dataset.params or {}), "num_class": trees}, dataset) for dataset in datasets]
     for step in range(ROUNDS if boosters else 0):
         turn, number = divmod(step, BOOSTERS)
         residual = target - probabilities(scores[:split])

@@ -5,7 +5,6 @@ amounts. All other metrics depend on which rows share a class, or on the order o
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ REMEDY = (
 LABELS = (str, bool, int, float, np.bool_, np.integer, np.floating)
 
 
-def class_numbers(name: str, value: Any) -> np.ndarray:
+def class_numbers(name: str, value: object) -> np.ndarray:
     """`value` as int64 [N, F], the class of every factor in every row.
 
     Integers of every type, whole floats and bools keep their values; those of a column beyond 2^53 become ranks in

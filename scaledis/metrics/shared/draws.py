@@ -1,11 +1,10 @@
 """Votes: draws of rows that share the value of one factor."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
-from scaledis.metrics.shared.spec import VOTES, Scores
+from scaledis.metrics.shared.spec import VOTES, Result, Scores
 
 PAIRS = 64  # rows or pairs of rows per vote
 TRAIN_VOTES, TEST_VOTES = 10_000, 5_000
@@ -18,7 +17,7 @@ def votes(
     chunk: int,
     ballot: Callable[[np.ndarray, np.ndarray], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The training votes, then the test votes, each of which fixes one random factor.
+    """Draws the training votes, then the test votes, each of which fixes one random factor.
 
     Args:
         factors: int [N, F].
@@ -28,8 +27,7 @@ def votes(
         ballot: (rows [V, width], rows [V, PAIRS] with their value of the fixed factor) -> what the votes say, [V, ...].
 
     Returns:
-        The fixed factor of each vote, int [TRAIN_VOTES + TEST_VOTES], and what it says, [TRAIN_VOTES + TEST_VOTES,
-        ...].
+        For all TRAIN_VOTES + TEST_VOTES votes the fixed factor, int [V], and what the vote says, [V, ...].
     """
     fixed, said = rng.integers(factors.shape[1], size=TRAIN_VOTES + TEST_VOTES), []
     for number, factor in enumerate(factors.T):
@@ -46,10 +44,9 @@ def votes(
 
 
 def accuracies(correct: np.ndarray) -> Scores:
-    """`accuracy` of the test votes and `accuracy_train` of the training votes, of which `correct`, bool [V], are
-    right."""
+    """Returns `accuracy` of the test votes and `accuracy_train` of the training votes from `correct`, bool [V]."""
 
-    def accuracy(tested: np.ndarray) -> dict[str, Any]:
+    def accuracy(tested: np.ndarray) -> Result:
         return {"accuracy": float(tested.mean())}
 
     tested = correct[TRAIN_VOTES:]

@@ -23,7 +23,7 @@ class Images(Protocol):
 
 
 def encoded(
-    encode: Callable[[np.ndarray], Any], dataset: Images, index: np.ndarray
+    encode: Callable[[np.ndarray], object], dataset: Images, index: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Codes and log variances, [n, K], of the images at `index`; None if the encoder returns no log variances.
 
@@ -32,9 +32,9 @@ def encoded(
     parts = []
     for start in range(0, len(index), CHUNK):
         images = dataset.images(index[start : start + CHUNK])
-        found = encode(images)
-        found = found[:2] if isinstance(found, tuple) else (found,)
-        found = tuple(convert.numbers("encode", part) for part in found)
+        made = encode(images)
+        both = made[:2] if isinstance(made, tuple) else (made,)
+        found = tuple(convert.numbers("encode", part) for part in both)
         if any(part.ndim != 2 or len(part) != len(images) for part in found):
             shapes = ", ".join(str(part.shape) for part in found)
             raise UserError(f"encode: {len(images)} images gave {shapes}; one row of codes for each image is needed")

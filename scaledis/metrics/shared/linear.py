@@ -2,7 +2,7 @@
 
 import functools
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import rankdata
@@ -10,12 +10,15 @@ from threadpoolctl import ThreadpoolController
 
 from scaledis.metrics.shared.rows import standardized
 
+if TYPE_CHECKING:  # it takes longer than all of JAX
+    from sklearn.linear_model import LogisticRegression
+
 ITERATIONS, FREE_ITERATIONS = 1000, 100
 
 
 def logistic_regression(
     inputs: np.ndarray, classes: np.ndarray, penalty: float = 1.0, class_weight: str | None = None
-) -> Any:
+) -> "LogisticRegression":
     """Returns scikit-learn's logistic regression of at least two `classes` [N] on `inputs` [N, K], fitted.
 
     `penalty` multiplies half the squared coefficients. With 0 there are at most 100 iterations, since separable classes

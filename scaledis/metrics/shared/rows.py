@@ -1,7 +1,5 @@
 """Checks of codes and factors, and the split of their rows into training and test rows."""
 
-from typing import Any
-
 import numpy as np
 
 from scaledis.core import convert
@@ -16,12 +14,12 @@ NOT_BY_CHANCE = 10  # test rows of unseen classes
 RARE = 50  # training rows of a class, below which there is a warning
 
 
-def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
+def checked(codes: object, factors: object) -> tuple[np.ndarray, np.ndarray]:
     """`codes` as float64 [N, K] and `factors` as int64 [N, F]; see `convert.numbers` and `class_numbers`.
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
-            that are not finite or above 1e100, pandas objects whose rows cannot be matched, whatever these two refuse.
+            that are not finite or above 1e100, pandas objects whose rows cannot be matched, what these two refuse.
     """
     rows, classes = checked_codes(codes), class_numbers("factors", convert.aligned("factors", factors, codes))
     if len(rows) != len(classes):
@@ -29,7 +27,7 @@ def checked(codes: Any, factors: Any) -> tuple[np.ndarray, np.ndarray]:
     return rows, classes
 
 
-def checked_codes(codes: Any) -> np.ndarray:
+def checked_codes(codes: object) -> np.ndarray:
     """`codes` as float64 [N, K]; raises UserError as `checked` does."""
     codes = np.asarray(convert.numbers("codes", codes), np.float64)
     if codes.ndim != 2 or 0 in codes.shape:
@@ -96,7 +94,7 @@ def commonest(factors: np.ndarray) -> np.ndarray:
     return np.array([values[counts.argmax()] for values, counts in counted])
 
 
-def or_none(values: np.ndarray, there: np.ndarray) -> list[Any]:
+def or_none(values: np.ndarray, there: np.ndarray) -> list[object]:
     """`values` [n] as a list, with None in place of those where `there`, bool [n], is False."""
     return [value if is_there else None for value, is_there in zip(values.tolist(), there, strict=True)]
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -45,9 +44,9 @@ class Sample:
 
     def taken(self, rows: np.ndarray) -> "Sample":
         """The sample of these rows, int [n]."""
-        of_rows = {"codes": self.codes, "factors": self.factors, "log_variances": self.log_variances}
-        found: dict[str, Any] = {key: None if each is None else each[rows] for key, each in of_rows.items()}
-        return replace(self, **found)
+        factors = None if self.factors is None else self.factors[rows]
+        log_variances = None if self.log_variances is None else self.log_variances[rows]
+        return replace(self, codes=self.codes[rows], factors=factors, log_variances=log_variances)
 
     def permuted(self, order: np.ndarray) -> "Sample":
         """The sample with the rows of its factors in the order int [N], so that its codes do not know them.
@@ -80,7 +79,7 @@ class Sample:
         return replace(self, codes=np.stack(components, axis=1), levels=levels, log_variances=None)
 
 
-def make_sample(codes: Any, factors: Any, levels: Any = None, log_variances: Any = None) -> Sample:
+def make_sample(codes: object, factors: object, levels: object = None, log_variances: object = None) -> Sample:
     """The sample of a user's arrays; factors, levels and log variances may be None.
 
     Infinite log variances are accepted, since a unit without noise has -inf.
@@ -111,7 +110,7 @@ def make_sample(codes: Any, factors: Any, levels: Any = None, log_variances: Any
     return Sample(rows, known, kept, levels, log_variances)
 
 
-def checked_groups(groups: Any, units: int) -> Sequence[Sequence[int]]:
+def checked_groups(groups: object, units: int) -> Sequence[Sequence[int]]:
     """`groups` as tuples. Raises UserError unless they are lists of columns below `units`, none of them empty."""
     found: Sequence[Sequence[int]] = plain(groups)
     kinds.check("groups", found, Sequence[Sequence[int]])

@@ -4,7 +4,6 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 
@@ -14,7 +13,7 @@ from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.protocols import PROTOCOLS
 from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
 from scaledis.metrics.shared.sample import Sample, checked_groups, make_sample
-from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Scores, Spec, intervals, spec_of
+from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Result, Scores, Spec, intervals, spec_of
 
 ROUNDING = 1e-9
 MOST_RESAMPLES, MOST_PERMUTATIONS = 100_000, 10_000
@@ -33,8 +32,8 @@ class Settings:
     n_bootstrap: int = 0
     chance: int = PERMUTATIONS
     groups: Sequence[Sequence[int]] | None = None
-    levels: Any = None
-    log_variances: Any = None
+    levels: object = None
+    log_variances: object = None
 
     def __post_init__(self) -> None:
         if self.protocol is not None:
@@ -51,9 +50,9 @@ COMMON = tuple(Settings.__dataclass_fields__)
 class Samples:
     """The samples of one pair of codes and factors. Metrics that see them the same way share one, and its tables."""
 
-    def __init__(self, codes: Any, factors: Any, seed: int):
+    def __init__(self, codes: object, factors: object, seed: int):
         self._codes, self._factors, self._seed = codes, factors, seed
-        self._made: dict[tuple[Any, ...], Sample] = {}
+        self._made: dict[tuple[object, ...], Sample] = {}
 
     def of(self, name: str, spec: Spec, settings: Settings, protocol: str) -> Sample:
         """The sample that metric `name` sees."""
@@ -74,8 +73,8 @@ class Samples:
 
 
 def own_scores(
-    name: str, metric: ModuleType, samples: Samples, seed: int, settings: Settings, options: Mapping[str, Any]
-) -> dict[str, Any]:
+    name: str, metric: ModuleType, samples: Samples, seed: int, settings: Settings, options: Mapping[str, object]
+) -> Result:
     """The scores of `metric`, called `name`, with intervals, chance levels and what every result holds.
 
     Raises:
@@ -90,17 +89,17 @@ def own_scores(
     joint = settings.groups is not None and spec.groups == JOINT
     groups = checked_groups(settings.groups, units) if joint else None
 
-    def run(sample: Sample) -> dict[str, Any]:
+    def run(sample: Sample) -> Result:
         known = {"protocol": protocol, "information": sample.information, "groups": groups}
         known |= {"levels": sample.levels, "log_variances": sample.log_variances}
         asked = {key: value for key, value in known.items() if key in parameters}
-        scores: dict[str, Any] = metric.compute(sample.codes, sample.factors, seed, **asked, **options)
+        scores: Result = metric.compute(sample.codes, sample.factors, seed, **asked, **options)
         return scores
 
     scores = run(sample)
     parts: Mapping[str, Part] = scores.parts if isinstance(scores, Scores) else {}
 
-    def permuted(order: np.ndarray) -> dict[str, Any]:
+    def permuted(order: np.ndarray) -> Result:
         if ROWS in parts and not spec.fits:  # all scores with a chance level are computed without a fit
             score, *arrays = parts[ROWS]
             return score(arrays[0], arrays[1][order])
@@ -109,7 +108,7 @@ def own_scores(
     rng, repeats = np.random.default_rng([seed, PERMUTATIONS]), spec.permutations(settings.chance)
     draws = [permuted(rng.permutation(count)) for _ in range(repeats)]
     rerun: Mapping[str, Part] = {ROWS: (lambda rows: run(sample.taken(rows)), np.arange(count))}
-    added: dict[str, Any] = {
+    added: Result = {
         **intervals(spec, parts or rerun, seed, settings.n_bootstrap),
         **_chance_levels(spec, [key for key in spec.with_chance if key in scores], draws),
     }
@@ -125,7 +124,7 @@ def own_scores(
     return {key: _checked(f"{name}/{key}", _plain(value, sample.kept), spec) for key, value in found.items()}
 
 
-def _chance_levels(spec: Spec, names: list[str], draws: list[dict[str, Any]]) -> dict[str, float | None]:
+def _chance_levels(spec: Spec, names: list[str], draws: list[Result]) -> dict[str, float | None]:
     """The chance level of each score, the mean over permutations if not in closed form, and their deviation."""
     found: dict[str, float | None] = {}
     for name in names if draws else ():
@@ -136,7 +135,7 @@ def _chance_levels(spec: Spec, names: list[str], draws: list[dict[str, Any]]) ->
     return found
 
 
-def _plain(value: Any, kept: np.ndarray) -> Any:
+def _plain(value: object, kept: np.ndarray) -> object:
     """`value` as JSON holds it. Arrays have factors on their last axis: those left out are None, in a matrix 0."""
     if not isinstance(value, np.ndarray):
         return value.item() if isinstance(value, np.generic) else value
@@ -146,7 +145,7 @@ def _plain(value: Any, kept: np.ndarray) -> Any:
     return every.tolist() if value.ndim > 1 else or_none(every, kept)
 
 
-def _checked(where: str, value: Any, spec: Spec) -> Any:
+def _checked(where: str, value: object, spec: Spec) -> object:
     """`value`, which is finite if it is a number, and in [0, 1] if the metric declares so; anything else is a bug."""
     if not isinstance(value, float):
         return value

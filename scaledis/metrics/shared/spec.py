@@ -12,6 +12,10 @@ INTERVAL = (2.5, 97.5)  # percentiles
 PER_FIT = 4  # a metric that fits models takes one permutation in so many
 
 
+Options = Mapping[str, Mapping[str, Any]]  # metric -> its keyword arguments
+Result = dict[str, Any]  # name -> a score, an array or a list of scores, None, sentences or another fact
+
+
 class Spec(NamedTuple):
     """The declaration of a metric, `SPEC` in its module; a module without one declares the defaults.
 
@@ -52,10 +56,10 @@ def spec_of(metric: ModuleType) -> Spec:
     return spec
 
 
-Part = tuple[Callable[..., dict[str, Any]], *tuple[np.ndarray, ...]]
+Part = tuple[Callable[..., Result], *tuple[np.ndarray, ...]]
 
 
-class Scores(dict[str, Any]):
+class Scores(Result):
     """The scores of a metric that fits models, with what a resample computes some of them from.
 
     Args:
@@ -65,7 +69,7 @@ class Scores(dict[str, Any]):
             of the scores.
     """
 
-    def __init__(self, scores: Mapping[str, Any], parts: Mapping[str, Part]):
+    def __init__(self, scores: Result, parts: Mapping[str, Part]):
         super().__init__(scores)
         self.parts = parts
 
@@ -86,8 +90,8 @@ def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) 
     }
 
 
-def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> dict[str, Any]:
-    scores: dict[str, Any] = {}
+def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> Result:
+    scores: Result = {}
     for score, *arrays in parts.values():
         rows = rng.integers(len(arrays[0]), size=len(arrays[0]))
         scores |= score(*(array[rows] for array in arrays))

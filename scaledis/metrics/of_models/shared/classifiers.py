@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,8 @@ from scaledis.core.files import write_arrays
 from scaledis.datasets import Dataset, expanded
 from scaledis.methods.base.autoencoder import as_pixels, blank
 from scaledis.networks.classifier import OfFactors
+from scaledis.networks.spec import apply
+from scaledis.types import Pytree
 
 VERSION = 1  # of the network and its training; raise it with every change, or stale classifiers are read
 STEPS, BATCH, STRIDE = 1500, 64, 50  # STRIDE steps are compiled as one
@@ -80,14 +82,12 @@ def train(network: OfFactors, dataset: Dataset) -> dict[str, np.ndarray]:
     tested, trained = np.split(order, [max(1, min(TESTED, int(SHARE * dataset.size)))])
     optimizer = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, STEPS))
 
-    def loss(params: Any, pixels: Any, factors: Any) -> Any:
-        logits = network.apply(params, pixels)
-        return sum(
-            optax.softmax_cross_entropy_with_integer_labels(each.T, factors[:, k]).mean()
-            for k, each in enumerate(logits)
-        )
+    def loss(params: Pytree, pixels: Array, factors: Array) -> Array:
+        logits = apply(network, params, pixels)
+        entropies = map(optax.softmax_cross_entropy_with_integer_labels, (each.T for each in logits), factors.T)
+        return jnp.asarray(sum(each.mean() for each in entropies))
 
-    def update(carried: Any, batch: Any) -> tuple[Any, None]:
+    def update(carried: Pytree, batch: Pytree) -> tuple[Pytree, None]:
         params, state = carried
         images, factors, strength = batch
         pixels = softened(as_pixels(images), strength)
@@ -117,14 +117,14 @@ def softened(pixels: Array, strength: Array) -> Array:
     return pixels
 
 
-def probabilities(network: OfFactors, params: Any, images: np.ndarray) -> list[np.ndarray]:
+def probabilities(network: OfFactors, params: Pytree, images: np.ndarray) -> list[np.ndarray]:
     """Images [n, H, W, C] in [0, 1] -> [n, V_k] for every factor, in chunks of one shape."""
     parts = [of_chunk(network, params, chunk) for chunk in chunked(images, CHUNK)]
     return [joined(factor, len(images)) for factor in zip(*parts, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def of_chunk(network: OfFactors, params: Any, images: Any) -> list[Any]:
+def of_chunk(network: OfFactors, params: Pytree, images: Array) -> list[Array]:
     """Images [n, H, W, C] in [0, 1] -> [n, V_k] for every factor."""
-    of_factors: Any = network.apply(params, images.transpose(3, 1, 2, 0))
-    return [jax.nn.softmax(logits, axis=0).T for logits in of_factors]
+    logits = apply(network, params, images.transpose(3, 1, 2, 0))
+    return [jax.nn.softmax(each, axis=0).T for each in logits]
