@@ -7,8 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.benchmarks import accelerator
 from scaledis.core.errors import UserError
 from scaledis.planning import programs
+from scaledis.sweeps.configs import make_config
+from scaledis.training.population import Population
+from scaledis.types import ImageSpec
 from tests import tiny
 
 DATASET = tiny.dataset()
@@ -58,6 +62,17 @@ def test_a_step_is_lowered_for_its_devices_without_its_data_and_needs_no_other_d
     population = tiny.population([tiny.config(seed=seed, data__memory="device") for seed in range(2)], DATASET)
     found = programs.compiled(population, DATASET)
     assert found.collectives == found.wide == 0 and found.donated and found.temporary > 0
+
+
+def test_a_step_of_the_papers_network_does_no_more_arithmetic_than_it_needs_and_holds_no_collective():
+    """As products, the form of a CPU and of a GPU: phases with a border cost a little more than the convolution."""
+    images = accelerator.images(64, 96)
+    config = make_config("scale_vlae", {"data.memory": "device", "train.batch": 8})
+    population = Population([config], ImageSpec(images.image_shape, images.size))
+    found = programs.compiled(population, images)
+    assert 1 <= found.flops / programs.needed_flops(population) <= 1.15
+    assert {each.kind for each in found.instructions} == {"dot"}  # no convolution, so no window and no groups
+    assert found.collectives == found.wide == 0 and found.donated
 
 
 def test_an_unknown_device_and_a_compiler_that_is_missing_are_sentences():

@@ -1,13 +1,13 @@
 """The step of a population compiled for GPUs and TPUs that are not here: its arithmetic, memory and collectives.
 
     pip install --target /tmp/cuda "jax-cuda12-plugin[with-cuda]==$(python -c 'import jax; print(jax.__version__)')"
-    PYTHONPATH=/tmp/cuda python -m experiments.benchmarks.programs h100 a100
+    PYTHONPATH=/tmp/cuda python -m experiments.benchmarks.compiled h100 a100
     pip install --target /tmp/tpu libtpu
-    PYTHONPATH=/tmp/tpu python -m experiments.benchmarks.programs v5e
+    PYTHONPATH=/tmp/tpu python -m experiments.benchmarks.compiled v5e
 
 The papers' networks at 64x64, batch 64. FLOP are those of convolutions and products of the optimized program over those
 that are needed (planning/programs.py), memory is what a device needs beside arguments and results. Writes
-experiments/results/programs.json, to which each kind adds its rows.
+experiments/results/compiled.json, to which each kind adds its rows.
 """
 
 import os
@@ -30,7 +30,7 @@ from scaledis.training.population import Population  # noqa: E402
 from scaledis.types import ImageSpec  # noqa: E402
 
 METHODS, SIZES, COUNT = ("scale_vlae", "beta_tcvae"), (1, 16, 64), 4096
-FILE = RESULTS / "programs.json"
+FILE = RESULTS / "compiled.json"
 
 
 def row(kind: str, method: str, runs: int, form: str, chips: int = 1) -> dict:
