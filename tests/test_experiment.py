@@ -13,6 +13,7 @@ from scaledis import config as config_schema
 from scaledis import methods
 from scaledis.config import Config
 from scaledis.core.errors import UserError
+from scaledis.sweeps import config_file
 from scaledis.sweeps.configs import default, freeze, length_dependent, make_config, override
 from scaledis.sweeps.expand import expand
 from tests import tiny
@@ -127,6 +128,10 @@ def test_a_flag_of_names_may_be_one_string_with_commas():
 
 def test_make_config_checks_its_keys_by_their_dotted_names():
     config = make_config("vlae", {"train.steps": 7, "model.allocation": (3, 3, 4)})
+    for method in ("vlae", "dava", "beta_tcvae"):  # as `scaledis train METHOD` trains it
+        on_dsprites = {"data.name": "dsprites"}
+        assert make_config(method) == freeze(config_file.load(f"configs/method.py:{method}")[0])
+        assert make_config(method, on_dsprites) == freeze(config_file.load(f"configs/method.py:{method},dsprites")[0])
     assert (config.method.name, config.train.steps, config.model.allocation) == ("vlae", 7, (3, 3, 4))
     with pytest.raises(UserError, match="key: 'train.step' is unknown. Did you mean 'train.steps'"):
         make_config("vlae", {"train.step": 7})

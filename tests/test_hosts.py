@@ -95,7 +95,7 @@ def test_an_error_of_the_first_process_is_one_sentence_and_the_other_one_ends_to
     both, outputs = start_two(whole, "--config.train.batch=9", heartbeat=3)
     failed, other = wait_for(both, 60)
     assert failed == 2 and other not in (0, None), outputs[1].read_text()
-    assert "holds another run seed=0: train.batch is 8 there and 9 here" in outputs[0].read_text()
+    assert "holds another run named 'seed=0': train.batch is 8 there and 9 here" in outputs[0].read_text()
 
 
 @pytest.mark.parametrize(

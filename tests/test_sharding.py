@@ -65,7 +65,7 @@ def test_the_first_shard_plans_for_all_and_each_compares_its_own_runs(tmp_path):
     assert workdir.claim(BASE, runs, shard=Shard(0, 2)) == groups
     other = [runs[0]._replace(config=tiny.config(train__batch=9)), *runs[1:]]
     assert workdir.claim(BASE, other, shard=Shard(1, 2))
-    with pytest.raises(UserError, match="holds another run seed=0: train.batch is 8 there and 9 here"):
+    with pytest.raises(UserError, match="holds another run named 'seed=0': train.batch is 8 there and 9 here"):
         workdir.claim(BASE, other, shard=Shard(0, 2))
 
 

@@ -145,7 +145,8 @@ def test_what_changes_the_last_digits_is_said_and_training_goes_on(tmp_path, mon
     monkeypatch.setattr(jax, "__version__", "9.9")
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ['XLA_FLAGS']} --xla_another=1")
     train(workdir)
-    [line] = capsys.readouterr().err.splitlines()
+    resumed, line = capsys.readouterr().err.splitlines()
+    assert resumed == "run: goes on from step 2 of 6."
     assert line.startswith("run: from step 2 on the last digits may be others: jax was '") and "and is '9.9'" in line
     assert "XLA_FLAGS was" in line and "--xla_another=1" in line and "device" not in line and "jaxlib" not in line
 

@@ -35,7 +35,7 @@ def test_a_workdir_holds_one_experiment_and_says_what_differs(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.claim(BASE, runs_of())
     workdir.claim(BASE, runs_of())
-    with pytest.raises(UserError, match="holds another run run: train.batch is 8 there and 9 here"):
+    with pytest.raises(UserError, match="holds another run named 'run': train.batch is 8 there and 9 here"):
         workdir.claim(BASE, runs_of(train__batch=9))
     with pytest.raises(
         UserError, match="method.beta is 8.0 there and 2.0 here; method.name is scale|method.beta is 8.0"
@@ -190,7 +190,7 @@ def test_until_a_run_begins_its_config_is_that_of_the_plan(tmp_path):
     workdir = Workdir(tmp_path)
     workdir.claim(BASE, runs_of("seeds:2", train__parallel=1))
     assert [run.config.seed for run in workdir.runs()] == [0, 1] and not (tmp_path / "runs").exists()
-    with pytest.raises(UserError, match="holds another run seed=0: train.batch is 8 there and 9 here"):
+    with pytest.raises(UserError, match="holds another run named 'seed=0': train.batch is 8 there and 9 here"):
         workdir.claim(BASE, runs_of("seeds:2", train__batch=9))
     first, second = workdir.runs()
     workdir.write_config(first._replace(config=tiny.config(train__batch=5)), {})

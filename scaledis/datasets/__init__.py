@@ -45,7 +45,9 @@ class Options(Data):
         if 0 < self.bits < 8 or (self.bits and self.scale):
             raise UserError(f"data.bits: {self.bits} must be 0, or from 8 to 16 without data.scale.")
         if self.resolution % pixels.STEP:
-            raise UserError(f"data.resolution: {self.resolution} must be 0 or a multiple of {pixels.STEP}.")
+            nearest = -(-self.resolution // pixels.STEP) * pixels.STEP
+            side = f"{self.resolution} must be 0 or a multiple of {pixels.STEP}"
+            raise UserError(f"data.resolution: {side}; {nearest} pads images of {self.resolution}x{self.resolution}.")
 
     @property
     def images_path(self) -> Path:

@@ -41,8 +41,10 @@ def load_model(path: str | Path = DEFAULT) -> Model:
     """
     folder = folder_of(path)
     if folder is None:
-        choices = ", ".join(names())
-        raise UserError(f"path: {registry.short(str(path))} has no {bundle.ABOUT}, and is none of {choices}.")
+        given, choices = registry.short(str(path)), ", ".join(names())
+        if (Path(str(path)).expanduser() / "plan.json").is_file():
+            raise UserError(f"path: {given} is a work directory, not a saved model; load_run reads a run of it.")
+        raise UserError(f"path: {given} has no {bundle.ABOUT}, nor is it the name of a trained model: {choices}.")
     about, arrays = bundle.read(folder)
     try:
         return restored(about, arrays)

@@ -75,7 +75,7 @@ def sentence(runs: Sequence[Summary]) -> str:
         ((row.cells[0].mean, row.setting) for row in found.rows if row.cells[0]) if found else (), reverse=True
     )
     if not found or not means:
-        return f"{told}; no run has scores."
+        return f"{told}; no run has scores, which scaledis evaluate computes."
     metric, (mean, name) = found.metrics[0], means[0]
     if len(means) == 1:
         return f"{told}; {metric} came out at {mean:.3f}."

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
-from scaledis.config import Config, Method, Model, Schedule, check_fields, flatten, thaw, typed
+from scaledis.config import Config, Data, Method, Model, Schedule, check_fields, flatten, thaw, typed
 from scaledis.core import kinds, registry
 from scaledis.core.command import names
 from scaledis.core.errors import UserError
@@ -53,15 +53,19 @@ def default() -> "ConfigDict":
 
 @kinds.checked
 def make_config(method: str = "scale_vlae", overrides: Mapping[str, object] | None = None) -> Config:
-    """Returns a checked config of a method: its defaults with `overrides` by dotted key.
+    """Returns a checked config of a method, as `scaledis train METHOD` trains it.
+
+    The defaults come first, then the settings that the method's file has for the data set (`scaledis describe METHOD`),
+    then `overrides` by dotted key. Without `data.name` the data set is `rendered`.
 
     Raises UserError for an unknown method or key, and for a value that cannot run.
 
     >>> make_config("vlae", {"train.steps": 4000, "model.allocation": (3, 3, 4)}).train.steps
     4000
     """
-    methods.choose(method, "method")
-    return freeze(override(defaults(), {"method.name": method, **(overrides or {})}))
+    given = overrides or {}
+    settings = methods.choose(method, "method").settings_for(str(given.get("data.name", Data().name)))
+    return freeze(override(defaults(), {**settings, "method.name": method, **given}))
 
 
 def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: str = "key") -> dict[str, Any]:

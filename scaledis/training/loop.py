@@ -67,6 +67,8 @@ def train_population(
         return population, states
     if hosts.first():
         workdir.results(index).unlink(missing_ok=True)  # its rows have fewer steps
+    if step and hosts.first():
+        tqdm.write(f"{runs[0].name}: goes on from step {step:,} of {settings.steps:,}.", file=sys.stderr)
     if step:
         _say_changes(runs[0].name, step, checkpoints.manifest(step))
     training = Training(runs, population, index, dataset, workdir, checkpoints, step, stop)

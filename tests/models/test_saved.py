@@ -149,7 +149,10 @@ DAMAGE = {
     "a letter": (flipped(bundle.ABOUT, 40), "model.json is damaged"),
     "no arrays": (lambda folder: (folder / bundle.ARRAYS).unlink(), "model.safetensors is damaged or cannot be read"),
     "a pickle": (no_arrays, "model.safetensors is damaged: not a safetensors file"),
-    "no description": (lambda folder: (folder / bundle.ABOUT).unlink(), "has no model.json, and is none of"),
+    "no description": (
+        lambda folder: (folder / bundle.ABOUT).unlink(),
+        "has no model.json, nor is it the name of a trained model",
+    ),
     "no JSON": (lambda folder: (folder / bundle.ABOUT).write_text("[1"), "model.json is damaged"),
     "no checksum": (lambda folder: (folder / bundle.ABOUT).write_text("{}"), "model.json is damaged: it has no check"),
     "other arrays": (other_arrays, "1 differ, such as hyperparameters/active, which is missing there and float32"),
