@@ -104,7 +104,7 @@ def test_report_on_an_existing_workdir_needs_no_config(trained):
 def test_another_config_is_refused_and_the_difference_named(trained):
     for stages in ("train", "evaluate"):
         other = tiny.command(*PAIR, "--config.train.batch=9", f"--workdir={trained[0].root}", f"--stages={stages}")
-        assert other.returncode == 2 and "another run vlae: train.batch is 8 there and 9 here" in other.stderr
+        assert other.returncode == 2 and "another run named 'vlae': train.batch is 8 there and 9 here" in other.stderr
 
 
 def test_a_finished_run_is_scored_by_another_metric_split_backend_and_step_side_by_side(copy):
