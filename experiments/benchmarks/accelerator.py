@@ -19,6 +19,7 @@ goes:
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -34,6 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaledis import methods
+from scaledis.config import Config
 from scaledis.core import runtime
 from scaledis.core.version import here
 from scaledis.datasets import Dataset
@@ -41,7 +43,6 @@ from scaledis.datasets.base import sampling
 from scaledis.networks import conv
 from scaledis.planning import programs
 from scaledis.sweeps.configs import make_config
-from scaledis.training import steps
 from scaledis.training.population import Population
 from scaledis.training.program import make_program
 from scaledis.types import ImageSpec
@@ -151,7 +152,7 @@ def resume(options: argparse.Namespace) -> dict[str, Any]:
     return {name: {"differing": differing} for name, differing in found.items()}
 
 
-def populations(options: argparse.Namespace) -> Iterator[tuple[int, str, Population, Dataset]]:
+def populations(options: argparse.Namespace) -> Iterator[tuple[int, str, list[Config], Dataset]]:
     """Every size and form, smallest first, while time lasts."""
     side = 16 if options.miniature else 64
     dataset = images(side, 96 if options.miniature else 4096)
@@ -161,26 +162,37 @@ def populations(options: argparse.Namespace) -> Iterator[tuple[int, str, Populat
             if time.monotonic() > options.deadline - options.table and not options.miniature:
                 return
             configs = [make_config("scale_vlae", {**small, "seed": seed}) for seed in range(size)]
-            yield size, form, Population(configs, ImageSpec(dataset.image_shape, dataset.size)), dataset
+            yield size, form, configs, dataset
+
+
+@contextlib.contextmanager
+def forced(form: str) -> Iterator[None]:
+    """Gives the convolutions of programs that are made within a form, whatever their devices are."""
+    held = dict(conv.FORMS)
+    make_program.cache_clear()  # the programs that it holds have a form already
+    conv.FORMS.update(dict.fromkeys(held, form))
+    try:
+        yield
+    finally:
+        conv.FORMS.update(held)
+        make_program.cache_clear()
 
 
 def speed(options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds a step, seconds to the first step, and the rate of convolutions and products, by size and form."""
     found: dict[str, Any] = {}
-    for size, form, population, dataset in populations(options):
-        for cached in (make_program, steps._make_stretch):
-            cached.cache_clear()
-        held = dict(conv.FORMS)
-        conv.FORMS.update(dict.fromkeys(held, form))
+    for size, form, configs, dataset in populations(options):
         try:
-            began = time.perf_counter()
-            advance, state = Population(population.configs, population.images).make_advance(dataset), population.init()
-            state, terms = advance(state, 1)
-            jax.block_until_ready(terms)
-            compiling = time.perf_counter() - began
-            began, count = time.perf_counter(), 5 if options.miniature else 20
-            state, terms = advance(state, count)
-            jax.block_until_ready(terms)
+            with forced(form):
+                began = time.perf_counter()
+                population = Population(configs, ImageSpec(dataset.image_shape, dataset.size))
+                advance, state = population.make_advance(dataset), population.init()
+                state, terms = advance(state, 1)
+                jax.block_until_ready(terms)
+                compiling = time.perf_counter() - began
+                began, count = time.perf_counter(), 5 if options.miniature else 20
+                state, terms = advance(state, count)
+                jax.block_until_ready(terms)
             each = (time.perf_counter() - began) / count
             found[f"{size} {form}"] = {
                 "milliseconds_a_step": 1e3 * each,
@@ -190,8 +202,6 @@ def speed(options: argparse.Namespace) -> dict[str, Any]:
             }
         except jax.errors.JaxRuntimeError as error:  # it does not fit
             found[f"{size} {form}"] = {"failed": str(error).partition("\n")[0]}
-        finally:
-            conv.FORMS.update(held)
     return found
 
 

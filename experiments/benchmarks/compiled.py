@@ -18,14 +18,12 @@ os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-4",
 
 import argparse  # noqa: E402
 
-from experiments.benchmarks.accelerator import images  # noqa: E402
+from experiments.benchmarks.accelerator import forced, images  # noqa: E402
 from experiments.tables import RESULTS  # noqa: E402
 from scaledis.core.files import read_json, write_json  # noqa: E402
 from scaledis.core.version import here  # noqa: E402
-from scaledis.networks import conv  # noqa: E402
 from scaledis.planning import programs  # noqa: E402
 from scaledis.sweeps.configs import make_config  # noqa: E402
-from scaledis.training import program  # noqa: E402
 from scaledis.training.population import Population  # noqa: E402
 from scaledis.types import ImageSpec  # noqa: E402
 
@@ -37,15 +35,10 @@ def row(kind: str, method: str, runs: int, form: str, chips: int = 1) -> dict:
     """What the compiler of a kind makes of a step of `runs` runs on some chips, with a form of the convolutions."""
     dataset = images(64, COUNT)
     configs = [make_config(method, {"seed": seed, "data.memory": "device"}) for seed in range(runs)]
-    program.make_program.cache_clear()
-    held = dict(conv.FORMS)
-    conv.FORMS.update(dict.fromkeys(held, form))
-    try:
+    with forced(form):
         mesh = programs.mesh_of(programs.devices(kind, chips))
         population = Population(configs, ImageSpec(dataset.image_shape, dataset.size), mesh)
         found = programs.compiled(population, dataset)
-    finally:
-        conv.FORMS.update(held)
     each = runs // chips
     return {
         "arithmetic": round(found.flops / each / programs.needed_flops(population), 3),

@@ -8,13 +8,12 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from scaledis.core import hosts, runtime
 from scaledis.datasets import Dataset
-from scaledis.datasets.base import sampling
 from scaledis.training.evaluate import score_population
 from scaledis.training.population import Population
 from scaledis.training.progress import Progress, SweepProgress
@@ -35,6 +34,7 @@ class Training(NamedTuple):
     population: of these runs.
     number: its place in the plan of the work directory.
     dataset: the one that it trains on.
+    facts: of the data set, which every checkpoint keeps (sampling.facts).
     workdir: the one that it is written to.
     checkpoints: of the population.
     step: the one from which training goes on.
@@ -45,6 +45,7 @@ class Training(NamedTuple):
     population: Population
     number: int
     dataset: Dataset
+    facts: Mapping[str, Any]
     workdir: Workdir
     checkpoints: Checkpoints
     step: int
@@ -143,8 +144,7 @@ def make_checkpoints(training: Training) -> Hook:
     """
     config, checkpoints = training.population.config, training.checkpoints
     held = checkpoints.manifest(training.step) if training.step else {}
-    facts = sampling.facts(training.dataset, config.data)
-    about = {"runs": [run.name for run in training.runs], "dataset": facts, **runtime.conditions()}
+    about = {"runs": [run.name for run in training.runs], "dataset": training.facts, **runtime.conditions()}
     began = time.monotonic() - held.get("seconds", 0.0)
 
     def call(moment: Moment) -> None:

@@ -71,7 +71,7 @@ def train_population(
         tqdm.write(f"{runs[0].name}: goes on from step {step:,} of {settings.steps:,}.", file=sys.stderr)
     if step:
         _say_changes(runs[0].name, step, checkpoints.manifest(step))
-    training = Training(runs, population, index, dataset, workdir, checkpoints, step, stop)
+    training = Training(runs, population, index, dataset, facts, workdir, checkpoints, step, stop)
     with contextlib.ExitStack() as opened:
         called: list[Hook] = []
         for make in (hooks.make_log, hooks.make_checkpoints, *beside):
