@@ -90,6 +90,8 @@ def check_fields(prefix: str, section: Any) -> None:
 MEMORIES = ("auto", "device", "host")  # where a data set's images lie while training
 SPLITS = ("all", "train", "held_out")
 INJECTIONS = ("map", "vector")
+PRECISIONS = ("float32", "tf32", "bfloat16")
+ACTIVATIONS = ("float32", "bfloat16")
 DCI_BACKENDS = ("lightgbm", "sklearn")
 
 
@@ -166,6 +168,8 @@ class Train:
     batch: int = positive_int(64, least=2)
     learning_rate: float = positive_float(2e-3)
     gradient_clip: float = positive_float(100.0, zero=True)  # global norm; 100 nats normalize every gradient; 0: none
+    matmul_precision: str = one_of("float32", PRECISIONS)  # of a network's products on a GPU or a TPU
+    activations: str = one_of("float32", ACTIVATIONS)  # what layers compute and hold; parameters stay float32
     log_every: int = positive_int(100)
     checkpoint_every: int = positive_int(5000)
     evaluate_every: int = positive_int(0, least=0)  # steps between scores (no chance levels) and sheets; 0: at the end

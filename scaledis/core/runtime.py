@@ -22,7 +22,7 @@ from scaledis.core.errors import UserError
 LEVEL, DETERMINISTIC = "xla_backend_optimization_level", "xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
 KEYS = "threefry2x32"  # the implementation of every random key, whatever jax_default_prng_impl is
-SETTINGS = ("jax_default_matmul_precision", "jax_random_seed_offset", "jax_disable_jit")  # that are left to the user
+SETTINGS = ("jax_random_seed_offset", "jax_disable_jit")  # that are left to the user
 CGROUP, CPUINFO = Path("/sys/fs/cgroup"), Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
 
@@ -65,10 +65,12 @@ def check_process(what: str) -> None:
 def pinned() -> Iterator[None]:
     """Fixes, in this thread, the settings of JAX on which the types and the random numbers of a run depend.
 
-    Types have 32 bits, keys split as `KEYS` does by default, and arrays are promoted.
+    Types have 32 bits, products the precision of float32, keys split as `KEYS` does by default, and arrays are
+    promoted.
     """
     with (
         jax.enable_x64(False),
+        jax.default_matmul_precision("highest"),
         jax.threefry_partitionable(True),
         jax.numpy_rank_promotion("allow"),
         jax.numpy_dtype_promotion("standard"),

@@ -22,7 +22,7 @@ def penalized(hyperparameters: Hyperparameters, posterior: Posterior, of_codes: 
     """KL + off_diagonal * squares off the diagonal + diagonal * squares on it, of the covariance less the identity."""
     kl = mean_kl(posterior)
     centered = posterior.mean - posterior.mean.mean(0)
-    covariance = centered.T @ centered / len(centered)
+    covariance = jnp.matmul(centered.T, centered, precision="highest") / len(centered)
     active = posterior.levels.sum(0)
     if of_codes:
         covariance += jnp.diag(jnp.exp(posterior.log_variance).mean(0) * active)

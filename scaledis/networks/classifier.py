@@ -24,6 +24,6 @@ class OfFactors(nn.Module):
         for channels in self.channels:
             state = nn.relu(Down(channels)(state))
         state = nn.relu(Dense(self.features)(state.reshape(-1, state.shape[-1])))
-        logits = Dense(sum(self.sizes))(state)
+        logits = Dense(sum(self.sizes), head=True)(state)
         ends = [sum(self.sizes[: k + 1]) for k in range(len(self.sizes) - 1)]
         return jnp.split(logits, ends)

@@ -28,7 +28,7 @@ class OfCodes(nn.Module):
         state = _leaky(Dense(self.features, each_unit(0, 0.5, self.unit_keys))(codes))
         for _ in range(self.layers - 1):
             state = _leaky(Dense(self.features)(state))
-        return Dense(1)(state)[0]
+        return Dense(1, head=True)(state)[0]
 
 
 class OfImages(nn.Module):
@@ -45,7 +45,7 @@ class OfImages(nn.Module):
         for features in self.channels:
             state = _instance_norm(_leaky(Down(features)(state)))
         state = _leaky(Dense(256)(state.reshape(-1, state.shape[-1])))
-        return Dense(1)(state)[0]
+        return Dense(1, head=True)(state)[0]
 
 
 def _instance_norm(state: Array) -> Array:

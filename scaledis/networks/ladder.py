@@ -59,8 +59,10 @@ class Encoder(nn.Module):
             state = nn.relu(Down(self.ladder_channels[depth - 1], name=f"ladder{depth}")(state))
         features = self.width * (4 if depth == DEPTH else 1)
         hidden = nn.relu(Dense(features, name=f"hidden{depth}")(state.reshape(-1, state.shape[-1])))
-        mean = Dense(units, each_unit(1, 1 / math.sqrt(features)), name=f"mean{depth}")(hidden)
-        log_variance = Dense(units, each_unit(1, 0.1 / math.sqrt(features)), name=f"log_variance{depth}")(hidden)
+        mean = Dense(units, each_unit(1, 1 / math.sqrt(features)), head=True, name=f"mean{depth}")(hidden)
+        log_variance = Dense(units, each_unit(1, 0.1 / math.sqrt(features)), head=True, name=f"log_variance{depth}")(
+            hidden
+        )
         return mean, log_variance
 
 

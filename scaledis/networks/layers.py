@@ -1,4 +1,7 @@
-"""The layers of every network here. Feature maps are [C, H, W, N] and vectors [F, N], the batch innermost."""
+"""The layers of every network here. Feature maps are [C, H, W, N] and vectors [F, N], the batch innermost.
+
+They take any number format, and compute and return activations in that of `numerics.using`.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from scaledis.core.streams import each
-from scaledis.networks import conv
+from scaledis.networks import conv, numerics
 
 Initializer = Callable[[Array, tuple[int, ...]], Array]  # (key, shape) -> a kernel
 hidden = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
@@ -34,16 +37,19 @@ of_units = each_unit(0, 1.0)  # of a layer that reads latent units
 
 
 class Dense(nn.Module):
-    """[I, N] -> [features, N]."""
+    """[I, N] -> [features, N]; a `head`, whose result no layer reads, computes in float32."""
 
     features: int
     kernel_init: Initializer = hidden
+    head: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", self.kernel_init, (x.shape[0], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return kernel.T @ x + bias[:, None]
+        if self.head:
+            return kernel.T @ x.astype(kernel.dtype) + bias[:, None]
+        return numerics.held(numerics.held(kernel.T) @ numerics.held(x) + bias[:, None])
 
 
 class Down(nn.Module):
@@ -55,7 +61,7 @@ class Down(nn.Module):
     def __call__(self, x: Array) -> Array:
         kernel = self.param("kernel", hidden, (4, 4, x.shape[0], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return conv.down(x, kernel) + bias[:, None, None, None]
+        return numerics.held(conv.down(numerics.held(x), numerics.held(kernel)) + bias[:, None, None, None])
 
 
 class Up(nn.Module):
@@ -69,4 +75,4 @@ class Up(nn.Module):
         init = nn.initializers.normal(math.sqrt(self.gain / (4 * x.shape[0])))
         kernel = self.param("kernel", init, (4, 4, x.shape[0], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return conv.up(x, kernel) + bias[:, None, None, None]
+        return numerics.held(conv.up(numerics.held(x), numerics.held(kernel)) + bias[:, None, None, None])

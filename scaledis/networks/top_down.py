@@ -106,8 +106,8 @@ class Path(nn.Module):
         """Mean and log variance of the residual: N(0, 1), the prior, where the heads are zero."""
         hidden = nn.swish(Dense(self.width, name=f"posterior{depth}")(jnp.concatenate([context, features])))
         scale = 1 / math.sqrt(self.width)
-        mean = Dense(units, each_unit(1, scale), name=f"mean{depth}")(hidden)
-        log_deviation = Dense(units, each_unit(1, 0.1 * scale), name=f"log_deviation{depth}")(hidden)
+        mean = Dense(units, each_unit(1, scale), head=True, name=f"mean{depth}")(hidden)
+        log_deviation = Dense(units, each_unit(1, 0.1 * scale), head=True, name=f"log_deviation{depth}")(hidden)
         return soft_clamp(mean), 2 * soft_clamp(log_deviation)
 
     def _prior(self, context: Array, residual: Array, depth: int, units: int) -> Array:
@@ -115,8 +115,10 @@ class Path(nn.Module):
         if depth == DEPTH:
             return residual
         scale = 0.1 / math.sqrt(self.width)
-        mean = soft_clamp(Dense(units, each_unit(1, scale), name=f"prior_mean{depth}")(context))
-        log_deviation = soft_clamp(Dense(units, each_unit(1, scale), name=f"prior_log_deviation{depth}")(context))
+        mean = soft_clamp(Dense(units, each_unit(1, scale), head=True, name=f"prior_mean{depth}")(context))
+        log_deviation = soft_clamp(
+            Dense(units, each_unit(1, scale), head=True, name=f"prior_log_deviation{depth}")(context)
+        )
         return mean + jnp.exp(log_deviation) * residual
 
     def _inject(self, z: Array, state: Array, depth: int) -> Array:

@@ -14,11 +14,12 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import ArrayLike
 
 from scaledis import methods
-from scaledis.config import Config
+from scaledis.config import Config, Train
 from scaledis.core import runtime
 from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
+from scaledis.networks import numerics
 from scaledis.training import steps
 from scaledis.types import NEVER, Batch, Codes, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
 
@@ -74,7 +75,7 @@ class Program(NamedTuple):
 def make_program(shape: Shape) -> Program:
     """Returns the program of a shape; populations of one shape get the same one, with all that it has compiled."""
     method, by_run, data = shape.method(max(shape.capacities)), NamedSharding(shape.mesh, steps.RUNS), shape.config.data
-    draw, update = make_step(method, shape.config.train.batch)
+    draw, update = make_step(method, shape.config.train)
     start = make_start(shape)
 
     def make_advance(dataset: Dataset) -> steps.Advance:
@@ -108,16 +109,17 @@ def make_start(shape: Shape) -> Start:
     return start
 
 
-def make_step(method: Method, size: int) -> tuple[steps.Draw, steps.Update]:
-    """Returns the function that draws the `size` images of a step, and the step of one run."""
+def make_step(method: Method, train: Train) -> tuple[steps.Draw, steps.Update]:
+    """Returns the function that draws the images of a step, and the step of one run."""
 
     def draw(run: RunState, arrays: sampling.Sampler) -> tuple[Array, Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(run.key, impl=runtime.KEYS), run.step)
-        return sampling.draw(arrays, stream(key, "images"), size), stream(key, "update")
+        return sampling.draw(arrays, stream(key, "images"), train.batch), stream(key, "update")
 
     def update(run: RunState, batch: Batch, key: Array) -> tuple[RunState, Terms]:
         """A run whose terms are not finite keeps the state that it had."""
-        state, terms = method.update(run.state, batch, key)
+        with numerics.using(train.matmul_precision, train.activations):
+            state, terms = method.update(run.state, batch, key)
         finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
         diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
         healthy = diverged == NEVER

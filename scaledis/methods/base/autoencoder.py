@@ -83,7 +83,7 @@ def sigma_of(params: Params, hyperparameters: Hyperparameters) -> Array:
 def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Array:
     """Returns standard normal noise [B, K]; each unit has its key, so that padding a level changes no other unit's."""
     keys = each(key, partition.unit_keys(allocation))
-    return jax.vmap(lambda key: jax.random.normal(key, (batch,)), out_axes=1)(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, (batch,), jnp.float32), out_axes=1)(keys)
 
 
 def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> Autoencoder:
@@ -117,7 +117,7 @@ def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> 
         mean, log_variance = posterior(params, hyperparameters, pixels)
         noise = standard_normal(key, allocation, len(images))
         if clear:
-            noise = noise * (hyperparameters["presence"] @ partition.levels(allocation))
+            noise = noise * partition.combine(hyperparameters["presence"], partition.levels(allocation).T)
         codes = mean + jnp.exp(0.5 * log_variance) * noise * hyperparameters["active"]
         return Forward(pixels, codes, mean, log_variance, output(params, hyperparameters, codes))
 

@@ -57,7 +57,7 @@ def weighted_decomposition(
     named = per_level if parts_of is by_level else of_blocks
 
     def groups(hyperparameters: Hyperparameters, posterior: Posterior) -> Array:
-        in_use = (hyperparameters["presence"] > 0).astype(jnp.float32) @ posterior.levels
+        in_use = partition.combine((hyperparameters["presence"] > 0).astype(jnp.float32), posterior.levels.T)
         return parts_of(hyperparameters, posterior.levels) * in_use
 
     def init(key: Array, hyperparameters: Hyperparameters, levels: Array) -> Pytree:

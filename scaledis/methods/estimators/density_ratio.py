@@ -44,7 +44,7 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
         units = aggregate_posterior.log_density(codes, mean, log_variance, minibatch, jnp.diag(in_use)) * in_use
         found = logits(network, extra.params, codes, parts) * _open(parts)[:, None]
         count = parts.shape[0]
-        of_parts = units @ parts.T + found[:count].T
+        of_parts = partition.combine(units, parts) + found[:count].T
         return jnp.concatenate(
             [of_parts.sum(1, keepdims=True) + found[count:].sum(0)[:, None], of_parts, units], axis=1
         )
