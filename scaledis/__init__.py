@@ -27,6 +27,8 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.methods import register_method as register_method
     from scaledis.methods.estimators import register_estimator as register_estimator
     from scaledis.models import load_model as load_model
+    from scaledis.models.alignment import Alignment as Alignment
+    from scaledis.models.alignment import align as align
     from scaledis.networks import Network as Network
     from scaledis.networks import register_network as register_network
     from scaledis.sweeps.configs import make_config as make_config
