@@ -44,6 +44,9 @@ class Codes(NamedTuple):
     log_variance: Any
     levels: np.ndarray
 
+    def __repr__(self) -> str:
+        return f"Codes({', '.join(f'{name} {list(np.shape(each))}' for name, each in self._asdict().items())})"
+
 
 class Batch(NamedTuple):
     """The images of a step, drawn with replacement.
@@ -157,6 +160,9 @@ class Run(NamedTuple):
     config: Config
     padded: tuple[int, ...] | None = None
 
+    def __repr__(self) -> str:
+        return f"Run({self.name}: {_in_words(self.config)})"
+
 
 class RunState(NamedTuple):
     """One run's state; in a population every leaf has a leading axis [R].
@@ -216,5 +222,10 @@ class Model(NamedTuple):
         return self.make, (dict(self.about), arrays)
 
     def __repr__(self) -> str:
-        allocation = "-".join(map(str, self.config.model.allocation))
-        return f"Model({self.config.method.name}, {allocation} units, {self.config.data.name}, step {self.step})"
+        return f"Model({_in_words(self.config)}, step {self.step})"
+
+
+def _in_words(config: Config) -> str:
+    """The method of a run, its units, its data set and its seed."""
+    allocation = "-".join(map(str, config.model.allocation))
+    return f"{config.method.name}, {allocation} units, {config.data.name}, seed {config.seed}"

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.config import Data, check_fields, flag
+from scaledis.config import Data
 from scaledis.core import registry
 from scaledis.core.errors import UserError
+from scaledis.core.fields import check_fields, flag
 from scaledis.core.values import plain
 from scaledis.datasets._builders import pixels
 from scaledis.datasets.base.dataset import Dataset, rows
@@ -38,7 +39,7 @@ class Options(Data):
     """
 
     path: Path | None = None  # type: ignore[assignment]  # of a config it is text
-    download: bool = flag(False)
+    download: bool = flag(False, "fetch published files that are missing")
 
     def __post_init__(self) -> None:
         check_fields("data.", self)

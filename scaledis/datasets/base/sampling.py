@@ -12,9 +12,10 @@ import numpy as np
 from jax import Array
 
 from scaledis import datasets
-from scaledis.config import Data, is_float32
+from scaledis.config import Data
 from scaledis.core import registry
 from scaledis.core.errors import UserError
+from scaledis.core.fields import is_float32
 from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec
@@ -95,8 +96,10 @@ def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
 
 @functools.lru_cache(maxsize=2)
 def load_dataset(data: Data) -> Dataset:
-    """The data set of a config; raises as `datasets.load` does."""
+    """The data set of a config; says how many images of the user's it found. Raises what `datasets.load` raises."""
     dataset = datasets.load(**{key: value for key, value in vars(data).items() if key not in DRAWING})
+    if data.path:
+        print(f"{data.name}: {dataset.extent} found in {data.path}", file=sys.stderr)
     warn_of_neighbors(dataset, data)
     return dataset
 
