@@ -29,18 +29,18 @@ FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
 RECONSTRUCTED, SAMPLED = 10, 20  # images
 
 
-def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary]:
+def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
     """The summaries of all trained runs, in the order of the plan.
 
-    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. A run with the setting and
+    At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run with the setting and
     seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
     file is damaged.
     """
     settings = setting_names([run for group in groups for run in group])
-    drawn = _drawn(settings)
+    chosen = _drawn(settings, drawn)
     found: dict[tuple[str, int], Summary] = {}
     for index, group in enumerate(groups):
-        for each in _of_group(group, index, settings, drawn, workdir):
+        for each in _of_group(group, index, settings, chosen, workdir):
             first = found.setdefault((each.setting, each.seed), each)
             if first is not each:
                 print(f"{each.name} is a copy of {first.name} and is left out.", file=sys.stderr)
@@ -67,14 +67,14 @@ def setting_names(runs: Sequence[Run]) -> dict[str, str]:
     return names
 
 
-def _drawn(settings: Mapping[str, str]) -> set[str]:
-    """The names of the runs that are drawn."""
+def _drawn(settings: Mapping[str, str], count: int) -> set[str]:
+    """The names of the first `count` runs by seed."""
     seen: Counter[str] = Counter()
     rank = {}
     for name, setting in settings.items():
         rank[name] = seen[setting]
         seen[setting] += 1
-    return set(sorted(rank, key=rank.__getitem__)[:DRAWN])
+    return set(sorted(rank, key=rank.__getitem__)[:count])
 
 
 def _of_group(

@@ -1,4 +1,4 @@
-"""A run as a Model: its two functions in chunks of one shape, and the same model again from what is saved of it."""
+"""A run as a Model: encode and decode in chunks of one shape; and a Model again from its saved arrays."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -44,13 +44,13 @@ class Padding(NamedTuple):
 
 
 def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
-    """Which units of the padded `allocation` this run has: bool [K]."""
+    """Returns a mask, bool [K], of the run's own units among those of the padded `allocation`."""
     own = config.model.allocation
     return np.concatenate([np.arange(size) < units for size, units in zip(allocation, own, strict=True)])
 
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
-    """What a run carries as arrays, the method's own included."""
+    """Returns the arrays that a run carries, those of its method included."""
     carried = {
         "active": active(config, allocation),
         "sigma": config.objective.sigma,
@@ -62,13 +62,13 @@ def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.n
 
 
 def build(config: Config, images: ImageSpec, padding: Padding) -> Method:
-    """The method of a run at the sizes of its population."""
+    """Returns the method of a run at the sizes of its population."""
     model = dataclasses.replace(config.model, **padding._asdict())
     return methods.build(dataclasses.replace(config, model=model), images)
 
 
 def compiled(method: Method) -> Compiled:
-    """encode and decode, compiled when they are first called."""
+    """Returns encode and decode of a method, which compile when they are first called."""
     pinned = runtime.pinned()
     return pinned(jax.jit(method.encode)), pinned(jax.jit(method.decode))
 
@@ -91,7 +91,7 @@ def describe(
 
 
 def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: Compiled) -> Model:
-    """The Model of a state whose units may be padded; `functions` are `compiled` of the method at that padding."""
+    """Returns the Model of a state that may be padded; `functions` are `compiled` of the method at that padding."""
     shape, allocation = tuple(about["image_shape"]), about["allocation"]
     units = np.flatnonzero(active(config, allocation))
     encode_padded, decode_padded = functions
@@ -124,7 +124,7 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
 
 @runtime.pinned()
 def restored(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
-    """The model of which `about` and `arrays` were saved, without what only training reads.
+    """Returns the model whose `about` and `arrays` were saved; it lacks the arrays that only training reads.
 
     Raises UserError for a config that cannot be built here, and for arrays that are not those of its method.
     """
@@ -147,5 +147,5 @@ def restored(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Mode
 
 
 def _needed(state: Any) -> Any:
-    """A state without what neither encode nor decode reads."""
+    """Returns a state without the arrays that only training reads."""
     return state._replace(optimizer=(), extra=()) if isinstance(state, State) else state
