@@ -67,7 +67,8 @@ def _parsed(word: str, command: type[Command], argv: Sequence[str]) -> Command:
         others = [name for name, entry in COMMANDS.items() if error.flag in flags_of(getattr(commands, entry.name))]
         if not others:
             raise _spelled(error, command) from None
-        right = " and ".join(f"`scaledis {name}`" for name in others)
+        *most, last = (f"`scaledis {name}`" for name in others)
+        right = f"{', '.join(most)} and {last}" if most else last
         raise UserError(f"{error.flag}: `scaledis {word}` has no such flag; it belongs to {right}.") from None
 
 

@@ -51,11 +51,12 @@ def test_work_of_several_parts_is_named_in_lines_where_there_is_no_terminal(cloc
             yield clock[0]
 
     names = {4.0: "dci", 6.0: "mig", 20.0: "sap", 40.0: "irs"}
-    parts = core_progress.shown(seconds(*names), "metrics", 40, start=10, size=int, name=names.get)
+    parts = core_progress.shown(seconds(*names), "metrics", 90, start=10, size=int, name=names.get)
     assert list(parts) == [*names]
     # 6 s is the first after five seconds, and 40 s the first half a minute later.
-    assert capsys.readouterr().err == "metrics, mig: 20 of 40 done\nmetrics, irs: 80 of 40 done\n"
+    assert capsys.readouterr().err == "metrics, mig: 20 of 90 done\nmetrics, irs: 80 of 90 done\n"
     assert list(core_progress.shown(seconds(100.0, 101.0), "short", 2)) == [100.0, 101.0]
+    assert list(core_progress.shown(seconds(200.0), "one that says no more than its end", 1)) == [200.0]
     assert capsys.readouterr().err == ""
 
 

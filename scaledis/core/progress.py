@@ -41,7 +41,7 @@ def shown(
     for part in parts:
         yield part
         done += size(part)
-        if time.monotonic() > due:
+        if time.monotonic() > due and done != total:
             whole = "" if total is None else f" of {total:,}"
             print(f"{_titled(title, name(part))}: {done:,}{whole} done", file=sys.stderr, flush=True)
             due = time.monotonic() + EVERY

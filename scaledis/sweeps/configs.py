@@ -78,7 +78,7 @@ def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: 
         if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
             own = config.get(str(key).partition(".")[0])
             keys = f"Keys of {str(key).partition('.')[0]}" if isinstance(own, Mapping) else "Sections"
-            remedy = f"{keys}: {registry.listed(own if isinstance(own, Mapping) else config)}. {ALL_KEYS}"
+            remedy = f"{keys}: {registry.listed(sorted(own if isinstance(own, Mapping) else config))}. {ALL_KEYS}"
             raise registry.unknown(kind, key, flatten(config), remedy)
         among[last] = value
     return config

@@ -121,3 +121,8 @@ def test_every_metric_has_a_column_and_the_papers_scores_come_first():
     found = headlines(held)
     assert list(found.items()) == [("DCI-D", 0.5), ("MIG", 0.1), ("irs", 0.4), ("level", 0.7), ("mine", 0.9)]
     assert headlines(held, "_chance") == {"MIG": 0.01, "irs": 0.2}
+
+
+def test_without_any_score_there_is_a_sentence_in_place_of_the_table():
+    run = Summary("run", "vlae", dataset="folder: mine", step=20)
+    assert scores.table([run]) == "No run has scores. Data set: folder: mine, 20 steps, seed 0."
