@@ -30,14 +30,15 @@ def shown(
       size: part -> its size.
       name: part -> its name, which stands behind the title.
     """
+    due = time.monotonic() + AFTER
     if sys.stderr.isatty():
         with tqdm(None, title, total, initial=start, delay=AFTER, leave=False, unit_scale=(total or 0) > 9999) as bar:
             for part in parts:
-                bar.set_description(_titled(title, name(part)), refresh=False)
+                bar.set_description(_titled(title, name(part)), refresh=time.monotonic() >= due)
                 yield part
                 bar.update(size(part))
         return
-    done, due = start, time.monotonic() + AFTER
+    done = start
     for part in parts:
         yield part
         done += size(part)
