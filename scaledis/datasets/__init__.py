@@ -54,7 +54,7 @@ class Options(Data):
     def images_path(self) -> Path:
         """`path`, of a set that needs one. Raises UserError if it is missing."""
         if self.path is None:
-            raise UserError("data.path: is missing: where are the images?")
+            raise UserError("data.path: missing; --config.data.path=PLACE names your own images.")
         return self.path
 
 
