@@ -114,7 +114,7 @@ class Train:
         100.0, "largest global norm of a gradient; 100 nats normalize every gradient; 0: no limit", zero=True
     )
     matmul_precision: str = one_of("float32", "number format of a network's products on a GPU or a TPU", PRECISIONS)
-    activations: str = one_of("float32", "number format of what layers compute and hold; parameters stay float32", ACTIVATIONS)
+    activations: str = one_of("float32", "number format of layers; parameters stay float32", ACTIVATIONS)
     log_every: int = positive_int(100, "steps between lines of the log")
     checkpoint_every: int = positive_int(5000, "steps between checkpoints")
     evaluate_every: int = positive_int(0, "steps between scores (no chance levels) and sheets; 0: only at the end", 0)
