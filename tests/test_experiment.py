@@ -294,7 +294,7 @@ def test_a_key_that_is_unknown_names_those_that_are_meant_and_those_of_its_secti
 
     rates = "'train.learning_rate' or 'schedule.learning_rate' or 'discriminator.learning_rate'"
     assert f"'lr' is unknown. Did you mean {rates}? Sections: data, discriminator" in message("lr")
-    assert f"Did you mean {rates}? Keys of train: batch, checkpoint_every," in message("train.lr")
+    assert f"Did you mean {rates}? Keys of train: activations, batch," in message("train.lr")
     assert "Did you mean 'discriminator.learning_rate' or" in message("discriminator.lr")
     assert "Did you mean 'train.batch'?" in message("batch_size")
     assert "train.steps" not in message("data.rezolution") and "`scaledis describe config`" in message("x")

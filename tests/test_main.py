@@ -428,7 +428,7 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
     [
         (
             [CONFIG, "--config.train.stepz=3"],
-            "'train.stepz' is .* 'train.steps'. Keys of train: batch, [^.]*, steps. `scaledis describe config` prints",
+            "'train.stepz' is .* 'train.steps'. Keys of train: [^.]*, steps. `scaledis describe config` prints",
         ),
         ([CONFIG, "--config.trian.steps=3"], "'trian.steps' is unknown. Did you mean 'train.steps'. Sections: data, "),
         ([CONFIG, "--config.method.name=vale"], "method.name: 'vale' is unknown"),

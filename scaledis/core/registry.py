@@ -59,7 +59,8 @@ def ending(name: str, choices: Collection[str]) -> list[str]:
     "learning_rate" and "lr" give "train.learning_rate" and all others of that word, the shorter ones first.
     """
     section, _, word = name.replace("-", "_").rpartition(".")
-    lasts = {choice: choice.rpartition(".")[2] for choice in choices if "." in choice}
+    dotted = [choice for choice in choices if "." in choice and choice.replace(".", "").isidentifier()]
+    lasts = {choice: choice.rpartition(".")[2] for choice in dotted}
     initials = {choice: "".join(part[:1] for part in last.split("_")) for choice, last in lasts.items() if "_" in last}
     found = [choice for choice, last in lasts.items() if word in (last, initials.get(choice))]
     return sorted(found, key=lambda choice: (not choice.startswith(f"{section}."), len(choice)))

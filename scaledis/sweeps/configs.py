@@ -76,9 +76,10 @@ def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: 
         section, dot, last = str(key).rpartition(".")
         among = config.get(section) if dot else config
         if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
-            own = config.get(str(key).partition(".")[0])
-            keys = f"Keys of {str(key).partition('.')[0]}" if isinstance(own, Mapping) else "Sections"
-            remedy = f"{keys}: {registry.listed(sorted(own if isinstance(own, Mapping) else config))}. {ALL_KEYS}"
+            first = str(key).partition(".")[0]
+            own = config.get(first)
+            known = (f"Keys of {first}", own) if isinstance(own, dict) else ("Sections", config)
+            remedy = f"{known[0]}: {registry.listed(sorted(known[1]))}. {ALL_KEYS}"
             raise registry.unknown(kind, key, flatten(config), remedy)
         among[last] = value
     return config
