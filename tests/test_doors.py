@@ -212,7 +212,9 @@ def test_scores_and_models_are_told_what_is_wrong_in_one_error():
 def test_a_notebook_shows_one_short_line():
     config, codes = tiny.config(seed=3), np.zeros((4, 3), np.float32)
     model = Model(config, 6, None, None, None)
-    found = evaluate.score(np.repeat(np.arange(3.0), 50)[:, None], np.repeat(np.arange(3), 50), "mig", chance=0)
+    found = evaluate.score(
+        np.repeat(np.arange(3.0), 50)[:, None], np.repeat(np.arange(3), 50)[:, None], "mig", chance=0
+    )
     words = "scale_vlae, 2-1 units, rendered, seed 3"
     shown = {
         "Dataset(tiny: 96 images of 16x16x3; factors ground 4, place 8, colour 3)": tiny.dataset(),
