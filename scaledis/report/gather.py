@@ -12,13 +12,12 @@ from scaledis.config import Config, differing
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
-from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary, shown
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
-from scaledis.types import Model, Run
+from scaledis.types import Model, Run, traversed
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -128,7 +127,7 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
     index, _ = evaluate.sample(dataset, config)
     originals = dataset.images(index[-RECONSTRUCTED:])
     mean = model.encode(originals).mean
-    swept = coding.traversed(mean[0], steps=FRAMES)
+    swept = traversed(mean[0], steps=FRAMES)
     prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
     images = model.decode(np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
     moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))

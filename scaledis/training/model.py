@@ -12,6 +12,7 @@ from scaledis.config import Config, thaw
 from scaledis.core import convert, kinds, runtime, version
 from scaledis.core.chunks import chunked, joined
 from scaledis.core.errors import UserError
+from scaledis.objectives import likelihood
 from scaledis.sweeps.configs import freeze
 from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
 from scaledis.workdir.checkpoint import flat, structure, unflat
@@ -119,7 +120,16 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
         runtime.check_process("save")
         return {name: np.asarray(leaf) for name, leaf in flat(jax.device_get(_needed(state))).items()}
 
-    return Model(config, about["step"], state, encode, decode, about, arrays, restored)
+    def negative_log_likelihood(expected: Any, images: Any) -> np.ndarray:
+        sigma = (
+            np.exp(np.asarray(state.params["log_sigma"]))
+            if likelihood.LIKELIHOODS[config.objective.likelihood].learns_sigma
+            else config.objective.sigma
+        )
+        return likelihood.of_expected(config.objective.likelihood, float(sigma), expected, images)
+
+    functions = encode, decode, about, arrays, restored
+    return Model(config, about["step"], state, *functions, negative_log_likelihood)
 
 
 @runtime.pinned()
