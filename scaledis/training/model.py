@@ -128,8 +128,7 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
         )
         return likelihood.of_expected(config.objective.likelihood, float(sigma), expected, images)
 
-    functions = encode, decode, about, arrays, restored
-    return Model(config, about["step"], state, *functions, negative_log_likelihood)
+    return Model(config, about["step"], state, encode, decode, about, arrays, restored, negative_log_likelihood)
 
 
 @runtime.pinned()
