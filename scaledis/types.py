@@ -204,6 +204,8 @@ class Model(NamedTuple):
     arrays: () -> what encode and decode need of the state, {path of a leaf: numpy array}.
     make: (about, arrays) -> the same model.
     negative_log_likelihood: expected images and images, [B, H, W, C] in [0, 1] -> -log p(x | z) in nats, [B].
+    functions: (state, images) -> Codes and (state, codes) -> expected images, on arrays of JAX: pure functions for the
+      caller's jit, vmap and grad. Images may be float, 0 to 255, so that there is a gradient in them.
 
     encode and decode take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once.
     They raise UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
@@ -218,6 +220,7 @@ class Model(NamedTuple):
     arrays: Callable[[], dict[str, np.ndarray]] = _foreign
     make: Callable[..., Any] = _foreign
     negative_log_likelihood: Callable[[Any, Any], np.ndarray] = _foreign
+    functions: tuple[Callable[[Any, Any], Codes], Callable[[Any, Any], Any]] = (_foreign, _foreign)
 
     def save(self, path: str | Path) -> None:
         """Writes the folder `path` that `scaledis.load_model` reads: model.safetensors and model.json.

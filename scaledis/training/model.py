@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from scaledis import methods
 from scaledis.config import Config, thaw
@@ -91,6 +93,21 @@ def describe(
     }
 
 
+def unpadded(functions: Compiled, units: np.ndarray, total: int) -> Compiled:
+    """Returns (state, images) -> Codes of the `units` of a run, and (state, codes [B, K]) -> expected images."""
+    encode_padded, decode_padded = functions
+
+    def encode(state: Any, images: Array) -> Codes:
+        mean, log_variance, levels = encode_padded(state, images)
+        return Codes(mean[:, units], log_variance[:, units], levels[units])
+
+    def decode(state: Any, codes: Array) -> Array:
+        whole = jnp.zeros((len(codes), total), codes.dtype).at[:, units].set(codes)
+        return jnp.asarray(decode_padded(state, whole))
+
+    return encode, decode
+
+
 def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: Compiled) -> Model:
     """Returns the Model of a state that may be padded; `functions` are `compiled` of the method at that padding."""
     shape, allocation = tuple(about["image_shape"]), about["allocation"]
@@ -121,14 +138,13 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
         return {name: np.asarray(leaf) for name, leaf in flat(jax.device_get(_needed(state))).items()}
 
     def negative_log_likelihood(expected: Any, images: Any) -> np.ndarray:
-        sigma = (
-            np.exp(np.asarray(state.params["log_sigma"]))
-            if likelihood.LIKELIHOODS[config.objective.likelihood].learns_sigma
-            else config.objective.sigma
-        )
-        return likelihood.of_expected(config.objective.likelihood, float(sigma), expected, images)
+        name = config.objective.likelihood
+        learns = likelihood.LIKELIHOODS[name].learns_sigma
+        sigma = np.exp(np.asarray(state.params["log_sigma"])) if learns else config.objective.sigma
+        return likelihood.of_expected(name, float(sigma), expected, images)
 
-    return Model(config, about["step"], state, encode, decode, about, arrays, restored, negative_log_likelihood)
+    own = negative_log_likelihood, unpadded(functions, units, sum(allocation))
+    return Model(config, about["step"], state, encode, decode, about, arrays, restored, *own)
 
 
 @runtime.pinned()

@@ -1,5 +1,6 @@
 """What a model shows of images: reconstructions, traversals and the ELBO, each against its definition."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -57,3 +58,26 @@ def test_what_cannot_be_shown_is_a_sentence(trained):
     ):
         with pytest.raises(UserError, match=message):
             call()
+
+
+def test_pure_functions_live_in_jit_vmap_and_grad_without_the_padding_of_the_population():
+    configs = [tiny.config(model__allocation=allocation) for allocation in ((2, 1), (1, 2))]
+    population = tiny.population(configs, DATA)
+    runs = population.init()
+    model = population.model(runs, 1)
+    encode, decode = model.functions
+    codes = jax.jit(encode)(model.state, IMAGES)
+    np.testing.assert_allclose(codes.mean, model.encode(IMAGES).mean, atol=1e-6)
+    assert codes.mean.shape == (6, 3) and np.array_equal(codes.levels, model.encode(IMAGES).levels)
+    np.testing.assert_allclose(decode(model.state, codes.mean), model.reconstruct(IMAGES), atol=1e-6)
+    alone = jax.vmap(lambda image: encode(model.state, image[None]).mean[0])(IMAGES)
+    np.testing.assert_allclose(alone, codes.mean, atol=1e-6)
+
+    def first(images):
+        return encode(model.state, images).mean[:, 0].sum()
+
+    images = IMAGES.astype(np.float32)
+    gradient = np.asarray(jax.grad(first)(images))
+    length = np.linalg.norm(gradient)
+    step = 20 * gradient / length  # levels, along the gradient
+    assert (first(images + step) - first(images - step)) / 40 == pytest.approx(length, rel=0.1) and length > 0
