@@ -1,72 +1,110 @@
-"""The step of a population compiled for GPUs and TPUs that are not here: its arithmetic, memory and collectives.
+"""The step of a population compiled for GPUs and TPUs that are not here: its arithmetic, memory, kernels, collectives.
 
-    pip install --target /tmp/cuda "jax-cuda12-plugin[with-cuda]==$(python -c 'import jax; print(jax.__version__)')"
-    PYTHONPATH=/tmp/cuda python -m experiments.benchmarks.compiled h100 a100
-    pip install --target /tmp/tpu libtpu
-    PYTHONPATH=/tmp/tpu python -m experiments.benchmarks.compiled v5e
+    make compiled                                        # installs the compilers; every row of the papers' networks
+    python -m experiments.benchmarks.compiled h100 a100  # one kind after the other
+    python -m experiments.benchmarks.compiled v5e --runs 16 --chips 16
+    python -m experiments.benchmarks.compiled v5e --every    # only whether the tiny step of every method compiles
 
 The papers' networks at 64x64, batch 64. FLOP are those of convolutions and products of the optimized program over those
 that are needed (planning/programs.py), memory is what a device needs beside arguments and results. Writes
-experiments/results/compiled.json, to which each kind adds its rows.
+experiments/results/compiled.json, and the table that plans are made from, scaledis/planning/programs.csv.
 """
 
 import os
 
 os.environ["JAX_PLATFORMS"] = "cpu"  # where the compilers run; there is no device of theirs
-os.environ["XLA_FLAGS"] = "--xla_gpu_autotune_level=0"  # nothing to time on
-os.environ |= {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5litepod-4", "TPU_WORKER_HOSTNAMES": "localhost"}
 
 import argparse  # noqa: E402
+import ast  # noqa: E402
+import itertools  # noqa: E402
+import time  # noqa: E402
+from typing import Any  # noqa: E402
 
-from experiments.benchmarks.accelerator import forced, images  # noqa: E402
+from experiments.benchmarks.accelerator import TINY, forced  # noqa: E402
 from experiments.tables import RESULTS  # noqa: E402
+from scaledis import methods  # noqa: E402
 from scaledis.core.files import read_json, write_json  # noqa: E402
 from scaledis.core.version import here  # noqa: E402
-from scaledis.planning import programs  # noqa: E402
+from scaledis.networks import conv  # noqa: E402
+from scaledis.planning import forecast, hlo, programs, table, targets  # noqa: E402
 from scaledis.sweeps.configs import make_config  # noqa: E402
-from scaledis.training.population import Population  # noqa: E402
 from scaledis.types import ImageSpec  # noqa: E402
 
-METHODS, SIZES, COUNT = ("scale_vlae", "beta_tcvae"), (1, 16, 64), 4096
+METHODS, SIZES = ("scale_vlae", "beta_tcvae"), (1, 16, 64)
+SIDE, IMAGES = 64, 480_000
 FILE = RESULTS / "compiled.json"
 
 
-def row(kind: str, method: str, runs: int, form: str, chips: int = 1) -> dict:
-    """What the compiler of a kind makes of a step of `runs` runs on some chips, with a form of the convolutions."""
-    dataset = images(64, COUNT)
-    configs = [make_config(method, {"seed": seed, "data.memory": "device"}) for seed in range(runs)]
-    with forced(form):
-        mesh = programs.mesh_of(programs.devices(kind, chips))
-        population = Population(configs, ImageSpec(dataset.image_shape, dataset.size), mesh)
-        found = programs.compiled(population, dataset)
-    each = runs // chips
+def row(found: hlo.Program, needed: int, runs: int) -> dict[str, Any]:
+    """What a compiler made of a step: arithmetic over what `runs` runs need, megabytes a run, kernels, collectives."""
     return {
-        "arithmetic": round(found.flops / each / programs.needed_flops(population), 3),
-        "temporary_megabytes_a_run": round(found.temporary / 1e6 / each, 1),
+        "arithmetic": round(found.flops / runs / needed, 3),
+        "touched_megabytes_a_run": round(found.touched / 1e6 / runs),
+        "temporary_megabytes_a_run": round(found.temporary / 1e6 / runs, 1),
         "largest_window": max((one.window for one in found.instructions), default=1),
         "most_groups": max((one.groups for one in found.instructions), default=1),
         "collectives": found.collectives,
         "wide": found.wide,
         "donated": found.donated,
+        "kernels": found.kernels,
     }
+
+
+def store(name: str, found: dict[str, Any]) -> None:
+    """Writes a row as soon as it is known; sorted, so that a diff shows the programs that changed."""
+    rows = read_json(FILE) if FILE.exists() else {}
+    rows[name] = found | here()
+    write_json(FILE, dict(sorted(rows.items())))
+    print(name, found, flush=True)
+
+
+def papers(kind: str, options: argparse.Namespace) -> None:
+    """Compiles the papers' networks, every method, form and number of runs."""
+    overrides = {key: ast.literal_eval(value) for key, value in (each.split("=", 1) for each in options.set)}
+    images = ImageSpec((SIDE, SIDE, options.colors), IMAGES)
+    platform = "gpu" if targets.targets()[kind].chip else "tpu"
+    for runs in options.runs:
+        for method, form in itertools.product(options.methods or METHODS, options.forms or [conv.FORMS[platform]]):
+            began = time.monotonic()
+            config = make_config(method, overrides)
+            with forced(form):
+                population, found = programs.step(config, images, kind, runs, options.chips)
+            made = row(found, programs.needed_flops(population), runs // options.chips)
+            made["compile_minutes"] = round((time.monotonic() - began) / 60)
+            chips = f" on {options.chips}" if options.chips > 1 else ""
+            other = " ".join(["", *options.set, *["grey"] * (options.colors == 1)])
+            store(f"{kind} {method} {runs} {form}{chips}{other}", made)
+            if form == conv.FORMS[platform] and not chips:
+                key = table.key_of(config, images.shape, kind)
+                table.add(table.FILE, key, {runs: forecast.cost(population, found)})
+
+
+def every(kind: str, names: list[str]) -> None:
+    """Compiles a tiny step of every method, with its images on the device and on the host."""
+    for name in names:
+        units = {"model.latents": 3} if methods.choose(name).flat else {"model.allocation": (2, 1)}
+        for memory in ("device", "host"):
+            config = make_config(name, {**TINY, **units, "data.memory": memory})
+            population, found = programs.step(config, ImageSpec((16, 16, 3), 96), kind, 2)
+            store(f"{kind} {name} tiny {memory}", row(found, programs.needed_flops(population), 2))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="+", choices=[*programs.GPUS, *programs.TPUS])
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--methods", nargs="+", default=METHODS)
-    parser.add_argument("--forms", nargs="+", default=("lax", "products"))
+    parser.add_argument("kinds", nargs="+", choices=targets.targets())
+    parser.add_argument("--runs", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--methods", nargs="+")
+    parser.add_argument("--forms", nargs="+", choices=["lax", "products"], help="by default that of the device")
+    parser.add_argument("--chips", type=int, default=1)
+    parser.add_argument("--set", nargs="+", default=(), help="keys of the config: model.allocation=4,6")
+    parser.add_argument("--colors", type=int, default=3)
+    parser.add_argument("--every", action="store_true", help="tiny steps of every method")
     options = parser.parse_args()
     for kind in options.kinds:
-        for method in options.methods:
-            for runs in options.sizes:
-                for form in options.forms:
-                    name = f"{kind} {method} {runs} {form}"
-                    found = read_json(FILE) if FILE.exists() else {}
-                    found[name] = row(kind, method, runs, form) | here()
-                    write_json(FILE, found)
-                    print(name, found[name], flush=True)
+        if options.every:
+            every(kind, options.methods or sorted(methods.specs()))
+        else:
+            papers(kind, options)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from scaledis.core import hosts, registry, runtime
 from scaledis.core.command import names, option, positional, seconds, whole
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
-from scaledis.planning import dry_run
+from scaledis.planning import dry_run, forecast, targets
 from scaledis.report.pictures import sheets
 from scaledis.sweeps import config_file, shards
 from scaledis.sweeps.expand import MANY_RUNS, available
@@ -54,6 +54,7 @@ class Train(Distributed, Named):
       scaledis train vlae --data=folder --config.data.path=~/pictures
       scaledis train --config=mine.py:argument --sweep=method.gamma=1,2,4
       scaledis train table1 --sweep=table1 --dry_run              runs, programs, memory and time; nothing is compiled
+      scaledis train table1 --sweep=table1 --dry_run --device=v5e:16    and what they take of 16 chips
       scaledis train --workdir=runs/scale_vlae --steps=8000       trains the runs of a directory further
     """
 
@@ -64,6 +65,8 @@ class Train(Distributed, Named):
     engine: str = option("where populations train: `local` is this process, `ray` a cluster of Ray", "local")
     time_limit: str | None = option("stop with a checkpoint after this time, such as 50m; the exit code is then 130")
     dry_run: bool = option("print the runs, their programs, memory and time; compile and train nothing", False)
+    device: str | None = option("plan for devices that need not be here, such as h100:8 or v5e:4x4; needs --dry_run")
+    compile: bool = option("compile what the table of programs lacks for --device, which takes minutes", False)
     yes: bool = option(f"allow more than {MANY_RUNS:,} runs", False)
     extend: bool = option("allow more steps even where they change a schedule or a stage of a run", False)
     restart: bool = option("begin again at step 0 where no checkpoint can be used", False)
@@ -73,15 +76,27 @@ class Train(Distributed, Named):
         """Runs the stages. Raises UserError for arguments that cannot run, and Stopped by a signal or a time limit."""
         for stage in self.stages:
             registry.check("--stages", stage, STAGES)
+        if self.device and not self.dry_run:
+            raise UserError(f"--device: {self.device} is planned for, not trained on; add --dry_run.")
+        if self.compile and not self.device:
+            raise UserError("--compile: it takes the devices to compile for, such as --device=v5e.")
         with self.together():
             if self.dry_run:
-                directory, runs = self.directory, self.runs()
-                _check(runs)
-                print(dry_run.report(runs, directory))
+                self._plan()
             elif "train" in self.stages:
                 self._train()
             else:
                 look(self, self.stages, self.step, self.shard, self.time_limit)
+
+    def _plan(self) -> None:
+        devices = targets.parse(self.device) if self.device else None
+        directory, runs = self.directory, self.runs()
+        _check(runs)
+        print(dry_run.report(runs, directory))
+        if devices and self.compile:
+            forecast.complete(runs, devices.kind)
+        if devices:
+            print("\n" + dry_run.on_devices(forecast.forecast(runs, devices)))
 
     def _train(self) -> None:
         limit = seconds("--time_limit", self.time_limit)

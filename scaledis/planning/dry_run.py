@@ -4,15 +4,12 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import jax
-
 from scaledis.config import Config
 from scaledis.core.progress import duration
-from scaledis.datasets.base import sampling
-from scaledis.networks.sizing import count
+from scaledis.planning.forecast import Forecast, ProgramForecast
+from scaledis.planning.sizes import sizes_of
 from scaledis.sweeps import plan
-from scaledis.training.population import Population
-from scaledis.types import Run, State
+from scaledis.types import Run
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
 
@@ -42,6 +39,34 @@ def report(runs: Sequence[Run], workdir: Workdir) -> str:
     names = [f"  {run.name}" for run in runs[:SHOWN]]
     more = [f"  and {len(runs) - SHOWN:,} more"] if len(runs) > SHOWN else []
     return "\n".join([title, "", *parts, "", "Runs:", *names, *more])
+
+
+def on_devices(found: Forecast) -> str:
+    """Returns a text on what the runs take of devices that are not here. Nothing of it was measured."""
+    kind, target, count = found.devices
+    hosts = _number(found.devices.hosts, "host")
+    title = f"On {count:,} x {target.name} ({hosts}), as compiled and not measured (scaledis/planning/forecast.py):"
+    parts = [line for each in found.programs for line in _on_devices(each, found)]
+    known = [each for each in found.programs if each.row]
+    runs = sum(len(each.members) for each in known)
+    of_all = "" if len(known) == len(found.programs) else f", for {_number(runs, 'run')} alone"
+    least = f"  all     at least {found.hours:,.3g} h and {found.chip_hours:,.3g} chip-hours{of_all}" if known else None
+    disk = f"  disk    {_bytes(found.disk)} of checkpoints and codes"
+    return "\n".join(filter(None, [title, "", *parts, "", least, disk]))
+
+
+def _on_devices(each: ProgramForecast, found: Forecast) -> Iterator[str]:
+    """Yields the lines of one program."""
+    yield f"{each.key}: {_number(len(each.members), 'run')}"
+    if each.row is None:
+        near = found.nearest[each.key]
+        yield f"  the table has no such program; the nearest is {near}; --compile adds this one"
+        return
+    if each.row != each.key:
+        yield f"  taken from {each.row.method}, whose runs have a state of the same size"
+    size, seconds = each.populations[0], each.seconds[0]
+    yield f"  memory  a chip holds {_number(each.fits, 'run')}"
+    yield f"  time    at most {1 / seconds:,.3g} steps/s of {_number(size, 'run')} on {_number(each.chips[0], 'chip')}"
 
 
 def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:
@@ -78,12 +103,7 @@ def _program(members: Sequence[Run], rates: dict[Config, Rate]) -> Iterator[str]
 
 def _memory(members: Sequence[Run], together: int) -> str:
     """Returns the sizes of one run's state, padded as in its program, and of all states that train at once."""
-    sizes = {(run.config.model.allocation, run.config.model.parameters): run.config for run in members}
-    config = members[0].config
-    spec = sampling.spec_of(sampling.load_dataset(config.data), config.data)
-    runs = Population(list(sizes.values()), spec).shapes
-    state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(runs)) // len(sizes)
-    networks = count(runs.state.params) // len(sizes) if isinstance(runs.state, State) else 0
+    networks, state = sizes_of(members)
     parameters = f"{networks:,} parameters, " if networks else ""
     return f"{parameters}{_bytes(state)} of state a run, {_bytes(state * together)} for {together:,} at once"
 

@@ -1,13 +1,14 @@
 """Programs for devices that are not here: a population's step compiled for a GPU or a TPU, and what XLA made of it.
 
-XLA's compilers need no device, only its description. `jax[cuda12]` brings the one for NVIDIA's GPUs, `jax[tpu]` that
-for TPUs. What they do not tell is time: the tiles of a product, the algorithm of a convolution, its workspace.
+XLA's compilers need no device, only its description. The extra `gpu-compiler` brings the one for NVIDIA's GPUs,
+`tpu-compiler` that for TPUs. They do not tell time, nor the algorithm that cuDNN takes, its workspace, and the tiles
+that tuning on the device would choose.
 """
 
+import dataclasses
 import math
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import os
+from typing import Any
 
 import jax
 import jax.extend.core
@@ -15,11 +16,15 @@ import numpy as np
 from jax.experimental import topologies
 from jax.sharding import Mesh
 
+from scaledis.config import Config, Data
 from scaledis.core import registry, runtime
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.networks import conv
+from scaledis.planning import hlo
+from scaledis.planning.targets import Target, targets
 from scaledis.training.population import Population, select
+from scaledis.types import ImageSpec
 
 GPU = (
     "gpu_device_info {{ threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152 "
@@ -30,130 +35,78 @@ GPU = (
     "registers_per_core_limit: 65536 registers_per_block_limit: 65536 }} platform_name: 'CUDA' "
     "dnn_version_info {{ major: 9 minor: 10 }} device_description_str: '{name}'"
 )
-HOPPER = {"shared": 233472, "optin": 232448, "cores": 132, "units": 128, "cache": 52428800, "clock": 1.98, "major": 9}
-AMPERE = {"shared": 167936, "optin": 166912, "cores": 108, "units": 64, "cache": 41943040, "clock": 1.41, "major": 8}
-GPUS = {
-    "h100": HOPPER | {"bandwidth": 3352320000000, "memory": 84942979072, "name": "NVIDIA H100 80GB HBM3"},
-    "h200": HOPPER | {"bandwidth": 4800000000000, "memory": 150754820096, "name": "NVIDIA H200"},
-    "a100": AMPERE | {"bandwidth": 2039000000000, "memory": 84987740160, "name": "NVIDIA A100-SXM4-80GB"},
+FEW = 96  # images: where they are gathered from costs nearly nothing
+NO_CLOUD = {  # where libtpu would look for its devices
+    "TPU_SKIP_MDS_QUERY": "1",
+    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "TPU_WORKER_HOSTNAMES": "localhost",
 }
-TPUS = {"v5e": "v5e:2x2", "v6e": "v6e:2x2", "v5p": "v5p:2x2x1", "v4": "v4:2x2x1"}
-COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
-
-
-class Arithmetic(NamedTuple):
-    """What one instruction of a program multiplies.
-
-    kind: "dot", or the name of the convolution.
-    flops: 2 a multiplication, zeros included.
-    window: pixels of the window of a convolution; 1 of a product.
-    groups: of a convolution; 1 of a product.
-    """
-
-    kind: str
-    flops: int
-    window: int = 1
-    groups: int = 1
-
-
-class Program(NamedTuple):
-    """A compiled step.
-
-    instructions: its convolutions and products, a loop's body counted once.
-    collectives: how many instructions wait for other devices.
-    wide: how many instructions give 64-bit floats.
-    donated: whether its state is updated in place.
-    temporary: bytes that a device needs beside arguments and results.
-    """
-
-    instructions: tuple[Arithmetic, ...]
-    collectives: int
-    wide: int
-    donated: bool
-    temporary: int
-
-    @property
-    def flops(self) -> int:
-        return sum(each.flops for each in self.instructions)
 
 
 def devices(kind: str, count: int = 1) -> list[jax.Device]:
-    """Returns descriptions of `count` devices of a kind: h100, h200, a100, v5e, v6e, v5p or v4, of one host.
+    """Returns descriptions of `count` devices of a kind of targets.json.
 
-    Raises UserError for an unknown kind, for more TPUs than a host has, and where the compiler is not installed.
+    Raises UserError for an unknown kind, and where the compiler is not installed.
     """
-    registry.check("kind", kind, {**GPUS, **TPUS})
+    target = registry.choose("kind", kind, targets())
     try:
-        if kind in GPUS:
-            config = GPU.format(**GPUS[kind])
+        if target.chip:
+            about = GPU.format(
+                **target.chip, name=target.name, memory=int(target.memory), bandwidth=int(target.bandwidth)
+            )
             shape = f"1x1x{count}"
-            described = topologies.get_topology_desc(kind, platform="cuda", target_config=config, topology=shape)
+            described = topologies.get_topology_desc(kind, platform="cuda", target_config=about, topology=shape)
         else:
-            described = topologies.get_topology_desc(TPUS[kind], platform="tpu")
+            os.environ.update({name: os.environ.get(name, value) for name, value in NO_CLOUD.items()})
+            described = topologies.get_topology_desc(_topology(kind, target, count), platform="tpu")
     except (NotImplementedError, RuntimeError) as error:
-        extra = "cuda12" if kind in GPUS else "tpu"
-        raise UserError(f"kind: no compiler for {kind} is installed; pip install jax[{extra}] brings it.") from error
-    if count > len(described.devices):
-        raise UserError(f"count: {count}; a host of {kind} has {len(described.devices)}.")
+        extra = f"scaledis[{'gpu' if target.chip else 'tpu'}-compiler]"
+        raise UserError(f"kind: no compiler for {kind} is installed; pip install '{extra}' brings it.") from error
     return list(described.devices[:count])
 
 
+def _topology(kind: str, target: Target, count: int) -> str:
+    """Returns the name of the smallest slice with `count` chips: v5e:4x4, v5p:2x2x4."""
+    chips = 1 << (max(count, target.host) - 1).bit_length()
+    first = 1 << (chips.bit_length() - 1) // 2
+    sides = (first, chips // first) if target.axes == 2 else (2, 2, chips // 4)
+    return f"{kind}:{'x'.join(map(str, sides))}"
+
+
 @runtime.pinned()
-def compiled(population: Population, dataset: Dataset) -> Program:
+def compiled(population: Population, dataset: Dataset) -> hlo.Program:
     """Returns the step of a population for the devices of its mesh, which need not be there.
 
     `data.memory` of its config must not be auto, which asks the device.
     """
-    program = population.make_advance(dataset).lower(population.shapes).compile()
-    memory = program.memory_analysis()
-    return read(program.as_text() or "", memory.temp_size_in_bytes if memory else 0)
+    lowered = population.make_advance(dataset).lower(population.shapes)
+    gpu = runtime.platform(population.program.by_run.mesh.devices.flat) == "gpu"
+    program = lowered.compile({"xla_gpu_autotune_level": 0} if gpu else None)  # there is nothing to time on
+    found, memory = hlo.read(program.as_text() or ""), program.memory_analysis()
+    if memory is None:
+        return found
+    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    held = memory.argument_size_in_bytes + results + memory.generated_code_size_in_bytes
+    return found._replace(temporary=memory.temp_size_in_bytes, held=held)
+
+
+def step(config: Config, images: ImageSpec, kind: str, runs: int, chips: int = 1) -> tuple[Population, hlo.Program]:
+    """Returns `runs` runs of a config on some chips of a kind, and their step, with a few images on every chip.
+
+    Raises UserError for an unknown kind, and where the compiler is not installed.
+    """
+    stored = np.zeros((FEW, *images.shape), np.uint8)
+    numbers = (np.arange(float(FEW)),)
+    few = Dataset("few", ("number",), numbers, images.shape, stored, lambda kept, index: kept[index])
+    memory = "host" if config.data.memory == "host" else "device"
+    config = dataclasses.replace(config, data=Data(memory=memory))
+    population = Population([config] * runs, images, mesh_of(devices(kind, chips)))
+    return population, compiled(population, few)
 
 
 def mesh_of(described: list[jax.Device]) -> Mesh:
     """Returns the mesh of a population over these devices."""
     return Mesh(np.asarray(described).reshape(1, -1), ("copies", "runs"))
-
-
-def read(text: str, temporary: int = 0) -> Program:
-    """Returns what an optimized program does, from its text in XLA's language HLO."""
-    shapes = {name: _numbers(sizes) for name, _, sizes in re.findall(r"%([\w.\-]+) = \(?(\w+)\[([\d,]*)\]", text)}
-    lines = text.splitlines()
-    collectives = re.compile(rf" (?:{'|'.join(COLLECTIVES)})(?:-start)?\(")
-    return Program(
-        tuple(each for line in lines for each in _arithmetic(line, shapes)),
-        sum(bool(collectives.search(line)) for line in lines),
-        sum(bool(re.search(r"= \(?f64\[", line)) for line in lines),
-        "input_output_alias" in text,
-        temporary,
-    )
-
-
-def _numbers(text: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", text)]
-
-
-def _arithmetic(line: str, shapes: Mapping[str, list[int]]) -> Iterator[Arithmetic]:
-    """The arithmetic of a line of HLO: of a product or a convolution, also as a call of cuBLAS or cuDNN."""
-    called = re.search(r"%([\w.\-]+) = .* (?:dot|convolution|custom-call)\(([^)]*)\)", line)
-    if not called:
-        return
-    out, operands = shapes[called[1]], [shapes[name] for name in re.findall(r"%([\w.\-]+)", called[2])[:2]]
-    contracted = re.search(r'lhs_contracting_dim(?:s=\{|ensions":\[)([\d,"]*)', line)
-    window, labels = re.search(r"window=\{size=([\dx]+)", line), re.search(r"dim_labels=(\w+)_(\w+)->(\w+)", line)
-    if contracted and (" dot(" in line or "__cublas" in line):
-        summed = math.prod(operands[0][axis] for axis in _numbers(contracted[1]))
-        yield Arithmetic("dot", 2 * summed * math.prod(out))
-    elif labels and (" convolution(" in line or "__cudnn$conv" in line):
-        target, groups = re.search(r"__cudnn\$(\w+)", line), re.search(r"feature_group_count=(\d+)", line)
-        count, taps = int(groups[1]) if groups else 1, math.prod(_numbers(window[1])) if window else 1
-        kind = target[1] if target else "convolution"
-        if "BackwardFilter" in kind:
-            places = math.prod(operands[1]) * operands[0][labels[1].index("f")] // count
-        elif "BackwardInput" in kind:
-            places = math.prod(operands[0]) * out[labels[3].index("f")] // count
-        else:
-            places = math.prod(out) * operands[1][labels[2].index("i")]
-        yield Arithmetic(kind, 2 * places * taps, taps, count)
 
 
 @runtime.pinned()

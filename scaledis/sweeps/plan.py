@@ -14,6 +14,7 @@ from scaledis.networks import sizing
 from scaledis.types import Run
 
 MOST_WASTE = 1 / 3  # of a program's arithmetic that may be on zeros
+A_DEVICE = 64  # runs that an accelerator trains at once
 USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to the data set
 
 
@@ -43,8 +44,8 @@ def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
 
 
 def parallel(wanted: int) -> int:
-    """Returns how many runs train at once; for 0, one per core on a CPU, since more share cores, else 64 a device."""
-    return wanted or (jax.device_count() if runtime.platform() == "cpu" else 64 * jax.device_count())
+    """Returns how many runs train at once; for 0, one per core on a CPU, since more share cores, else A_DEVICE."""
+    return wanted or (jax.device_count() if runtime.platform() == "cpu" else A_DEVICE * jax.device_count())
 
 
 def programs(runs: Iterable[Run]) -> list[list[Run]]:

@@ -159,8 +159,12 @@ def make_mesh(runs: int) -> Mesh:
     """
     processes = jax.process_count()
     devices = [[device for device in jax.devices() if device.process_index == each] for each in range(processes)]
-    fewest = min(map(len, devices))
     apart = runs % processes == 0
-    count = max(n for n in range(1, fewest + 1) if runs % (n * processes if apart else n) == 0)
+    count = spread(runs // processes if apart else runs, min(map(len, devices)))
     grid = np.asarray([own[:count] for own in devices])
     return Mesh(grid.reshape(1, -1) if apart else grid, ("copies", "runs"))
+
+
+def spread(runs: int, devices: int) -> int:
+    """Returns how many devices of a process its runs are spread over: as many as divide their number evenly."""
+    return max(count for count in range(1, devices + 1) if runs % count == 0)

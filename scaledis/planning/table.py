@@ -1,0 +1,153 @@
+"""The table of programs that were compiled for other devices: programs.csv, a row for each program and number of runs.
+
+A plan reads it, so that it needs no compiler. `--compile` adds rows to a file of the user's own, which are preferred.
+"""
+
+import bisect
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from scaledis import methods
+from scaledis.config import Config, flatten, thaw
+from scaledis.core import files
+from scaledis.core.version import VERSION
+
+FILE = Path(__file__).with_name("programs.csv")
+OWN = Path("~/.cache/scaledis/programs.csv")
+SHAPING = (  # the keys that decide a program's size, beside the method, the images and the levels
+    *("model.parameters", "model.channels", "model.ladder_channels", "model.injection", "model.network"),
+    *("objective.estimator", "discriminator.features", "discriminator.layers", "train.batch"),
+)
+MOST = 1_000_000  # runs of a chip that are looked at
+ALIKE = 0.02  # relative difference between the states of methods whose steps are alike
+
+
+class Key(NamedTuple):
+    """What a program was compiled for.
+
+    device: a kind of targets.json.
+    method: whose program the runs share.
+    images: "64x64x3".
+    levels: of the allocation.
+    settings: the keys of SHAPING that differ from their defaults: "model.injection=map train.batch=32".
+    """
+
+    device: str
+    method: str
+    images: str
+    levels: int
+    settings: str
+
+    def __str__(self) -> str:
+        levels = f"{self.levels} level" + "s" * (self.levels > 1)
+        return ", ".join(filter(None, [self.method, levels, self.images, self.settings, f"on {self.device}"]))
+
+
+class Cost(NamedTuple):
+    """What a step of some runs takes of one chip.
+
+    flops: of products and convolutions.
+    touched: bytes that its kernels read and write (hlo.Program).
+    memory: bytes, the data set left out.
+    state: bytes of the state of each run.
+    """
+
+    flops: float
+    touched: float
+    memory: float
+    state: float
+
+
+Table = dict[Key, dict[int, Cost]]  # by the number of runs
+MEGA = 1e6  # the unit of every cost in a file
+HEADER = ("device", "method", "images", "levels", "settings", "runs", *Cost._fields, "version")
+
+
+def key_of(config: Config, images: tuple[int, int, int], device: str) -> Key:
+    """Returns the key of the program of a config."""
+    given, usual = flatten(thaw(config)), flatten(thaw(Config()))
+    changed = {name: given[name] for name in SHAPING if given[name] != usual[name]}
+    shown = {name: "-".join(map(str, value)) if isinstance(value, tuple) else value for name, value in changed.items()}
+    method = methods.choose(config.method.name).program or config.method.name
+    settings = " ".join(f"{name}={value}" for name, value in shown.items())
+    return Key(device, method, "x".join(map(str, images)), len(config.model.allocation), settings)
+
+
+def load(*paths: Path) -> Table:
+    """Returns the rows of all files that exist, by default the package's and the user's; a later file comes first."""
+    table: Table = {}
+    for path in paths or (FILE, OWN.expanduser()):
+        if path.exists():
+            for row in csv.DictReader(io.StringIO(path.read_text())):
+                key = Key(row["device"], row["method"], row["images"], int(row["levels"]), row["settings"])
+                cost = Cost(*(float(row[name]) * MEGA for name in Cost._fields))
+                table.setdefault(key, {})[int(row["runs"])] = cost
+    return table
+
+
+def add(path: Path, key: Key, costs: Mapping[int, Cost]) -> None:
+    """Writes a file of sorted rows, with these in place of former ones, so that a diff shows what has changed."""
+    rows: dict[tuple[str, ...], tuple[str, ...]] = {}
+    if path.exists():
+        found = list(csv.reader(io.StringIO(path.read_text())))[1:]
+        rows = {tuple(row[:6]): tuple(row) for row in found}
+    for runs, cost in costs.items():
+        named = (*map(str, key), str(runs))
+        rows[named] = (*named, *(f"{each / MEGA:.4g}" for each in cost), VERSION)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *sorted(rows.values(), key=_order)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_bytes(path, text.getvalue().encode())
+
+
+def _order(row: tuple[str, ...]) -> tuple[object, ...]:
+    return (*row[:3], int(row[3]), row[4], int(row[5]))
+
+
+def find(table: Table, key: Key, state: float) -> tuple[Key, dict[int, Cost]] | None:
+    """Returns the rows of a key, or those of a method that differs in nothing else but its name.
+
+    Two methods are alike whose runs have states of the same size, within 2 %: the same networks, other weights.
+    Returns None where the table has neither.
+    """
+    if key in table:
+        return key, table[key]
+    for other, costs in table.items():
+        own = next(iter(costs.values())).state
+        if other == key._replace(method=other.method) and abs(own - state) <= ALIKE * state:
+            return other, costs
+    return None
+
+
+def nearest(table: Table, key: Key) -> Key | None:
+    """Returns the key that has most in common with another: the same device, then images, levels, settings, method."""
+
+    def common(other: Key) -> tuple[bool, ...]:
+        return tuple(getattr(key, name) == getattr(other, name) for name in ("device", "images", "levels", "settings"))
+
+    return max(table, key=lambda other: (sum(common(other)), common(other), other.method == key.method), default=None)
+
+
+def at(costs: Mapping[int, Cost], runs: float) -> Cost:
+    """Returns the cost of a number of runs: linear between two rows, and along the last two beyond them.
+
+    A single row is taken in proportion to the runs.
+    """
+    if len(costs) == 1:
+        [(width, cost)] = costs.items()
+        return Cost(*(each * runs / width for each in cost[:3]), cost.state)
+    widths = sorted(costs)
+    upper = int(np.clip(np.searchsorted(widths, runs), 1, len(widths) - 1))
+    low, high = widths[upper - 1], widths[upper]
+    share = (runs - low) / (high - low)
+    return Cost(*(one + share * (other - one) for one, other in zip(costs[low], costs[high], strict=True)))
+
+
+def fitting(costs: Mapping[int, Cost], memory: float) -> int:
+    """Returns the most runs whose step fits in a chip's memory, in bytes; 0 where not even one fits."""
+    return bisect.bisect_right(range(1, MOST), memory, key=lambda runs: at(costs, runs).memory)
