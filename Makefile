@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: help demo test test-newest lint docs bench clean
+.PHONY: help demo test test-newest lint docs bench compiled clean
 
 help:
 	@echo "make demo   train VLAE and the scale-aware ladder side by side, compare them, draw runs/quickstart/report/index.html"
@@ -13,6 +13,7 @@ help:
 	@echo "make lint   check style, format and types"
 	@echo "make docs   build the site in docs/_build"
 	@echo "make bench  time a training step against PyTorch"
+	@echo "make compiled  compile training steps for GPUs and TPUs that are not here; takes hours and 6 GB"
 	@echo "make clean  remove the virtual environments"
 
 .venv/installed: setup.cfg constraints.txt
@@ -55,5 +56,24 @@ bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m experiments.benchmarks.pytorch
 
+# XLA's compilers lie beside .venv, whose JAX would look for their devices. A folder is there once it is complete.
+compiler = "$$($(BIN)/python -c "from importlib.metadata import requires; \
+	print(next(each.partition(';')[0] for each in requires('jax') if each.startswith('$(1)')))")"
+
+.compilers/gpu: .venv/installed
+	rm -rf $@.part && $(BIN)/python -m pip install --quiet --target $@.part $(call compiler,jax-cuda12-plugin[with)
+	mv $@.part $@
+
+.compilers/tpu: .venv/installed
+	rm -rf $@.part && $(BIN)/python -m pip install --quiet --target $@.part $(call compiler,libtpu)
+	mv $@.part $@
+
+compiled: .compilers/gpu .compilers/tpu
+	PYTHONPATH=.compilers/gpu $(BIN)/python -m experiments.benchmarks.compiled h100 h200 a100
+	PYTHONPATH=.compilers/gpu $(BIN)/python -m experiments.benchmarks.compiled h100 --every
+	PYTHONPATH=.compilers/tpu $(BIN)/python -m experiments.benchmarks.compiled v5e
+	PYTHONPATH=.compilers/tpu $(BIN)/python -m experiments.benchmarks.compiled v5e --every
+	$(BIN)/python -m experiments.benchmarks.plans
+
 clean:
-	rm -rf .venv .venv-docs .venv-newest docs/_build docs/generated
+	rm -rf .compilers .venv .venv-docs .venv-newest docs/_build docs/generated

@@ -50,9 +50,9 @@ def on_devices(found: Forecast) -> str:
     known = [each for each in found.programs if each.row]
     runs = sum(len(each.members) for each in known)
     of_all = "" if len(known) == len(found.programs) else f", for {_number(runs, 'run')} alone"
-    least = f"  all     at least {found.hours:,.3g} h and {found.chip_hours:,.3g} chip-hours{of_all}" if known else None
-    disk = f"  disk    {_bytes(found.disk)} of checkpoints and codes"
-    return "\n".join(filter(None, [title, "", *parts, "", least, disk]))
+    least = [f"all     at least {found.hours:,.3g} h, {found.chip_hours:,.3g} chip-hours{of_all}"] if known else []
+    disk = f"disk    {_bytes(found.disk)} of checkpoints and codes"
+    return "\n".join([title, "", *parts, "", *least, disk])
 
 
 def _on_devices(each: ProgramForecast, found: Forecast) -> Iterator[str]:
@@ -66,7 +66,8 @@ def _on_devices(each: ProgramForecast, found: Forecast) -> Iterator[str]:
         yield f"  taken from {each.row.method}, whose runs have a state of the same size"
     size, seconds = each.populations[0], each.seconds[0]
     yield f"  memory  a chip holds {_number(each.fits, 'run')}"
-    yield f"  time    at most {1 / seconds:,.3g} steps/s of {_number(size, 'run')} on {_number(each.chips[0], 'chip')}"
+    pace = f"{1 / seconds:,.3g} steps/s of {_number(size, 'run')} on {_number(each.chips[0], 'chip')}"
+    yield f"  time    at most {pace}, the start of {each.kernels:,} kernels a step left out"
 
 
 def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:

@@ -44,6 +44,7 @@ class ProgramForecast(NamedTuple):
     populations: how many runs each of them has.
     chips: over how many chips each of them spreads its runs evenly.
     seconds: the least time of a step of each population.
+    kernels: of a step of the first one.
     disk: bytes of checkpoints and codes.
     """
 
@@ -54,6 +55,7 @@ class ProgramForecast(NamedTuple):
     populations: Sequence[int]
     chips: Sequence[int]
     seconds: Sequence[float]
+    kernels: int
     disk: float
 
     @property
@@ -117,7 +119,7 @@ def cost(population: Population, found: hlo.Program) -> Cost:
     """Returns what a compiled step of a population takes of one chip."""
     runs = len(population.configs)
     state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(population.shapes)) // runs
-    return Cost(found.flops, found.touched, found.temporary + found.held, state)
+    return Cost(found.flops, found.touched, found.temporary + found.held, sum(found.kernels.values()), state)
 
 
 def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramForecast:
@@ -126,7 +128,7 @@ def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramFo
     key = table.key_of(config, dataset.image_shape, devices.kind)
     found, disk = table.find(rows, key, state), len(members) * on_disk(config, dataset, state)
     if not found:
-        return ProgramForecast(members, key, None, 0, (), (), (), disk)
+        return ProgramForecast(members, key, None, 0, (), (), (), 0, disk)
     row, costs = found
     fits = table.fitting(costs, memory.ROOM * target.memory - on_device(config, dataset, target))
     if not fits:
@@ -136,11 +138,9 @@ def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramFo
     populations = [len(group) for group in plan.cut(members, together)]
     over = [spread(size, chips) for size in populations]
     precision = PRECISION["gpu" if target.chip else "tpu"]
-    seconds = [
-        least_seconds(table.at(costs, size / count), target, precision)
-        for size, count in zip(populations, over, strict=True)
-    ]
-    return ProgramForecast(members, key, row, fits, populations, over, seconds, disk)
+    steps = [table.at(costs, size / count) for size, count in zip(populations, over, strict=True)]
+    seconds = [least_seconds(each, target, precision) for each in steps]
+    return ProgramForecast(members, key, row, fits, populations, over, seconds, round(steps[0].kernels), disk)
 
 
 def least_seconds(cost: Cost, target: Target, precision: str) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 COLLECTIVES = ("all-reduce", "all-gather", "all-to-all", "collective-permute", "reduce-scatter")
 BYTES = {"pred": 1, "s8": 1, "u8": 1, "s16": 2, "u16": 2, "bf16": 2, "f16": 2, "s64": 8, "u64": 8, "f64": 8}  # else 4
+COUNTED = ("fusion", "dot", "convolution", "copy", "copy-start", "reduce", "sort", *COLLECTIVES)
 NO_KERNEL = {  # instructions that move nothing; a loop, a call and a branch are those inside
     *("parameter", "constant", "tuple", "get-tuple-element", "bitcast", "after-all", "partition-id"),
     *("while", "call", "conditional"),
@@ -81,7 +82,7 @@ def read(text: str) -> Program:
     shapes = {name: each.shape for name, each in lines.items() if ARRAY.search(each.type)}
     sizes = {name: size(each.type) for name, each in lines.items()}
     run = [each for name, own in computations.items() if name not in inside for each in own]
-    kernels = [each for each in run if each.operation not in NO_KERNEL]
+    kernels = [each for each in run if each.operation not in NO_KERNEL and not each.operation.endswith("-done")]
     collective = re.compile(rf"({'|'.join(COLLECTIVES)})(-start)?")
     return Program(
         tuple(found for each in lines.values() if (found := arithmetic(each, shapes))),
@@ -116,19 +117,17 @@ def size(type_: str) -> int:
 
 
 def moved(each: Instruction, sizes: Mapping[str, int]) -> int:
-    """Returns the bytes that a kernel reads and writes; a copy that runs beside others counts when it starts."""
-    if each.operation.endswith("-done"):
-        return 0
+    """Returns the bytes that a kernel reads and writes; what starts a copy names its source among its results too."""
     read = sum(sizes.get(name, 0) for name in each.operands)
     return read + (max(sizes[each.name] - read, 0) if each.operation.endswith("-start") else sizes[each.name])
 
 
 def kind(each: Instruction) -> str:
-    """Returns the kind of a kernel: its operation, or what a fusion or a call is made of."""
+    """Returns the kind of a kernel: what a fusion or a call is made of, its operation, or "other"."""
     named = re.search(r'custom_call_target="([^"]+)"|"kind":"__([^"]+)"', each.line)
     if named:
         return named[1] or named[2]
-    return each.operation
+    return each.operation if each.operation in COUNTED else "other"
 
 
 def numbers(text: str) -> list[int]:

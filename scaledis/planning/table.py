@@ -24,7 +24,6 @@ SHAPING = (  # the keys that decide a program's size, beside the method, the ima
     *("objective.estimator", "discriminator.features", "discriminator.layers", "train.batch"),
 )
 MOST = 1_000_000  # runs of a chip that are looked at
-ALIKE = 0.02  # relative difference between the states of methods whose steps are alike
 
 
 class Key(NamedTuple):
@@ -54,18 +53,20 @@ class Cost(NamedTuple):
     flops: of products and convolutions.
     touched: bytes that its kernels read and write (hlo.Program).
     memory: bytes, the data set left out.
+    kernels: that it starts.
     state: bytes of the state of each run.
     """
 
     flops: float
     touched: float
     memory: float
+    kernels: float
     state: float
 
 
 Table = dict[Key, dict[int, Cost]]  # by the number of runs
-MEGA = 1e6  # the unit of every cost in a file
-HEADER = ("device", "method", "images", "levels", "settings", "runs", *Cost._fields, "version")
+HEADER = (*Key._fields, "runs", *Cost._fields, "version")
+MEGA = Cost(1e6, 1e6, 1e6, 1, 1)  # the units of a file
 
 
 def key_of(config: Config, images: tuple[int, int, int], device: str) -> Key:
@@ -85,7 +86,7 @@ def load(*paths: Path) -> Table:
         if path.exists():
             for row in csv.DictReader(io.StringIO(path.read_text())):
                 key = Key(row["device"], row["method"], row["images"], int(row["levels"]), row["settings"])
-                cost = Cost(*(float(row[name]) * MEGA for name in Cost._fields))
+                cost = Cost(*(float(row[name]) * unit for name, unit in MEGA._asdict().items()))
                 table.setdefault(key, {})[int(row["runs"])] = cost
     return table
 
@@ -98,11 +99,20 @@ def add(path: Path, key: Key, costs: Mapping[int, Cost]) -> None:
         rows = {tuple(row[:6]): tuple(row) for row in found}
     for runs, cost in costs.items():
         named = (*map(str, key), str(runs))
-        rows[named] = (*named, *(f"{each / MEGA:.4g}" for each in cost), VERSION)
+        rows[named] = (
+            *named,
+            *(f"{each / unit:.12g}" for each, unit in zip(rounded(cost), MEGA, strict=True)),
+            VERSION,
+        )
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([HEADER, *sorted(rows.values(), key=_order)])
     path.parent.mkdir(parents=True, exist_ok=True)
     files.write_bytes(path, text.getvalue().encode())
+
+
+def rounded(cost: Cost) -> Cost:
+    """Returns a cost whose numbers, but the state, have four digits, so that a diff shows what matters."""
+    return Cost(*(float(f"{each:.4g}") for each in cost))._replace(state=cost.state)
 
 
 def _order(row: tuple[str, ...]) -> tuple[object, ...]:
@@ -110,16 +120,15 @@ def _order(row: tuple[str, ...]) -> tuple[object, ...]:
 
 
 def find(table: Table, key: Key, state: float) -> tuple[Key, dict[int, Cost]] | None:
-    """Returns the rows of a key, or those of a method that differs in nothing else but its name.
+    """Returns the rows of a key, or those of another method whose runs have a state of the same bytes.
 
-    Two methods are alike whose runs have states of the same size, within 2 %: the same networks, other weights.
-    Returns None where the table has neither.
+    Such methods have the same networks and weigh the terms of the KL in another way. Returns None where the table has
+    neither.
     """
     if key in table:
         return key, table[key]
     for other, costs in table.items():
-        own = next(iter(costs.values())).state
-        if other == key._replace(method=other.method) and abs(own - state) <= ALIKE * state:
+        if other == key._replace(method=other.method) and state in {each.state for each in costs.values()}:
             return other, costs
     return None
 
@@ -140,7 +149,8 @@ def at(costs: Mapping[int, Cost], runs: float) -> Cost:
     """
     if len(costs) == 1:
         [(width, cost)] = costs.items()
-        return Cost(*(each * runs / width for each in cost[:3]), cost.state)
+        share = runs / width
+        return Cost(cost.flops * share, cost.touched * share, cost.memory * share, cost.kernels, cost.state)
     widths = sorted(costs)
     upper = int(np.clip(np.searchsorted(widths, runs), 1, len(widths) - 1))
     low, high = widths[upper - 1], widths[upper]

@@ -1,0 +1,62 @@
+"""What the papers' experiments take of accelerators that nobody has booked, from programs that were compiled for them.
+
+    python -m experiments.benchmarks.plans      # the tables of docs/scale.md, in experiments/results/plans.md
+
+Nothing is measured or compiled: it reads scaledis/planning/programs.csv, which experiments.benchmarks.compiled writes.
+The images are those of `rendered` and `rendered_dsprites`, which have the sizes of shapes3d and dsprites.
+"""
+
+from collections.abc import Iterator
+
+from experiments.tables import RESULTS
+from scaledis.commands import Sweep
+from scaledis.core.version import here
+from scaledis.planning.forecast import Forecast, forecast
+from scaledis.planning.targets import parse
+
+DEVICES = ("v5e:16", "v5e:256", "h100:8")
+SWEEPS = {  # in words: the arguments of `scaledis sweep`
+    "Table 1": ("table1:paper", "table1"),
+    "Table 2": ("table2:paper", "table2"),
+    "100,000 runs of granularity": ("granularity:paper", "blocks", "method.beta=1,2,5,10,20", "seeds:5000"),
+}
+FILE = RESULTS / "plans.md"
+
+
+def lines(found: dict[tuple[str, str], Forecast]) -> Iterator[str]:
+    """Yields the tables: all that a sweep takes of some devices, then each of its programs."""
+    yield "| experiment | devices | runs | hours, at least | chip-hours, at least | disk | not in it |"
+    yield "| --- | --- | --: | --: | --: | --: | --- |"
+    for (title, device), all_ in found.items():
+        runs = sum(len(each.members) for each in all_.programs)
+        without = sum(len(each.members) for each in all_.programs if each.row is None)
+        missing = f"{without:,} runs" if without else ""
+        hours = f"{all_.hours:,.3g} | {all_.chip_hours:,.3g}" if without < runs else " | "
+        yield f"| {title} | {device} | {runs:,} | {hours} | {all_.disk / 1e9:,.3g} GB | {missing} |"
+    yield ""
+    yield "| experiment | program | devices | fit in a chip | runs in a population, chips | steps/s, at most | from |"
+    yield "| --- | --- | --- | --: | --: | --: | --- |"
+    for (title, device), all_ in found.items():
+        for each in all_.programs:
+            start = f"| {title} | {each.key.method}, {each.key.levels} | {device}"
+            if each.row is None:
+                yield f"{start} | | | | none |"
+            else:
+                row = "its own" if each.row == each.key else each.row.method
+                width = f"{each.populations[0]}, {each.chips[0]}"
+                yield f"{start} | {each.fits:,} | {width} | {1 / each.seconds[0]:,.3g} | {row} |"
+
+
+def main() -> None:
+    found = {}
+    for title, (name, *product) in SWEEPS.items():
+        runs = Sweep(name, tuple(product)).runs()
+        for device in DEVICES:
+            found[title, device] = forecast(runs, parse(device))
+    text = "\n".join([f"Not measured. {here()}", "", *lines(found), ""])
+    FILE.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
