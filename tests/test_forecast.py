@@ -1,17 +1,20 @@
 """What a sweep takes of devices that are not here, by hand-computed numbers."""
 
+from pathlib import Path
+
 import pytest
 
 from scaledis import datasets
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
-from scaledis.planning import dry_run, forecast, table
+from scaledis.planning import dry_run, forecast, hlo, programs, table
 from scaledis.planning.sizes import sizes_of
 from scaledis.planning.table import Cost, Key
 from scaledis.planning.targets import parse
 from scaledis.sweeps.expand import expand as expanded
 from tests import tiny
 
+ROOT = Path(__file__).parents[1]
 SETTINGS = "model.parameters=6000 model.channels=4-4-4-4 discriminator.features=16 discriminator.layers=2 train.batch=8"
 KEY = Key("h100", "scale_vlae", "16x16x3", 2, SETTINGS)
 ONE, TEN = Cost(1e9, 4e9, 1e9, 100, 72), Cost(1e10, 22e9, 10e9, 120, 72)
@@ -70,7 +73,8 @@ def test_the_text_says_that_nothing_is_measured_and_rounds_to_three_digits():
     runs = expand("seeds:12", train__parallel=4, train__steps=3600)
     text = dry_run.on_devices(forecast.forecast(runs, parse("h100:16"), ROWS))
     assert text.startswith("On 16 x NVIDIA H100 80GB HBM3 (2 hosts), as compiled and not measured")
-    assert "a chip holds 76 runs" in text and "at most 838 steps/s of 4 runs on 4 chips" in text
+    assert "a chip holds 76 runs, as compiled for 1 and 10 runs" in text
+    assert "at most 838 steps/s of 4 runs on 4 chips" in text
     assert "at least 0.00239 h, 0.0382 chip-hours" in text
 
 
@@ -88,7 +92,7 @@ def test_a_program_that_the_table_lacks_is_named_with_the_nearest_row_and_nothin
 def test_a_method_whose_state_has_the_same_bytes_takes_the_rows_of_another_and_says_so():
     runs = expand(method__name="vae", train__parallel=4)
     state, flat = sizes_of(runs).state, KEY._replace(method="beta_tcvae", levels=1)
-    alike, other = {1: ONE._replace(state=state)}, {1: ONE._replace(state=state + 4)}
+    alike, other = {1: ONE._replace(state=state + 8)}, {1: ONE._replace(state=state + 1000)}
     found = forecast.forecast(runs, parse("h100"), {flat: alike})
     assert found.programs[0].row == flat
     assert "taken from beta_tcvae, whose runs have a state of the same size" in dry_run.on_devices(found)
@@ -114,6 +118,30 @@ def test_a_row_of_the_user_comes_before_that_of_the_package(tmp_path):
     table.add(tmp_path / "package.csv", KEY, {1: ONE})
     table.add(tmp_path / "own.csv", KEY, {1: TEN})
     assert table.load(tmp_path / "package.csv", tmp_path / "own.csv")[KEY] == {1: TEN}
+
+
+def test_what_the_table_lacks_is_compiled_once_into_the_users_own_file(tmp_path, monkeypatch):
+    asked = []
+
+    def step(config, images, kind, runs):
+        asked.append((kind, runs))
+        product = hlo.Arithmetic("dot", runs * 10**9)
+        found = hlo.Program((product,), 0, 0, True, runs * 4 * 10**9, {"fusion": 100}, runs * 10**8, runs * 10**7)
+        return tiny.population([config] * runs, tiny.dataset()), found
+
+    monkeypatch.setattr(programs, "step", step)
+    monkeypatch.setattr(table, "FILE", tmp_path / "none.csv")
+    monkeypatch.setattr(table, "OWN", tmp_path / "own.csv")
+    runs = expand("seeds:2")
+    for _ in range(2):
+        forecast.complete(runs, "h100")
+    assert asked == [("h100", 1), ("h100", 16)]
+    assert table.load()[KEY][16] == Cost(16e9, 64e9, 1.76e9, 100, sizes_of(runs).state)
+
+
+def test_the_tables_of_the_docs_are_those_that_the_command_wrote():
+    written = (ROOT / "experiments/results/plans.md").read_text().partition("\n")[2].strip()
+    assert written.count("\n") > 20 and written in (ROOT / "docs/scale.md").read_text()
 
 
 def test_the_packages_table_holds_the_papers_networks_at_two_widths():

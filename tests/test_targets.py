@@ -12,7 +12,7 @@ from scaledis.planning import targets
 )
 def test_a_number_and_a_shape_give_chips_and_hosts(text, count, hosts):
     found = targets.parse(text)
-    assert (found.count, found.hosts) == (count, hosts) and found.kind == text.partition(":")[0]
+    assert (found.chips, found.hosts) == (count, hosts) and found.kind == text.partition(":")[0]
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ def _on_devices(each: ProgramForecast, found: Forecast) -> Iterator[str]:
     if each.row != each.key:
         yield f"  taken from {each.row.method}, whose runs have a state of the same size"
     size, seconds = each.populations[0], each.seconds[0]
-    yield f"  memory  a chip holds {_number(each.fits, 'run')}"
+    compiled = " and ".join(map(str, each.widths)) + (" runs" if len(each.widths) > 1 else " alone, in proportion")
+    yield f"  memory  a chip holds {_number(each.fits, 'run')}, as compiled for {compiled}"
     pace = f"{1 / seconds:,.3g} steps/s of {_number(size, 'run')} on {_number(each.chips[0], 'chip')}"
     yield f"  time    at most {pace}, the start of {each.kernels:,} kernels a step left out"
 

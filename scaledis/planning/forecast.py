@@ -39,7 +39,8 @@ class ProgramForecast(NamedTuple):
 
     members: its runs.
     key: of the program.
-    row: the key whose rows of the table were taken; None where there are none, and then the next four are empty.
+    row: the key whose rows of the table were taken; None where there are none, and then nothing is known but the disk.
+    widths: the numbers of runs that were compiled.
     fits: the most runs that a chip holds.
     populations: how many runs each of them has.
     chips: over how many chips each of them spreads its runs evenly.
@@ -51,6 +52,7 @@ class ProgramForecast(NamedTuple):
     members: Sequence[Run]
     key: Key
     row: Key | None
+    widths: Sequence[int]
     fits: int
     populations: Sequence[int]
     chips: Sequence[int]
@@ -78,7 +80,7 @@ class Forecast(NamedTuple):
     @property
     def chip_hours(self) -> float:
         """Of all devices, busy or not."""
-        return self.hours * self.devices.count
+        return self.hours * self.devices.chips
 
     @property
     def disk(self) -> float:
@@ -128,19 +130,21 @@ def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramFo
     key = table.key_of(config, dataset.image_shape, devices.kind)
     found, disk = table.find(rows, key, state), len(members) * on_disk(config, dataset, state)
     if not found:
-        return ProgramForecast(members, key, None, 0, (), (), (), 0, disk)
+        return ProgramForecast(members, key, None, (), 0, (), (), (), 0, disk)
     row, costs = found
     fits = table.fitting(costs, memory.ROOM * target.memory - on_device(config, dataset, target))
     if not fits:
         raise UserError(f"--device: {devices.kind} holds no run of {key.method}; take a smaller train.batch.")
-    chips = min(devices.count, target.host)
+    chips = min(devices.chips, target.host)
     together = min(config.train.parallel or plan.A_DEVICE * chips, fits * chips)
     populations = [len(group) for group in plan.cut(members, together)]
     over = [spread(size, chips) for size in populations]
     precision = PRECISION["gpu" if target.chip else "tpu"]
-    steps = [table.at(costs, size / count) for size, count in zip(populations, over, strict=True)]
-    seconds = [least_seconds(each, target, precision) for each in steps]
-    return ProgramForecast(members, key, row, fits, populations, over, seconds, round(steps[0].kernels), disk)
+    step_costs = [table.at(costs, size / count) for size, count in zip(populations, over, strict=True)]
+    seconds = [least_seconds(each, target, precision) for each in step_costs]
+    return ProgramForecast(
+        members, key, row, sorted(costs), fits, populations, over, seconds, round(step_costs[0].kernels), disk
+    )
 
 
 def least_seconds(cost: Cost, target: Target, precision: str) -> float:
@@ -152,7 +156,7 @@ def on_device(config: Config, dataset: Dataset, target: Target) -> int:
     """Returns the bytes of a data set on every chip; 0 where it stays on the host."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
     fits = {"device": True, "host": False, "auto": size < steps.ROOM * target.memory}
-    return size * fits[config.data.memory]
+    return int(size * fits[config.data.memory])
 
 
 def on_disk(config: Config, dataset: Dataset, state: int) -> int:

@@ -81,7 +81,8 @@ def compiled(population: Population, dataset: Dataset) -> hlo.Program:
     """
     lowered = population.make_advance(dataset).lower(population.shapes)
     gpu = runtime.platform(population.program.by_run.mesh.devices.flat) == "gpu"
-    program = lowered.compile({"xla_gpu_autotune_level": 0} if gpu else None)  # there is nothing to time on
+    untimed: dict[str, str | bool] = {"xla_gpu_autotune_level": "0"} if gpu else {}  # there is nothing to time on
+    program = lowered.compile(untimed)
     found, memory = hlo.read(program.as_text() or ""), program.memory_analysis()
     if memory is None:
         return found

@@ -23,6 +23,7 @@ SHAPING = (  # the keys that decide a program's size, beside the method, the ima
     *("model.parameters", "model.channels", "model.ladder_channels", "model.injection", "model.network"),
     *("objective.estimator", "discriminator.features", "discriminator.layers", "train.batch"),
 )
+WEIGHTS = 256  # bytes of a state that beta and its like take
 MOST = 1_000_000  # runs of a chip that are looked at
 
 
@@ -120,7 +121,7 @@ def _order(row: tuple[str, ...]) -> tuple[object, ...]:
 
 
 def find(table: Table, key: Key, state: float) -> tuple[Key, dict[int, Cost]] | None:
-    """Returns the rows of a key, or those of another method whose runs have a state of the same bytes.
+    """Returns the rows of a key, or those of another method whose runs have a state of the same size, but for WEIGHTS.
 
     Such methods have the same networks and weigh the terms of the KL in another way. Returns None where the table has
     neither.
@@ -128,7 +129,7 @@ def find(table: Table, key: Key, state: float) -> tuple[Key, dict[int, Cost]] | 
     if key in table:
         return key, table[key]
     for other, costs in table.items():
-        if other == key._replace(method=other.method) and state in {each.state for each in costs.values()}:
+        if other == key._replace(method=other.method) and abs(next(iter(costs.values())).state - state) <= WEIGHTS:
             return other, costs
     return None
 

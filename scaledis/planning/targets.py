@@ -38,15 +38,15 @@ class Target(NamedTuple):
 
 
 class Devices(NamedTuple):
-    """Some devices of a kind: the kind, what it is, and how many."""
+    """Some devices of a kind: the kind, what it is, and how many chips."""
 
     kind: str
     target: Target
-    count: int
+    chips: int
 
     @property
     def hosts(self) -> int:
-        return math.ceil(self.count / self.target.host)
+        return math.ceil(self.chips / self.target.host)
 
 
 @functools.cache
