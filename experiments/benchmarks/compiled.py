@@ -79,14 +79,15 @@ def papers(kind: str, options: argparse.Namespace) -> None:
                 table.add(table.FILE, key, {runs: forecast.cost(population, found)})
 
 
-def every(kind: str, names: list[str]) -> None:
-    """Compiles a tiny step of every method, with its images on the device and on the host."""
-    for name in names:
+def every(kind: str, options: argparse.Namespace) -> None:
+    """Compiles a tiny step of every method, two runs on each chip, with its images on the device and on the host."""
+    chips, on = options.chips, f" on {options.chips}" if options.chips > 1 else ""
+    for name in options.methods or sorted(methods.specs()):
         units = {"model.latents": 3} if methods.choose(name).flat else {"model.allocation": (2, 1)}
         for memory in ("device", "host"):
             config = make_config(name, {**TINY, **units, "data.memory": memory})
-            population, found = programs.step(config, ImageSpec((16, 16, 3), 96), kind, 2)
-            store(f"{kind} {name} tiny {memory}", row(found, programs.needed_flops(population), 2))
+            population, found = programs.step(config, ImageSpec((16, 16, 3), 96), kind, 2 * chips, chips)
+            store(f"{kind} {name} tiny {memory}{on}", row(found, programs.needed_flops(population), 2))
 
 
 def main() -> None:
@@ -102,7 +103,7 @@ def main() -> None:
     options = parser.parse_args()
     for kind in options.kinds:
         if options.every:
-            every(kind, options.methods or sorted(methods.specs()))
+            every(kind, options)
         else:
             papers(kind, options)
 
