@@ -56,6 +56,26 @@ def test_the_least_time_of_a_step_is_that_of_its_traffic_or_of_its_arithmetic():
     assert forecast.least_seconds(ONE._replace(flops=1e12), h100, "float32") == pytest.approx(1e12 / 66.9e12)
 
 
+@pytest.mark.parametrize(
+    ("device", "precision", "activations", "peak"),
+    [
+        ("h100", "float32", "float32", "float32"),
+        ("h100", "bfloat16", "float32", "tf32"),
+        ("h100", "float32", "bfloat16", "bfloat16"),
+        ("v5e", "bfloat16", "float32", "bfloat16"),
+    ],
+)
+def test_the_peak_is_that_of_the_precision_in_which_a_device_multiplies(device, precision, activations, peak):
+    config = tiny.config(train__matmul_precision=precision, train__activations=activations)
+    assert forecast.precision_of(config, parse(device).target) == peak
+
+
+def test_the_precision_of_products_is_another_program_on_a_tpu_alone():
+    one, other = tiny.config(), tiny.config(train__matmul_precision="tf32")
+    assert table.key_of(one, (16, 16, 3), "h100") == table.key_of(other, (16, 16, 3), "h100") == KEY
+    assert table.key_of(other, (16, 16, 3), "v5e").settings == SETTINGS + " train.matmul_precision=tf32"
+
+
 def test_a_sweep_on_two_hosts_takes_as_long_as_the_host_with_more_populations():
     runs = expand("seeds:12", train__parallel=4, train__steps=3600)
     found = forecast.forecast(runs, parse("h100:16"), ROWS)
@@ -146,8 +166,8 @@ def test_the_tables_of_the_docs_are_those_that_the_command_wrote():
 
 def test_the_packages_table_holds_the_papers_networks_at_two_widths():
     rows = table.load(table.FILE)
-    for device in ("h100", "v5e"):
-        widths = rows[Key(device, "scale_vlae", "64x64x3", 4, "")]
+    for device, settings in (("h100", ""), ("v5e", "train.matmul_precision=bfloat16")):
+        widths = rows[Key(device, "scale_vlae", "64x64x3", 4, settings)]
         assert len(widths) >= 2 and all(cost.flops < 1.15 * 8.61e9 * runs for runs, cost in widths.items())
 
 

@@ -29,7 +29,6 @@ from scaledis.training.population import Population
 from scaledis.training.program import spread
 from scaledis.types import Run
 
-PRECISION = {"gpu": "tf32", "tpu": "bfloat16"}  # in which JAX multiplies numbers of float32 by default
 WIDTHS = (1, 16)  # numbers of runs that are compiled for
 NUMBER = 4  # bytes of a mean or a log variance in codes.npz, and of an index; a factor has twice as many
 
@@ -139,12 +138,20 @@ def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramFo
     together = min(config.train.parallel or plan.A_DEVICE * chips, fits * chips)
     populations = [len(group) for group in plan.cut(members, together)]
     over = [spread(size, chips) for size in populations]
-    precision = PRECISION["gpu" if target.chip else "tpu"]
+    precision = precision_of(config, target)
     step_costs = [table.at(costs, size / count) for size, count in zip(populations, over, strict=True)]
     seconds = [least_seconds(each, target, precision) for each in step_costs]
     return ProgramForecast(
         members, key, row, sorted(costs), fits, populations, over, seconds, round(step_costs[0].kernels), disk
     )
+
+
+def precision_of(config: Config, target: Target) -> str:
+    """Returns the precision of a network's products: a GPU multiplies in bfloat16 what has this format already."""
+    if config.train.activations == "bfloat16":
+        return "bfloat16"
+    wanted = config.train.matmul_precision
+    return "tf32" if target.chip and wanted == "bfloat16" else wanted
 
 
 def least_seconds(cost: Cost, target: Target, precision: str) -> float:

@@ -16,13 +16,15 @@ from scaledis import methods
 from scaledis.config import Config, flatten, thaw
 from scaledis.core import files
 from scaledis.core.version import VERSION
+from scaledis.planning.targets import targets
 
 FILE = Path(__file__).with_name("programs.csv")
 OWN = Path("~/.cache/scaledis/programs.csv")
 SHAPING = (  # the keys that decide a program's size, beside the method, the images and the levels
     *("model.parameters", "model.channels", "model.ladder_channels", "model.injection", "model.network"),
-    *("objective.estimator", "discriminator.features", "discriminator.layers", "train.batch"),
+    *("objective.estimator", "discriminator.features", "discriminator.layers", "train.batch", "train.activations"),
 )
+ON_TPU = ("train.matmul_precision",)  # a GPU's kernels move and multiply the same at every precision
 WEIGHTS = 256  # bytes of a state that beta and its like take
 MOST = 1_000_000  # runs of a chip that are looked at
 
@@ -73,7 +75,8 @@ MEGA = Cost(1e6, 1e6, 1e6, 1, 1)  # the units of a file
 def key_of(config: Config, images: tuple[int, int, int], device: str) -> Key:
     """Returns the key of the program of a config."""
     given, usual = flatten(thaw(config)), flatten(thaw(Config()))
-    changed = {name: given[name] for name in SHAPING if given[name] != usual[name]}
+    names = SHAPING + ON_TPU * bool(targets()[device].axes)
+    changed = {name: given[name] for name in names if given[name] != usual[name]}
     shown = {name: "-".join(map(str, value)) if isinstance(value, tuple) else value for name, value in changed.items()}
     method = methods.choose(config.method.name).program or config.method.name
     settings = " ".join(f"{name}={value}" for name, value in shown.items())
