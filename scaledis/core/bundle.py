@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core import safetensors
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, safetensors
 from scaledis.core.files import read_bytes, read_json, write_bytes, write_sealed
 
 ARRAYS, ABOUT, SUM = "model.safetensors", "model.json", "sha256"

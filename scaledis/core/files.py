@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 SEAL, DIGITS = "seal (sha256)", 64  # the key of a checksum, which is no name of a run, and its length
 BLANK, MARK = {SEAL: "0" * DIGITS}, f'"{SEAL}": "'.encode()

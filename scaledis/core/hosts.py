@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 JOINING = 60  # seconds in which all processes must join
 HEARTBEAT = 25  # seconds of silence after which a process counts as dead

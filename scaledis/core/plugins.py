@@ -8,8 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 
 Entry = TypeVar("Entry")
 

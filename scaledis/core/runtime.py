@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jaxlib.version
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 LEVEL, DETERMINISTIC = "xla_backend_optimization_level", "xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"

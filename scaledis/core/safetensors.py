@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 TYPES = {"F32": "<f4", **{f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (1, 2, 4, 8)}}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}

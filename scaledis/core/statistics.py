@@ -16,8 +16,7 @@ import numpy as np
 import pandas
 from scipy import stats
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.core.values import plain
 
 LEVEL = 0.05  # of a family of tests

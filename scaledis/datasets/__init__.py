@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 
 from scaledis.config import Data, check_fields, flag
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.core.values import plain
 from scaledis.datasets._builders import pixels
 from scaledis.datasets.base.dataset import Dataset, rows

@@ -14,8 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis import datasets
-from scaledis.core import npz, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, npz, registry
 from scaledis.core.ordering import ranked
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, pixels

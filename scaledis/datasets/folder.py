@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from scaledis import datasets
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.ordering import ranked
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import disk, pictures, pixels

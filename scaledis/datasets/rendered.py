@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import scene
 

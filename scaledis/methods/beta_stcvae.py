@@ -5,13 +5,12 @@ import math
 import numpy as np
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.methods.base.penalty import Weights, make_build
 from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.objectives import partition
-from scaledis.types import Hyperparameters, Posterior
+from scaledis.types import Config, Hyperparameters, Posterior
 
 
 def between_blocks(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:

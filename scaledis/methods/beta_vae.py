@@ -5,12 +5,11 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
 def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from scaledis.config import Config
 from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
@@ -17,7 +16,7 @@ from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.networks.discriminator import OfImages
 from scaledis.networks.spec import apply
 from scaledis.objectives import gaussian
-from scaledis.types import Batch, Hyperparameters, ImageSpec, Method, Pytree, Terms
+from scaledis.types import Batch, Config, Hyperparameters, ImageSpec, Method, Pytree, Terms
 
 
 class Extra(NamedTuple):

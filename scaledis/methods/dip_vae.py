@@ -3,12 +3,11 @@
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
 def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:

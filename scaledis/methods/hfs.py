@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.streams import each
 from scaledis.methods import beta_tcvae
 from scaledis.methods.base.autoencoder import make_autoencoder
@@ -16,7 +15,7 @@ from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.penalty import weighted_decomposition
 from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 PAIRS = 25  # of latent units, drawn in every step
 

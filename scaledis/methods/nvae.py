@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from scaledis.config import Config
 from scaledis.methods.base.autoencoder import (
     Autoencoder,
     Forward,
@@ -23,7 +22,7 @@ from scaledis.networks.spec import apply
 from scaledis.networks.top_down import make_top_down
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
-from scaledis.types import Codes, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
+from scaledis.types import Codes, Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
 
 
 def balance(kl: Array, weight: Array, strength: Array) -> Array:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods import scale_vlae
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import Presence, make_penalized_method
@@ -13,7 +12,7 @@ from scaledis.methods.base.penalty import Weights, WeightsOf, weighted_decomposi
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.methods.scale_vlae import scale_aware
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 
 def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from scaledis.config import Config
 from scaledis.methods.alpha_tcvae import mix
 from scaledis.methods.base.penalty import Weights, make_build
 from scaledis.methods.base.settings import LADDER
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, Posterior
+from scaledis.types import Config, Hyperparameters, Posterior
 
 
 def scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:

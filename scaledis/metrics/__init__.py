@@ -46,8 +46,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.metrics.shared import arguments, encoding, scoring
 from scaledis.metrics.shared.information import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS

@@ -8,8 +8,7 @@ import jax
 from matplotlib.figure import Figure
 
 from scaledis.config import Config, differing, flatten, thaw
-from scaledis.core import runtime, version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, runtime, version
 from scaledis.core.files import write_bytes
 from scaledis.report import gather, page, scores
 from scaledis.report.pictures import animation, canvas, figures, sweeps, traversals

@@ -9,7 +9,6 @@ from typing import Any
 import jax
 
 from scaledis import datasets, methods, metrics, networks
-from scaledis.config import Config
 from scaledis.core import registry
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
@@ -18,7 +17,7 @@ from scaledis.metrics import of_models
 from scaledis.networks.sizing import count
 from scaledis.sweeps.expand import available
 from scaledis.training import model
-from scaledis.types import State
+from scaledis.types import Config, State
 
 NETWORK = "network"
 

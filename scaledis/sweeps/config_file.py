@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import scaledis
 from scaledis import methods
 from scaledis.config import typed
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.sweeps.configs import default, is_section
 
 MODULE = "config_file"  # the name under which a config file is imported

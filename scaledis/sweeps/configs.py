@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
 from scaledis.config import Config, Data, Method, Model, Schedule, check_fields, flatten, thaw, typed
-from scaledis.core import kinds, registry
+from scaledis.core import UserError, kinds, registry
 from scaledis.core.command import names
-from scaledis.core.errors import UserError
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators

@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scaledis import config as config_schema
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import Run
 

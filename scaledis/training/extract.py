@@ -11,8 +11,7 @@ import numpy as np
 
 from scaledis import config as config_schema
 from scaledis import methods
-from scaledis.core import runtime
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, runtime
 from scaledis.objectives import partition
 from scaledis.training.load import find, restore
 from scaledis.training.model import active, hyperparameters

@@ -9,8 +9,7 @@ from typing import Any
 
 import pandas
 
-from scaledis.core import kinds
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds
 from scaledis.core.registry import choose
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling

@@ -9,9 +9,8 @@ import numpy as np
 
 from scaledis import methods
 from scaledis.config import Config, thaw
-from scaledis.core import convert, kinds, runtime, version
+from scaledis.core import UserError, convert, kinds, runtime, version
 from scaledis.core.chunks import chunked, joined
-from scaledis.core.errors import UserError
 from scaledis.sweeps.configs import freeze
 from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
 from scaledis.workdir.checkpoint import flat, structure, unflat

@@ -13,15 +13,13 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scaledis import methods
-from scaledis.config import Config
-from scaledis.core import runtime
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, runtime
 from scaledis.datasets import Dataset
 from scaledis.sweeps import plan
 from scaledis.training.model import Padding, describe, hyperparameters, make_model
 from scaledis.training.program import Shape, make_mesh, make_program
 from scaledis.training.steps import Advance
-from scaledis.types import ImageSpec, Model, RunState
+from scaledis.types import Config, ImageSpec, Model, RunState
 
 
 @jax.jit  # one small program instead of two for each shape of a leaf

@@ -14,14 +14,14 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import ArrayLike
 
 from scaledis import methods
-from scaledis.config import Config, Train
+from scaledis.config import Train
 from scaledis.core import runtime
 from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.networks import numerics
 from scaledis.training import steps
-from scaledis.types import NEVER, Batch, Codes, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
+from scaledis.types import NEVER, Batch, Codes, Config, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
 
 PROGRAMS = 16  # that a process remembers
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scaledis.config import Config, differing
-from scaledis.core import version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, version
 from scaledis.sweeps.configs import length_dependent
 from scaledis.sweeps.shards import Shard
 from scaledis.types import Run

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from scaledis.config import Config, thaw
-from scaledis.core import version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, version
 from scaledis.core.files import clear, directory, has_seal, read_json, with_keys, write_lines, write_sealed
 from scaledis.sweeps import plan
 from scaledis.sweeps.configs import freeze

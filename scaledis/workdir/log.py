@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from scaledis import config as config_schema
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.files import SEAL, write_bytes
 
 MARK, DIGITS = f', "{SEAL}": "', 16  # the text before the two checksums of a line, and the length of one

@@ -9,7 +9,7 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.config import Evaluate
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.files import read_arrays, write_arrays, write_sealed
 from scaledis.datasets import Dataset
 from scaledis.metrics import of_models

@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis.core import hosts, version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, hosts, version
 
 WIDE, NARROW = "64[", "32["  # types in a structure; version 0.2 wrote wide ones under jax_enable_x64
 

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from scaledis import config as config_schema
 from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.files import BLANK, has_seal, read_bytes, sealed, write_bytes
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints, Damaged

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets._builders.archives import mismatch
 
 WAITS = (1, 5, 15)  # seconds before each further try of a download

@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
 

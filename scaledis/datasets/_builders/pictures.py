@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffTags
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets._builders import pixels
 
 SUFFIXES = (

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from scaledis import datasets
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import disk, download, records, writing
 from scaledis.datasets._builders.archives import mismatch

@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets._builders.archives import mismatch, reading
 
 BLOCK = 1000  # examples held in memory

@@ -13,8 +13,7 @@ from jax import Array
 
 from scaledis import datasets
 from scaledis.config import Data, is_float32
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec

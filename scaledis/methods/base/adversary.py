@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.methods.base import optimizer
-from scaledis.types import Pytree, Terms
+from scaledis.types import Config, Pytree, Terms
 
 HORIZON = 100.0  # steps of the running mean of the accuracy
 WON = 0.9999  # running accuracy at which a discriminator has won and teaches nothing more

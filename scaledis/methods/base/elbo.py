@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.autoencoder import Autoencoder, Params, sigma_of
 from scaledis.objectives import gaussian, partition
-from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
+from scaledis.types import Batch, Codes, Config, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
 Loss = Callable[[Params, Pytree, Hyperparameters, Batch, Array], tuple[Array, tuple[Terms, Pytree]]]

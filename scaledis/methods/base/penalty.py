@@ -6,13 +6,12 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods import estimators
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level
 from scaledis.objectives import partition
 from scaledis.objectives.decomposition import decompose
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 
 class Weights(NamedTuple):

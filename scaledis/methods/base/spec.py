@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scaledis.config import Config, is_float32, no_check
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.types import ImageSpec, Method
 
 LADDER_WARMUP = 1500.0  # steps

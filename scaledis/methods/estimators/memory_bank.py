@@ -5,10 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods.estimators.spec import EstimatorSpec
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, ImageSpec, Posterior, Terms
+from scaledis.types import Config, Estimator, ImageSpec, Posterior, Terms
 
 NOBODY = -1  # the number of an empty place
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset
 from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import classifiers, coding

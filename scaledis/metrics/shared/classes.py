@@ -8,8 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scaledis.core import convert, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert, registry
 from scaledis.core.ordering import ranked
 
 EXACT = 2**53  # the largest integer up to which float64 holds all

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from scaledis.core import convert
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.classes import class_numbers
 

@@ -6,8 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from scaledis.core import convert, kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert, kinds, registry
 from scaledis.core.values import plain
 from scaledis.metrics.shared.classes import classes
 from scaledis.metrics.shared.information import Information, binned

@@ -7,8 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.protocols import PROTOCOLS
 from scaledis.metrics.shared.rows import LEAST_ROWS, or_none

@@ -13,8 +13,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.report import template
 from scaledis.report.explore.session import LARGEST, Session
 

@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scaledis.config import Data, is_float32
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared.coding import DEAD, traversed

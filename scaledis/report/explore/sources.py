@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from scaledis import models
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.datasets import Dataset
 from scaledis.report import gather
 from scaledis.report.summary import Summary

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.registry import check
 from scaledis.metrics.of_models.shared import coding
 from scaledis.report.content import pixels

@@ -13,9 +13,8 @@ from flax import traverse_util
 from jax import Array
 from tqdm import tqdm
 
-from scaledis.core import npz, runtime
+from scaledis.core import UserError, npz, runtime
 from scaledis.core.chunks import chunked, joined
-from scaledis.core.errors import UserError
 from scaledis.core.files import write_arrays
 from scaledis.datasets import Dataset, expanded
 from scaledis.methods.base.autoencoder import as_pixels, blank
