@@ -7,11 +7,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from scaledis.core.streams import each, stream
-from scaledis.methods.base import optimizer
+from scaledis.methods.base import optimizer, settings
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.base.autoencoder import Autoencoder, Params, blank, make_autoencoder, sigma_of
 from scaledis.methods.base.elbo import Loss, UpdateExtra, elbo_terms, make_gradient_method
-from scaledis.methods.base.settings import FLAT
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.networks.discriminator import OfImages
 from scaledis.networks.spec import apply
@@ -165,7 +164,7 @@ METHODS = {
         settings={
             # Published, and the same for every data set.
             "": {
-                **FLAT,
+                **settings.FLAT,
                 "method.gamma": 500.0,
                 "method.capacity_step": 4e-5,
                 "train.batch": 128,

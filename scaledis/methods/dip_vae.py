@@ -3,9 +3,7 @@
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.base.settings import FLAT
+from scaledis.methods.base import autoencoder, elbo, settings
 from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
@@ -19,7 +17,7 @@ def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:
 
 def penalized(hyperparameters: Hyperparameters, posterior: Posterior, of_codes: bool) -> tuple[Array, Terms]:
     """KL + off_diagonal * squares off the diagonal + diagonal * squares on it, of the covariance less the identity."""
-    kl = mean_kl(posterior)
+    kl = elbo.mean_kl(posterior)
     centered = posterior.mean - posterior.mean.mean(0)
     covariance = jnp.matmul(centered.T, centered, precision="highest") / len(centered)
     active = posterior.levels.sum(0)
@@ -52,12 +50,12 @@ def of_codes(hyperparameters: Hyperparameters, posterior: Posterior, key: Array)
 
 def build_means(config: Config, images: ImageSpec) -> Method:
     """L = L_rec + w [ KL + penalty on Cov[m] ]."""
-    return make_penalized_method(config, make_autoencoder(config, images), stateless(of_means))
+    return elbo.make_penalized_method(config, autoencoder.make_autoencoder(config, images), elbo.stateless(of_means))
 
 
 def build_codes(config: Config, images: ImageSpec) -> Method:
     """L = L_rec + w [ KL + penalty on Cov[z] ]."""
-    return make_penalized_method(config, make_autoencoder(config, images), stateless(of_codes))
+    return elbo.make_penalized_method(config, autoencoder.make_autoencoder(config, images), elbo.stateless(of_codes))
 
 
 def weights(off_diagonal: float, diagonal: float) -> dict[str, Hyperparameter]:
@@ -76,7 +74,7 @@ METHODS = {
         about="the covariance of the posterior means to the identity: the DIP-VAE I (Kumar et al. 2018).",
         hyperparameters=weights(10.0, 100.0),
         widens=True,
-        settings={"": {**FLAT, "method.off_diagonal": 10.0, "method.diagonal": 100.0}},
+        settings={"": {**settings.FLAT, "method.off_diagonal": 10.0, "method.diagonal": 100.0}},
     ),
     "dip_vae_ii": MethodSpec(
         build_codes,
@@ -84,6 +82,6 @@ METHODS = {
         about="the covariance of the codes to the identity: the DIP-VAE II (Kumar et al. 2018).",
         hyperparameters=weights(10.0, 10.0),
         widens=True,
-        settings={"": {**FLAT, "method.off_diagonal": 10.0, "method.diagonal": 10.0}},
+        settings={"": {**settings.FLAT, "method.off_diagonal": 10.0, "method.diagonal": 10.0}},
     ),
 }

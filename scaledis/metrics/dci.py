@@ -6,8 +6,7 @@ import numpy as np
 from scipy.special import entr
 
 from scaledis.core import registry
-from scaledis.metrics.shared import boosting
-from scaledis.metrics.shared.parallel import mapped
+from scaledis.metrics.shared import boosting, parallel
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
 from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Result, Scores, Spec
 
@@ -31,7 +30,7 @@ def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> t
         # A unit that no tree uses can have importance -1e-18, whose entropy is not defined.
         return np.maximum(model.feature_importances_, 0), model.predict(ranks)
 
-    importances, predicted = zip(*mapped(classifier, factors.T), strict=True)
+    importances, predicted = zip(*parallel.mapped(classifier, factors.T), strict=True)
     return np.stack(importances, axis=1), np.stack(predicted, axis=1)
 
 

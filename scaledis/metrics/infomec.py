@@ -3,8 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from scaledis.metrics.shared import linear
-from scaledis.metrics.shared.arguments import check
+from scaledis.metrics.shared import arguments, linear
 from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at, standardized
 from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Result, Scores, Spec
@@ -68,7 +67,7 @@ def compute(
         list; `information`, the NMI [active units, F]; `explicitness_per_factor` [F].
     """
     codes, factors = checked(codes, factors)
-    check("neighbours", neighbours, int, 1)
+    arguments.check("neighbours", neighbours, int, 1)
     split, library = split_at(factors, train_fraction), protocol == "library"
     least = active if active is not None else LIBRARY_ACTIVE if library else 0
     ranges = np.ptp(codes, axis=0)

@@ -19,10 +19,9 @@ from scaledis.report.summary import Summary, shown
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
 from scaledis.types import Model, Run
-from scaledis.workdir import score_files
+from scaledis.workdir import log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
-from scaledis.workdir.log import read_records
 
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
@@ -108,7 +107,7 @@ def summary(
 
 def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: int = 0) -> Summary:
     """The summary of a run without its pictures and its scores."""
-    records = read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
+    records = log.read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
     return Summary(
         name=run.name,
         setting=setting,

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
 from scaledis.config import Config, Data, Method, Model, Schedule, check_fields, flatten, thaw, typed
-from scaledis.core import UserError, kinds, registry
-from scaledis.core.command import names
+from scaledis.core import UserError, command, kinds, registry
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
@@ -179,7 +178,7 @@ def _checked_section(name: str, schema: type, values: Mapping[str, object]) -> o
         registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
             parts = value if isinstance(value, tuple) else (value,)
-            value = tuple(each for part in parts for each in (names(part) if isinstance(part, str) else [part]))
+            value = tuple(each for part in parts for each in (command.names(part) if isinstance(part, str) else [part]))
         given[key] = value
     section = schema(**given)
     check_fields(f"{name}.", section)

@@ -10,9 +10,8 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.config import Config, Evaluate
-from scaledis.core import hosts, registry, version
+from scaledis.core import hosts, registry, runtime, version
 from scaledis.core.errors import Stopped, UserError
-from scaledis.core.runtime import never, pinned
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import compute, of_models
@@ -38,7 +37,7 @@ def evaluate_population(
     dataset: Dataset,
     workdir: Workdir,
     *,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = runtime.never,
     step: int | None = None,
 ) -> bool:
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
@@ -66,7 +65,7 @@ def evaluate_population(
     return True
 
 
-@pinned()
+@runtime.pinned()
 def score_population(
     runs: Sequence[Run],
     population: Population,
@@ -75,7 +74,7 @@ def score_population(
     workdir: Workdir,
     step: int,
     *,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = runtime.never,
 ) -> None:
     """Writes the scores and codes of every run that lacks them at `step`."""
     for slot, run in enumerate(runs):

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.core import UserError, registry
-from scaledis.core.files import write_bytes
+from scaledis.core import UserError, files, registry
 from scaledis.workdir.layout import Workdir
 
 
@@ -101,7 +100,7 @@ def wandb_id(folder: Path, step: int) -> str:
         if held and step:
             return held[1]
     drawn = secrets.token_hex(8)
-    write_bytes(path, f"{drawn} {place}\n".encode())
+    files.write_bytes(path, f"{drawn} {place}\n".encode())
     return drawn
 
 

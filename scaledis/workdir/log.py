@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from scaledis import config as config_schema
-from scaledis.core import UserError
-from scaledis.core.files import SEAL, write_bytes
+from scaledis.core import UserError, files
 
-MARK, DIGITS = f', "{SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
+MARK, DIGITS = f', "{files.SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
 START = "0" * DIGITS  # stands for the line before the first
 
 
@@ -26,7 +25,7 @@ class Records:
     def __init__(self, path: Path, step: int, *, needs_seals: bool = True):
         self._path, self._last = path, START
         kept = [record for record in read_records(path, step, needs_seals=needs_seals) if record["step"] <= step]
-        write_bytes(path, "".join(map(self._line, kept)).encode())
+        files.write_bytes(path, "".join(map(self._line, kept)).encode())
 
     def append(self, record: Mapping[str, Any]) -> None:
         line = self._line(record)

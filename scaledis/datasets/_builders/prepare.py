@@ -21,8 +21,7 @@ from typing import Any
 from scaledis import datasets
 from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._builders import disk, download, records, writing
-from scaledis.datasets._builders.archives import mismatch
+from scaledis.datasets._builders import archives, disk, download, records, writing
 from scaledis.datasets._builders.source import Source
 
 OPTIONS = ("accept_checksum",)  # that every published set understands
@@ -90,7 +89,7 @@ def _check_manifest(source: Source, folder: Path) -> Any:
         accepted = {**source.content(), "origin": manifest.get("origin")}  # the user vouched for it
         expected = accepted if "origin" in manifest else source.verified()
         if manifest != expected:
-            raise mismatch(folder / "manifest.json", "content", manifest, expected)
+            raise archives.mismatch(folder / "manifest.json", "content", manifest, expected)
         return manifest.get("origin")
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{source.name}: delete {folder} to prepare it again, it is damaged: {error}") from error

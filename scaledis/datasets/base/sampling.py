@@ -13,8 +13,7 @@ from jax import Array
 
 from scaledis import datasets
 from scaledis.config import Data, is_float32
-from scaledis.core import UserError, registry
-from scaledis.core.streams import stream
+from scaledis.core import UserError, registry, streams
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec
 
@@ -162,8 +161,8 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
 
 def draw(sampler: Sampler, key: Array, n: int) -> Array:
     """Image indices int32 [n], with replacement; runs inside a compiled step."""
-    cell = jax.random.categorical(stream(key, "cell"), jnp.asarray(sampler.log_weights), shape=(n,))
-    place = jax.random.randint(stream(key, "place"), (n,), 0, jnp.asarray(sampler.counts)[cell])
+    cell = jax.random.categorical(streams.stream(key, "cell"), jnp.asarray(sampler.log_weights), shape=(n,))
+    place = jax.random.randint(streams.stream(key, "place"), (n,), 0, jnp.asarray(sampler.counts)[cell])
     return jnp.asarray(sampler.order)[jnp.asarray(sampler.first)[cell] + place]
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from scipy.special import entr
 
 from scaledis.core import registry
-from scaledis.metrics.shared.arguments import check
-from scaledis.metrics.shared.rows import checked
+from scaledis.metrics.shared import arguments, rows
 
 BINS = 20
 ROUNDING = 1e-14  # nats: a sum of entropies that is 0 can be computed as 1e-16 of either sign
@@ -73,7 +72,7 @@ class Information:
     """
 
     def __init__(self, codes: np.ndarray, factors: np.ndarray):
-        self._codes, self._factors = checked(codes, factors)
+        self._codes, self._factors = rows.checked(codes, factors)
         self._tables: dict[tuple[int, str], Table] = {}
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
@@ -174,7 +173,7 @@ def binned(codes: np.ndarray, bins: int = BINS, binning: str = "equal_width") ->
         UserError: fewer than one bin, an unknown binning.
     """
     edges = registry.choose("metrics binning", binning, BINNINGS)
-    check("bins", bins, int, 1)
+    arguments.check("bins", bins, int, 1)
     cells = [np.searchsorted(edges(unit, bins), unit, side="right") - 1 for unit in np.asarray(codes, np.float64).T]
     return np.stack(cells, axis=1)
 

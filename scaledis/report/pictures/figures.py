@@ -14,12 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from scaledis.report import content
+from scaledis.report import content, scores
 from scaledis.report.content import Curves, Level, curves, heat_map, levels, rows_of_terms, words
 from scaledis.report.pictures.canvas import COLORS, FAINT, HEADER, INK, MARGIN, MUTED, RULE, canvas, empty, fit, panel
 from scaledis.report.pictures.canvas import png as png
 from scaledis.report.pictures.fonts import MATH
-from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, source, units
 
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
@@ -128,7 +127,7 @@ def losses(runs: Sequence[Summary]) -> Figure:
 
     A full line is the mean over a setting's runs that go on, a light one a run; a cross marks where a run diverged.
     """
-    title, rows, settings = "Training", rows_of_terms(runs), by_setting([run for run in runs if run.records])
+    title, rows, settings = "Training", rows_of_terms(runs), scores.by_setting([run for run in runs if run.records])
     if not rows:
         return empty(title, source(runs), "No loss was logged.")
     across, height = max(map(len, rows)), 2.2

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from scaledis.core import UserError
-from scaledis.core.registry import check
+from scaledis.core import UserError, registry
 from scaledis.metrics.of_models.shared import coding
 from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
@@ -32,7 +31,7 @@ def objectives(runs: Mapping[str, Summary]) -> Figure:
     Raises UserError for a name that is missing or unknown.
     """
     for name in runs:
-        check("runs", name, OBJECTIVES)
+        registry.check("runs", name, OBJECTIVES)
     if missing := [name for name in OBJECTIVES if name not in runs]:
         raise UserError(f"runs: {', '.join(missing)} of {', '.join(OBJECTIVES)} is missing.")
     named = [runs[name]._replace(name=words) for name, words in OBJECTIVES.items()]
@@ -63,7 +62,7 @@ def edit(run: Summary, model: Model, factor: str, image: np.ndarray, low: float 
 
     Raises UserError for an unknown factor, and for a run whose mutual information is not known.
     """
-    check("factor", factor, run.factor_names)
+    registry.check("factor", factor, run.factor_names)
     if run.shares is None:
         raise UserError(f"run {run.name!r}: it was not measured against factors; evaluate it first.")
     shares = np.nan_to_num(run.shares[:, run.factor_names.index(factor)])
