@@ -54,11 +54,9 @@ _first_process = functools.cache(os.getpid)  # the one that computed first: a fo
 def check_process(what: str) -> None:
     """Raises UserError in a fork of a process that has computed: there JAX would wait forever."""
     if _first_process() != os.getpid():
-        raise UserError(
-            f"{what}: this process was forked from one that computes with JAX, whose threads do not survive a fork; "
-            "start it by spawn (multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')), or "
-            "encode in the parent"
-        )
+        reason = "this process was forked from one that computes with JAX, whose threads do not survive a fork"
+        remedy = "multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')"
+        raise UserError(f"{what}: {reason}; start it by spawn ({remedy}), or encode in the parent")
 
 
 @contextlib.contextmanager

@@ -45,9 +45,8 @@ def loads(data: bytes) -> dict[str, np.ndarray]:
         if firsts[1:] != lasts[:-1] or lasts[-1] != len(data) - start:
             raise ValueError("its arrays overlap, or do not fill it")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"not a safetensors file of float32 and whole numbers ({type(error).__name__}: {error})"
-        ) from None
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"not a safetensors file of float32 and whole numbers ({reason})") from None
     return arrays
 
 

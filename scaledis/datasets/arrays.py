@@ -47,11 +47,8 @@ def load(directory: Path, options: Options) -> Dataset:
     values = tuple(distinct for distinct, _ in columns)
     table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
     sizes = tuple(map(len, values))
-    is_grid = (
-        sizes
-        and math.prod(sizes) == len(table)
-        and np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
-    )
+    as_many = sizes and math.prod(sizes) == len(table)
+    is_grid = as_many and np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
     return Dataset(
         name=f"arrays: {path.stem}" + (f", {change}" if change else ""),
         factor_names=_names(path, arrays.get("names"), factors.shape[1]),

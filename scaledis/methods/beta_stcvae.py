@@ -7,8 +7,7 @@ from jax import Array
 
 from scaledis.core import UserError
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.objectives import partition
 from scaledis.types import Config, Hyperparameters, Posterior
 
@@ -55,9 +54,7 @@ def block_arrays(config: Config) -> dict[str, np.ndarray]:
             raise UserError(f"method.granularity: {given['granularity']} does not exist for {units} units; {listed}.")
         size = found[0]
     elif size != given["block"] or size > units:
-        raise UserError(
-            f"method.block: {given['block']} must be a whole number from 1 to {units}, the units there are."
-        )
+        raise UserError(f"method.block: {given['block']} must be a whole number from 1 to {units}, all the units.")
     values = {"block": size, "rewarded": given["within"] == "rewarded"}
     return {name: np.asarray(value, np.float32) for name, value in values.items()}
 

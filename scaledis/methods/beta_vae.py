@@ -5,8 +5,8 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.methods.base import autoencoder, elbo, settings
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base import autoencoder, elbo
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
@@ -41,7 +41,7 @@ BETA_VAE = MethodSpec(
         "capacity": Hyperparameter(25.0, "C, nats, where its schedule ends"),
     },
     widens=True,
-    settings={"": {**settings.FLAT, "method.beta": 4.0}},  # of the published grid 1, 2, 4, 6, 8, 10, 16; ours
+    settings={"": {**FLAT, "method.beta": 4.0}},  # of the published grid 1, 2, 4, 6, 8, 10, 16; ours
 )
 
 METHODS = {
@@ -55,7 +55,7 @@ METHODS = {
             "alpha_tcvae": {"alpha": 0.0},
         },
         program="beta_vae",
-        settings={"": settings.FLAT},
+        settings={"": FLAT},
     ),
     "beta_vae": BETA_VAE,
 }

@@ -7,11 +7,11 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from scaledis.core.streams import each, stream
-from scaledis.methods.base import optimizer, settings
+from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.base.autoencoder import Autoencoder, Params, blank, make_autoencoder, sigma_of
 from scaledis.methods.base.elbo import Loss, UpdateExtra, elbo_terms, make_gradient_method
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.networks.discriminator import OfImages
 from scaledis.networks.spec import apply
 from scaledis.objectives import gaussian
@@ -124,7 +124,7 @@ def make_adversarial_loss(model: Autoencoder, network: OfImages) -> Loss:
 def make_update_extra(config: Config, network: OfImages) -> UpdateExtra:
     """Makes the step of the discriminator, with labels smoothed by up to 0.6, and of the capacity after it."""
 
-    def update_extra(extra: Extra, hyperparameters: Hyperparameters, seen: Seen, key: Array) -> tuple[Extra, Terms]:
+    def update_extra(hyperparameters: Hyperparameters, extra: Extra, seen: Seen, key: Array) -> tuple[Extra, Terms]:
         smooth = SMOOTHING * jax.random.uniform(key, (2, seen.decoded.shape[-1]))
 
         def loss(params: Pytree) -> tuple[Array, Array]:
@@ -164,7 +164,7 @@ METHODS = {
         settings={
             # Published, and the same for every data set.
             "": {
-                **settings.FLAT,
+                **FLAT,
                 "method.gamma": 500.0,
                 "method.capacity_step": 4e-5,
                 "train.batch": 128,

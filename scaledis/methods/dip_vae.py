@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.methods.base import autoencoder, elbo, settings
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base import autoencoder, elbo
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
@@ -74,7 +74,7 @@ METHODS = {
         about="the covariance of the posterior means to the identity: the DIP-VAE I (Kumar et al. 2018).",
         hyperparameters=weights(10.0, 100.0),
         widens=True,
-        settings={"": {**settings.FLAT, "method.off_diagonal": 10.0, "method.diagonal": 100.0}},
+        settings={"": {**FLAT, "method.off_diagonal": 10.0, "method.diagonal": 100.0}},
     ),
     "dip_vae_ii": MethodSpec(
         build_codes,
@@ -82,6 +82,6 @@ METHODS = {
         about="the covariance of the codes to the identity: the DIP-VAE II (Kumar et al. 2018).",
         hyperparameters=weights(10.0, 10.0),
         widens=True,
-        settings={"": {**settings.FLAT, "method.off_diagonal": 10.0, "method.diagonal": 10.0}},
+        settings={"": {**FLAT, "method.off_diagonal": 10.0, "method.diagonal": 10.0}},
     ),
 }

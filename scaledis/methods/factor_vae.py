@@ -1,8 +1,8 @@
 """The FactorVAE."""
 
-from scaledis.methods.base import adversary, settings
+from scaledis.methods.base import adversary
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, Posterior
 
 
@@ -28,6 +28,6 @@ METHODS = {
         check=adversary.check_batch,
         widens=True,
         # gamma of the published grid 10 to 100, ours; the optimizers are published.
-        settings={"": {**settings.FLAT, "method.gamma": 10.0, "discriminator.learning_rate": 1e-4}},
+        settings={"": {**FLAT, "method.gamma": 10.0, "discriminator.learning_rate": 1e-4}},
     ),
 }

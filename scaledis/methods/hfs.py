@@ -9,10 +9,10 @@ from jax import Array, lax
 
 from scaledis.core import UserError, streams
 from scaledis.methods import beta_tcvae
-from scaledis.methods.base import penalty, settings
+from scaledis.methods.base import penalty
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 PAIRS = 25  # of latent units, drawn in every step
@@ -107,7 +107,7 @@ METHODS = {
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
         check=two_units,
         widens=True,
-        settings={"": {**settings.FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
+        settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
     "beta_tcvae_hfs": MethodSpec(
         build_beta_tcvae,
@@ -116,6 +116,6 @@ METHODS = {
         hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
         check=two_units,
         widens=True,
-        settings={"": {**settings.FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
+        settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours
     ),
 }

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from scaledis.methods.base import elbo, settings
+from scaledis.methods.base import elbo
 from scaledis.methods.base.autoencoder import (
     Autoencoder,
     Forward,
@@ -15,7 +15,7 @@ from scaledis.methods.base.autoencoder import (
     sigma_of,
     standard_normal,
 )
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import LADDER, Hyperparameter, MethodSpec, equation_of
 from scaledis.networks import ladder, spec, top_down
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
@@ -113,6 +113,6 @@ METHODS = {
         flat=False,
         network="",
         check=ladder.check_sizes,
-        settings={"": settings.LADDER},  # ours: the published sizes are for latents of feature maps
+        settings={"": LADDER},  # ours: the published sizes are for latents of feature maps
     ),
 }

@@ -9,8 +9,7 @@ from scaledis.methods import scale_vlae
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import Presence, make_penalized_method
 from scaledis.methods.base.penalty import Weights, WeightsOf, weighted_decomposition
-from scaledis.methods.base.settings import LADDER
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import LADDER, Hyperparameter, MethodSpec, equation_of
 from scaledis.methods.scale_vlae import scale_aware
 from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 

@@ -1,11 +1,12 @@
-"""The scale-aware ladder VAE, the method of Beyond Flat Latent."""
+"""The ladder VAE, with the penalties of Beyond Flat Latent and without."""
+
+import dataclasses
 
 import numpy as np
 
 from scaledis.methods.alpha_tcvae import mix
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.settings import LADDER
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import LADDER, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Config, Hyperparameters, Posterior
 
 
@@ -55,4 +56,13 @@ SCALE_VLAE = MethodSpec(
     settings={"": LADDER},
 )
 
-METHODS = {"scale_vlae": SCALE_VLAE}
+METHODS = {
+    "scale_vlae": SCALE_VLAE,
+    "vlae": dataclasses.replace(
+        SCALE_VLAE,
+        about="no penalty: the ladder VAE (Zhao et al. 2017), in the form of Beyond Flat Latent, section 2.1.",
+        hyperparameters={},
+        same_as={"scale_vlae": {"beta": 1.0, "gamma": 0.0, "alpha": 0.0}},
+        program="scale_vlae",
+    ),
+}

@@ -31,10 +31,8 @@ def everything(namespace: Mapping[str, Any]) -> str:
         "Methods (--config.method.name)": {name: spec.about for name, spec in methods.specs().items()},
         "Data sets (--config.data.name)": _modules(datasets),
         "Metrics (--config.evaluate.metrics)": {**_modules(of_models), **_modules(metrics)},
-        "Networks (--config.model.network)": {name: _summary(spec.make) for name, spec in networks.specs().items()},
-        "Estimators (--config.objective.estimator)": {
-            name: _summary(spec.make) for name, spec in estimators.specs().items()
-        },
+        "Networks (--config.model.network)": {n: _summary(s.make) for n, s in networks.specs().items()},
+        "Estimators (--config.objective.estimator)": {n: _summary(s.make) for n, s in estimators.specs().items()},
         "Sweeps (--sweep)": {name: _summary(make) for name, make in available(namespace).items()},
     }
     lines = []

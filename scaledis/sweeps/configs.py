@@ -103,9 +103,8 @@ def freeze(config: Mapping[str, object]) -> Config:
     spec.check(frozen)
     for key, given in vars(frozen.schedule).items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
-            raise UserError(
-                f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
-            )
+            found = f"{registry.short(given)} has nothing to drive"
+            raise UserError(f"schedule.{key}: {found}; {frozen.method.name} has no {key}.")
     if frozen.schedule.precision != "constant" and frozen.objective.likelihood != "gaussian":
         raise UserError(
             f"schedule.precision: {registry.short(frozen.schedule.precision)} has nothing to drive; only the "
@@ -220,6 +219,5 @@ def _check_model(model: Model) -> None:
         if not given or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most for n in given):
             raise UserError(f"model.{key}: {registry.short(given)} must be whole numbers from 1 to {most}.")
     if model.latents and sum(allocation) != model.latents:
-        raise UserError(
-            f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {model.latents}."
-        )
+        found = f"{allocation} has {sum(allocation)} units"
+        raise UserError(f"model.allocation: {found}, but model.latents is {model.latents}.")

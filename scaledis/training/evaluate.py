@@ -121,9 +121,8 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     among = sampling.split(dataset, config.data, settings.split)
     wanted = settings.train_codes + settings.test_codes
     if dataset.factor_names and len(among) < FEWEST:
-        raise UserError(
-            f"evaluate.split: {settings.split!r} of {dataset.name} has {len(among)} images; {FEWEST} are needed."
-        )
+        found = f"{settings.split!r} of {dataset.name} has {len(among)} images"
+        raise UserError(f"evaluate.split: {found}; {FEWEST} are needed.")
     taken = min(wanted, len(among))
     train_codes = round(taken * settings.train_codes / wanted)
     if dataset.factor_names and train_codes in (0, taken):

@@ -49,12 +49,8 @@ def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
     """What a run carries as arrays, the method's own included."""
-    carried = {
-        "active": active(config, allocation),
-        "sigma": config.objective.sigma,
-        "kl_warmup": config.objective.kl_warmup,
-        "learning_rate": config.train.learning_rate,
-    }
+    carried = {"active": active(config, allocation), "learning_rate": config.train.learning_rate}
+    carried |= {"sigma": config.objective.sigma, "kl_warmup": config.objective.kl_warmup}
     own = methods.arrays(config)
     return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
 

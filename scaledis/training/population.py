@@ -55,9 +55,8 @@ class Population:
         own = plan.common_allocation(self.configs)
         self.allocation = allocation or own
         if len(self.allocation) != len(own) or np.any(np.less(self.allocation, own)):
-            raise UserError(
-                f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}."
-            )
+            wrong = f"{list(self.allocation)} of the plan does not hold the runs' own, {list(own)}"
+            raise UserError(f"allocation: {wrong}.")
         shape = Shape(
             methods.makers(self.config),
             plan.shared(self.config),

@@ -65,15 +65,13 @@ def make_wandb(workdir: Workdir) -> Tracker:
     runs: dict[str, Any] = {}
 
     def begin(run: str, step: int) -> None:
-        runs[run] = wandb.init(
-            project="scaledis",
-            group=workdir.root.name,
-            name=run,
-            id=wandb_id(workdir.run(run), step),
-            dir=str(workdir.root),
-            resume="allow",
-            reinit="create_new",
-        )
+        place: dict[str, Any] = {
+            "project": "scaledis",
+            "group": workdir.root.name,
+            "name": run,
+            "dir": str(workdir.root),
+        }
+        runs[run] = wandb.init(id=wandb_id(workdir.run(run), step), resume="allow", reinit="create_new", **place)
 
     def log(run: str, step: int, values: Mapping[str, float]) -> None:
         runs[run].log(dict(values), step=step)

@@ -111,9 +111,8 @@ def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> li
     skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
 
     def done(metric: str) -> bool:
-        wanted = (
-            metrics.spec(metric).permutations(settings.chance) if metric in metrics.names() else 0
-        )  # else of models
+        needs_model = metric not in metrics.names()  # these have no chance levels
+        wanted = 0 if needs_model else metrics.spec(metric).permutations(settings.chance)
         return metric in there and scores.get(f"{metric}/permutations", 0) >= wanted
 
     return [metric for metric in applying(settings, dataset) if metric not in skipped and not done(metric)]

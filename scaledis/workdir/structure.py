@@ -19,10 +19,8 @@ class OtherStructure(UserError):
 
 def flat(tree: Any) -> dict[str, Any]:
     """A pytree as {path of a leaf: leaf}."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def unflat(leaves: Mapping[str, Any], like: Any) -> Any:

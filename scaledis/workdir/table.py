@@ -166,9 +166,5 @@ def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
 def _of_levels(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Expands lists with a number for each level, top first, into columns level4/<score>, level3/<score>, ..."""
     found = {key.removesuffix(PER_LEVEL): value for key, value in scores.items() if key.endswith(PER_LEVEL)}
-    return {
-        f"level{len(each) - n}/{key}": value
-        for key, each in found.items()
-        for n, value in enumerate(each)
-        if value is not None
-    }
+    columns = {f"level{len(each) - n}/{key}": value for key, each in found.items() for n, value in enumerate(each)}
+    return {name: value for name, value in columns.items() if value is not None}

@@ -69,11 +69,8 @@ def load(
             raise UserError(f"{source.name} could not be prepared in {folder}: {error}") from error
     origin = _check_manifest(source, folder)
     if options.path and isinstance(origin, str) and options.path not in (Path(origin), *Path(origin).parents):
-        print(
-            f"{source.name}: {folder} was prepared from {origin}, and data.path={options.path} is not read; delete the "
-            "first to prepare it from the second.",
-            file=sys.stderr,
-        )
+        remedy = f"data.path={options.path} is not read; delete the first to prepare it from the second."
+        print(f"{source.name}: {folder} was prepared from {origin}, and {remedy}", file=sys.stderr)
     images, table = source.arrays(folder)
     names, values = source.factor_names, source.factor_values
     return Dataset(source.name, names, values, source.image_shape, images, datasets.rows, table)

@@ -15,11 +15,11 @@ from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.autoencoder import Autoencoder, Params, sigma_of
 from scaledis.objectives import gaussian, partition
-from scaledis.types import Batch, Codes, Config, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
+from scaledis.types import Batch, Config, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
 Loss = Callable[[Params, Pytree, Hyperparameters, Batch, Array], tuple[Array, tuple[Terms, Pytree]]]
-UpdateExtra = Callable[[Pytree, Hyperparameters, Pytree, Array], tuple[Pytree, Terms]]
+UpdateExtra = Callable[[Hyperparameters, Pytree, Pytree, Array], tuple[Pytree, Terms]]
 
 
 def kl_of_units(posterior: Posterior) -> Array:
@@ -49,12 +49,7 @@ def kl_weight(hyperparameters: Hyperparameters, step: Array) -> Array:
 
 def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
     """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma."""
-    return {
-        "reconstruction_nats": reconstruction,
-        "kl_nats": kl,
-        "elbo_nats": -reconstruction - kl,
-        "sigma": sigma,
-    }
+    return {"reconstruction_nats": reconstruction, "kl_nats": kl, "elbo_nats": -reconstruction - kl, "sigma": sigma}
 
 
 def per_level(name: str, values: Array) -> Terms:
@@ -96,12 +91,7 @@ def make_penalized_method(
         }
         return total, (terms, jax.lax.stop_gradient(posterior))
 
-    def update_extra(
-        extra: Pytree, hyperparameters: Hyperparameters, posterior: Posterior, key: Array
-    ) -> tuple[Pytree, Terms]:
-        return penalty.update(hyperparameters, extra, posterior, key)
-
-    return make_gradient_method(config, model, init, [loss], update_extra, presence_of)
+    return make_gradient_method(config, model, init, [loss], penalty.update, presence_of)
 
 
 def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[State], Hyperparameters]:
@@ -141,7 +131,7 @@ def make_gradient_method(
       init: (key, hyperparameters) -> (params, extra).
       losses: (params, extra, hyperparameters of the step, batch, key) -> (loss, (terms, seen)). The gradient of each
         is clipped apart from the others'.
-      update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
+      update_extra: (hyperparameters, extra, seen, key) -> (extra, terms); `seen` is that of the last loss.
       presence_of: that of `make_at_step`.
     """
     adam, clip, at_step = optimizer.make_adam(), config.train.gradient_clip, make_at_step(config, presence_of)
@@ -161,7 +151,7 @@ def make_gradient_method(
         clipped = [optimizer.clip(gradient, clip) for gradient in gradients]
         direction, adam_state = adam.update(jax.tree.map(lambda *parts: sum(parts), *clipped), state.optimizer)
         params = optimizer.descend(state.params, direction, now["learning_rate"])
-        extra, more = update_extra(state.extra, now, seen, stream(key, "extra"))
+        extra, more = update_extra(now, state.extra, seen, stream(key, "extra"))
         terms |= more | {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
         return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
 
@@ -169,10 +159,9 @@ def make_gradient_method(
         now = at_step(state)
         return now | {"presence": jnp.ceil(now["presence"])}
 
-    def encode(state: State, images: Array) -> Codes:
-        return model.encode(state.params, whole(state), images)
-
-    def decode(state: State, codes: Array) -> Array:
-        return model.decode(state.params, whole(state), codes)
-
-    return Method(start, update, encode, decode)
+    return Method(
+        start,
+        update,
+        encode=lambda state, images: model.encode(state.params, whole(state), images),
+        decode=lambda state, codes: model.decode(state.params, whole(state), codes),
+    )

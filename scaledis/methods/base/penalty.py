@@ -68,19 +68,11 @@ def weighted_decomposition(
         mutual_information, intra, dimension_wise, inter = (nats.mean(0) for nats in split)
 
         row = weights(hyperparameters, posterior)
-        total = row.inter * inter + jnp.sum(
-            row.kl * kl
-            + row.mutual_information * mutual_information
-            + row.dimension_wise * dimension_wise
-            + row.intra * intra
-        )
-        return total, {
-            "inter_nats": inter,
-            **named("kl", kl),
-            **named("mutual_information", mutual_information),
-            **named("total_correlation", intra),
-            **named("dimension_wise", dimension_wise),
-        }
+        bracket = row.kl * kl + row.mutual_information * mutual_information
+        bracket = bracket + row.dimension_wise * dimension_wise + row.intra * intra
+        terms = {"inter_nats": inter, **named("kl", kl), **named("mutual_information", mutual_information)}
+        terms |= named("total_correlation", intra) | named("dimension_wise", dimension_wise)
+        return row.inter * inter + jnp.sum(bracket), terms
 
     def update(
         hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array
@@ -91,9 +83,7 @@ def weighted_decomposition(
 
 
 def make_build(
-    weights: WeightsOf,
-    parts_of: PartsOf = by_level,
-    estimator: str | None = None,
+    weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
 ) -> Callable[[Config, ImageSpec], Method]:
     """Returns the `build` of a method whose penalty is a row of weights."""
 

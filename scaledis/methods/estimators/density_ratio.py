@@ -11,7 +11,7 @@ from jax import Array
 from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
-from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.methods.estimators import EstimatorSpec
 from scaledis.networks.discriminator import OfCodes
 from scaledis.networks.spec import apply
 from scaledis.objectives import aggregate_posterior, partition

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.methods.estimators import EstimatorSpec
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.types import Config, Estimator, ImageSpec, Posterior, Terms
 

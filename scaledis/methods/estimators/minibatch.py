@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.methods.estimators import EstimatorSpec
 from scaledis.objectives import aggregate_posterior, partition
 from scaledis.types import Config, Estimator, ImageSpec
 

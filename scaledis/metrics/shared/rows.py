@@ -58,9 +58,8 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
     check("train_fraction", train_fraction, float, 0, 1)
     split = round(len(factors) * train_fraction)
     if not 0 < split < len(factors):
-        raise UserError(
-            f"train_fraction: {train_fraction} leaves {split} of {len(factors)} rows to train on; both parts need one"
-        )
+        rows = f"{split} of {len(factors)} rows"
+        raise UserError(f"train_fraction: {train_fraction} leaves {rows} to train on; both parts need one")
     for number, factor in enumerate(factors.T):
         unseen = ~np.isin(factor[split:], factor[:split])
         if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():

@@ -73,17 +73,13 @@ class Session:
         model, dataset = self.model(run), self.dataset(run, PATIENCE)
         allocation, name = model.config.model.allocation, model.config.data.name
         places: list[dict[str, Any]] = [{"level": level, "place": place} for level, place in units(allocation)]
-        found: dict[str, Any] = {
-            "units": places,
-            "levels": len(allocation),
-            "factors": [],
-            "has_images": dataset is not None,
-        }
+        found: dict[str, Any] = {"units": places, "levels": len(allocation), "has_images": dataset is not None}
         if dataset is None:
             loading = self._loading(run)
             waits = not loading.done() or loading.exception() is None  # there by now: the page asks again
             words = "being prepared; until it is there" if waits else "not at hand, so that"
-            return {**found, "source": f"{name} is {words} images come from the prior or from a file", "waits": waits}
+            about = f"{name} is {words} images come from the prior or from a file"
+            return {**found, "factors": [], "source": about, "waits": waits}
         known = self.source.summary(run, model, dataset)
         for unit, place in enumerate(places):
             dead = known.kl is not None and bool(known.kl[unit] < DEAD)

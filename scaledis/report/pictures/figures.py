@@ -24,6 +24,7 @@ from scaledis.report.summary import Summary, source, units
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
 CELL_WIDTH, CELL_HEIGHT, LEVEL_GAP = 0.42, 0.26, 0.54  # a heat map's, in inches; the gap in cells
 LEFT, BAR = 0.86, 2.2  # inches: the names of levels and units, a bar of an edit
+PADS = ("borderpad", "borderaxespad")  # of a legend
 WIDEST = 14.6  # inches; wider rows of panels wrap
 
 
@@ -67,11 +68,7 @@ def edits(runs: Sequence[Summary]) -> Figure:
 
     The dark part of a bar is the share of the changes that is the unit's own factor, whose name stands beside it.
     """
-    title, top, measured = (
-        "How selective an edit is",
-        0.5,
-        [(run, each) for run in runs if (each := content.edits(run))],
-    )
+    title, top, measured = "How selective an edit is", 0.5, [(r, found) for r in runs if (found := content.edits(r))]
     if not measured:
         return empty(title, source(runs), "No run's edits were measured.")
     about = "share of the factor changes that is the edited unit's own factor"
@@ -146,14 +143,7 @@ def losses(runs: Sequence[Summary]) -> Figure:
             _scale(axes)
     place = MARGIN / figure.get_figwidth(), 1 - (MARGIN + HEADER - 0.08) / figure.get_figheight()
     handles = [Line2D([], [], color=color) for color in colors.values()]
-    style = {
-        "frameon": False,
-        "fontsize": 9,
-        "labelcolor": INK,
-        "borderpad": 0,
-        "borderaxespad": 0,
-        "handlelength": 1.4,
-    }
+    style = {"frameon": False, "fontsize": 9, "labelcolor": INK, "handlelength": 1.4} | dict.fromkeys(PADS, 0)
     legend = figure.legend(handles, ["-"] * len(handles), loc="upper left", bbox_to_anchor=place, ncols=4, **style)
     for text, setting in zip(legend.get_texts(), colors, strict=True):
         text.set_text(setting)  # as a label, one that begins with "_" would be left out

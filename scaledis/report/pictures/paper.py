@@ -35,9 +35,8 @@ def objectives(runs: Mapping[str, Summary]) -> Figure:
     if missing := [name for name in OBJECTIVES if name not in runs]:
         raise UserError(f"runs: {', '.join(missing)} of {', '.join(OBJECTIVES)} is missing.")
     named = [runs[name]._replace(name=words) for name, words in OBJECTIVES.items()]
-    return traversals.sheet(
-        [run._replace(scores={k: run.scores[k] for k in SCORES if k in run.scores}) for run in named]
-    )
+    drawn = [run._replace(scores={key: run.scores[key] for key in SCORES if key in run.scores}) for run in named]
+    return traversals.sheet(drawn)
 
 
 class Edit(NamedTuple):
