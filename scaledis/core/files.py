@@ -1,4 +1,4 @@
-"""Files are written to a temporary name and renamed, and a damaged one is a sentence that names it.
+"""Writes files under a temporary name, then renames them; reads them, and raises UserError for a damaged one.
 
 A sealed file holds the SHA-256 of all its bytes, with zeros in the place of the checksum itself.
 """

@@ -17,7 +17,7 @@ from scaledis.report.summary import Summary, listed, source
 from scaledis.report.template import ASSETS
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
-EFFORTS = ((82, 1), (60, 1), (40, 1), (60, 2), (30, 2), (20, 4))  # quality of WebP, and one pixel of so many is kept
+EFFORTS = ((82, 1), (60, 1), (40, 1), (60, 2), (30, 2), (20, 4))  # quality of WebP, and the stride of the pixels kept
 POINTS = 160  # of a curve
 
 

@@ -22,7 +22,7 @@ def check(name: str, value: Any, kind: object, least: float = -math.inf, most: f
 def check_options(
     metric: str, compute: Callable[..., object], options: Mapping[str, object], common: Collection[str] = ()
 ) -> None:
-    """Raises UserError for an option that `compute` of a metric lacks and `common` too, or of another kind."""
+    """Raises UserError for an option that neither `compute` nor `common` has, and for a value of another kind."""
     kinds.check(metric, options, Mapping[str, object])
     parameters = inspect.signature(compute).parameters.values()
     known = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"information"}

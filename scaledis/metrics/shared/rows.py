@@ -93,7 +93,7 @@ def commonest(factors: np.ndarray) -> np.ndarray:
 
 
 def or_none(values: np.ndarray, there: np.ndarray) -> list[object]:
-    """`values` [n] as a list, with None in place of those where `there`, bool [n], is False."""
+    """`values` [n] as a list, with None where `there`, bool [n], is False."""
     return [value if is_there else None for value, is_there in zip(values.tolist(), there, strict=True)]
 
 

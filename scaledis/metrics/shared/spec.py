@@ -21,8 +21,8 @@ class Spec(NamedTuple):
 
     Attributes:
         scores: the scores that lie in [0, 1], the headline first; each has a chance level.
-        chance: {score: level} for a level in closed form, {score: None} for one by permutations of a score that is not
-            among `scores`.
+        chance: {score: level} where the level has a closed form; {score: None} for a score that is not among `scores`
+            and whose level comes from permutations.
         fits: whether the metric fits models, and so takes a quarter of the permutations.
         ratios: the scores that are None where no unit knows more of any factor than by chance.
         intervals: {score: what the bootstrap draws}, `ROWS`, `TEST_ROWS` or `VOTES`, for the scores that have an
