@@ -141,9 +141,8 @@ def _verified(path: Path, files: Mapping[str, list[int]], before: Prepared) -> P
         return [files[name], content, third] if same else None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows, unreadable = (
-            dict(zip(held, pool.map(entry, held.items()), strict=True)) for held in (before.rows, before.unreadable)
-        )
+        both = before.rows, before.unreadable
+        rows, unreadable = (dict(zip(held, pool.map(entry, held.items()), strict=True)) for held in both)
     return Prepared(before.images, rows, unreadable)
 
 

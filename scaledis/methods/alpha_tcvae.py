@@ -19,11 +19,7 @@ def convex_mix(hyperparameters: Hyperparameters, posterior: Posterior) -> Weight
     of the KL, without any total correlation. In it, information beyond log B is nearly free of charge where the
     estimator saturates there.
     """
-    return Weights(
-        mutual_information=hyperparameters["mutual_information"],
-        kl=hyperparameters["kl"],
-        dimension_wise=hyperparameters["dimension_wise"],
-    )
+    return Weights(**{name: hyperparameters[name] for name in ("mutual_information", "kl", "dimension_wise")})
 
 
 def mix(alpha: float, units: int) -> tuple[float, float]:

@@ -90,12 +90,8 @@ def make_capacity_loss(model: Autoencoder) -> Loss:
         kl = gaussian.kl_to_standard(forward.mean, forward.log_variance).sum(1).mean()
         penalty = (kl / hyperparameters["active"].sum() - extra.capacity) ** 4
         total = nll.mean() + hyperparameters["gamma"] * penalty
-        terms = {
-            "loss_nats": total,
-            **elbo_terms(nll.mean(), kl, sigma_of(params, hyperparameters)),
-            "capacity_penalty": penalty,
-        }
-        return total, (terms, ())
+        terms = {"loss_nats": total, **elbo_terms(nll.mean(), kl, sigma_of(params, hyperparameters))}
+        return total, (terms | {"capacity_penalty": penalty}, ())
 
     return loss
 

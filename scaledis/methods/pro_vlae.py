@@ -41,11 +41,8 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     """
     presence = hyperparameters["presence"]
     row = scale_aware(hyperparameters, posterior)
-    return row._replace(
-        kl=jnp.where(presence > 0, presence * row.kl, hyperparameters["inactive"]),
-        mutual_information=presence * row.mutual_information,
-        intra=presence * row.intra,
-    )
+    kl = jnp.where(presence > 0, presence * row.kl, hyperparameters["inactive"])
+    return row._replace(kl=kl, mutual_information=presence * row.mutual_information, intra=presence * row.intra)
 
 
 def presence_of(config: Config) -> Presence:

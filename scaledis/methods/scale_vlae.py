@@ -23,12 +23,8 @@ def scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 
         KL_l  becomes  K_l alpha_l / (K_l - alpha_l) I(x; z_l) + (1 - alpha_l) / (1 - alpha_l / K_l) KL_l
     """
-    return Weights(
-        kl=hyperparameters["kl"],
-        mutual_information=hyperparameters["mutual_information"],
-        intra=hyperparameters["beta"] - 1.0,
-        inter=hyperparameters["gamma"],
-    )
+    terms = {name: hyperparameters[name] for name in ("kl", "mutual_information")}
+    return Weights(**terms, intra=hyperparameters["beta"] - 1.0, inter=hyperparameters["gamma"])
 
 
 def level_arrays(config: Config) -> dict[str, np.ndarray]:

@@ -10,12 +10,8 @@ from scaledis.metrics.shared import boosting, parallel
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
 from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Result, Scores, Spec
 
-SPEC = Spec(
-    ("disentanglement", "completeness", "informativeness"),
-    fits=True,
-    intervals={"informativeness": TEST_ROWS},
-    groups=JOINT,
-)
+SCORES = ("disentanglement", "completeness", "informativeness")
+SPEC = Spec(SCORES, fits=True, intervals={"informativeness": TEST_ROWS}, groups=JOINT)
 
 
 def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -23,9 +19,8 @@ def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> t
     from sklearn.ensemble import GradientBoostingClassifier  # imported here: it takes longer than all of JAX
 
     def classifier(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        model = GradientBoostingClassifier(
-            n_estimators=boosting.ROUNDS, max_depth=boosting.DEPTH, learning_rate=boosting.RATE, random_state=seed
-        )
+        size = {"n_estimators": boosting.ROUNDS, "max_depth": boosting.DEPTH, "learning_rate": boosting.RATE}
+        model = GradientBoostingClassifier(**size, random_state=seed)
         model.fit(ranks[:split], factor[:split])
         # A unit that no tree uses can have importance -1e-18, whose entropy is not defined.
         return np.maximum(model.feature_importances_, 0), model.predict(ranks)

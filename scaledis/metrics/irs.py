@@ -44,11 +44,8 @@ def compute(
     robustness = np.where(varies[:, None], 1 - moved / np.where(varies, largest, 1)[:, None], 0)
     robustness = np.maximum(robustness, 0)  # a class far from the mean can deviate by more than all rows together
     best = robustness.max(axis=1)
-    return {
-        "irs": float(np.average(best[varies], weights=largest[varies])) if varies.any() else 0.0,
-        "per_unit": rows.or_none(best, varies),
-        "robustness": robustness,
-    }
+    score = float(np.average(best[varies], weights=largest[varies])) if varies.any() else 0.0
+    return {"irs": score, "per_unit": rows.or_none(best, varies), "robustness": robustness}
 
 
 def _deviation(codes: np.ndarray, factor: np.ndarray, level: float) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Which level of a hierarchy knows which factor, and how the levels depend on each other."""
 
+import functools
+
 import numpy as np
 from scipy.special import entr
 
@@ -64,11 +66,9 @@ def compute(
     if levels is None:
         found["warnings"] = ["levels: none are given; all units are one level", *table.warnings]
     else:
-        fits = [
-            dci.compute(codes[:, units], factors, seed, backend=backend, train_fraction=train_fraction)
-            for units in members
-        ]
-        accuracy = np.stack([fit["informativeness_per_factor"] for fit in fits])
+        fit = functools.partial(dci.compute, backend=backend, train_fraction=train_fraction)
+        fits = [fit(codes[:, units], factors, seed) for units in members]
+        accuracy = np.stack([each["informativeness_per_factor"] for each in fits])
         split = rows.split_at(factors, train_fraction)
         blind = (factors[split:] == rows.commonest(factors[:split])).mean(axis=0)
         found["informativeness"] = np.clip((accuracy - blind) / np.maximum(1 - blind, 1e-12), 0, 1)

@@ -56,11 +56,8 @@ def compute(
     else:
         warnings.append("mig_sampled: samples of the posteriors are infinite")
     headline = by_samples if protocol == "paper" else by_means
-    return headline | {
-        "mig_sampled": by_samples["mig"],
-        "unit_kl_nats": rows.or_none(nats, finite),
-        "warnings": [*headline["warnings"], *warnings],
-    }
+    beside = {"mig_sampled": by_samples["mig"], "unit_kl_nats": rows.or_none(nats, finite)}
+    return headline | beside | {"warnings": [*headline["warnings"], *warnings]}
 
 
 def _gaps(table: Table) -> Result:

@@ -60,9 +60,8 @@ def anything(name: str, namespace: Mapping[str, Any]) -> str:
     }
     if name in methods.specs():
         return method(name)
-    described = registry.choose(
-        "describe", name, {**dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()], []), **kinds}
-    )
+    others: dict[str, list[Any]] = dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()], [])
+    described = registry.choose("describe", name, others | kinds)
     return f"{name}: " + "\n\n".join(inspect.getdoc(each) or "" for each in described)
 
 
@@ -92,10 +91,8 @@ def dataset(found: Dataset) -> str:
     lines = [f"{found.name}: {found.size:,} images of {height}x{width}x{channels}"]
     kind = "a full grid" if found.table is None else "a table: combinations may be missing or stand several times"
     lines.append(f"factors: {kind}" if found.factor_names else "no factors: no metric applies")
-    lines += [
-        f"  {name:<24}{size:>6,} values" for name, size in zip(found.factor_names, found.factor_sizes, strict=True)
-    ]
-    return "\n".join(lines)
+    factors = zip(found.factor_names, found.factor_sizes, strict=True)
+    return "\n".join([*lines, *(f"  {name:<24}{size:>6,} values" for name, size in factors)])
 
 
 def _range(parameter: Hyperparameter) -> str:

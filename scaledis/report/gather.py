@@ -91,10 +91,8 @@ def _of_group(
             population, states, _ = restore(workdir, index)
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
     reached = checkpoints.steps[-1]
-    return [
-        summary(run, settings[run.name], dataset, workdir, models.get(run.name) if run.name in drawn else None, reached)
-        for run in group
-    ]
+    shown = {name: model for name, model in models.items() if name in drawn}
+    return [summary(run, settings[run.name], dataset, workdir, shown.get(run.name), reached) for run in group]
 
 
 def summary(

@@ -53,9 +53,8 @@ def sweep_granularities() -> Iterator[Override]:
 def available(namespace: Mapping[str, object] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
     """Returns the sweeps of this file and of the namespace of a config file, whose sweeps win."""
     found: dict[str, Any] = {**globals(), **namespace}
-    return {
-        name.removeprefix(PREFIX): make for name, make in found.items() if name.startswith(PREFIX) and callable(make)
-    }
+    sweeps = {name: make for name, make in found.items() if name.startswith(PREFIX) and callable(make)}
+    return {name.removeprefix(PREFIX): make for name, make in sweeps.items()}
 
 
 def expand(

@@ -65,13 +65,9 @@ def make_wandb(workdir: Workdir) -> Tracker:
     runs: dict[str, Any] = {}
 
     def begin(run: str, step: int) -> None:
-        place: dict[str, Any] = {
-            "project": "scaledis",
-            "group": workdir.root.name,
-            "name": run,
-            "dir": str(workdir.root),
-        }
-        runs[run] = wandb.init(id=wandb_id(workdir.run(run), step), resume="allow", reinit="create_new", **place)
+        place: dict[str, Any] = {"group": workdir.root.name, "dir": str(workdir.root), "project": "scaledis"}
+        own: dict[str, Any] = {"name": run, "id": wandb_id(workdir.run(run), step)}
+        runs[run] = wandb.init(resume="allow", reinit="create_new", **place, **own)
 
     def log(run: str, step: int, values: Mapping[str, float]) -> None:
         runs[run].log(dict(values), step=step)

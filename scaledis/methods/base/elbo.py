@@ -100,10 +100,8 @@ def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[Stat
     They are those of the run, driven by their schedules, with `kl_weight` w and `presence` [L], how far each level has
     faded in. `presence_of` is (hyperparameters, step) -> presence; by default every level is present.
     """
-    schedules = {
-        name: optimizer.make_schedule(f"schedule.{name}", spec, config.train.steps)
-        for name, spec in vars(config.schedule).items()
-    }
+    specs, steps = vars(config.schedule), config.train.steps
+    schedules = {name: optimizer.make_schedule(f"schedule.{name}", spec, steps) for name, spec in specs.items()}
 
     def at_step(state: State) -> Hyperparameters:
         carried, step = state.hyperparameters, state.step

@@ -148,10 +148,9 @@ class MethodSpec:
     @property
     def identity(self) -> str:
         """`same_as` as a sentence; "" if it is empty."""
-        each = [
-            f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}"
-            for name, values in self.same_as.items()
-        ]
+        each = []
+        for name, values in self.same_as.items():
+            each.append(f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}")
         return f"It is {'; it is '.join(each)}." if each else ""
 
     @property

@@ -111,9 +111,8 @@ def _classifier(
         slope = -residual[:, 0] if binary else -residual
         if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
             break  # nothing left to split
-        leaves = boosters[number].predict(
-            ranks[:, orders[number]], pred_leaf=True, start_iteration=turn, num_iteration=1, num_threads=1
-        )
+        codes, newest = ranks[:, orders[number]], {"start_iteration": turn, "num_iteration": 1}
+        leaves = boosters[number].predict(codes, pred_leaf=True, num_threads=1, **newest)
         leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
         scores += rate * _newton_steps(leaves[:split], residual)[leaves]
     gains = np.zeros(ranks.shape[1])
@@ -125,8 +124,7 @@ def _classifier(
 def _newton_steps(leaves: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """The step of every leaf, [trees * LEAVES]: the sum of its residuals over the sum of their curvatures."""
     curvature = np.abs(residual) * (1 - np.abs(residual))
-    slopes, curvatures = (
-        np.bincount(leaves.ravel(), weights.ravel(), LEAVES * residual.shape[1]) for weights in (residual, curvature)
-    )
+    count = LEAVES * residual.shape[1]
+    slopes, curvatures = (np.bincount(leaves.ravel(), each.ravel(), count) for each in (residual, curvature))
     steps = np.divide(slopes, curvatures, out=np.zeros_like(slopes), where=curvatures > 1e-150)
     return np.clip(steps, -MAX_STEP, MAX_STEP)

@@ -131,10 +131,8 @@ def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> T
         rest = len(unit) - counts.max()
         crowded = rest > 0 and counts.max() >= OUTLIER_SHARE * len(unit)
         if crowded and np.ptp(unit[column == counts.argmax()]) > 0:
-            warnings.append(
-                f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(unit)} rows; outliers stretch "
-                "its range, which binning='quantile' avoids"
-            )
+            found = f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(unit)} rows"
+            warnings.append(f"{found}; outliers stretch its range, which binning='quantile' avoids")
     chance, spread = freedom / (2 * len(codes)), np.sqrt(freedom / 2) / len(codes)
     return Table(cells, _nats(cells, factors, *entropies), chance, spread, *entropies, warnings)
 

@@ -63,10 +63,9 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
     for number, factor in enumerate(factors.T):
         unseen = ~np.isin(factor[split:], factor[:split])
         if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():
-            raise UserError(
-                f"factors: the rows are in the order of factor {number}, and the {split} training rows lack its "
-                f"classes {_few(np.unique(factor[split:][unseen]))}; shuffle the rows, or leave shuffle=True"
-            )
+            lacking = f"the {split} training rows lack its classes {_few(np.unique(factor[split:][unseen]))}"
+            remedy = "shuffle the rows, or leave shuffle=True"
+            raise UserError(f"factors: the rows are in the order of factor {number}, and {lacking}; {remedy}")
     return split
 
 
@@ -79,10 +78,8 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
         if len(lacking):
             sentences.append(f"factor {number}: the training rows lack its classes {_few(lacking)}")
         if (counts < RARE).any():
-            sentences.append(
-                f"factor {number}: {np.sum(counts < RARE)} of {len(counts)} classes have fewer than {RARE} of the "
-                f"{split} training rows"
-            )
+            found = f"factor {number}: {np.sum(counts < RARE)} of {len(counts)} classes"
+            sentences.append(f"{found} have fewer than {RARE} of the {split} training rows")
     return sentences
 
 

@@ -106,10 +106,8 @@ def own_scores(
     rng, repeats = np.random.default_rng([seed, PERMUTATIONS]), spec.permutations(settings.chance)
     draws = [permuted(rng.permutation(count)) for _ in range(repeats)]
     rerun: Mapping[str, Part] = {ROWS: (lambda rows: run(sample.taken(rows)), np.arange(count))}
-    added: Result = {
-        **intervals(spec, parts or rerun, seed, settings.n_bootstrap),
-        **_chance_levels(spec, [key for key in spec.with_chance if key in scores], draws),
-    }
+    added: Result = {**intervals(spec, parts or rerun, seed, settings.n_bootstrap)}
+    added |= _chance_levels(spec, [key for key in spec.with_chance if key in scores], draws)
     ratios = [key for key in spec.ratios if scores[key] is not None]
     varies = len(sample.dead) < units
     if ratios and varies and sample.information and not sample.information.above_chance(seed):

@@ -83,11 +83,8 @@ def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) 
     rng = np.random.default_rng(seed)
     draws = [_resampled(parts, rng) for _ in range(resamples)]
     values = {name: [draw.get(name) for draw in draws] for name in spec.intervals if draws}
-    return {
-        f"{name}_interval": np.percentile(np.asarray(each, float), INTERVAL).tolist()
-        for name, each in values.items()
-        if None not in each
-    }
+    known = {name: np.asarray(each, float) for name, each in values.items() if None not in each}
+    return {f"{name}_interval": np.percentile(each, INTERVAL).tolist() for name, each in known.items()}
 
 
 def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> Result:

@@ -145,10 +145,8 @@ class Session:
             raise UserError(f"unit: {registry.short(unit)} must be a whole number from 0 to {len(given) - 1}.")
         forth = [pixels(self._decode(model, each)) for each in traversed(given, steps=FRAMES)[unit]]
         palette = Image.fromarray(np.concatenate(forth)).quantize()  # one for all frames, or they would flicker
-        frames = [
-            Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC).quantize(palette=palette)
-            for frame in [*forth, *forth[-2:0:-1]]
-        ]
+        large = [Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for frame in forth]
+        frames = [frame.quantize(palette=palette) for frame in [*large, *large[-2:0:-1]]]
         buffer = io.BytesIO()
         frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=MILLISECONDS, loop=0)
         return buffer.getvalue()

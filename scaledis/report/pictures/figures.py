@@ -96,10 +96,8 @@ def _beside(
     across = min(len(runs), max(1, int(WIDEST / width)))
     figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, f"{source(runs)} · {about}")
     spots = [(n % across * width + LEFT, n // across * height + top) for n in range(len(runs))]
-    panels = [
-        panel(figure, *spot, wide, CELL_HEIGHT * row) for spot, wide, row in zip(spots, widths, rows, strict=True)
-    ]
-    return figure, panels, width
+    sizes = zip(spots, widths, rows, strict=True)
+    return figure, [panel(figure, *spot, wide, CELL_HEIGHT * row) for spot, wide, row in sizes], width
 
 
 def _centers(run: Summary) -> list[tuple[Level, np.ndarray]]:
