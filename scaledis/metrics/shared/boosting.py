@@ -111,8 +111,8 @@ def _classifier(
         slope = -residual[:, 0] if binary else -residual
         if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
             break  # nothing left to split
-        codes, newest = ranks[:, orders[number]], {"start_iteration": turn, "num_iteration": 1}
-        leaves = boosters[number].predict(codes, pred_leaf=True, num_threads=1, **newest)
+        codes = ranks[:, orders[number]]
+        leaves = boosters[number].predict(codes, start_iteration=turn, num_iteration=1, pred_leaf=True, num_threads=1)
         leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
         scores += rate * _newton_steps(leaves[:split], residual)[leaves]
     gains = np.zeros(ranks.shape[1])
