@@ -79,13 +79,8 @@ def pinned() -> Iterator[None]:
 def conditions() -> dict[str, object]:
     """Returns what the last digits of a run depend on besides its config: machine, versions, settings, XLA's flags."""
     flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(DEVICES_FLAG)]
-    return {
-        "device": machine(),
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.version.__version__,
-        "XLA_FLAGS": " ".join(sorted(flags)),
-        **{name: _setting(name) for name in SETTINGS},
-    }
+    versions = {"jax": jax.__version__, "jaxlib": jaxlib.version.__version__, "XLA_FLAGS": " ".join(sorted(flags))}
+    return {"device": machine(), **versions, **{name: _setting(name) for name in SETTINGS}}
 
 
 def cache_directory() -> str | None:

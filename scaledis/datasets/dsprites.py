@@ -14,6 +14,7 @@ import numpy as np
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
 
+POSITIONS = 2 * (np.linspace(0, 1, 32),)
 FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5"
 URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
 SHA256 = "729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb"
@@ -27,7 +28,7 @@ SOURCE = prepare.Source(
         np.arange(3),  # square, ellipse, heart
         np.linspace(0.5, 1, 6),
         np.linspace(0, 2 * np.pi, 40),
-        *2 * (np.linspace(0, 1, 32),),
+        *POSITIONS,
     ),
     image_shape=(64, 64, 1),
     copy=records.Copy("dsprites", factors=LABELS, order=LABELS, image=lambda image: _white("dsprites of TFDS", image)),

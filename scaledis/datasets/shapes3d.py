@@ -12,6 +12,7 @@ from scaledis.datasets._builders import archives, download, prepare, records
 
 URL = "https://storage.googleapis.com/3d-shapes/3dshapes.h5"
 SHA256 = "0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785"
+HUES = 3 * (np.linspace(0, 0.9, 10),)  # as a fraction of the circle
 NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 LABELS = tuple(f"label_{name}" for name in NAMES)  # in TFDS
 SOURCE = prepare.Source(
@@ -20,7 +21,7 @@ SOURCE = prepare.Source(
     files=(download.File("3dshapes.h5", URL, 267_573_662, SHA256),),
     factor_names=NAMES,
     factor_values=(
-        *3 * (np.linspace(0, 0.9, 10),),  # hues, as a fraction of the circle
+        *HUES,
         np.linspace(0.75, 1.25, 8),
         np.arange(4),  # cube, cylinder, sphere, capsule
         np.linspace(-30, 30, 15),  # azimuth of the camera, in degrees

@@ -98,17 +98,14 @@ def data(runs: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
-    shares = content.heat_map(run)
-    return {
-        "name": run.name,
-        "setting": run.setting,
-        "source": source([run]),
+    known = content.heat_map(run)
+    rows = known and known.shares.tolist()
+    about = {"name": run.name, "setting": run.setting, "source": source([run]), "diverged": run.diverged_at}
+    return about | {
         "scores": {name: score for name, score in list(run.scores.items())[:3] if math.isfinite(score)},
-        "diverged": run.diverged_at,
         "levels": len(run.allocation),
         "factors": run.factor_names,
-        "shares": shares
-        and [[round(x, 3) if math.isfinite(x) else None for x in row] for row in shares.shares.tolist()],
+        "shares": rows and [[round(x, 3) if math.isfinite(x) else None for x in row] for row in rows],
         "edits": _as_dicts(content.edits(run)),
         "units": _as_dicts(content.ladder(run)),
         "curves": _curves([run], terms),

@@ -89,21 +89,12 @@ def score_population(
         index, train_codes = sample(dataset, run.config)
         codes = coding.encode_images(model, dataset, index)
         factors = dataset.factors(index)
-        scores = {
-            "run": run.name,
-            "dataset": dataset.name,
-            "fingerprint": dataset.fingerprint,
-            "split": settings.split,
-            "held_out": run.config.data.held_out,
-            "held_out_by": run.config.data.held_out_by,
-            "train_codes": train_codes,
-            "test_codes": len(index) - train_codes,
-            "dci_backend": settings.dci_backend,
-            "step": step,
-            "diverged": None if diverged == NEVER else diverged,
-            "version": version.VERSION,
-            "commit": version.commit(),
-        }
+        data = run.config.data
+        scores: Result = {"run": run.name, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
+        scores |= {"split": settings.split, "held_out": data.held_out, "held_out_by": data.held_out_by}
+        scores |= {"train_codes": train_codes, "test_codes": len(index) - train_codes, **version.here()}
+        scores |= {"dci_backend": settings.dci_backend, "step": step}
+        scores |= {"diverged": None if diverged == NEVER else diverged}
         wanted = dataclasses.replace(settings, metrics=tuple(score_files.missing(held, settings, dataset)))
         scores |= score_codes(codes, factors, wanted, train_codes, dataset)
         scores = score_files.merged(held, score_model(scores, model, dataset, index, codes, wanted))

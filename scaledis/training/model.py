@@ -15,18 +15,12 @@ from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
 from scaledis.workdir.checkpoint import flat, structure, unflat
 
 Compiled = tuple[Callable[..., Codes], Callable[..., Any]]  # encode and decode of a method
-KINDS = {  # of what `Model.about` has
-    "config": Mapping[str, Any],
-    "step": int,
+KINDS = {  # of what `Model.about` has; `allocation` and `parameters` are padded
+    **dict.fromkeys(("config", "data", "scores"), Mapping[str, Any]),
+    **dict.fromkeys(("step", "train_size", "parameters"), int),
+    **dict.fromkeys(("image_shape", "allocation"), Sequence[int]),
+    **dict.fromkeys(("version", "commit"), str),
     "diverged": int | None,
-    "image_shape": Sequence[int],
-    "train_size": int,
-    "allocation": Sequence[int],  # padded, as `parameters` are
-    "parameters": int,
-    "data": Mapping[str, Any],
-    "scores": Mapping[str, Any],
-    "version": str,
-    "commit": str,
 }
 
 
@@ -71,17 +65,9 @@ def describe(
     config: Config, step: int, diverged: int, images: ImageSpec, padding: Padding, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`Model.about` of a run that was trained on `images`, of which `data` are the facts (sampling.facts)."""
-    return {
-        "config": thaw(config),
-        "step": step,
-        "diverged": None if diverged == NEVER else diverged,
-        "image_shape": images.shape,
-        "train_size": images.size,
-        **padding._asdict(),
-        "data": dict(data),
-        "scores": {},
-        **version.here(),
-    }
+    about = {"config": thaw(config), "step": step, "diverged": None if diverged == NEVER else diverged}
+    about |= {"image_shape": images.shape, "train_size": images.size, **padding._asdict()}
+    return about | {"data": dict(data), "scores": {}, **version.here()}
 
 
 def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: Compiled) -> Model:
