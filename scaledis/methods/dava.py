@@ -143,6 +143,11 @@ def cross_entropy(logit: Array, label: Array) -> Array:
     return jax.nn.softplus(logit) - label * logit
 
 
+PUBLISHED = {  # the same for every data set
+    **{"method.gamma": 500.0, "method.capacity_step": 4e-5},
+    **{"train.batch": 128, "train.steps": 150_000, "train.gradient_clip": 1.0, "discriminator.learning_rate": 1e-4},
+}
+
 METHODS = {
     "dava": MethodSpec(
         build,
@@ -157,17 +162,6 @@ METHODS = {
         },
         check=check_batch,
         widens=True,
-        settings={
-            # Published, and the same for every data set.
-            "": {
-                **FLAT,
-                "method.gamma": 500.0,
-                "method.capacity_step": 4e-5,
-                "train.batch": 128,
-                "train.steps": 150_000,
-                "train.gradient_clip": 1.0,
-                "discriminator.learning_rate": 1e-4,
-            },
-        },
+        settings={"": {**FLAT, **PUBLISHED}},
     ),
 }

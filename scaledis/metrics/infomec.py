@@ -7,13 +7,8 @@ from scaledis.metrics.shared import arguments, linear, rows
 from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Result, Scores, Spec
 
-SPEC = Spec(
-    ("modularity", "explicitness", "compactness"),
-    fits=True,
-    ratios=("modularity", "compactness"),
-    intervals={"explicitness": TEST_ROWS},
-    groups=COMPONENT,
-)
+SCORES, RATIOS = ("modularity", "explicitness", "compactness"), ("modularity", "compactness")
+SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT)
 NEIGHBOURS = 10
 DISCRETE = 20  # values
 DIGITS = 9

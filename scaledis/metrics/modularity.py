@@ -6,13 +6,10 @@ from scaledis.metrics.shared import linear, rows
 from scaledis.metrics.shared.information import BINS, Information
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
+RATIOS, EXPLICITNESS = ("modularity", "modularity_corrected"), "explicitness"
+INTERVALS = {**dict.fromkeys(RATIOS, ROWS), EXPLICITNESS: TEST_ROWS}
 SPEC = Spec(
-    ("modularity", "modularity_corrected", "explicitness"),
-    chance={"explicitness": 0.5},
-    fits=True,
-    ratios=("modularity", "modularity_corrected"),
-    intervals={"modularity": ROWS, "modularity_corrected": ROWS, "explicitness": TEST_ROWS},
-    groups=COMPONENT,
+    (*RATIOS, EXPLICITNESS), chance={EXPLICITNESS: 0.5}, fits=True, ratios=RATIOS, intervals=INTERVALS, groups=COMPONENT
 )
 
 
