@@ -181,17 +181,10 @@ def _scores(
     """Returns the scores of one metric over some units. Rows are in random order; the first `share` of them train."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
-    return compute(
-        metric,
-        codes.mean[:, units],
-        factors,
-        settings.seed,
-        {metric: {key: value for key, value in options.items() if key in known}},
-        shuffle=False,
-        chance=settings.chance,
-        levels=codes.levels[units],
-        log_variances=codes.log_variance[:, units],
-    )
+    own = {metric: {key: value for key, value in options.items() if key in known}}
+    of_units = {"levels": codes.levels[units], "log_variances": codes.log_variance[:, units]}
+    common = {"shuffle": False, "chance": settings.chance, **of_units}
+    return compute(metric, codes.mean[:, units], factors, settings.seed, own, **common)
 
 
 def score(
@@ -228,17 +221,6 @@ def score(
     >>> score(codes, codes.astype(int), ["mig"])["mig/mig"]
     1.0
     """
-    return compute(
-        metrics,
-        codes,
-        factors,
-        seed,
-        options,
-        protocol=protocol,
-        rows=rows,
-        n_bootstrap=n_bootstrap,
-        chance=chance,
-        groups=groups,
-        levels=levels,
-        log_variances=log_variances,
-    )
+    common: Result = {"protocol": protocol, "rows": rows, "n_bootstrap": n_bootstrap, "chance": chance}
+    common |= {"groups": groups, "levels": levels, "log_variances": log_variances}
+    return compute(metrics, codes, factors, seed, options, **common)

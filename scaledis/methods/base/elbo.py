@@ -82,13 +82,8 @@ def make_penalized_method(
 
         weight = hyperparameters["kl_weight"]
         total = reconstruction + weight * regularization
-        terms = {
-            "loss_nats": total,
-            **elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters)),
-            "regularization_nats": regularization,
-            "kl_weight": weight,
-            **parts,
-        }
+        terms = elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters))
+        terms = {"loss_nats": total, **terms, "regularization_nats": regularization, "kl_weight": weight, **parts}
         return total, (terms, jax.lax.stop_gradient(posterior))
 
     return make_gradient_method(config, model, init, [loss], penalty.update, presence_of)

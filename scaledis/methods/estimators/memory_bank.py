@@ -53,13 +53,8 @@ def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
     def log_density(extra: Bank, posterior: Posterior, parts: Array) -> Array:
         known, newest = joined(extra, posterior)
         others = newest & (known.number != posterior.number[:, None])
-        return aggregate_posterior.log_density(
-            posterior.codes,
-            known.mean,
-            known.log_variance,
-            aggregate_posterior.stratified_among(size, others),
-            partition.membership(parts),
-        )
+        weights, groups = aggregate_posterior.stratified_among(size, others), partition.membership(parts)
+        return aggregate_posterior.log_density(posterior.codes, known.mean, known.log_variance, weights, groups)
 
     def update(extra: Bank, posterior: Posterior, parts: Array, key: Array) -> tuple[Bank, Terms]:
         known, newest = joined(extra, posterior)
