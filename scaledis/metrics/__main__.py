@@ -80,12 +80,9 @@ class Score(Command):
         """Scores the file. Raises UserError for a file without codes, and for a metric that cannot use them."""
         arrays = read(Path(self.file))
         names = list(self.metrics) or metrics.names()
-        given: dict[str, Any] = {
-            "rows": metrics.ROWS,
-            "levels": arrays.get("levels"),
-            "log_variances": arrays.get("log_variance"),
-        }
+        given: dict[str, Any] = {"levels": arrays.get("levels"), "log_variances": arrays.get("log_variance")}
         given |= {"protocol": self.protocol, "n_bootstrap": self.n_bootstrap, "chance": self.chance}
+        given |= {"rows": metrics.ROWS}
         scores = metrics.compute(names, arrays["codes"], arrays.get("factors"), self.seed, **given)
         out = Path(self.out) if self.out else Path(self.file).with_suffix(".scores.json")
         try:
