@@ -52,12 +52,10 @@ def _summary(described: Any) -> str:
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
     """The description of a method, metric, network, estimator or sweep. Raises UserError for an unknown name."""
-    kinds: dict[str, list[Any]] = {
-        **{each: [make] for each, make in available(namespace).items()},
-        **{each: [spec.make] for each, spec in networks.specs().items()},
-        **{each: [spec.make] for each, spec in estimators.specs().items()},
-        **_metrics(),
-    }
+    kinds: dict[str, list[Any]] = {each: [make] for each, make in available(namespace).items()}
+    for specs in (networks.specs(), estimators.specs()):
+        kinds |= {each: [spec.make] for each, spec in specs.items()}
+    kinds |= _metrics()
     if name in methods.specs():
         return method(name)
     others: dict[str, list[Any]] = dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()], [])
