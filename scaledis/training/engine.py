@@ -17,9 +17,10 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps import expand, plan
 from scaledis.sweeps.configs import refreeze
 from scaledis.sweeps.shards import WHOLE, Shard
-from scaledis.training import hooks, loop, memory
+from scaledis.training import hooks, memory
 from scaledis.training.evaluate import evaluate_population
 from scaledis.training.hooks import MakeHook
+from scaledis.training.loop import train_population
 from scaledis.training.population import Population
 from scaledis.training.progress import SweepProgress
 from scaledis.types import NEVER, Model, Run
@@ -122,7 +123,7 @@ def _train(
         models: dict[str, Model] = {}
         for index, group in enumerate(groups):
             images = dataset or sampling.load_dataset(group[0].config.data)
-            population, states = loop.train_population(
+            population, states = train_population(
                 group, index, images, directory, stop=stop, restart=restart, beside=[shown, hooks.make_scores()]
             )
             facts = sampling.facts(images, group[0].config.data)
@@ -171,7 +172,7 @@ def train_group(job: Job, group: Sequence[Run], index: int, progress: SweepProgr
     """Trains population `index` of a job and returns how many of its runs diverged; see `train_all`."""
     dataset = sampling.load_dataset(group[0].config.data)
     beside = [hooks.make_progress, hooks.make_sweep_progress(progress), *job.beside]
-    _, states = loop.train_population(group, index, dataset, job.workdir, stop=stop, restart=job.restart, beside=beside)
+    _, states = train_population(group, index, dataset, job.workdir, stop=stop, restart=job.restart, beside=beside)
     diverged = int((hosts.fetch(states.diverged) != NEVER).sum())
     if hosts.first():
         progress.end(index, diverged)
