@@ -1,4 +1,4 @@
-"""The site: `make docs`. Lists of methods, metrics and doors are written from the package; none is kept by hand."""
+"""The site: `make docs`. Lists of methods, metrics, keys and doors come from the package; none is kept by hand."""
 
 import importlib
 import inspect
@@ -12,6 +12,7 @@ sys.path.insert(0, str(DOCS.parent))
 import scaledis  # noqa: E402
 from scaledis import methods, metrics, objectives  # noqa: E402
 from scaledis.metrics import of_models  # noqa: E402
+from scaledis.report import describe  # noqa: E402
 
 project, author, release = "scaledis", "the scaledis authors", scaledis.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -26,16 +27,24 @@ SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Example|Examples):")
 
 def of_method(name, spec):
     """The section of a method: one line, its equation, its keys."""
-    keys = [f"| `method.{key}` | `{value.default}` | {value.about} |" for key, value in spec.hyperparameters.items()]
-    keys = [
-        "| key | default | meaning |",
-        "| --- | --- | --- |",
-        *(key.replace("|KL - C(t)|", "abs(KL - C(t))") for key in keys),
-    ]
     kind = "flat" if spec.flat else "a ladder"
-    table = keys if spec.hyperparameters else ["No hyperparameters."]
+    table = of_keys(describe.hyperparameters(spec)) if spec.hyperparameters else ["No hyperparameters."]
     about = f"{kind}; {spec.about} {spec.identity}"
     return [f"### `{name}`", "", about, "", "```text", spec.equation, "```", "", *table, ""]
+
+
+def of_keys(keys):
+    """A row for each key: default, bounds, meaning."""
+    rows = [
+        f"| `{key.name}` | {f'`{key.default}`' if key.default else 'empty'} | {key.bounds} | {bars(key.about)} |"
+        for key in keys
+    ]
+    return ["| key | default | values | meaning |", "| --- | --- | --- | --- |", *rows]
+
+
+def bars(words):
+    """Words without the bars that end a cell: |x| is abs(x)."""
+    return re.sub(r"\|([^|]*)\|", r"abs(\1)", words)
 
 
 def of_functions(package, names, member=None):
@@ -77,6 +86,7 @@ def generate():
     """Writes docs/generated/*.md, which the pages include."""
     pages = {
         "doors": of_doors(),
+        "keys": of_keys(describe.keys()),
         "methods": [line for name, spec in sorted(methods.specs().items()) for line in of_method(name, spec)],
         "specs": of_specs(),
         "metrics": ["```{eval-rst}", ".. automodule:: scaledis.metrics", "```", ""]

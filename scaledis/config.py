@@ -1,93 +1,19 @@
-"""What a run is made of: the schema with its defaults. Each field's own bound stands beside it.
+"""What a run is made of: the schema. Each field has its default, its meaning and its own bounds beside it.
 
-This module imports nothing else of the package but errors, names and values; `experiment` checks a config against the
-registries.
+This module imports nothing else of the package but `core`; `sweeps.configs` checks a config against the registries.
 """
 
 import dataclasses
 import typing
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core.fields import flag, free, one_of, positive_float, positive_int, text, whole_numbers
 from scaledis.core.values import PLAIN, over, plain, whole
 
-LARGEST = 2**31 - 1  # an int32: steps, seeds and sizes are carried as such
 RESOLUTION = 18_912  # of images of which a batch of two holds 2**31 numbers, which are most that can be allocated
-
-
-def positive_int(default: int, least: int = 1, most: int = LARGEST) -> int:
-    """A field that holds a whole number from `least` to `most`."""
-
-    def check(key: str, value: Any) -> None:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise UserError(f"{key}: {registry.short(value)} must be a whole number from {least} to {most}.")
-
-    return dataclasses.field(default=default, metadata={"check": check})
-
-
-def positive_float(default: Any, zero: bool = False) -> Any:
-    """A field that holds a number that a float32 can hold, above 0 or, with `zero`, at least 0; None if it may be."""
-
-    def check(key: str, value: Any) -> None:
-        if value is None and default is None:
-            return
-        if not is_float32(value) or not (value > 0 or (zero and value == 0)):
-            bound = "of at least 0" if zero else "above 0"
-            raise UserError(f"{key}: {registry.short(value)} must be a finite number {bound} that a float32 can hold.")
-
-    return dataclasses.field(default=default, metadata={"check": check})
-
-
-def one_of(default: Any, choices: Collection[str]) -> Any:
-    """A field that holds one of the names."""
-
-    def check(key: str, value: Any) -> None:
-        registry.check(key, value, choices)
-
-    return dataclasses.field(default=default, metadata={"check": check})
-
-
-def text(default: str) -> str:
-    """A field that holds a string."""
-
-    def check(key: str, value: Any) -> None:
-        if not isinstance(value, str) or value != value.encode(errors="replace").decode():
-            raise UserError(f"{key}: {registry.short(value)} must be text that UTF-8 can hold.")
-
-    return dataclasses.field(default=default, metadata={"check": check})
-
-
-def flag(default: bool) -> bool:
-    """A field that holds True or False."""
-
-    def check(key: str, value: Any) -> None:
-        if not isinstance(value, bool):
-            raise UserError(f"{key}: {registry.short(value)} must be True or False.")
-
-    return dataclasses.field(default=default, metadata={"check": check})
-
-
-def is_float32(value: Any) -> bool:
-    """Whether `value` is a number, not a bool, that is finite as a float32, and 0 there only if it is 0 itself."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    try:
-        magnitude = abs(float(value))
-    except OverflowError:
-        return False
-    return magnitude == 0 or 1.2e-38 < magnitude < 3.4e38
-
-
-def check_fields(prefix: str, section: Any) -> None:
-    """Raises UserError, with the key behind `prefix`, for the first field that does not pass its check."""
-    for field in dataclasses.fields(section):
-        if "check" in field.metadata:
-            field.metadata["check"](prefix + field.name, getattr(section, field.name))
-
-
-MEMORIES = ("auto", "device", "host")  # where a data set's images lie while training
+MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
+MEMORIES = ("auto", "device", "host")
 SPLITS = ("all", "train", "held_out")
 INJECTIONS = ("map", "vector")
 PRECISIONS = ("float32", "tf32", "bfloat16")
@@ -97,24 +23,26 @@ DCI_BACKENDS = ("lightgbm", "sklearn")
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    name: str = text("rendered")
-    directory: str = text("~/.cache/scaledis")  # prepared data sets and caches
-    path: str = text("")  # the user's own images: data.name=folder or arrays
-    resolution: int = positive_int(0, least=0, most=RESOLUTION)  # pixels a side; 0: the data set's own
-    correlation: tuple[tuple[str, str, float], ...] = ()  # of factors in training: (("floor_hue", "wall_hue", 0.2),)
-    held_out: float = positive_float(0.0, zero=True)  # share of images that no run trains on; 0: the data set's split
-    held_out_by: str = text("")  # hold out whole groups: "folder", or the images of a value of a factor; "": images
-    scale: bool = flag(False)  # the user's own pixels are 0 to 1: multiply them by 255
-    bits: int = positive_int(0, least=0, most=16)  # of the user's own pixels, such as 12 of a camera's; 0: the file's
-    folder_factor: bool = flag(False)  # the sub-folders of a folder of images are a factor
-    skip_unreadable: bool = flag(False)  # leave out files of a folder that are no readable images
-    accept_checksum: bool = flag(False)  # take a published file whose checksum is another one than expected
-    memory: str = one_of("auto", MEMORIES)  # "host": images are gathered beside the step; "auto": if they do not fit
+    name: str = text("rendered", "the data set, see `scaledis list`")
+    directory: str = text("~/.cache/scaledis", "where prepared data sets and caches lie")
+    path: str = text("", "your own images: a folder for data.name=folder, a file for data.name=arrays")
+    resolution: int = positive_int(0, "pixels a side, a multiple of 16; 0: the data set's own", 0, RESOLUTION)
+    correlation: tuple[tuple[str, str, float], ...] = free(
+        (), "pairs of factors that are correlated in training", "a list of (factor, other factor, sigma above 0)"
+    )
+    held_out: float = positive_float(0.0, "share of images that no run trains on; 0: the data set's split", zero=True)
+    held_out_by: str = text("", "hold out whole groups: `folder`, or the images of a value of a factor; empty: images")
+    scale: bool = flag(False, "your own pixels are 0 to 1: multiply them by 255")
+    bits: int = positive_int(0, "bits of your own pixels, such as 12 of a camera's; 0: those of the file", 0, 16)
+    folder_factor: bool = flag(False, "the sub-folders of a folder of images are a factor")
+    skip_unreadable: bool = flag(False, "leave out files of a folder that cannot be read as images")
+    accept_checksum: bool = flag(False, "take a published file although its checksum differs from the known one")
+    memory: str = one_of("auto", "where images lie in training: `auto` is `device` if they fit there", MEMORIES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    name: str = text("scale_vlae")
+    name: str = text("scale_vlae", "what is trained, see `scaledis list`")
     hyperparameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # see scaledis describe <method>
 
     def __hash__(self) -> int:
@@ -123,76 +51,93 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    allocation: tuple[int, ...] = ()  # latent units per level, top to bottom; (): the method's own
-    latents: int = positive_int(0, least=0)  # units in all; 0: 10 for a flat method, the allocation's sum for a ladder
-    parameters: int = positive_int(0, least=0)  # they set the width; 0: the papers' 766,295 (flat), 1.2M (ladder)
-    channels: tuple[int, ...] = (32, 32, 64, 64)  # of the four convolutions, from the image up
-    ladder_channels: tuple[int, ...] = (8, 16, 16)  # of the maps that join levels to the first three of them
-    injection: str = one_of("vector", INJECTIONS)  # how a level enters the decoder
-    network: str = text("")  # the encoder and decoder, see scaledis list; "": the method's own
+    allocation: tuple[int, ...] = whole_numbers(
+        (), "latent units per level, top to bottom; empty: 4, 2, 2, 2 for a ladder", MOST_UNITS
+    )
+    latents: int = positive_int(0, "units in all; 0: 10 for a flat method, the allocation's sum for a ladder", 0)
+    parameters: int = positive_int(
+        0, "parameters, which set the width; 0: the papers' 766,295 (flat method) or 1.2 million (ladder)", 0
+    )
+    channels: tuple[int, ...] = whole_numbers(
+        (32, 32, 64, 64), "features of the four convolutions, from the image up", MOST_CHANNELS
+    )
+    ladder_channels: tuple[int, ...] = whole_numbers(
+        (8, 16, 16), "features of the maps that join levels to the first three convolutions", MOST_CHANNELS
+    )
+    injection: str = one_of("vector", "how a level enters the decoder", INJECTIONS)
+    network: str = text("", "the encoder and decoder, see `scaledis list`; empty: the method's own")
 
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    likelihood: str = text("gaussian")
-    sigma: float = positive_float(0.5)  # the Gaussian's, in units of the pixel range; gaussian_learned starts there
-    estimator: str = text("minibatch_weighted")  # of the aggregate posterior
-    bank: int = positive_int(4096)  # posteriors that the estimator memory_bank remembers
-    kl_warmup: float | None = positive_float(None, zero=True)  # steps; w = 1 - exp(-step / kl_warmup), and 1 for 0;
-    # None: the method's own, 0 for a flat method and 1500 for a ladder
+    likelihood: str = text("gaussian", "distribution of the pixels: gaussian, gaussian_learned or bernoulli")
+    sigma: float = positive_float(
+        0.5, "deviation of the Gaussian, where pixels are 0 to 1; gaussian_learned starts there"
+    )
+    estimator: str = text("minibatch_weighted", "estimator of the aggregate posterior, see `scaledis list`")
+    bank: int = positive_int(4096, "posteriors that the estimator memory_bank remembers")
+    kl_warmup: float | None = positive_float(
+        None,
+        "steps of the warm-up w = 1 - exp(-step / kl_warmup), 0: none; None: 0 for a flat method, 1500 for a ladder",
+        zero=True,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
     """Factors in [0, 1] over the steps (optimizer.make_schedule): "cosine", "warmup:5000", "linear"."""
 
-    learning_rate: str = text("constant")
-    beta: str = text("constant")
-    gamma: str = text("constant")
-    precision: str = text("constant")  # 1 / sigma^2 of a Gaussian: "warmup:2000:0.25" lets sigma fall to its half
-    capacity: str = text("warmup:100000")
+    learning_rate: str = text("constant", "factor of train.learning_rate over the steps, such as `cosine`")
+    beta: str = text("constant", "factor of method.beta over the steps, such as `warmup:5000`")
+    gamma: str = text("constant", "factor of method.gamma over the steps")
+    precision: str = text(
+        "constant", "factor of 1 / sigma^2 over the steps: `warmup:2000:0.25` lets sigma fall to its half"
+    )
+    capacity: str = text("warmup:100000", "factor of method.capacity over the steps")
 
 
 @dataclasses.dataclass(frozen=True)
 class Discriminator:
     """Of the methods and estimators that have one; a discriminator of images takes only the learning rate."""
 
-    features: int = positive_int(1000)
-    layers: int = positive_int(6, most=64)
-    learning_rate: float = positive_float(1e-4)
+    features: int = positive_int(1000, "features of a hidden layer")
+    layers: int = positive_int(6, "number of layers", most=64)
+    learning_rate: float = positive_float(1e-4, "step size of its Adam")
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    steps: int = positive_int(300_000)
-    batch: int = positive_int(64, least=2)
-    learning_rate: float = positive_float(2e-3)
-    gradient_clip: float = positive_float(100.0, zero=True)  # global norm; 100 nats normalize every gradient; 0: none
-    matmul_precision: str = one_of("float32", PRECISIONS)  # of a network's products on a GPU or a TPU
-    activations: str = one_of("float32", ACTIVATIONS)  # what layers compute and hold; parameters stay float32
-    log_every: int = positive_int(100)
-    checkpoint_every: int = positive_int(5000)
-    evaluate_every: int = positive_int(0, least=0)  # steps between scores (no chance levels) and sheets; 0: at the end
-    keep: int = positive_int(3)  # checkpoints
-    parallel: int = positive_int(0, least=0)  # runs trained at once; 0: one per core on a CPU, all on an accelerator
+    steps: int = positive_int(300_000, "steps of training")
+    batch: int = positive_int(64, "images of a step", least=2)
+    learning_rate: float = positive_float(2e-3, "step size of Adam")
+    gradient_clip: float = positive_float(
+        100.0, "largest global norm of a gradient; 100 nats normalize every gradient; 0: no limit", zero=True
+    )
+    matmul_precision: str = one_of("float32", "number format of a network's products on a GPU or a TPU", PRECISIONS)
+    activations: str = one_of("float32", "number format of layers; parameters stay float32", ACTIVATIONS)
+    log_every: int = positive_int(100, "steps between lines of the log")
+    checkpoint_every: int = positive_int(5000, "steps between checkpoints")
+    evaluate_every: int = positive_int(0, "steps between scores (no chance levels) and sheets; 0: only at the end", 0)
+    keep: int = positive_int(3, "checkpoints that are kept, the newest ones")
+    parallel: int = positive_int(0, "runs trained at once; 0: one per core on a CPU, all on an accelerator", 0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluate:
-    metrics: tuple[str, ...] = ("dci", "mig")
-    train_codes: int = positive_int(10_000, least=2)
-    test_codes: int = positive_int(5_000)
-    split: str = one_of("all", SPLITS)  # of the images
-    dci_backend: str = one_of("lightgbm", DCI_BACKENDS)
-    seed: int = positive_int(0, least=0)
+    metrics: tuple[str, ...] = free(("dci", "mig"), "metrics that are computed", "names, see `scaledis list`")
+    train_codes: int = positive_int(10_000, "codes that metrics train on", least=2)
+    test_codes: int = positive_int(5_000, "codes that metrics are tested on")
+    split: str = one_of("all", "the images that are scored", SPLITS)
+    dci_backend: str = one_of("lightgbm", "library of DCI's boosted trees", DCI_BACKENDS)
+    seed: int = positive_int(0, "seed of the draw of images and of the metrics", least=0)
     chance: int = positive_int(
-        20, least=0, most=10_000
-    )  # permutations behind chance levels; a quarter where models are fitted
+        20, "permutations behind chance levels, a quarter of them where models are fitted; 0: none", 0, 10_000
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A run. Every field is a key of the command line: `--config.train.steps=4000`."""
+    """A run. Every field is a key of the command line: `--config.train.steps=4000`. Its repr has what is no default."""
 
     data: Data = Data()
     method: Method = Method()
@@ -202,7 +147,13 @@ class Config:
     discriminator: Discriminator = Discriminator()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
-    seed: int = positive_int(0, least=0)
+    seed: int = positive_int(0, "seed of the run: of its parameters, batches and noise", least=0)
+
+    def __repr__(self) -> str:
+        defaults, own = flatten(thaw(Config())), flatten(thaw(self))
+        defaults |= {"method.name": own["method.name"]}
+        changed = [f"{key}={value!r}" for key, value in own.items() if key not in defaults or value != defaults[key]]
+        return f"Config({', '.join([self.method.name, *changed])})"
 
 
 def thaw(config: Config) -> dict[str, Any]:
@@ -245,7 +196,10 @@ def no_check(config: Config) -> None:
     del config
 
 
-SECTIONS = {"": Config, **{f"{field.name}.": type(field.default) for field in dataclasses.fields(Config)}}
+SECTIONS: dict[str, type[Any]] = {
+    **{f"{name}.": type(section) for name, section in vars(Config()).items() if dataclasses.is_dataclass(section)},
+    "": Config,
+}
 WHOLE = {  # dotted keys of whole numbers, one or several
     prefix + name
     for prefix, section in SECTIONS.items()

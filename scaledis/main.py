@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scaledis import commands
 from scaledis.core import registry
-from scaledis.core.command import Command, UnknownFlag, flags_of, parse
+from scaledis.core.command import OVERRIDE, Command, UnknownFlag, flags_of, parse, takes_keys
 from scaledis.core.errors import UserError, sentences
 
 
@@ -18,17 +18,17 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "train": Entry("Train", "train, score and report; the same command again goes on where it ended"),
-    "sweep": Entry("Sweep", "train the product of sweeps over a config"),
+    "train": Entry("Train", "train, score and report runs; the same command again goes on where it ended"),
+    "sweep": Entry("Sweep", "train many runs: the product of sweeps over a config"),
     "demo": Entry("Demo", "train VLAE and the scale-aware ladder side by side, and compare them"),
     "evaluate": Entry("Evaluate", "score trained runs on any split, metric or step"),
-    "report": Entry("Report", "write the page of an experiment"),
-    "extract": Entry("Extract", "copy one run into a work directory that contains it alone"),
+    "report": Entry("Report", "write the page of an experiment and print its scores"),
+    "extract": Entry("Extract", "copy one run into a new work directory"),
     "list": Entry("List", "print the names of methods, data sets, metrics, networks, estimators, sweeps and configs"),
-    "describe": Entry("Describe", "print an equation with its keys, draw a data set, print a network"),
-    "prepare": Entry("Prepare", "download and verify a published data set"),
-    "score": Entry("Score", "compute every metric of a file of codes from any framework"),
-    "explore": Entry("Explore", "open a page on this machine that moves the units of a trained model"),
+    "describe": Entry("Describe", "explain one name: a method, a metric, a data set, or all keys of a config"),
+    "prepare": Entry("Prepare", "download, verify and convert a published data set"),
+    "score": Entry("Score", "compute metrics of a file of codes from any framework"),
+    "explore": Entry("Explore", "open a page that moves the units of a trained model"),
 }
 FORMER = {f"--{word}": word for word in ("list", "describe", "prepare", "extract")}  # flags of version 0.2
 
@@ -58,21 +58,35 @@ def run(argv: Sequence[str]) -> None:
 
 
 def _parsed(word: str, command: type[Command], argv: Sequence[str]) -> Command:
-    """The command with its arguments; the error for a flag of another command names that command."""
+    """Returns the command with its arguments. The error for an unknown flag names the command or key that it means."""
     try:
         return parse(command, argv)
     except UnknownFlag as error:
         if error.flag in FORMER:
-            raise UserError(f"{error.flag}: it is a command now: `scaledis {FORMER[error.flag]} --help`.") from None
+            raise UserError(f"{error.flag}: is a command now, see `scaledis {FORMER[error.flag]} --help`.") from None
         others = [name for name, entry in COMMANDS.items() if error.flag in flags_of(getattr(commands, entry.name))]
         if not others:
-            raise
-        right = " and ".join(f"`scaledis {name}`" for name in others)
+            raise _spelled(error, command) from None
+        *most, last = (f"`scaledis {name}`" for name in others)
+        right = f"{', '.join(most)} and {last}" if most else last
         raise UserError(f"{error.flag}: `scaledis {word}` has no such flag; it belongs to {right}.") from None
 
 
+def _spelled(error: UnknownFlag, command: type[Command]) -> UserError:
+    """Returns the error for an unknown flag, with the spelling of the key of the config that it means, if any."""
+    from scaledis.config import flatten
+    from scaledis.sweeps import configs
+
+    keys, word = flatten(configs.defaults()), error.flag.lstrip("-")
+    meant = registry.ending(word, keys) or ([] if error.near and "." not in word else registry.near(word, keys))
+    if not meant or not takes_keys(command):
+        return error
+    spelled = " or ".join(f"{OVERRIDE}{key}=VALUE" for key in meant)
+    return UserError(f"{error.flag}: a key of the config is spelled {spelled}. {configs.ALL_KEYS}")
+
+
 def console() -> None:
-    """The process from its start. A UserError becomes one sentence; any other exception keeps its traceback."""
+    """Runs the command of the process. A UserError becomes one sentence; any other exception keeps its traceback."""
     with sentences():
         run(sys.argv[1:])
 

@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 
 from scaledis.config import Config as Config
-from scaledis.core import UserError, bundle, files, kinds
+from scaledis.core import UserError, bundle, convert, files, kinds
 
 NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
@@ -42,6 +42,9 @@ class Codes(NamedTuple):
     mean: Any
     log_variance: Any
     levels: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"Codes({', '.join(f'{name} {list(np.shape(each))}' for name, each in self._asdict().items())})"
 
 
 class Batch(NamedTuple):
@@ -156,6 +159,9 @@ class Run(NamedTuple):
     config: Config
     padded: tuple[int, ...] | None = None
 
+    def __repr__(self) -> str:
+        return f"Run({self.name}: {_in_words(self.config)})"
+
 
 class RunState(NamedTuple):
     """One run's state; in a population every leaf has a leading axis [R].
@@ -172,8 +178,17 @@ class RunState(NamedTuple):
     diverged: Array
 
 
-def _unsaved() -> NoReturn:
-    raise UserError("model: it was not made by scaledis, so that it can be neither saved nor pickled.")
+def _foreign(*_: Any) -> NoReturn:
+    raise UserError("model: it was not made by scaledis; it has no likelihood, and cannot be saved or pickled.")
+
+
+def traversed(mean: np.ndarray, low: float = -3.0, high: float = 3.0, steps: int = 7) -> np.ndarray:
+    """Returns codes [..., K, steps, K] that move each unit of [..., K] from `low` to `high`, the others fixed."""
+    mean = np.asarray(mean, np.float32)
+    units = np.arange(mean.shape[-1])
+    moved = np.tile(mean[..., None, None, :], (len(units), steps, 1))
+    moved[..., units, :, units] = np.linspace(low, high, steps)
+    return moved
 
 
 class Model(NamedTuple):
@@ -187,6 +202,9 @@ class Model(NamedTuple):
     about: what `save` writes beside the arrays, as JSON: config, step, data set, scores, version and commit.
     arrays: () -> what encode and decode need of the state, {path of a leaf: numpy array}.
     make: (about, arrays) -> the same model.
+    negative_log_likelihood: expected images and images, [B, H, W, C] in [0, 1] -> -log p(x | z) in nats, [B].
+    functions: (state, images) -> Codes and (state, codes) -> expected images, on arrays of JAX: pure functions for the
+      caller's jit, vmap and grad. Images may be float, 0 to 255, so that there is a gradient in them.
 
     encode and decode take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once.
     They raise UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
@@ -198,8 +216,10 @@ class Model(NamedTuple):
     encode: Callable[[Any], Codes]
     decode: Callable[[Any], np.ndarray]
     about: Mapping[str, Any] = MappingProxyType({})
-    arrays: Callable[[], dict[str, np.ndarray]] = _unsaved
-    make: Callable[..., Any] = _unsaved
+    arrays: Callable[[], dict[str, np.ndarray]] = _foreign
+    make: Callable[..., Any] = _foreign
+    negative_log_likelihood: Callable[[Any, Any], np.ndarray] = _foreign
+    functions: tuple[Callable[[Any, Any], Codes], Callable[[Any, Any], Any]] = (_foreign, _foreign)
 
     def save(self, path: str | Path) -> None:
         """Writes the folder `path` that `scaledis.load_model` reads: model.safetensors and model.json.
@@ -210,10 +230,56 @@ class Model(NamedTuple):
         kinds.check("path", path, str | Path)
         bundle.write(files.directory("path", path), self.about, self.arrays())
 
+    def reconstruct(self, images: Any) -> np.ndarray:
+        """Images uint8 [B, H, W, C] -> the expected images of their posterior means, float [B, H, W, C] in [0, 1]."""
+        return self.decode(self.encode(images).mean)
+
+    def traverse(self, image: Any, low: float = -3.0, high: float = 3.0, steps: int = 7) -> np.ndarray:
+        """An image uint8 [H, W, C] -> expected images float [K, steps, H, W, C] in [0, 1].
+
+        Row k moves unit k from `low` to `high`, in standard deviations of the prior; the other units stay at the
+        posterior mean of the image.
+        """
+        kinds.check("steps", steps, int)
+        if steps < 1 or not np.isfinite([low, high]).all():
+            raise UserError(
+                f"steps, low, high: {steps}, {low}, {high}; at least one step between finite ends is needed."
+            )
+        codes = traversed(self.encode(convert.numbers("image", image)[None]).mean[0], low, high, steps)
+        decoded = self.decode(codes.reshape(-1, codes.shape[-1]))
+        return decoded.reshape(*codes.shape[:2], *decoded.shape[1:])
+
+    def elbo(self, images: Any, samples: int = 1, seed: int = 0) -> np.ndarray:
+        """Images uint8 [B, H, W, C] -> the ELBO of each in nats, [B].
+
+            E_q(z|x) log p(x | z) - KL(q(z | x) || p(z))
+
+        The expectation is the mean over `samples` codes of each posterior, drawn by `seed`; the likelihood is that of
+        the config, with the sigma that the run has learned or that its config names.
+        """
+        kinds.check("samples", samples, int)
+        if samples < 1:
+            raise UserError(f"samples: {samples} must be at least 1.")
+        images = convert.numbers("images", images)
+        mean, log_variance, _ = self.encode(images)
+        pixels, rng = images / np.float32(255), np.random.default_rng(seed)
+        nats = np.zeros(len(images))
+        for _ in range(samples):
+            noise = rng.standard_normal(mean.shape).astype(np.float32)
+            decoded = self.decode(mean + np.exp(log_variance / 2) * noise)
+            nats += self.negative_log_likelihood(decoded, pixels) / samples
+        kl = 0.5 * (np.square(mean) + np.exp(log_variance) - 1 - log_variance).sum(axis=1)
+        return np.asarray(-nats - kl)
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         arrays = self.arrays()  # first, since it raises
         return self.make, (dict(self.about), arrays)
 
     def __repr__(self) -> str:
-        allocation = "-".join(map(str, self.config.model.allocation))
-        return f"Model({self.config.method.name}, {allocation} units, {self.config.data.name}, step {self.step})"
+        return f"Model({_in_words(self.config)}, step {self.step})"
+
+
+def _in_words(config: Config) -> str:
+    """The method of a run, its units, its data set and its seed."""
+    allocation = "-".join(map(str, config.model.allocation))
+    return f"{config.method.name}, {allocation} units, {config.data.name}, seed {config.seed}"

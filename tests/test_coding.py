@@ -5,14 +5,14 @@ import pytest
 
 from scaledis.core import chunks
 from scaledis.metrics.of_models.shared import coding
-from scaledis.types import Codes, Model
+from scaledis.types import Codes, Model, traversed
 from tests import tiny
 
 MEAN = np.linspace(-0.9, 0.7, 10).astype(np.float32)
 
 
 def test_a_traversal_moves_one_unit_through_the_seven_values():
-    codes = coding.traversed(MEAN)
+    codes = traversed(MEAN)
     assert codes.shape == (10, 7, 10)
     for unit in range(10):
         np.testing.assert_array_equal(codes[unit, :, unit], [-3, -2, -1, 0, 1, 2, 3])
@@ -21,8 +21,8 @@ def test_a_traversal_moves_one_unit_through_the_seven_values():
 
 
 def test_the_traversals_of_several_images_are_those_of_each():
-    several = coding.traversed(np.stack([MEAN, -MEAN]), -2, 2, 5)
-    np.testing.assert_array_equal(several, np.stack([coding.traversed(each, -2, 2, 5) for each in (MEAN, -MEAN)]))
+    several = traversed(np.stack([MEAN, -MEAN]), -2, 2, 5)
+    np.testing.assert_array_equal(several, np.stack([traversed(each, -2, 2, 5) for each in (MEAN, -MEAN)]))
 
 
 def test_images_are_read_in_blocks_of_one_shape_and_stay_in_order(monkeypatch):

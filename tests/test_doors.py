@@ -3,6 +3,7 @@
 import dataclasses
 import doctest
 import importlib.metadata
+import json
 import re
 import subprocess
 import sys
@@ -13,15 +14,18 @@ import pytest
 
 import scaledis
 from scaledis import datasets, methods, networks
+from scaledis.config import Config
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
 from scaledis.sweeps import configs
 from scaledis.training import engine, evaluate
+from scaledis.types import Codes, Model, Run
 from tests import doors, tiny
 
 REGISTRIES = methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY
 pytestmark = pytest.mark.usefixtures("shared_programs")
+NAMELESS = dataclasses.replace(tiny.dataset(), factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
 LAST = ("load_model", "load_run", "load_results")  # they load what others train
 MAKERS = sorted((name for name in doors() if name.islower()), key=lambda name: name in LAST)
 DOORS = {name: getattr(scaledis, name) for name in MAKERS}
@@ -202,3 +206,27 @@ def test_scores_and_models_are_told_what_is_wrong_in_one_error():
     with pytest.raises(UserError):
         evaluate.score(np.zeros((3, 2)), np.zeros((4, 2), int))
     assert issubclass(UserError, ValueError) and engine.UserError is scaledis.UserError
+
+
+def test_a_notebook_shows_one_short_line():
+    config, codes = tiny.config(seed=3), np.zeros((4, 3), np.float32)
+    model = Model(config, 6, None, None, None)
+    found = evaluate.score(
+        np.repeat(np.arange(3.0), 50)[:, None], np.repeat(np.arange(3), 50)[:, None], "mig", chance=0
+    )
+    words = "scale_vlae, 2-1 units, rendered, seed 3"
+    shown = {
+        "Dataset(tiny: 96 images of 16x16x3; factors ground 4, place 8, colour 3)": tiny.dataset(),
+        "Dataset(tiny: 96 images of 16x16x3; no factors)": NAMELESS,
+        f"Model({words}, step 6)": model,
+        f"Run(seed=3: {words})": Run("seed=3", config),
+        "Population(2 runs of scale_vlae, 2-1 units, rendered)": tiny.population([config, config], tiny.dataset()),
+        "Codes(mean [4, 3], log_variance [4, 3], levels [3])": Codes(codes, codes, np.zeros(3, int)),
+        f"Results(mig/mig 1.000; {len(found)} keys)": found,
+        "Config(vlae, train.steps=4000, train.learning_rate=0.001)": dataclasses.replace(
+            scaledis.make_config("vlae", {"train.steps": 4000}), model=Config().model, objective=Config().objective
+        ),
+    }
+    for line, thing in shown.items():
+        assert repr(thing) == line
+    assert found == dict(found) and json.loads(json.dumps(found)) == found  # a dictionary like any other

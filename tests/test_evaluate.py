@@ -219,6 +219,7 @@ def test_metrics_of_a_model_stand_beside_those_of_its_codes(tmp_path, monkeypatc
 
 def test_without_factors_a_model_is_still_measured(tmp_path, capsys):
     model = Model(tiny.config(), 0, None, None, lambda codes: np.zeros((len(codes), *GRID.image_shape)))
+    model = model._replace(negative_log_likelihood=lambda expected, images: np.ones(len(images)))
     codes = Codes(np.ones((96, 3), np.float32), np.zeros((96, 3), np.float32), LEVELS)
     settings = Evaluate(metrics=("dci", "level", "edits", "quality"))
     found = evaluate.score_codes(codes, NAMELESS.factors(np.arange(96)), settings, 64, NAMELESS)

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from scaledis import config as config_schema
 from scaledis import methods
 from scaledis.config import Config
 from scaledis.core.errors import UserError
+from scaledis.report import describe
 from scaledis.sweeps import config_file
 from scaledis.sweeps.configs import default, freeze, length_dependent, make_config, override
 from scaledis.sweeps.expand import expand
@@ -271,3 +273,28 @@ def test_a_section_that_is_missing_has_its_defaults():
     plain = tiny.plain()
     del plain["evaluate"]
     assert freeze(plain).evaluate == config_schema.Evaluate()
+
+
+def test_every_key_has_a_default_bounds_and_a_meaning_in_words():
+    listed = {key.name: key for key in describe.keys()}
+    schema = config_schema.flatten(config_schema.thaw(config_schema.Config()))
+    assert listed.keys() == {key for key in schema if not key.startswith("method.") or key == "method.name"}
+    assert all(key.bounds and key.about for key in listed.values())
+    assert listed["train.batch"] == ("train.batch", "64", "a whole number from 2 to 2147483647", "images of a step")
+    printed = describe.anything(describe.CONFIG, {})
+    assert all(re.search(rf"--config.{name} .*{re.escape(key.about)}", printed) for name, key in listed.items())
+    assert "train.learning_rate=0.001" in describe.method("vlae")  # a method's own default
+
+
+def test_a_key_that_is_unknown_names_those_that_are_meant_and_those_of_its_section():
+    def message(key):
+        with pytest.raises(UserError) as error:
+            make_config("vae", {key: 1})
+        return str(error.value)
+
+    rates = "'train.learning_rate' or 'schedule.learning_rate' or 'discriminator.learning_rate'"
+    assert f"'lr' is unknown. Did you mean {rates}? Sections: data, discriminator" in message("lr")
+    assert f"Did you mean {rates}? Keys of train: activations, batch," in message("train.lr")
+    assert "Did you mean 'discriminator.learning_rate' or" in message("discriminator.lr")
+    assert "Did you mean 'train.batch'?" in message("batch_size")
+    assert "train.steps" not in message("data.rezolution") and "`scaledis describe config`" in message("x")

@@ -25,7 +25,7 @@ from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
 from scaledis.report import describe
-from scaledis.training import engine, hooks
+from scaledis.training import engine, evaluate, hooks
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import tiny
@@ -63,7 +63,9 @@ def test_from_a_config_to_a_page(trained):
     html = (workdir.report / "index.html").read_text()
     for text in ("tiny", "DCI-D", "lightgbm", "scale_vlae", "tests/tiny_config.py"):
         assert text in html
-    for name in ("traversals", "mutual_information", "losses", "reconstructions"):
+    without_script = re.findall(r'<a href="(\w+).png">', html.partition("<noscript>")[2].partition("</noscript>")[0])
+    assert without_script == ["traversals", "reconstructions", "mutual_information", "losses"]
+    for name in without_script:
         assert (workdir.report / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
 
 
@@ -84,7 +86,9 @@ def test_the_command_again_does_nothing_anew(trained):
     workdir, _ = trained
     before = tiny.tree(workdir.root)
     again = tiny.command(*PAIR, f"--workdir={workdir.root}", "--stages=train,evaluate")
-    assert again.returncode == 0 and again.stderr == ""
+    assert again.returncode == 0
+    report = f"`scaledis report '--workdir={workdir.root}'`"  # the path has a space
+    assert again.stderr == f"{workdir.root}: all 2 runs are trained already; {report} shows the results.\n"
     after = tiny.tree(workdir.root)
     assert before.pop("config.json") != after.pop("config.json")  # it has the last command
     assert before == after
@@ -138,6 +142,39 @@ def test_a_finished_run_is_scored_by_another_metric_split_backend_and_step_side_
     assert after == training
     none = tiny.command(*PAIR, f"--workdir={copy.root}", "--stages=evaluate", "--step=5")
     assert none.returncode == 2 and "--step: there is no checkpoint of step 5; there are [2, 4, 6]" in none.stderr
+
+
+def test_evaluating_prints_the_table_of_the_page_and_where_the_scores_are(trained):
+    workdir, _ = trained
+    place = f"--workdir={workdir.root}"
+    table = tiny.command("report", place).stdout.rpartition("\n\n")[0]
+    assert "| vlae" in table
+    where = f"Scores: {workdir.root}/runs/*/scores.json; `{workdir.report_command}` draws the page."
+    assert tiny.command("evaluate", place).stdout == f"{table}\n\n{where}\n"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_between_two_scores_keeps_the_first_and_the_same_command_goes_on(name, copy, monkeypatch):
+    line = ("evaluate", f"--workdir={copy.root}", "--config.evaluate.seed=2")
+    compute = evaluate.compute
+
+    def warned(metric, *args, **kwargs):
+        if metric == "mig":
+            os.kill(os.getpid(), getattr(signal, name))
+        return compute(metric, *args, **kwargs)
+
+    monkeypatch.setattr(evaluate, "compute", warned)
+    done = tiny.command(*line)
+    assert done.returncode == 130 and "Stopped between the scores of vlae; the same command goes on" in done.stderr
+    first = read_json(copy.run("vlae") / "scores.json")
+    assert "dci/disentanglement" in first["all"] and "mig/mig" not in first["all"]
+    assert read_json(copy.run("scale_vlae") / "scores.json")["step"] == 6  # its first scores, of another seed
+    monkeypatch.setattr(evaluate, "compute", compute)
+    assert tiny.command(*line).returncode == 0
+    whole = read_json(copy.run("vlae") / "scores.json")
+    assert whole["all"].items() >= first["all"].items() and "mig/mig" in whole["all"] and "mig/mig" in whole["level1"]
+    fresh = tiny.command(*line, "--config.evaluate.metrics=mig", "--config.evaluate.seed=2")
+    assert fresh.returncode == 0 and "scoring" not in fresh.stderr
 
 
 def test_evaluating_without_the_sweep_scores_every_run_as_the_config_says(copy):
@@ -372,7 +409,7 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
     monkeypatch.setattr(engine, "train_all", lambda *_, **__: [])
     arguments = (*PAIR, f"--workdir={tmp_path}/run")
     done = tiny.command(*arguments)
-    message = "scaledis: --sweep: it gives 2 runs; --dry_run says what they take, and --yes trains them.\n"
+    message = "scaledis: --sweep: it gives 2 runs; --dry_run prints what they take, and --yes trains them.\n"
     assert (done.returncode, done.stderr) == (2, message) and not (tmp_path / "run").exists()
     assert tiny.command(*arguments, "--yes", "--stages=train").returncode == 0
 
@@ -380,8 +417,11 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([CONFIG, "--config.train.stepz=3"], "--config: 'train.stepz' is unknown. Did you mean 'train.steps'"),
-        ([CONFIG, "--config.trian.steps=3"], "--config: 'trian.steps' is unknown. Did you mean 'train.steps'"),
+        (
+            [CONFIG, "--config.train.stepz=3"],
+            "'train.stepz' is .* 'train.steps'. Keys of train: [^.]*, steps. `scaledis describe config` prints",
+        ),
+        ([CONFIG, "--config.trian.steps=3"], "'trian.steps' is unknown. Did you mean 'train.steps'. Sections: data, "),
         ([CONFIG, "--config.method.name=vale"], "method.name: 'vale' is unknown"),
         ([CONFIG, "--sweep=pears"], "--sweep: 'pears' is unknown. Did you mean 'pair'"),
         ([CONFIG, "--stages=trian"], "--stages: 'trian' is unknown. Did you mean 'train'"),
@@ -399,7 +439,11 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
         ([CONFIG, "--to=there"], "--to: `scaledis train` has no such flag; it belongs to `scaledis extract`"),
         ([CONFIG, "--chance=3"], "--chance: .* belongs to `scaledis score`"),
         ([CONFIG, "--descibe=x"], "flag: '--descibe' is unknown"),
-        (["--describe=vlae"], "--describe: it is a command now: `scaledis describe --help`"),
+        (["--describe=vlae"], "--describe: is a command now, see `scaledis describe --help`"),
+        (["train", "vae", "--lr=1e-3"], "--lr: a key of the config is spelled --config.train.learning_rate=VALUE or"),
+        (["train", "vae", "--train.batch=3"], "a key of the config is spelled --config.train.batch=VALUE. "),
+        (["train", "vae", "--batch_size=3"], "a key of the config is spelled --config.train.batch=VALUE. "),
+        (["score", "x.npz", "--lr=1"], "flag: '--lr' is unknown. Choices: --chance"),
         (["train", "vale"], "name of a config or a method: 'vale' is unknown. Did you mean 'vae'"),
         (["train", "quickstart", CONFIG], "--config: .* and the name quickstart are two configs"),
         (["sweep", "quickstart"], "sweep: 'quickstart' is unknown. Choices: allocations, demo"),
@@ -437,7 +481,7 @@ def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch)
 )
 def test_a_wrong_command_is_one_sentence_and_writes_nothing(arguments, message, tmp_path):
     workdir = [f"--workdir={tmp_path / 'run'}"]
-    if any("workdir" in each for each in arguments) or arguments == ["train"]:
+    if any("workdir" in each for each in arguments) or arguments[0] in ("prepare", "score") or arguments == ["train"]:
         workdir = []
     done = tiny.command(*arguments, *workdir)
     assert done.returncode == 2 and done.stderr.startswith("scaledis: ") and len(done.stderr.splitlines()) <= 2

@@ -69,7 +69,7 @@ def test_every_signal_that_warns_asks_to_stop(name, capsys):
         assert stop()
         assert signal.getsignal(getattr(signal, name)) is before  # a second one ends the process as usual
     assert signal.getsignal(getattr(signal, name)) is before
-    assert "Stopping at the next checkpoint" in capsys.readouterr().err
+    assert "Stopping once the work at hand is saved" in capsys.readouterr().err
 
 
 def test_a_signal_that_is_ignored_stays_ignored():

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaledis import datasets
-from scaledis.commands.experiment import Experiment
+from scaledis.commands.experiment import Configured, Experiment
 from scaledis.core import registry
 from scaledis.core.command import option, positional
 from scaledis.datasets.base import sampling
@@ -14,12 +14,12 @@ from scaledis.sweeps import config_file
 
 
 @dataclass
-class List(Experiment):
+class List(Configured):
     """Prints all methods, data sets, metrics, networks, estimators, sweeps and configs by name.
 
     examples:
       scaledis list
-      scaledis list --config=mine.py                              with the sweeps of the file
+      scaledis list --config=mine.py                              the sweeps of this file too
     """
 
     word = "list"
@@ -32,17 +32,19 @@ class List(Experiment):
 
 @dataclass
 class Describe(Experiment):
-    """Prints the equation and the keys of a method, the options of a metric; draws a data set.
+    """Explains one name: prints a method's equation and keys or a metric's options, or draws a data set.
 
     examples:
       scaledis describe beta_stcvae
+      scaledis describe config                                    all keys with their defaults, bounds and meanings
       scaledis describe rendered                                  writes rendered.png
-      scaledis describe network --config=configs/3dshapes.py      the tree of parameters of a run
+      scaledis describe dci
+      scaledis describe network --config=configs/3dshapes.py      all parameters with their shapes
     """
 
     word = "describe"
-    thing: str = positional("a method, metric, network, estimator, sweep or data set, or the word `network`")
-    data_dir: str | None = option("the directory of data sets; default: data.directory")
+    thing: str = positional("a method, metric, network, estimator, sweep or data set; or `config`, or `network`")
+    data_dir: str | None = option("where data sets lie; short for --config.data.directory")
 
     def execute(self) -> None:
         """Prints the description, or writes the picture. Raises UserError for an unknown name."""
@@ -60,16 +62,18 @@ class Describe(Experiment):
 
 
 @dataclass
-class Prepare(Experiment):
-    """Downloads a data set, or takes the file that lies in its place, verifies it and writes it for training.
+class Prepare(Configured):
+    """Downloads a published data set, unless its file is there, verifies the file and converts it for training.
 
     examples:
-      scaledis prepare dsprites --data_dir=~/data
+      scaledis prepare dsprites
+      scaledis prepare shapes3d --data_dir=~/data
+      scaledis prepare mpi3d_toy --config.data.accept_checksum=True
     """
 
     word = "prepare"
-    dataset: str = positional("the data set")
-    data_dir: str | None = option("the directory of data sets; default: data.directory")
+    dataset: str = positional("the data set, such as dsprites; `scaledis list` has all")
+    data_dir: str | None = option("where data sets lie; short for --config.data.directory")
 
     def execute(self) -> None:
         """Prepares the data set and prints its size and factors. Raises UserError for a file of other content."""

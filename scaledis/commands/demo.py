@@ -1,4 +1,4 @@
-"""`scaledis demo`: VLAE and the scale-aware ladder side by side, with an honest comparison."""
+"""`scaledis demo`: VLAE and the scale-aware ladder side by side, compared with intervals."""
 
 import sys
 import time
@@ -12,12 +12,12 @@ import pandas
 from scaledis.commands.train import Sweep
 from scaledis.core.command import Command, option
 from scaledis.core.errors import Stopped
+from scaledis.core.progress import duration
 from scaledis.core.statistics import difference
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import plan
 from scaledis.training.engine import train
 from scaledis.training.load import load_results
-from scaledis.training.progress import duration
 from scaledis.types import Run
 
 SCORES = {"dci/disentanglement": "DCI-D", "mig/mig": "MIG"}
@@ -28,11 +28,11 @@ OURS, OTHER = "scale_vlae", "vlae"
 class Demo(Command):
     """Trains VLAE and the scale-aware ladder on three seeds each, writes their page, and compares their scores.
 
-    It takes a few minutes on two cores, and first says how many. The same command again goes on where it ended.
+    It first prints how long that takes, a few minutes on two cores. The same command again goes on where it ended.
 
     examples:
       scaledis demo
-      scaledis sweep quickstart long --workdir=runs/long          ten runs of 5,000 steps instead
+      scaledis sweep quickstart long --workdir=runs/long          instead, ten runs of 5,000 steps
     """
 
     word = "demo"
@@ -49,7 +49,7 @@ class Demo(Command):
 
 
 def forecast(runs: list[Run]) -> str:
-    """How long the runs take to train, from a few measured steps of their first population, which it compiles."""
+    """Returns, in words, how long the runs take to train, measured on the first steps of the first population."""
     populations = plan.populations(runs)
     ends: list[float] = []
 
@@ -73,7 +73,7 @@ def forecast(runs: list[Run]) -> str:
 
 
 def comparison(results: pandas.DataFrame) -> str:
-    """The paired differences between the two methods with their 95 % intervals; says which intervals contain 0."""
+    """Returns, in words, the differences between both methods, paired by seed, with their 95 % intervals."""
     lines = [f"{OURS} minus {OTHER}, paired by seed:"]
     for score, name in SCORES.items():
         ours, other = (

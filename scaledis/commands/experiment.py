@@ -1,4 +1,4 @@
-"""Arguments that several commands share: the experiment with its runs, and the processes that train it together."""
+"""Arguments that several commands share: the config, the runs, and the processes that work together."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -13,34 +13,30 @@ from scaledis.core.command import Command, option, overrides, positional, whole
 from scaledis.core.errors import UserError, sentences
 from scaledis.sweeps import config_file
 from scaledis.sweeps.config_file import ConfigFile
-from scaledis.sweeps.configs import freeze, override
+from scaledis.sweeps.configs import defaults, freeze, override
 from scaledis.sweeps.expand import expand, literal
 from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
 
 
 @dataclass
-class Experiment(Command):
-    """An experiment: a config file with changes and sweeps, or the runs that a work directory has."""
+class Configured(Command):
+    """A command with a config file and changes of its keys."""
 
-    config: str | None = option("a config file, FILE or FILE:ARGUMENT; its keys can follow: --config.train.batch=32")
+    config: str | None = option(
+        "a config file, FILE or FILE:ARGUMENT; --config.KEY=VALUE changes a key of `scaledis describe config`"
+    )
     overrides: Mapping[str, Any] = overrides()
-    workdir: str | Path | None = option("the directory of all results; default: runs/<name of the config>")
-    sweep: tuple[str, ...] = option("a sweep by name, seeds:5, or key=value,value; several: their product", ())
-    data: str | None = option("the data set (data.name)")
-    steps: int | None = option("the steps to train to (train.steps)", parse=whole)
-    seeds: int | None = option("the number of seeds: --sweep=seeds:N", parse=whole)
 
     @property
     def file(self) -> str | None:
-        """FILE or FILE:ARGUMENT of the config; None if the runs are those of the work directory."""
+        """FILE or FILE:ARGUMENT of the config; None if none is given."""
         return self.config
 
     @property
-    def sweeps(self) -> list[str]:
-        """The sweeps, one by one."""
-        names = [name for words in self.sweep for name in ([words] if "=" in words else words.split(","))]
-        return names + ([] if self.seeds is None else [f"seeds:{self.seeds}"])
+    def short(self) -> Mapping[str, object]:
+        """The keys of the config that have a flag of their own, with its value; None where it is not given."""
+        return {}
 
     @cached_property
     def loaded(self) -> ConfigFile | None:
@@ -54,46 +50,68 @@ class Experiment(Command):
 
     @property
     def namespace(self) -> Mapping[str, Any]:
-        """The sweeps of the config file, and all else that it defines."""
+        """All that the config file defines, such as its sweeps; {} without a file."""
         return self.loaded.namespace if self.loaded else {}
 
     @property
     def settings(self) -> Data:
-        """The section `data` of the config, or its default."""
-        return freeze(self.loaded.config).data if self.loaded else Data()
-
-    @property
-    def directory(self) -> Workdir:
-        """The work directory. Raises UserError where neither it nor a config is given."""
-        if self.workdir is None and self.file is None:
-            raise UserError("--config: missing; name a config or a method, or give --workdir of an experiment.")
-        return Workdir(self.workdir or Path("runs") / config_file.title(str(self.file)))
+        """The section `data` of the config, by default that of the schema, with the changes of the command."""
+        return freeze(self.loaded.config if self.loaded else self.changed(defaults())).data
 
     def changed(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """The config with the keys that the command sets. Raises UserError for an unknown key."""
+        """Returns the config with the changes of the command. Raises UserError for an unknown key."""
         values = flatten(config)
         changes = {
             key: literal(value) if isinstance(value, str) and not isinstance(values.get(key), str) else value
             for key, value in self.overrides.items()
         }
-        flags = {"data.name": self.data, "train.steps": self.steps}
-        changes |= {key: value for key, value in flags.items() if value is not None}
+        changes |= {key: value for key, value in self.short.items() if value is not None}
         return override(config, {key: typed(key, value) for key, value in changes.items()}, "--config")
 
+
+@dataclass
+class Experiment(Configured):
+    """A command on the runs of a config with its sweeps or, without a config, on those of a work directory."""
+
+    workdir: str | Path | None = option("the directory of all results (default: runs/NAME of the config)")
+    sweep: tuple[str, ...] = option(
+        "a sweep by its name, seeds:5, or key=value,value; given several times: the product of all", ()
+    )
+    data: str | None = option("the data set; short for --config.data.name")
+    steps: int | None = option("the step to train to; short for --config.train.steps", parse=whole)
+    seeds: int | None = option("the number of seeds; short for --sweep=seeds:N", parse=whole)
+
+    @property
+    def sweeps(self) -> list[str]:
+        """The sweeps, one by one."""
+        names = [name for words in self.sweep for name in ([words] if "=" in words else words.split(","))]
+        return names + ([] if self.seeds is None else [f"seeds:{self.seeds}"])
+
+    @property
+    def short(self) -> Mapping[str, object]:
+        return {"data.name": self.data, "train.steps": self.steps}
+
+    @property
+    def directory(self) -> Workdir:
+        """The work directory. Raises UserError if neither it nor a config is given."""
+        if self.workdir is None and self.file is None:
+            raise UserError("--config: missing; name a config or a method, or give --workdir of an experiment.")
+        return Workdir(self.workdir or Path("runs") / config_file.title(str(self.file)))
+
     def runs(self) -> list[Run]:
-        """The runs of the config with its sweeps; without a config, those of the work directory."""
+        """Returns the runs of the config with its sweeps; without a config, those of the work directory."""
         if self.loaded:
             return expand(self.loaded.config, self.sweeps, self.loaded.namespace)
         if self.sweeps:
-            raise UserError("--sweep: it changes a config; give one by name or with --config.")
-        self.directory.claimed()  # refuses a directory without an experiment, before anything is written there
+            raise UserError("--sweep: it needs a config; give one by its name or with --config.")
+        self.directory.claimed()  # raises UserError for a directory without an experiment, before anything is written
         runs = self.directory.runs()
         if not (self.overrides or self.data or self.steps):
             return runs
         return [run._replace(config=freeze(self.changed(thaw(run.config)))) for run in runs]
 
     def record(self) -> Mapping[str, Any]:
-        """The config, the sweeps and the command, which the work directory keeps."""
+        """What the work directory keeps: the config, the sweeps and the command."""
         if self.loaded:
             return {"config": self.loaded.config, "sweep": self.sweeps, "command": self.line()}
         return self.directory.claimed()
@@ -101,7 +119,7 @@ class Experiment(Command):
 
 @dataclass
 class Named(Experiment):
-    """An experiment whose config may be given by its name."""
+    """A command on an experiment whose config can be given by its name."""
 
     name: str | None = positional("a config (quickstart, table1:paper, mine.py) or a method (scale_vlae)", default=None)
 
@@ -116,16 +134,18 @@ class Named(Experiment):
 
 @dataclass
 class Distributed(Command):
-    """A command that one of several processes may run."""
+    """A command that several processes can run together."""
 
-    distributed: bool = option("join the processes that SLURM, Open MPI, Kubernetes or a TPU started", False)
-    coordinator: str | None = option("host:port of the first process, where no cluster is detected")
+    distributed: bool = option("join the processes that SLURM, Open MPI, Kubernetes or a TPU pod has started", False)
+    coordinator: str | None = option(
+        "host:port of the first process; needed where no cluster is detected, as the next two"
+    )
     processes: int | None = option("the number of processes", parse=whole)
     process: int | None = option("the number of this process, from 0", parse=whole)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Joins the other processes; this one prints its error before it ends them."""
+        """Joins the other processes. An error is printed here before it ends all of them."""
         address = self.coordinator, self.processes, self.process
         if not self.distributed and address == (None, None, None):
             yield

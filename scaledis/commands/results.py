@@ -1,4 +1,4 @@
-"""`scaledis evaluate`, `scaledis report` and `scaledis extract`: scores, page and copies of trained runs."""
+"""`scaledis evaluate`, `scaledis report` and `scaledis extract`: the scores, the page and a copy of trained runs."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from scaledis import report
 from scaledis.commands.experiment import Distributed, Experiment, Named
 from scaledis.core import hosts, runtime
 from scaledis.core.command import Command, option, positional, seconds, whole
-from scaledis.core.errors import UserError
+from scaledis.core.errors import Stopped, UserError
 from scaledis.sweeps import shards
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
@@ -17,13 +17,16 @@ from scaledis.training import engine, extract
 from scaledis.types import Run
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
+from scaledis.workdir.score_files import NEWEST
 
 ALL = str(WHOLE)
+SHARD = "i/n takes every n-th population from number i on, as one of n independent jobs"
+STEP = "the step whose checkpoint is scored (default: the newest)"
 
 
 @dataclass
 class Evaluate(Distributed, Named):
-    """Scores trained runs, on any split, with any metric, at any step that has a checkpoint.
+    """Scores trained runs and prints the table: on any split, with any metric, at any step that has a checkpoint.
 
     examples:
       scaledis evaluate quickstart                                the runs of runs/quickstart
@@ -32,12 +35,12 @@ class Evaluate(Distributed, Named):
     """
 
     word = "evaluate"
-    step: int | None = option("evaluate the checkpoint of this step instead of the newest one", parse=whole)
-    shard: str = option("i/n: this process takes populations i, i + n, ... of the directory", ALL)
-    time_limit: str | None = option("stop between two evaluations after this time, such as 50m; the exit code is 130")
+    step: int | None = option(STEP, parse=whole)
+    shard: str = option(SHARD, ALL)
+    time_limit: str | None = option("stop between two scores after this time, such as 50m; the exit code is then 130")
 
     def execute(self) -> None:
-        """Scores the runs. Raises UserError for a directory that holds none, and for a step without a checkpoint."""
+        """Scores the runs. Raises UserError for a directory without runs, and for a step without a checkpoint."""
         with self.together():
             look(self, ["evaluate"], self.step, self.shard, self.time_limit)
 
@@ -47,47 +50,48 @@ class Report(Named):
     """Writes the page of an experiment, <workdir>/report/index.html, and prints the table of its scores.
 
     examples:
-      scaledis report --workdir=runs/quickstart
+      scaledis report quickstart                                  the runs of runs/quickstart
+      scaledis report --workdir=runs/one
     """
 
     word = "report"
 
     def execute(self) -> None:
-        """Writes the page. Raises UserError for a directory that holds no scores."""
+        """Writes the page. Raises UserError for a directory without trained runs."""
         look(self, ["report"])
 
 
 @dataclass
 class Extract(Command):
-    """Copies one run out of its population into a work directory that contains this run alone.
+    """Copies one run into a new work directory of its own.
 
     examples:
       scaledis extract seed=2 --workdir=runs/few_first --to=runs/one
-      scaledis train --workdir=runs/one --steps=40000             goes on with it
+      scaledis train --workdir=runs/one --steps=40000             trains it further
     """
 
     word = "extract"
-    run: str = positional("the name of the run")
-    workdir: str | Path | None = option("the directory that has the run")
-    to: str | Path | None = option("the new directory")
-    step: int | None = option("copy the checkpoint of this step instead of the newest one", parse=whole)
+    run: str = positional("the name of the run, that of its folder in WORKDIR/runs")
+    workdir: str | Path | None = option("the directory that has the run; required")
+    to: str | Path | None = option("the new directory; required")
+    step: int | None = option("the step whose checkpoint is copied (default: the newest)", parse=whole)
 
     def execute(self) -> None:
-        """Copies the run. Raises UserError for a run or step that the directory lacks."""
+        """Copies the run. Raises UserError if the directory lacks the run or the step."""
         if self.workdir is None:
             raise UserError("--workdir: missing; give the directory that has the run.")
         if self.to is None:
             raise UserError("--to: missing; give the directory that the run is written to.")
         extract.extract(self.workdir, self.run, self.to, step=self.step)
-        print(f"{self.run} is in {self.to}; `scaledis train --workdir={self.to}` goes on with it.")
+        print(f"{self.run} is in {self.to}; `scaledis train --workdir={self.to}` trains it further.")
 
 
 def look(
     experiment: Experiment, stages: Sequence[str], step: int | None = None, shard: str = ALL, limit: str | None = None
 ) -> None:
-    """Evaluates and reports on the runs of the directory, even while a trainer writes to it.
+    """Scores and reports the runs of a directory, also while they train.
 
-    Raises UserError for a directory without runs and for a run of another config there, and what `finish` raises.
+    Raises UserError for a directory without runs, for a run that has another config there, and what `finish` raises.
     """
     workdir, share = experiment.directory, shards.parse(shard)
     if not workdir.groups():
@@ -95,7 +99,7 @@ def look(
     runs = {run.name: run for run in experiment.runs()}
 
     def find(name: str) -> Run:
-        """The run of the command; if the command lacks it, that of the directory, scored as the config says."""
+        """Returns the run of the command, or else that of the directory, scored as the config says."""
         if name in runs:
             workdir.check_same(runs[name], extend=True)
             return runs[name]
@@ -115,13 +119,23 @@ def finish(
     shard: Shard,
     stop: Callable[[], bool],
 ) -> None:
-    """Evaluates and reports on populations. Raises UserError for a step without a checkpoint, Stopped by `stop()`."""
+    """Scores and reports populations, and prints the table of scores.
+
+    Raises UserError for a step without a checkpoint, and Stopped once `stop()` is True.
+    """
     if "evaluate" in stages:
         steps = sorted({each for index in range(len(groups)) for each in Checkpoints(workdir.checkpoints(index)).steps})
         if step is not None and step not in steps:
             raise UserError(f"--step: there is no checkpoint of step {step}; there are {steps}.")
         engine.evaluate_all(workdir, groups, stop=stop, step=step, shard=shard)
-    if "report" in stages and shard.whole and hosts.alone():
+    if stop() and "report" in stages:
+        raise Stopped("Stopped before the page was written")
+    if not hosts.first() or {"evaluate", "report"}.isdisjoint(stages):
+        return
+    if not shard.whole or not hosts.alone():
+        print(f"This part is done; `{workdir.report_command}` reports all parts.")
+    elif "report" in stages:
         print(report.write(groups, workdir))
-    elif "report" in stages and hosts.first():
-        print(f"This part is done; `scaledis report --workdir={workdir.root}` reports on all parts.")
+    else:
+        where = f"Scores: {workdir.root / 'runs' / '*' / NEWEST}; `{workdir.report_command}` draws the page."
+        print(f"{report.table(groups, workdir)}\n\n{where}")

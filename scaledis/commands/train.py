@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scaledis.commands.experiment import Distributed, Named
-from scaledis.commands.results import ALL, finish, look
+from scaledis.commands.results import ALL, SHARD, STEP, finish, look
 from scaledis.core import hosts, registry, runtime
 from scaledis.core.command import names, option, positional, seconds, whole
 from scaledis.core.errors import UserError
@@ -28,8 +28,8 @@ class Engine(NamedTuple):
     """Trains the populations of a job.
 
     train_all: (job, stop) -> all populations.
-    prepare: runs before JAX computes.
-    tracks: whether the runs train in this process, where trackers can follow them.
+    prepare: is called before JAX computes.
+    tracks: whether trackers can follow the runs, which train in this process.
     """
 
     train_all: Callable[[Job, Callable[[], bool]], Groups]
@@ -50,26 +50,27 @@ class Train(Distributed, Named):
     examples:
       scaledis train quickstart                                   a config by name
       scaledis train scale_vlae --data=rendered --steps=4000      a method on a data set
-      scaledis train vlae --seeds=5 --config.train.batch=32       any key of the config
+      scaledis train vlae --seeds=5 --config.train.batch=32       any key of `scaledis describe config`
+      scaledis train vlae --data=folder --config.data.path=~/pictures
       scaledis train --config=mine.py:argument --sweep=method.gamma=1,2,4
       scaledis train table1 --sweep=table1 --dry_run              runs, programs, memory and time; nothing is compiled
-      scaledis train --workdir=runs/scale_vlae --steps=8000       goes on with the runs of a directory
+      scaledis train --workdir=runs/scale_vlae --steps=8000       trains the runs of a directory further
     """
 
     word = "train"
-    stages: tuple[str, ...] = option(f"those of {', '.join(STAGES)} to do", STAGES, names, commas=True)
-    step: int | None = option("evaluate the checkpoint of this step instead of the newest one", parse=whole)
-    shard: str = option("i/n: this process takes populations i, i + n, ... of the directory", ALL)
-    engine: str = option("trains the populations: this process (local) or Ray (ray)", "local")
-    time_limit: str | None = option("stop with a checkpoint after this time, such as 50m; the exit code is 130")
-    dry_run: bool = option("print the runs, their programs, memory and time; nothing is compiled", False)
-    yes: bool = option(f"train more than {MANY_RUNS:,} runs", False)
-    extend: bool = option("train to more steps although a schedule or a stage changes with them", False)
+    stages: tuple[str, ...] = option("what is done, with commas between", STAGES, names, commas=True)
+    step: int | None = option(STEP, parse=whole)
+    shard: str = option(SHARD, ALL)
+    engine: str = option("where populations train: `local` is this process, `ray` a cluster of Ray", "local")
+    time_limit: str | None = option("stop with a checkpoint after this time, such as 50m; the exit code is then 130")
+    dry_run: bool = option("print the runs, their programs, memory and time; compile and train nothing", False)
+    yes: bool = option(f"allow more than {MANY_RUNS:,} runs", False)
+    extend: bool = option("allow more steps even where they change a schedule or a stage of a run", False)
     restart: bool = option("begin again at step 0 where no checkpoint can be used", False)
-    track: tuple[str, ...] = option("follow the runs in these: tensorboard, wandb", (), names, commas=True)
+    track: tuple[str, ...] = option("log to tensorboard or wandb too, with commas between", (), names, commas=True)
 
     def execute(self) -> None:
-        """Runs the stages. Raises UserError for a command that cannot run, Stopped where a signal or time ends it."""
+        """Runs the stages. Raises UserError for arguments that cannot run, and Stopped by a signal or a time limit."""
         for stage in self.stages:
             registry.check("--stages", stage, STAGES)
         with self.together():
@@ -86,12 +87,12 @@ class Train(Distributed, Named):
         limit = seconds("--time_limit", self.time_limit)
         chosen = registry.choose("--engine", self.engine, ENGINES)
         if self.track and not chosen.tracks:
-            raise UserError(f"--track: follows runs of this process; with --engine={self.engine}, leave it out.")
+            raise UserError(f"--track: follows runs of this process only; leave it out with --engine={self.engine}.")
         chosen.prepare()
         workdir, shard, runs = self.directory, shards.parse(self.shard), self.runs()
         if len(runs) > MANY_RUNS and not self.yes:
             count = f"{len(runs):,} runs"
-            raise UserError(f"--sweep: it gives {count}; --dry_run says what they take, and --yes trains them.")
+            raise UserError(f"--sweep: it gives {count}; --dry_run prints what they take, and --yes trains them.")
         _check(runs)
         lock = workdir.locked(shard) if hosts.first() else contextlib.nullcontext()
         with lock, runtime.stopping(limit) as stop:
@@ -104,11 +105,15 @@ class Train(Distributed, Named):
                         workdir,
                         self.record(),
                         runs,
-                        self.extend,
-                        self.restart,
-                        shard,
+                        extend=self.extend,
+                        restart=self.restart,
+                        shard=shard,
                         evaluate="evaluate" in self.stages and self.step is None,
-                        beside=[hooks.make_tracking(trackers), hooks.make_scores(sheets.write, trackers)],
+                        beside=[
+                            hooks.make_progress,
+                            hooks.make_tracking(trackers),
+                            hooks.make_scores(sheets.write, trackers),
+                        ],
                     ),
                     stop,
                 )
@@ -117,18 +122,18 @@ class Train(Distributed, Named):
 
 @dataclass
 class Sweep(Train):
-    """Trains the product of sweeps over a config: by default the sweep that has the config's own name.
+    """Trains the product of sweeps over a config, by default the sweep that has the config's name.
 
     examples:
       scaledis sweep table2                                       the sweep table2 of the config table2
       scaledis sweep quickstart demo
       scaledis sweep tier:small method.name=vlae,scale_vlae seeds:5
       scaledis sweep scale_vlae method.gamma=1,2,4 seeds:3 --data=rendered --steps=4000
-      scaledis sweep granularity --shard=0/8                      an eighth of it, in a job array
+      scaledis sweep granularity --shard=0/8                      the first of eight jobs
     """
 
     word = "sweep"
-    product: tuple[str, ...] = positional("sweeps by name, seeds:5, or key=value,value", default=())
+    product: tuple[str, ...] = positional("sweeps: each a name, seeds:5, or key=value,value", default=())
 
     @property
     def sweeps(self) -> list[str]:
@@ -141,7 +146,7 @@ class Sweep(Train):
 
 
 def _check(runs: list[Run]) -> None:
-    """Raises UserError for runs that cannot be built or scored, before anything trains."""
+    """Raises UserError if a run cannot be built or scored, before any run trains."""
     engine.check([run.config for run in runs])
     for config in {(run.config.data, run.config.evaluate): run.config for run in runs}.values():
         sample(sampling.load_dataset(config.data), config)

@@ -122,9 +122,8 @@ def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
     for field in _fields(command):
         if "about" in field.metadata:
             name, options = _argument(field)
-            parser.add_argument(name, help=field.metadata["about"], **options)
-    takes_keys = any("about" not in field.metadata for field in _fields(command))
-    keys, rest = _split(argv) if takes_keys else ({}, list(argv))
+            parser.add_argument(name, help=_help(field), **options)
+    keys, rest = _split(argv) if takes_keys(command) else ({}, list(argv))
     given, surplus = parser.parse_known_intermixed_args(rest)
     if flags := [word.partition("=")[0] for word in surplus if word.startswith("-")]:
         raise UnknownFlag(flags[0], flags_of(command))
@@ -132,6 +131,14 @@ def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
         parser.error(f"{surplus[0]!r} is one argument too many")
     values = {name: value for name, value in vars(given).items() if value is not None}
     return command(**values, **({"overrides": keys} if keys else {}))
+
+
+def _help(field: Field) -> str:
+    """Returns what a field is about, and its default unless the words name it or there is none."""
+    about, default = field.metadata["about"], field.default
+    if default is False or default in (None, (), dataclasses.MISSING) or "default" in about:
+        return str(about)
+    return f"{about} (default: {','.join(default) if isinstance(default, tuple) else default})"
 
 
 def _argument(field: Field) -> tuple[str, dict[str, Any]]:
@@ -152,8 +159,14 @@ class UnknownFlag(UserError):
     """A flag that a command lacks."""
 
     def __init__(self, flag: str, choices: Iterable[str]):
+        choices = list(choices)
         super().__init__(str(registry.unknown("flag", flag, choices)))
-        self.flag = flag
+        self.flag, self.near = flag, registry.near(flag, choices)
+
+
+def takes_keys(command: type[Command]) -> bool:
+    """Returns whether a command takes the keys of a config."""
+    return any("about" not in field.metadata for field in _fields(command))
 
 
 def flags_of(command: type[Command]) -> set[str]:

@@ -23,6 +23,7 @@ from scaledis.core import UserError
 SEAL, DIGITS = "seal (sha256)", 64  # the key of a checksum, which is no name of a run, and its length
 BLANK, MARK = {SEAL: "0" * DIGITS}, f'"{SEAL}": "'.encode()
 LEFT = re.compile(r"\.(?P<host>.+)-(?P<process>\d+)\.partial")  # in a temporary name, see `writing`
+EXPERIMENT = ("config.json", "plan.json")  # the files that tell a work directory from other folders
 WRITING = 3600  # seconds beyond which nobody writes one file
 T = TypeVar("T")
 

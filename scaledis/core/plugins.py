@@ -50,8 +50,12 @@ class Registry(Generic[Entry]):
         return {**self.installed, **self.registered}
 
     def choose(self, name: str, key: str = "") -> Entry:
-        """Returns the entry `name`. Raises UserError, naming `key` and the choices, for an unknown name."""
-        return registry.choose(key or self.key, name, self.entries())
+        """Returns the entry `name`. Raises UserError, naming the key and the choices, if it is not registered here."""
+        try:
+            return registry.choose(key or self.key, name, self.entries())
+        except UserError as error:
+            door = f"scaledis.register_{self.noun}"
+            raise UserError(f"{error} A {self.noun} of your own must be registered first, by {door}.") from None
 
     def register(self, name: str, entry: Entry) -> None:
         """Adds an entry of the user's, or replaces it, as when a notebook's cell runs twice.

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from scaledis.core import UserError
 
 T = TypeVar("T")
+LISTED = 40  # names that an error lists
 
 
 def short(value: object) -> str:
@@ -25,13 +26,44 @@ def short(value: object) -> str:
     return words if len(words) <= 80 else words[:77] + "..."
 
 
-def unknown(kind: str, name: object, choices: Iterable[str]) -> UserError:
-    """Returns the error for an unknown name; it names the kind, the value, the nearest choice and all choices."""
+def unknown(kind: str, name: object, choices: Iterable[str], remedy: str = "") -> UserError:
+    """Returns the error for an unknown name; it names the kind, the value, what is near, and the choices.
+
+    `remedy` is a sentence in place of the choices.
+    """
     choices = sorted(choices)
-    words = short(name)
-    near = difflib.get_close_matches(str(name) if isinstance(name, str) else words, choices, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    return UserError(f"{kind}: {words} is unknown.{hint} Choices: {', '.join(choices) or 'none'}.")
+    likely = near(name if isinstance(name, str) else short(name), choices)
+    hint = f" Did you mean {' or '.join(map(repr, likely))}?" if likely else ""
+    return UserError(f"{kind}: {short(name)} is unknown.{hint} {remedy or f'Choices: {listed(choices)}.'}")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns the names in their order as text, cut after the first 40."""
+    names = list(names)
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return (", ".join(names[:LISTED]) or "none") + more
+
+
+def near(name: str, choices: Collection[str]) -> list[str]:
+    """Returns the choices that end in a name or its initials, or else one that is spelled like it; [] if none is."""
+    likely = ending(name, choices) or difflib.get_close_matches(name, choices, n=1)
+    if likely:
+        return likely
+    last = {choice.rpartition(".")[2]: choice for choice in choices}
+    return [last[each] for each in difflib.get_close_matches(name.rpartition(".")[2], last, n=1)]
+
+
+def ending(name: str, choices: Collection[str]) -> list[str]:
+    """Returns the dotted choices whose last word is that of a name, or has it as its initials; its own section first.
+
+    "learning_rate" and "lr" give "train.learning_rate" and all others of that word, the shorter ones first.
+    """
+    section, _, word = name.replace("-", "_").rpartition(".")
+    dotted = [choice for choice in choices if "." in choice and choice.replace(".", "").isidentifier()]
+    lasts = {choice: choice.rpartition(".")[2] for choice in dotted}
+    initials = {choice: "".join(part[:1] for part in last.split("_")) for choice, last in lasts.items() if "_" in last}
+    found = [choice for choice, last in lasts.items() if word in (last, initials.get(choice))]
+    return sorted(found, key=lambda choice: (not choice.startswith(f"{section}."), len(choice)))
 
 
 def check(kind: str, name: object, choices: Collection[str]) -> None:

@@ -144,7 +144,7 @@ def stopping(limit: float | None = None) -> Iterator[Callable[[], bool]]:
         asked.set()
         for each, handler in previous.items():
             signal.signal(each, handler)
-        print("\nStopping at the next checkpoint; once more to stop at once.", file=sys.stderr)
+        print("\nStopping once the work at hand is saved; once more to stop at once.", file=sys.stderr)
 
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2", "SIGHUP"):

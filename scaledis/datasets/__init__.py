@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.config import Data, check_fields, flag
+from scaledis.config import Data
 from scaledis.core import UserError, registry, values
+from scaledis.core.fields import check_fields, flag
 from scaledis.datasets._builders import pixels
 from scaledis.datasets.base.dataset import Dataset, rows
 
@@ -36,7 +37,7 @@ class Options(Data):
     """
 
     path: Path | None = None  # type: ignore[assignment]  # of a config it is text
-    download: bool = flag(False)
+    download: bool = flag(False, "fetch published files that are missing")
 
     def __post_init__(self) -> None:
         check_fields("data.", self)
@@ -51,7 +52,7 @@ class Options(Data):
     def images_path(self) -> Path:
         """`path`, of a set that needs one. Raises UserError if it is missing."""
         if self.path is None:
-            raise UserError("data.path: is missing: where are the images?")
+            raise UserError("data.path: missing; --config.data.path=PLACE names your own images.")
         return self.path
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from scaledis import datasets
 from scaledis.core import UserError, ordering
+from scaledis.core.progress import shown
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import disk, listing, pictures, pixels
 
@@ -62,9 +62,9 @@ def load(directory: Path, options: Options) -> Dataset:
     """The images below the folder `options.path`, sorted by their path in it; images [R, R, 3], R = 64 by default.
 
     Each image is cut to its largest central square and resized (`_builders.pictures.read`). Links are followed; hidden
-    files and the litter of archivers are ignored. With `options.folder_factor` the first sub-folder on the way to an
-    image is a factor; its values are in the order of the numbers in their names. The images are a read-only memory map
-    of a file below `directory`.
+    files and folders, work directories below it, environments of Python and the litter of archivers are left out. With
+    `options.folder_factor` the first sub-folder on the way to an image is a factor; its values are in the order of the
+    numbers in their names. The images are a read-only memory map of a file below `directory`.
 
     Raises:
       UserError: `options.path` is not a folder, or holds no image.
@@ -179,8 +179,8 @@ def _prepare(
         with disk.synced(partial) as output, ThreadPoolExecutor(os.cpu_count()) as pool:
             _write_header(output, (len(files), side, side, 3))
             names = list(files)
-            for start in tqdm(range(0, len(names), BLOCK), "folder: reading", unit="k", disable=None):
-                block = names[start : start + BLOCK]
+            blocks = [names[start : start + BLOCK] for start in range(0, len(names), BLOCK)]
+            for block in shown(blocks, "folder: reading", len(names), size=len):
                 for name, (found, entry) in zip(block, pool.map(image, block), strict=True):
                     (unreadable if found is None else rows)[name] = entry
                     if found is not None:

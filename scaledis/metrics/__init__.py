@@ -44,18 +44,16 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from scaledis.core import UserError, kinds, registry
+from scaledis.core.progress import shown
 from scaledis.metrics.shared import arguments, encoding, scoring
 from scaledis.metrics.shared.information import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
-from scaledis.metrics.shared.spec import Options, Result, Spec, spec_of
+from scaledis.metrics.shared.spec import Options, Result, Results, Spec, spec_of
 
 __all__ = ["PROTOCOLS", "ROWS", "checked", "compute", "entropy", "evaluate", "information", "names", "spec"]
-
-BAR_AFTER = 5  # seconds
 
 
 def names() -> list[str]:
@@ -124,10 +122,10 @@ def compute(
             raise UserError(f"groups: the metric {name!r} takes none. Metrics that take groups: {takers}.")
         jobs.append((name, own, given))
     scores: Result = {}
-    for name, own, given in tqdm(jobs, "metrics", delay=BAR_AFTER, leave=False):
+    for name, own, given in shown(jobs, "metrics", len(jobs), name=lambda job: job[0]):
         found = scoring.own_scores(name, metrics[name], samples, seed, own, given)
         scores |= {f"{name}/{key}": value for key, value in found.items()}
-    return scores
+    return Results(scores)
 
 
 def evaluate(

@@ -23,6 +23,7 @@ from scaledis.core.errors import UserError, sentences
 from scaledis.metrics.shared import scoring
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
+PROTOCOLS = "scaledis, library (disentanglement_lib), hfs (HFS and alpha-TCVAE), paper (each metric's paper)"
 FACTS = ("n", "permutations")  # numbers that are not scores
 BESIDE = ("_interval", scoring.CHANCE, scoring.DEVIATION)  # printed in the line of their score
 
@@ -56,25 +57,27 @@ def table(scores: Mapping[str, Any]) -> str:
 
 @dataclass
 class Score(Command):
-    """Computes metrics of codes from any framework; all results are written as JSON beside the file.
+    """Computes metrics of codes from any framework, prints them, and writes all results as JSON beside the file.
 
-    The .npz file holds `codes` (or `mean`), float [N, K], and `factors`, integers, bools or strings [N, F], and
-    optionally `levels`, int [K], and `log_variance`, float [N, K].
+    numpy.savez("codes.npz", codes=codes, factors=factors) writes such a file: `codes` (or `mean`) is float [N, K], a
+    row for each image; `factors` is integers, bools or strings [N, F]. It may also hold `levels`, int [K], and
+    `log_variance`, float [N, K].
 
     examples:
       scaledis score codes.npz
-      scaledis score codes.npz --metrics=dci,mig --protocol=hfs --n_bootstrap=200
+      scaledis score codes.npz --metrics=dci,mig --n_bootstrap=200
+      scaledis score codes.npz --metrics=mig --protocol=hfs --out=mig.json
     """
 
     word = "score"
     computes = False
     file: str | Path = positional("the .npz file of the codes")
-    protocol: str | None = option(f"the published setting: {', '.join(metrics.PROTOCOLS)}")
-    metrics: tuple[str, ...] = option("names with commas between; default: all", (), names, commas=True)
-    seed: int = option("of the draws of rows, resamples and permutations", 0, whole)
-    n_bootstrap: int = option("the number of resamples for the intervals; 0: no intervals", 0, whole)
-    chance: int = option("the number of permutations for the chance levels; 0: none", scoring.PERMUTATIONS, whole)
-    out: str | Path | None = option("the JSON file; default: <file>.scores.json")
+    protocol: str | None = option("whose conventions are followed (default: each metric's own): " + PROTOCOLS)
+    metrics: tuple[str, ...] = option("names with commas between (default: all)", (), names, commas=True)
+    seed: int = option("the seed of all random draws", 0, whole)
+    n_bootstrap: int = option("the number of resamples behind intervals; 0: no intervals", 0, whole)
+    chance: int = option("the number of permutations behind chance levels; 0: none", scoring.PERMUTATIONS, whole)
+    out: str | Path | None = option("the JSON file that is written (default: FILE.scores.json)")
 
     def execute(self) -> None:
         """Scores the file. Raises UserError for a file without codes, and for a metric that cannot use them."""

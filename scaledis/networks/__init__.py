@@ -22,7 +22,7 @@ def specs() -> dict[str, NetworkSpec]:
 
 
 def choose(name: str) -> NetworkSpec:
-    """Returns the network `name`. Raises UserError, which lists the choices, for an unknown name."""
+    """Returns the network `name`. Raises UserError, with the choices, if it is unknown."""
     return REGISTRY.choose(name)
 
 
@@ -36,7 +36,7 @@ def register_network(
 ) -> None:
     """Makes your network a choice of `config.model.network`, like those of this package.
 
-    A second call replaces your network. `load_run` needs the network registered too.
+    A second call replaces your network. `load_run` and `load_model` need it registered.
 
     Args:
       name: a lower-case word.

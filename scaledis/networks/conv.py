@@ -1,7 +1,7 @@
 """The two convolutions that every network here is made of, fast on CPU, GPU and TPU.
 
 Images are [C, H, W, N], the batch innermost, so that a row of the batch is contiguous and [C, H*W*N] is a free reshape.
-Each convolution has two forms, and FORMS says which is used where. `lax` is `lax.conv_general_dilated`. `products` is
+Each convolution has two forms, and FORMS names each platform's. `lax` is `lax.conv_general_dilated`. `products` is
 one matrix product with its own gradient rule. A 4x4 kernel at stride 2 is a 2x2 kernel at stride 1 between the small,
 *coarse* image [O, h, w, N] and the four phases (even or odd row and column) of the padded large, *fine* image
 [C, 2h, 2w, N]:
@@ -39,7 +39,7 @@ _form: ContextVar[str | None] = ContextVar("form", default=None)
 
 @contextlib.contextmanager
 def using(form: str) -> Iterator[None]:
-    """Gives all convolutions that are traced within a form. Raises UserError for a form other than lax and products."""
+    """Sets the form of all convolutions that are traced in the block. Raises UserError for an unknown form."""
     registry.check("form", form, ("lax", "products"))
     token = _form.set(form)
     try:
@@ -91,7 +91,7 @@ def _check(x: Array, kernel: Array) -> None:
 
 
 # The pair of products, for a kernel [4, 4, C, O] of C fine and O coarse channels. Each saves its split input, which the
-# gradient needs again. Barriers keep XLA from redoing a split in each use, or folding a transpose in a product.
+# gradient needs again. Barriers keep XLA from redoing a split in each use, or folding a transpose into a product.
 
 
 @jax.custom_vjp
@@ -133,7 +133,7 @@ _refine.defvjp(_refine_forward, _refine_backward)
 
 
 def _copies_fine(kernel: Array) -> bool:
-    """Returns whether to copy the fine image (im2col): if C is small, its copies are small; if O is large, so is K."""
+    """Returns whether the fine image is copied, as in im2col: with few channels its copies are small."""
     c, o = kernel.shape[2:]
     return o >= min(2 * c, 64)
 

@@ -32,7 +32,7 @@ class OfCodes(nn.Module):
 
 
 class OfImages(nn.Module):
-    """Images [C, H, W, N] in [0, 1] -> logit [N]: the encoder's trunk, each image normalized by itself, dense 256.
+    """Images [C, H, W, N] in [0, 1] -> logit [N]: the encoder's trunk with instance normalization, then dense 256.
 
     Unlike DAVA's, it has no batch normalization on the dense layer, which would tie the images of a batch together.
     """
@@ -49,7 +49,7 @@ class OfImages(nn.Module):
 
 
 def _instance_norm(state: Array) -> Array:
-    """Scales every channel of every image to mean 0 and variance 1 over its places; a map of one place is unchanged."""
+    """Scales each channel of each image to mean 0 and variance 1 over its places, unless it has only one place."""
     if state.shape[1] * state.shape[2] == 1:
         return state
     mean = state.mean((1, 2), keepdims=True)

@@ -1,4 +1,4 @@
-"""How wide a network is: the papers' own, or the width whose parameter count is nearest to `model.parameters`."""
+"""The width of a network: the one whose number of parameters is nearest to `model.parameters`."""
 
 import functools
 import itertools
@@ -38,7 +38,7 @@ def count(params: Pytree) -> int:
 
 
 def arithmetic(model: Model, image_shape: ImageShape) -> float:
-    """Returns about how many multiplications a ladder of `model.parameters` makes for one image.
+    """Returns the approximate number of multiplications that a ladder of `model.parameters` makes for one image.
 
     A convolution's kernel counts at each of its places, every other parameter once. The convolutions are the same at
     every width, and do nine tenths of the work at the papers' sizes.
@@ -51,14 +51,14 @@ def arithmetic(model: Model, image_shape: ImageShape) -> float:
 
 
 def nominal(allocation: Sequence[int]) -> tuple[int, ...]:
-    """Returns the allocation that sets the width for all of its depth, so that they may share a program."""
+    """Returns the allocation that sets the width of every ladder of this depth, so that all of them share a program."""
     return (2,) * len(allocation)
 
 
 def width_for(model: Model, sized: Callable[[int], nn.Module]) -> int:
     """Returns the width whose parameter count is nearest to `model.parameters` ("same model capacity", Table 2).
 
-    Raises UserError if the convolutions alone are larger, or if the widest network is smaller by a tenth.
+    Raises UserError if the convolutions alone have more parameters, or if the widest network has a tenth fewer.
     """
     wanted = model.parameters or LADDER_PARAMETERS
     one, two, three = (parameter_count(sized(width)) for width in (1, 2, 3))

@@ -1,4 +1,4 @@
-"""The base class of networks, and the declaration of one: how it is made, and what it cannot run with."""
+"""The base class of networks, and the declaration of a network: how it is made, and which configs it refuses."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,8 +23,8 @@ class Network(nn.Module):
         decode: codes [K, N], presence [L] -> output [C, H, W, N]
 
     The likelihood turns the output into pixels: a Gaussian takes it unchanged, a Bernoulli as logits. `presence` says
-    how far each level has faded in; it is all ones except in a progressive method, which needs a network that
-    multiplies by it what a level reads and what it adds to the decoder.
+    how far each level has faded in, and is all ones except in a progressive method. Such a method needs a network that
+    multiplies a level's input, and what the level adds to the decoder, by its presence.
 
     Attributes:
       allocation: units per level, top to bottom.
@@ -43,7 +43,7 @@ class Network(nn.Module):
         raise NotImplementedError(f"{type(self).__name__}.decode")
 
     def __call__(self, images: Array) -> Array:
-        """images [C, H, W, N] -> the output of their posterior means; parameters are drawn for it."""
+        """images [C, H, W, N] -> the output at their posterior means. `init` of flax calls it."""
         presence = jnp.ones(len(self.allocation))
         return self.decode(self.encode(images, presence)[0], presence)
 

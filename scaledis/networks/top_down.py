@@ -1,8 +1,8 @@
 """A compact NVAE network (Vahdat and Kautz 2020): the ladder's trunk, and a top-down path that the posterior reads too.
 
 The original's latents are feature maps, hundreds of thousands of units. Ours are the vectors of an allocation, 10 units
-in all, so that traversals and scores mean the same as for the other methods; what remains is what makes it an NVAE: a
-prior that depends on the levels above, and a posterior that is a residual to that prior. There are no batch statistics
+in all, so that traversals and scores mean the same as for the other methods. Two traits of NVAE remain: a prior that
+depends on the levels above, and a posterior that is a residual to that prior. There are no batch statistics
 and no spectral penalty. The batch is innermost, as in networks/ladder.py.
 """
 
@@ -162,7 +162,7 @@ class TopDown(nn.Module):
 
 
 def make_top_down(config: Config, images: ImageSpec) -> TopDown:
-    """The NVAE's network of a config."""
+    """Returns the NVAE's network of a config."""
     model = config.model
 
     def sized(width: int, allocation: Sequence[int] = model.allocation) -> TopDown:

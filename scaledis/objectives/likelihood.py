@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from scaledis.objectives import gaussian
@@ -31,3 +32,10 @@ LIKELIHOODS = {
         _bernoulli, jax.nn.sigmoid, lambda pixels: jax.scipy.special.logit(jnp.clip(pixels, EDGE, 1 - EDGE))
     ),
 }
+
+
+def of_expected(name: str, sigma: float, expected: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Returns -log p(x | z) in nats, [B], of images given their expected values, both [B, H, W, C] in [0, 1]."""
+    likelihood = LIKELIHOODS[name]
+    output, pixels = (jnp.asarray(each).transpose(3, 1, 2, 0) for each in (expected, images))
+    return np.asarray(likelihood.negative_log_likelihood(likelihood.output(output), pixels, jnp.asarray(sigma)))

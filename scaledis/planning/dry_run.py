@@ -7,11 +7,11 @@ from typing import NamedTuple
 import jax
 
 from scaledis.config import Config
+from scaledis.core.progress import duration
 from scaledis.datasets.base import sampling
 from scaledis.networks.sizing import count
 from scaledis.sweeps import plan
 from scaledis.training.population import Population
-from scaledis.training.progress import duration
 from scaledis.types import Run, State
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir

@@ -25,9 +25,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     `groups` are the populations in the order of the plan. Raises UserError if no run has been trained.
     """
     runs = [run for group in groups for run in group]
-    summaries = gather.summaries(groups, workdir)
-    if not summaries:
-        raise UserError(f"workdir: {workdir.root} holds no trained run to report on.")
+    summaries = _some(gather.summaries(groups, workdir), workdir)
     swept = sweeps.figure(runs, summaries)
     drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | {"sweep": swept}).items() if each}
     for name, png in drawn.items():
@@ -45,6 +43,17 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     path = workdir.report / "index.html"
     files.write_bytes(path, html.encode(errors="backslashreplace"))
     return f"{scores.table(summaries)}\n\n{path}"
+
+
+def table(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
+    """The table of the newest scores. Raises UserError if no run has been trained."""
+    return scores.table(_some(gather.summaries(groups, workdir, drawn=0), workdir))
+
+
+def _some(summaries: Sequence[Summary], workdir: Workdir) -> Sequence[Summary]:
+    if not summaries:
+        raise UserError(f"workdir: {workdir.root} holds no trained run to report on.")
+    return summaries
 
 
 def pictures(summaries: Sequence[Summary]) -> dict[str, Figure]:

@@ -1,25 +1,69 @@
 """The names to choose from, and the contents of a config, in words."""
 
+import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
 from scaledis import datasets, methods, metrics, networks
+from scaledis.config import SECTIONS
 from scaledis.core import registry
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.methods import Hyperparameter, estimators
+from scaledis.methods.base.spec import MethodSpec
 from scaledis.metrics import of_models
 from scaledis.networks.sizing import count
 from scaledis.sweeps.expand import available
 from scaledis.training import model
 from scaledis.types import Config, State
 
-NETWORK = "network"
+NETWORK, CONFIG = "network", "config"  # words that describe what has no name
+
+
+class Key(NamedTuple):
+    """A key of a config: its default, the values that it takes, and its meaning, in words."""
+
+    name: str
+    default: str
+    bounds: str
+    about: str
+
+
+def keys() -> list[Key]:
+    """All keys of a config, without the hyperparameters of its method."""
+    return [
+        Key(prefix + field.name, _value(field.default), field.metadata["bounds"], field.metadata["about"])
+        for prefix, section in SECTIONS.items()
+        for field in dataclasses.fields(section)
+        if "about" in field.metadata
+    ]
+
+
+def hyperparameters(spec: MethodSpec) -> list[Key]:
+    """The keys of a method."""
+    return [
+        Key(f"method.{name}", _value(each.default), _range(each), each.about)
+        for name, each in spec.hyperparameters.items()
+    ]
+
+
+def config() -> str:
+    """All keys of a config, one line each."""
+    hint = "`scaledis describe METHOD` prints the other keys of the section method, and METHOD's own defaults."
+    return "\n".join([*map(_line, keys()), "", hint])
+
+
+def _value(default: object) -> str:
+    return ", ".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def _line(key: Key) -> str:
+    return f"  --config.{key.name:<28} {key.default or 'empty':<19} {key.about} ({key.bounds})"
 
 
 def everything(namespace: Mapping[str, Any]) -> str:
@@ -51,14 +95,16 @@ def _summary(described: Any) -> str:
 
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
-    """The description of a method, metric, network, estimator or sweep. Raises UserError for an unknown name."""
+    """A method, metric, network, estimator or sweep in words, or all keys. Raises UserError for an unknown name."""
     kinds: dict[str, list[Any]] = {each: [make] for each, make in available(namespace).items()}
     for specs in (networks.specs(), estimators.specs()):
         kinds |= {each: [spec.make] for each, spec in specs.items()}
     kinds |= _metrics()
+    if name == CONFIG:
+        return config()
     if name in methods.specs():
         return method(name)
-    others: dict[str, list[Any]] = dict.fromkeys([*methods.specs(), NETWORK, *datasets.names()], [])
+    others: dict[str, list[Any]] = dict.fromkeys([*methods.specs(), NETWORK, CONFIG, *datasets.names()], [])
     described = registry.choose("describe", name, others | kinds)
     return f"{name}: " + "\n\n".join(inspect.getdoc(each) or "" for each in described)
 
@@ -73,20 +119,21 @@ def _metrics() -> dict[str, list[Any]]:
 
 
 def method(name: str) -> str:
-    """A method's equation, paper and hyperparameters. Raises UserError for an unknown method."""
+    """A method's equation, paper, hyperparameters and settings. Raises UserError for an unknown method."""
     spec = methods.choose(name, "describe")
     network = "flat: model.latents units in one level" if spec.flat else "a ladder: model.allocation units per level"
     lines = [f"{name}: {spec.about}", "", spec.equation, "", f"Network: {network}. {spec.identity}".rstrip(), ""]
     lines += ["Hyperparameters:" if spec.hyperparameters else "No hyperparameters."]
-    for key, parameter in spec.hyperparameters.items():
-        lines.append(f"  --config.method.{key:<18}{parameter.default!s:<8}{parameter.about} ({_range(parameter)})")
+    lines += map(_line, hyperparameters(spec))
+    for dataset, values in spec.settings.items():
+        settings = ", ".join(f"{key}={value}" for key, value in values.items())
+        lines += ["", f"Settings{f' on {dataset}' if dataset else ''}: {settings}"]
     return "\n".join(lines)
 
 
 def dataset(found: Dataset) -> str:
     """A data set's name, size and factors."""
-    height, width, channels = found.image_shape
-    lines = [f"{found.name}: {found.size:,} images of {height}x{width}x{channels}"]
+    lines = [f"{found.name}: {found.extent}"]
     kind = "a full grid" if found.table is None else "a table: combinations may be missing or stand several times"
     lines.append(f"factors: {kind}" if found.factor_names else "no factors: no metric applies")
     factors = zip(found.factor_names, found.factor_sizes, strict=True)

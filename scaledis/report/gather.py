@@ -12,13 +12,12 @@ from scaledis.config import Config, differing
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
-from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary, shown
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
-from scaledis.types import Model, Run
+from scaledis.types import Model, Run, traversed
 from scaledis.workdir import log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -28,18 +27,18 @@ FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
 RECONSTRUCTED, SAMPLED = 10, 20  # images
 
 
-def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir) -> list[Summary]:
+def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
     """The summaries of all trained runs, in the order of the plan.
 
-    At most `DRAWN` runs are drawn, the first seeds of all settings before any second one. A run with the setting and
+    At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run with the setting and
     seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
     file is damaged.
     """
     settings = setting_names([run for group in groups for run in group])
-    drawn = _drawn(settings)
+    chosen = _drawn(settings, drawn)
     found: dict[tuple[str, int], Summary] = {}
     for index, group in enumerate(groups):
-        for each in _of_group(group, index, settings, drawn, workdir):
+        for each in _of_group(group, index, settings, chosen, workdir):
             first = found.setdefault((each.setting, each.seed), each)
             if first is not each:
                 print(f"{each.name} is a copy of {first.name} and is left out.", file=sys.stderr)
@@ -66,14 +65,14 @@ def setting_names(runs: Sequence[Run]) -> dict[str, str]:
     return names
 
 
-def _drawn(settings: Mapping[str, str]) -> set[str]:
-    """The names of the runs that are drawn."""
+def _drawn(settings: Mapping[str, str], count: int) -> set[str]:
+    """The names of the first `count` runs by seed."""
     seen: Counter[str] = Counter()
     rank = {}
     for name, setting in settings.items():
         rank[name] = seen[setting]
         seen[setting] += 1
-    return set(sorted(rank, key=rank.__getitem__)[:DRAWN])
+    return set(sorted(rank, key=rank.__getitem__)[:count])
 
 
 def _of_group(
@@ -125,7 +124,7 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
     index, _ = evaluate.sample(dataset, config)
     originals = dataset.images(index[-RECONSTRUCTED:])
     mean = model.encode(originals).mean
-    swept = coding.traversed(mean[0], steps=FRAMES)
+    swept = traversed(mean[0], steps=FRAMES)
     prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
     images = model.decode(np.concatenate([swept.reshape(-1, mean.shape[1]), mean, prior]))
     moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))

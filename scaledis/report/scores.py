@@ -128,9 +128,11 @@ def table(runs: Sequence[Summary]) -> str:
 
     A line has the scores of a setting: mean ± sample standard deviation over its seeds, with the mean chance level in
     brackets, then the seeds if there are several. The mean leaves out scores that are missing or not finite. The best
-    mean of a metric is bold where two settings have one and more is better.
+    mean of a metric is bold where two settings have one and more is better. Without any score there is only a sentence.
     """
     found = _of_units(runs, "all")
+    if not found.metrics:
+        return f"No run has scores. {legend(runs)}"
     lines = [["run", *found.metrics]]
     for row, members in zip(found.rows, by_setting(runs).values(), strict=True):
         scored = sum(bool(run.scores) for run in members)

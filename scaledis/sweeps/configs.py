@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
-from scaledis.config import Config, Data, Method, Model, Schedule, check_fields, flatten, thaw, typed
+from scaledis.config import MOST_UNITS, Config, Data, Method, Model, Schedule, flatten, thaw, typed
 from scaledis.core import UserError, command, kinds, registry
+from scaledis.core.fields import check_fields
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
@@ -23,7 +24,7 @@ LADDER = (4, 2, 2, 2)  # the main allocation of Beyond Flat Latent
 FLAT = 10  # units of a flat method
 FIELDS = {field.name: field.type for field in dataclasses.fields(Config)}
 UNSCHEDULED = Schedule()
-MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
+ALL_KEYS = "`scaledis describe config` prints all keys."
 MOST_SECTIONS = 1024  # that are remembered
 MOST_FLOATS = 2**31  # numbers that a batch of images, a bank or the layers of a discriminator may hold
 
@@ -73,7 +74,11 @@ def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: 
         section, dot, last = str(key).rpartition(".")
         among = config.get(section) if dot else config
         if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
-            raise registry.unknown(kind, key, flatten(config))
+            first = str(key).partition(".")[0]
+            own = config.get(first)
+            known = (f"Keys of {first}", own) if isinstance(own, dict) else ("Sections", config)
+            remedy = f"{known[0]}: {registry.listed(sorted(known[1]))}. {ALL_KEYS}"
+            raise registry.unknown(kind, key, flatten(config), remedy)
         among[last] = value
     return config
 
@@ -193,13 +198,15 @@ def _check(config: Config) -> None:
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
     for name in config.evaluate.metrics:
         registry.check("evaluate.metrics", name, {*metrics.names(), *of_models.names()})
-    _check_model(config.model)
+    allocation, latents = config.model.allocation, config.model.latents
+    if latents and sum(allocation) != latents:
+        raise UserError(f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {latents}.")
     methods.check_network(config)
     sampling.check(config.data)
     estimators.choose(config.objective.estimator).check(config)
     for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)
-    units = sum(config.model.allocation)
+    units = sum(allocation)
     side = config.data.resolution or 64
     for key, value, each in [
         ("train.batch", config.train.batch, max(3 * side**2, units)),
@@ -210,14 +217,3 @@ def _check(config: Config) -> None:
     ]:
         if value * each > MOST_FLOATS:
             raise UserError(f"{key}: {value} is too large to be allocated; at most {MOST_FLOATS // each} fit.")
-
-
-def _check_model(model: Model) -> None:
-    allocation = model.allocation
-    for key, most in {"allocation": MOST_UNITS, "channels": MOST_CHANNELS, "ladder_channels": MOST_CHANNELS}.items():
-        given = getattr(model, key)
-        if not given or any(isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= most for n in given):
-            raise UserError(f"model.{key}: {registry.short(given)} must be whole numbers from 1 to {most}.")
-    if model.latents and sum(allocation) != model.latents:
-        found = f"{allocation} has {sum(allocation)} units"
-        raise UserError(f"model.allocation: {found}, but model.latents is {model.latents}.")

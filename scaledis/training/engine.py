@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -23,11 +24,12 @@ from scaledis.training.hooks import MakeHook
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
 from scaledis.training.progress import SweepProgress
-from scaledis.types import NEVER, Model, Run
+from scaledis.types import NEVER, Model, Run, RunState
 from scaledis.workdir import table
 from scaledis.workdir.layout import Workdir
 
 Groups = list[list[Run]]
+Keep = Callable[[Sequence[Run], Dataset, Population, RunState], None]  # gets a trained population
 Callback = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)
 
 
@@ -37,6 +39,7 @@ class Job(NamedTuple):
     workdir: where everything is written; the caller holds its lock.
     base: the config, the sweeps and the command, which the work directory keeps.
     runs: all runs of the experiment.
+    dataset: the one that all runs train on; None for that of each config.
     extend: whether runs may go on to more steps although that changes a schedule or a stage.
     restart: whether runs without a usable checkpoint begin again.
     shard: the share of the populations that this process trains.
@@ -47,11 +50,17 @@ class Job(NamedTuple):
     workdir: Workdir
     base: Mapping[str, object]
     runs: Sequence[Run]
+    dataset: Dataset | None = None
     extend: bool = False
     restart: bool = False
     shard: Shard = WHOLE
     evaluate: bool = False
-    beside: Sequence[MakeHook] = (hooks.make_scores(),)
+    beside: Sequence[MakeHook] = (hooks.make_progress, hooks.make_scores())
+
+
+def ignore(runs: Sequence[Run], dataset: Dataset, population: Population, states: RunState) -> None:
+    """A `keep` that does nothing: the trained populations stay on the disk."""
+    del runs, dataset, population, states
 
 
 @kinds.checked
@@ -73,7 +82,7 @@ def train(
       configs: from `make_config`.
       dataset: the data set of all runs; by default that of each config.
       workdir: where states, logs and results are written.
-      callback: called with (step, terms [R] by name) at every log line, in place of a line of progress.
+      callback: called with (step, terms [R] by name) at every log line, in place of a population's line of progress.
       extend: whether a run of `workdir` may go on to more steps although that changes its schedule or its stages.
       restart: whether a run that has made progress may begin again if it has no usable checkpoint.
 
@@ -89,45 +98,29 @@ def train(
     configs = [refreeze(each) for each in ([configs] if isinstance(configs, Config) else configs)]
     if not configs:
         raise UserError("configs: there are none.")
-    with contextlib.ExitStack() as held:
-        place = held.enter_context(tempfile.TemporaryDirectory()) if workdir is None else workdir
-        stop = held.enter_context(runtime.stopping())
-        try:
-            return _train(configs, dataset, Workdir(place), callback, extend, restart, stop)
-        except Stopped as stopped:
-            then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
-            raise KeyboardInterrupt(f"{stopped}; {then}.") from None
-
-
-def _train(
-    configs: Sequence[Config],
-    dataset: Dataset | None,
-    directory: Workdir,
-    callback: Callback | None,
-    extend: bool,
-    restart: bool,
-    stop: Callable[[], bool],
-) -> list[Model]:
-    """Trains configs in a work directory and returns their models. Raises Stopped once `stop()` is True."""
     sampling.load_dataset.cache_clear()  # a file may have changed since the last call
     runs = named(configs)
     check(configs, dataset)
     if dataset is not None:
         for data in {config.data for config in configs}:
             sampling.warn_of_neighbors(dataset, data)
-    with directory.locked():
-        base = {"config": thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
-        at_once = functools.partial(memory.together, dataset=dataset)
-        groups = directory.claim(base, runs, extend, at_once=at_once)
-        shown = hooks.make_callback(callback) if callback else hooks.make_progress
-        models: dict[str, Model] = {}
-        for index, group in enumerate(groups):
-            images = dataset or sampling.load_dataset(group[0].config.data)
-            population, states = train_population(
-                group, index, images, directory, stop=stop, restart=restart, beside=[shown, hooks.make_scores()]
-            )
-            facts = sampling.facts(images, group[0].config.data)
-            models |= {run.name: population.model(states, slot, facts) for slot, run in enumerate(group)}
+    models: dict[str, Model] = {}
+
+    def keep(group: Sequence[Run], images: Dataset, population: Population, states: RunState) -> None:
+        facts = sampling.facts(images, group[0].config.data)
+        models.update({run.name: population.model(states, slot, facts) for slot, run in enumerate(group)})
+
+    base = {"config": thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
+    beside = [hooks.make_callback(callback) if callback else hooks.make_progress, hooks.make_scores()]
+    with contextlib.ExitStack() as held:
+        directory = Workdir(held.enter_context(tempfile.TemporaryDirectory()) if workdir is None else workdir)
+        stop = held.enter_context(runtime.stopping())
+        held.enter_context(directory.locked())
+        try:
+            train_all(Job(directory, base, runs, dataset, extend, restart, beside=beside), stop, keep)
+        except Stopped as stopped:
+            then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
+            raise KeyboardInterrupt(f"{stopped}; {then}.") from None
     return [models[run.name] for run in runs]
 
 
@@ -155,27 +148,45 @@ def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
         sampling.make_sampler(images, config.data)
 
 
-def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
-    """Trains the runs of a job in their populations, each on its own data set, and returns all populations.
+def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = ignore) -> Groups:
+    """Trains the runs of a job in their populations and returns all populations.
 
-    Raises what `Workdir.claim`, `train_population` and `evaluate_population` raise.
+    `keep` gets each population of the shard once it is trained. Where all were trained before, a line says so. Raises
+    what `Workdir.claim`, `train_population` and `evaluate_population` raise.
     """
     groups = _claim(job)
     own = job.shard.take(groups)
     progress = SweepProgress({index: (len(group), group[0].config.train.steps) for index, group in own})
     for index, group in own:
-        train_group(job, group, index, progress, stop)
+        train_group(job, group, index, progress, stop, keep)
+    if own and hosts.first() and not progress.began:
+        count = sum(len(group) for _, group in own)
+        runs = "the run is" if count == 1 else f"all {count:,} runs are"
+        print(
+            f"{job.workdir.root}: {runs} trained already; `{job.workdir.report_command}` shows the results.",
+            file=sys.stderr,
+        )
     return groups
 
 
-def train_group(job: Job, group: Sequence[Run], index: int, progress: SweepProgress, stop: Callable[[], bool]) -> int:
+def train_group(
+    job: Job,
+    group: Sequence[Run],
+    index: int,
+    progress: SweepProgress,
+    stop: Callable[[], bool],
+    keep: Keep = ignore,
+) -> int:
     """Trains population `index` of a job and returns how many of its runs diverged; see `train_all`."""
-    dataset = sampling.load_dataset(group[0].config.data)
-    beside = [hooks.make_progress, hooks.make_sweep_progress(progress), *job.beside]
-    _, states = train_population(group, index, dataset, job.workdir, stop=stop, restart=job.restart, beside=beside)
+    dataset = job.dataset or sampling.load_dataset(group[0].config.data)
+    beside = [hooks.make_sweep_progress(progress), *job.beside]
+    population, states = train_population(
+        group, index, dataset, job.workdir, stop=stop, restart=job.restart, beside=beside
+    )
     diverged = int((hosts.fetch(states.diverged) != NEVER).sum())
     if hosts.first():
         progress.end(index, diverged)
+    keep(group, dataset, population, states)
     if job.evaluate:
         _evaluate(group, index, dataset, job.workdir, stop)
     return diverged
@@ -184,7 +195,8 @@ def train_group(job: Job, group: Sequence[Run], index: int, progress: SweepProgr
 def _claim(job: Job) -> Groups:
     """Claims the work directory in the first process; the other processes read what it wrote."""
     workdir, runs = job.workdir, job.runs
-    groups = workdir.claim(job.base, runs, job.extend, job.shard, memory.together) if hosts.first() else []
+    at_once = functools.partial(memory.together, dataset=job.dataset)
+    groups = workdir.claim(job.base, runs, job.extend, job.shard, at_once) if hosts.first() else []
     hosts.wait()
     if hosts.first():
         return groups

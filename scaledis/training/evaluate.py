@@ -12,6 +12,7 @@ from scaledis import metrics
 from scaledis.config import Config, Evaluate
 from scaledis.core import hosts, registry, runtime, version
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.progress import shown
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import compute, of_models
@@ -76,10 +77,13 @@ def score_population(
     *,
     stop: Callable[[], bool] = runtime.never,
 ) -> None:
-    """Writes the scores and codes of every run that lacks them at `step`."""
+    """Writes the scores and codes of every run that lacks them at `step`.
+
+    Raises Stopped once `stop()` is True, between two scores; the scores so far are written.
+    """
     for slot, run in enumerate(runs):
         if stop():
-            raise Stopped("Stopped between evaluations")
+            raise Stopped(f"Stopped before {run.name} was scored")
         if score_files.is_scored(workdir, run, step, dataset):
             continue
         settings, diverged = run.config.evaluate, int(states.diverged[slot])
@@ -96,9 +100,12 @@ def score_population(
         scores |= {"dci_backend": settings.dci_backend, "step": step}
         scores |= {"diverged": None if diverged == NEVER else diverged}
         wanted = dataclasses.replace(settings, metrics=tuple(score_files.missing(held, settings, dataset)))
-        scores |= score_codes(codes, factors, wanted, train_codes, dataset)
-        scores = score_files.merged(held, score_model(scores, model, dataset, index, codes, wanted))
+        scores |= score_codes(codes, factors, wanted, train_codes, dataset, stop=stop)
+        scores |= score_model(scores, model, dataset, index, codes, wanted, stop=stop)
+        scores = score_files.merged(held, scores)
         score_files.write(workdir, run, scores, codes, index, factors)
+        if score_files.missing(scores, settings, dataset):
+            raise Stopped(f"Stopped between the scores of {run.name}")
 
 
 def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
@@ -124,12 +131,21 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
 
 
-def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_codes: int, dataset: Dataset) -> Result:
+def score_codes(
+    codes: Codes,
+    factors: np.ndarray,
+    settings: Evaluate,
+    train_codes: int,
+    dataset: Dataset,
+    *,
+    stop: Callable[[], bool] = runtime.never,
+) -> Result:
     """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
 
     A flat model has only "all". "skipped" holds the reason of each score that cannot be computed, such as
     {"level1/dci": "..."}; the others are computed. `unit_kl_nats` is None for a unit of infinite KL, which
-    has no noise, and for all units if codes are not finite or a log variance is NaN.
+    has no noise, and for all units if codes are not finite or a log variance is NaN. Once `stop()` is True the other
+    metrics are left out.
     """
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
@@ -143,26 +159,43 @@ def score_codes(codes: Codes, factors: np.ndarray, settings: Evaluate, train_cod
         return found
     share = train_codes / len(codes.mean)
     wanted = [each for each in settings.metrics if each in metrics.names()]
-    for name, units in groups.items():
-        for metric in wanted if name == "all" else [each for each in wanted if each != OF_LEVELS]:
-            try:
-                if not finite:
-                    raise UserError("the codes are not finite")
-                if not np.ptp(codes.mean[:, units], axis=0).any():
-                    raise UserError("the codes are the same for every image")
-                found[name] |= _scores(metric, codes, units, factors, settings, share)
-            except UserError as error:
-                found["skipped"][f"{name}/{metric}"] = str(error)
-                print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
+    # All units come last: a metric that was stopped before them counts as missing.
+    jobs = [(metric, name) for metric in wanted for name in reversed(groups) if name == "all" or metric != OF_LEVELS]
+    for metric, name in shown(jobs, "scores", len(jobs), name=lambda job: f"{job[0]} of {job[1]}"):
+        if stop():
+            break
+        units = groups[name]
+        try:
+            if not finite:
+                raise UserError("the codes are not finite")
+            if not np.ptp(codes.mean[:, units], axis=0).any():
+                raise UserError("the codes are the same for every image")
+            found[name] |= _scores(metric, codes, units, factors, settings, share)
+        except UserError as error:
+            found["skipped"][f"{name}/{metric}"] = str(error)
+            print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
     return found
 
 
 def score_model(
-    found: Result, model: Model, dataset: Dataset, index: np.ndarray, codes: Codes, settings: Evaluate
+    found: Result,
+    model: Model,
+    dataset: Dataset,
+    index: np.ndarray,
+    codes: Codes,
+    settings: Evaluate,
+    *,
+    stop: Callable[[], bool] = runtime.never,
 ) -> Result:
-    """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all"."""
+    """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all".
+
+    Once `stop()` is True the other metrics are left out.
+    """
     every, skipped = dict(found["all"]), dict(found["skipped"])
-    for metric in [each for each in settings.metrics if each in of_models.names()]:
+    wanted = [each for each in settings.metrics if each in of_models.names()]
+    for metric in shown(wanted, "scores of the model", len(wanted), name=str):
+        if stop():
+            break
         try:
             if found["unit_kl_nats"] is None:
                 raise UserError("the codes are not finite")

@@ -27,11 +27,11 @@ SCORES = ("scores.json", "scores", "codes.npz")  # of a run's folder
 def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None = None) -> None:
     """Writes run `name` of a work directory as the only run of the new directory `to`; the old one stays as it is.
 
-    Its state is that of the newest checkpoint that is not damaged, or that of `step`, without the units and the width
-    that pad it in its population. Its log comes with it, and without `step` its scores.
+    Its state is that of the newest undamaged checkpoint, or of `step`, without the padding of its population. Its log
+    comes with it, and its scores too if `step` is None.
 
-    Raises UserError for an unknown run or step, for a run that was never trained, for one that this version cannot go
-    on with, if `to` already holds an experiment, and for a method whose arrays have their units in an unknown order.
+    Raises UserError for an unknown run or step, for a run that was never trained or that this version cannot train
+    further, if `to` already holds an experiment, and for a method whose arrays have their units in an unknown order.
     """
     source, target = Workdir(workdir), Workdir(to)
     index, slot = find(source, name)
@@ -65,8 +65,8 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
     """Returns the state of one run of `population` as numpy arrays, in the shapes that it has when it trains `alone`.
 
     The growth of an axis with each level shows which levels' units it holds: in the order of the levels, once, or
-    several times in a layer that gives means and variances. An axis that grows with no level and yet is longer than the
-    run's is that of a wider network, with its padding at the end.
+    several times in a layer that gives means and variances. An axis that grows with no level but is longer than the
+    run's belongs to a wider network, and its padding is at the end.
     """
     config, padded = alone.config, population.allocation
 
@@ -87,7 +87,7 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
                 kept = np.flatnonzero(_units(growth, units, padded)) if growth.any() else np.arange(size)
                 if growth.any() and leaf.shape[axis] != growth @ padded or len(kept) != size:
                     name = config.method.name
-                    raise UserError(f"--extract: {name} has its units in an order that is not known here.")
+                    raise UserError(f"extract: {name} has its units in an order that is not known here.")
                 leaf = np.take(leaf, kept, axis)
         return leaf
 

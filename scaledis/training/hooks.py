@@ -1,6 +1,6 @@
-"""Hooks: what happens beside the training loop, at each of its stops or at multiples of a number of steps.
+"""Hooks: actions beside the training loop, at each of its stops or at every so many steps.
 
-A hook is made for a population once its first step is known, and is called with what the loop holds.
+A hook is made for a population once its first step is known, and is called with a Moment of the loop.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scaledis.core import hosts, runtime
+from scaledis.core.errors import Stopped
 from scaledis.datasets import Dataset
 from scaledis.training.evaluate import score_population
 from scaledis.training.population import Population
@@ -68,11 +69,11 @@ class Moment(NamedTuple):
 
 
 class Hook(NamedTuple):
-    """Something that happens beside the loop.
+    """An action beside the loop.
 
-    call: what happens; every process calls it.
-    every: its rhythm in steps, 0 for never; None for every stop of the loop, before the loop decides whether to end.
-    at_end: whether it also happens where the loop ends.
+    call: the action; every process calls it.
+    every: its rhythm in steps, or 0 for never; None for every stop of the loop, before the loop looks whether to end.
+    at_end: whether it is also called where the loop ends.
     close: called once, when the loop has ended or failed.
     """
 
@@ -82,7 +83,7 @@ class Hook(NamedTuple):
     close: Callable[[], None] = lambda: None
 
     def due(self, step: int, ends: bool) -> bool:
-        """Returns whether a hook with a rhythm happens at a step; `ends` says whether the loop ends there."""
+        """Returns whether a hook with a rhythm is due at a step; `ends` says whether the loop ends there."""
         return bool(self.every and step % self.every == 0) or (self.at_end and ends)
 
 
@@ -187,7 +188,10 @@ def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> M
         population, dataset, workdir = training.population, training.dataset, training.workdir
 
         def score(step: int, states: RunState) -> None:
-            score_population(runs, population, states, dataset, workdir, step, stop=training.stop)
+            try:
+                score_population(runs, population, states, dataset, workdir, step, stop=training.stop)
+            except Stopped:  # the loop ends at its next stop, with a checkpoint
+                return
             for slot, run in enumerate(training.runs):
                 scores = score_files.newest(workdir, run.name)["all"]
                 numbers = {f"score/{name}": value for name, value in scores.items() if isinstance(value, float)}

@@ -51,9 +51,9 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | None =
 
 
 def _recorded(directory: Workdir, name: str, step: int) -> dict[str, Any]:
-    """What a run's directory knows of its model: the code that trained it, and its scores if they are of this step.
+    """Returns the version and commit that trained a run, and its scores if they are of this step.
 
-    A damaged file, which the model does not need, adds nothing.
+    A damaged file adds nothing, since the model does not need it.
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(UserError):

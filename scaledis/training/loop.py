@@ -108,7 +108,7 @@ def _advance(training: Training, states: RunState, diverged: np.ndarray, called:
 
 
 def _prepare(runs: Sequence[Run], workdir: Workdir, checkpoints: Checkpoints, facts: Mapping[str, Any]) -> None:
-    """Removes the half-written files of killed processes, and writes the configs of the runs."""
+    """Deletes the half-written files of killed processes, and writes the configs of the runs."""
     checkpoints.clear()
     for run in runs:
         for folder in (workdir.run(run.name), *workdir.run(run.name).glob("*/")):
@@ -157,7 +157,7 @@ def _check_belongs(manifest: Mapping[str, Any], runs: Sequence[Run], facts: Mapp
 
 
 def _say_changes(name: str, step: int, held: Mapping[str, Any]) -> None:
-    """Prints which conditions have changed since the manifest of the checkpoint from which training goes on."""
+    """Prints the conditions that differ from those in the manifest of the checkpoint from which training goes on."""
     now = runtime.conditions()
     changed = [f"{key} was {held[key]!r} and is {now[key]!r}" for key in now if held.get(key, now[key]) != now[key]]
     if any(WIDE in types for types in held.get("structure", {}).values()):
@@ -169,9 +169,10 @@ def _say_changes(name: str, step: int, held: Mapping[str, Any]) -> None:
 def _rewind(
     training: Training, advance: Advance, states: RunState, before: np.ndarray, diverged: np.ndarray
 ) -> RunState:
-    """Returns the states, each run that has just diverged at its last state with finite terms.
+    """Returns the states, with each run that has just diverged set back to its last state with finite terms.
 
-    That is the state before the one in which the run was frozen. It is computed again from the checkpoint before it.
+    That state is one step before the one in which the run was frozen. It is computed again from the last checkpoint
+    before it.
     """
     for slot in np.flatnonzero(diverged != before).tolist():
         last = max(int(diverged[slot]) - 1, 0)

@@ -1,15 +1,18 @@
-"""A run as a Model: its two functions in chunks of one shape, and the same model again from what is saved of it."""
+"""A run as a Model: encode and decode in chunks of one shape; and a Model again from its saved arrays."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from scaledis import methods
 from scaledis.config import Config, thaw
 from scaledis.core import UserError, chunks, convert, kinds, runtime, version
+from scaledis.objectives import likelihood
 from scaledis.sweeps.configs import freeze
 from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
 from scaledis.workdir.checkpoint import flat, structure, unflat
@@ -36,13 +39,13 @@ class Padding(NamedTuple):
 
 
 def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
-    """Which units of the padded `allocation` this run has: bool [K]."""
+    """Returns a mask, bool [K], of the run's own units among those of the padded `allocation`."""
     own = config.model.allocation
     return np.concatenate([np.arange(size) < units for size, units in zip(allocation, own, strict=True)])
 
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
-    """What a run carries as arrays, the method's own included."""
+    """Returns the arrays that a run carries, those of its method included."""
     carried = {"active": active(config, allocation), "learning_rate": config.train.learning_rate}
     carried |= {"sigma": config.objective.sigma, "kl_warmup": config.objective.kl_warmup}
     own = methods.arrays(config)
@@ -50,13 +53,13 @@ def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.n
 
 
 def build(config: Config, images: ImageSpec, padding: Padding) -> Method:
-    """The method of a run at the sizes of its population."""
+    """Returns the method of a run at the sizes of its population."""
     model = dataclasses.replace(config.model, **padding._asdict())
     return methods.build(dataclasses.replace(config, model=model), images)
 
 
 def compiled(method: Method) -> Compiled:
-    """encode and decode, compiled when they are first called."""
+    """Returns encode and decode of a method, which compile when they are first called."""
     pinned = runtime.pinned()
     return pinned(jax.jit(method.encode)), pinned(jax.jit(method.decode))
 
@@ -70,8 +73,23 @@ def describe(
     return about | {"data": dict(data), "scores": {}, **version.here()}
 
 
+def unpadded(functions: Compiled, units: np.ndarray, total: int) -> Compiled:
+    """Returns (state, images) -> Codes of the `units` of a run, and (state, codes [B, K]) -> expected images."""
+    encode_padded, decode_padded = functions
+
+    def encode(state: Any, images: Array) -> Codes:
+        mean, log_variance, levels = encode_padded(state, images)
+        return Codes(mean[:, units], log_variance[:, units], levels[units])
+
+    def decode(state: Any, codes: Array) -> Array:
+        whole = jnp.zeros((len(codes), total), codes.dtype).at[:, units].set(codes)
+        return jnp.asarray(decode_padded(state, whole))
+
+    return encode, decode
+
+
 def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: Compiled) -> Model:
-    """The Model of a state whose units may be padded; `functions` are `compiled` of the method at that padding."""
+    """Returns the Model of a state that may be padded; `functions` are `compiled` of the method at that padding."""
     shape, allocation = tuple(about["image_shape"]), about["allocation"]
     units = np.flatnonzero(active(config, allocation))
     encode_padded, decode_padded = functions
@@ -99,12 +117,19 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
         runtime.check_process("save")
         return {name: np.asarray(leaf) for name, leaf in flat(jax.device_get(_needed(state))).items()}
 
-    return Model(config, about["step"], state, encode, decode, about, arrays, restored)
+    def negative_log_likelihood(expected: Any, images: Any) -> np.ndarray:
+        name = config.objective.likelihood
+        learns = likelihood.LIKELIHOODS[name].learns_sigma
+        sigma = np.exp(np.asarray(state.params["log_sigma"])) if learns else config.objective.sigma
+        return likelihood.of_expected(name, float(sigma), expected, images)
+
+    own = negative_log_likelihood, unpadded(functions, units, sum(allocation))
+    return Model(config, about["step"], state, encode, decode, about, arrays, restored, *own)
 
 
 @runtime.pinned()
 def restored(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Model:
-    """The model of which `about` and `arrays` were saved, without what only training reads.
+    """Returns the model whose `about` and `arrays` were saved; it lacks the arrays that only training reads.
 
     Raises UserError for a config that cannot be built here, and for arrays that are not those of its method.
     """
@@ -127,5 +152,5 @@ def restored(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Mode
 
 
 def _needed(state: Any) -> Any:
-    """A state without what neither encode nor decode reads."""
+    """Returns a state without the arrays that only training reads."""
     return state._replace(optimizer=(), extra=()) if isinstance(state, State) else state

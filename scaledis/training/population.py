@@ -67,6 +67,11 @@ class Population:
         )
         self.program = make_program(shape)
 
+    def __repr__(self) -> str:
+        allocation = "-".join(map(str, self.allocation))
+        methods = ", ".join(dict.fromkeys(config.method.name for config in self.configs))
+        return f"Population({len(self.configs)} runs of {methods}, {allocation} units, {self.config.data.name})"
+
     @functools.cached_property
     def _arguments(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Seeds [R], and the hyperparameters of all runs with a leading axis [R]."""

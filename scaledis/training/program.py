@@ -28,7 +28,7 @@ Start = Callable[[Pytree, Pytree], RunState]  # (seeds [R], hyperparameters [R])
 
 
 class Shape(NamedTuple):
-    """What decides a program.
+    """The key of a program: populations of one shape share it.
 
     makers: the functions that the names of its config stand for (`methods.makers`); a notebook may replace them.
     config: what all runs have in common (`plan.shared`).
@@ -46,7 +46,7 @@ class Shape(NamedTuple):
     mesh: Mesh
 
     def method(self, capacity: int) -> Method:
-        """The method at the padded allocation and a capacity."""
+        """Returns the method at the padded allocation and a capacity."""
         model = dataclasses.replace(self.config.model, allocation=self.allocation, parameters=capacity)
         return methods.build(dataclasses.replace(self.config, model=model), self.images)
 
@@ -116,7 +116,7 @@ def make_step(method: Method, train: Train) -> tuple[steps.Draw, steps.Update]:
         return sampling.draw(arrays, streams.stream(key, "images"), train.batch), streams.stream(key, "update")
 
     def update(run: RunState, batch: Batch, key: Array) -> tuple[RunState, Terms]:
-        """A run whose terms are not finite keeps the state that it had."""
+        """Keeps the former state of a run whose terms are not finite."""
         with numerics.using(train.matmul_precision, train.activations):
             state, terms = method.update(run.state, batch, key)
         finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))

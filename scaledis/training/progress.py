@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from tqdm import tqdm
 
+from scaledis.core.progress import EVERY, duration
+
 SHOWN = {"loss_nats": "loss", "reconstruction_nats": "rec", "kl_nats": "kl"}  # terms of a line of progress
-EVERY = 30.0  # seconds between two lines
 
 
 class Progress:
@@ -41,7 +42,7 @@ class Progress:
 
 
 class SweepProgress:
-    """A line for a sweep of several populations, every half minute and at the end of each population.
+    """Prints a line on a sweep of several populations, every half minute and at the end of each population.
 
     "12 of 90 runs done, 2 running, 1 failed, 8.2 steps/s in all, 3 h 20 min left": a step is one of a single
     run, and a failed run has diverged.
@@ -55,9 +56,11 @@ class SweepProgress:
         self._seconds, self._advanced = 0.0, 0  # between log lines, without the time of compiling
         self._last: tuple[float, int] | None = None  # (when, steps left) of the population that trains
         self._said = time.monotonic()
+        self.began = False  # whether any population has trained
 
     def update(self, number: int, step: int, failed: int) -> None:
         """Records that population `number` is at `step`, and that `failed` of its runs have diverged."""
+        self.began = True
         runs, steps = self._sizes[number]
         now, left = time.monotonic(), runs * (steps - step)
         if self._last:
@@ -68,7 +71,7 @@ class SweepProgress:
             self._say(runs - failed, failed)
 
     def end(self, number: int, failed: int) -> None:
-        """Records the end of population `number`; prints no line if it had trained before."""
+        """Records the end of population `number`, and prints a line unless it was trained before."""
         self._done += self._sizes[number][0] - failed
         self._failed += failed
         self._left[number] = 0
@@ -86,10 +89,3 @@ class SweepProgress:
             words += [f"{rate:,.1f} steps/s in all", f"{duration(sum(self._left.values()) / rate)} left"]
         tqdm.write(", ".join(words), file=sys.stderr)
         self._said = time.monotonic()
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds as "3 h 20 min", "4 min 10 s" or "8 s"."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -17,9 +17,9 @@ from scaledis.workdir.layout import Workdir
 
 
 class Tracker(NamedTuple):
-    """Where the runs of a work directory are followed.
+    """A place where the runs of a work directory are logged.
 
-    begin: (run, step) -> None, called before anything is logged with the step from which the run goes on; 0: its start.
+    begin: (run, step) -> None, called first, with the step from which the run goes on, 0 for its start.
     log: (run, step, {name: number}) -> None.
     image: (run, step, name, uint8 [H, W, 3]) -> None.
     close: () -> None.
@@ -85,8 +85,8 @@ def make_wandb(workdir: Workdir) -> Tracker:
 def wandb_id(folder: Path, step: int) -> str:
     """Returns the id of a run in Weights & Biases, which the run's `folder` keeps in wandb.txt.
 
-    A new id is drawn at step 0, so that a restart is another run there, and for a file of another folder, so that a
-    copied work directory, unlike a moved one, is too.
+    A new id is drawn at step 0, so that a restart is another run there. It is also drawn if the file belongs to another
+    folder, so that a copied work directory, unlike a moved one, has other runs.
     """
     path, place = folder / "wandb.txt", folder.stat().st_ino
     with contextlib.suppress(OSError):

@@ -3,9 +3,9 @@
     <directory>/<step>/state/          the arrays, as orbax writes them
     <directory>/<step>/manifest.json   version, structure, what the caller adds, and a checksum of every file
 
-Reading changes nothing. A checkpoint is damaged if its files differ from their checksums; then the one before it is
-used. Another structure is an error that names the difference; the arrays that a method carries between steps may
-differ, as long as training does not go on.
+Reading changes nothing. A checkpoint is damaged if its files differ from their checksums; the one before it is then
+used. A checkpoint of another structure raises an error that names the difference, except for the arrays that a method
+carries between steps, which only training needs.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ CARRIED = "state/extra/"  # arrays that neither encode nor decode reads (types.S
 
 
 class Damaged(Exception):
-    """The files of a checkpoint are not those that were written."""
+    """The files of a checkpoint differ from what was written."""
 
 
 class Checkpoints:
@@ -53,9 +53,9 @@ class Checkpoints:
         return max(self.steps, default=None)
 
     def save(self, step: int, runs: RunState, about: Mapping[str, Any]) -> None:
-        """Writes a checkpoint, then deletes those beyond the last few. `about` is kept in its manifest.
+        """Writes a checkpoint with `about` in its manifest, then deletes those beyond the last few.
 
-        Where there are several processes all of them call it: each writes its own runs' arrays, the first one the rest.
+        Of several processes all call it: each writes the arrays of its runs, and the first one writes the rest.
 
         Raises UserError, naming the last good checkpoint, if the disk is full or cannot be written.
         """
@@ -93,7 +93,7 @@ class Checkpoints:
             shutil.rmtree(left, ignore_errors=True)
 
     def manifest(self, step: int) -> dict[str, Any]:
-        """The manifest of a step. Raises Damaged if it cannot be read."""
+        """Returns the manifest of a step. Raises Damaged if it cannot be read."""
         path = self._directory / str(step) / MANIFEST
         if not path.exists():
             raise Damaged(f"{path} is missing")
@@ -108,7 +108,7 @@ class Checkpoints:
     def check_whole(self, like: RunState, step: int) -> None:
         """Raises OtherStructure if training cannot go on from the checkpoint of `step`.
 
-        That is so if it lacks an array of `like`, or if its version drew other random numbers.
+        It cannot if the checkpoint lacks an array of `like`, or if its version drew other random numbers.
         """
         folder, manifest = self._directory / str(step), self.manifest(step)
         if not version.resumes(manifest["version"]):
@@ -119,13 +119,13 @@ class Checkpoints:
         structures.check(folder, manifest, like)
 
     def restore(self, like: RunState, step: int) -> RunState:
-        """The checkpoint of `step`, placed like the shapes and shardings of `like`.
+        """Returns the checkpoint of `step`, with the shardings of `like`, whose shapes it must have.
 
         An array below `state/extra` that the checkpoint lacks, or has in another shape, is filled with NaN, or with -1
         if it holds whole numbers; for such a checkpoint `check_whole` raises.
 
-        Raises Damaged if its files have changed since they were written, OtherStructure if it is of another state, and
-        UserError if the operating system cannot read it now.
+        Raises Damaged if its files have changed since they were written, OtherStructure for another structure, and
+        UserError if the operating system cannot read it.
         """
         folder = self._directory / str(step)
         try:
@@ -145,9 +145,9 @@ class Checkpoints:
         return unflat(restored | filled, like)
 
     def restore_newest(self, like: RunState, last: int = sys.maxsize) -> tuple[int, RunState] | None:
-        """The step and the state of the newest undamaged checkpoint up to step `last`; None if there is none.
+        """Returns the step and the states of the newest undamaged checkpoint up to step `last`, or None without one.
 
-        Prints which checkpoints are damaged.
+        Prints the damaged ones.
         """
         for step in reversed([step for step in self.steps if step <= last]):
             try:
@@ -168,7 +168,7 @@ class Checkpoints:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """{path of a file below the folder: checksum of its content}, without the manifest."""
+    """Returns {path of a file below the folder: checksum of its content}, without the manifest."""
     found = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST):
         with open(path, "rb") as file:
@@ -178,5 +178,5 @@ def checksums(folder: Path) -> dict[str, str]:
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:
-    """A checksum of the manifest itself."""
+    """Returns a checksum of the manifest itself."""
     return hashlib.blake2b(json.dumps(manifest, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -10,7 +10,7 @@ from scaledis.sweeps.configs import length_dependent
 from scaledis.sweeps.shards import Shard
 from scaledis.types import Run
 
-# Keys of how a run is watched, scored and stored, not of what it computes: they may differ between two commands.
+# Keys that two commands on a run may have different: they change how it is watched, scored and stored, not its numbers.
 FREE = (
     *("evaluate.", "data.directory", "data.memory", "data.accept_checksum"),
     *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
@@ -18,7 +18,7 @@ FREE = (
 
 
 def check_shards(root: Path, held: Mapping[str, Any], shard: Shard) -> None:
-    """Raises UserError if config.json, `held`, is of another number of shards, or of shards of other code."""
+    """Raises UserError if `held`, a config.json, was written for another number of shards, or by other code."""
     if (count := held.get("shards", 1)) == 1:
         return
     if count != shard.count:
@@ -33,8 +33,8 @@ def check_shards(root: Path, held: Mapping[str, Any], shard: Shard) -> None:
 def check_same(root: Path, run: Run, held: Config, extend: bool) -> None:
     """Raises UserError, with the differences, if a run cannot go on from its config `held`.
 
-    It can if only keys of `FREE` differ, or `train.steps` grows; where that changes its schedule or stages, `extend`
-    must be given.
+    It can if only keys of `FREE` differ and `train.steps` does not shrink. More steps that change a schedule or a stage
+    need `extend`.
     """
     longer = run.config.train.steps > held.train.steps
     differences = [

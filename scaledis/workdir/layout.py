@@ -16,6 +16,7 @@ import contextlib
 import dataclasses
 import fcntl
 import functools
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 
 from scaledis.config import Config, thaw
 from scaledis.core import UserError, version
-from scaledis.core.files import clear, directory, has_seal, read_json, with_keys, write_lines, write_sealed
+from scaledis.core.files import EXPERIMENT, clear, directory, has_seal, read_json, with_keys, write_lines, write_sealed
 from scaledis.sweeps import plan
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
@@ -39,18 +40,23 @@ FACTS = ("name", "image_shape", "train_size", "fingerprint")  # keys that the fa
 
 
 class Workdir:
-    """Paths of a work directory, and the promise that it holds one experiment and one writer."""
+    """The paths of a work directory, which holds one experiment and has one writer at a time."""
 
     def __init__(self, root: str | Path):
         self.root = directory("workdir", root)
-        self.config, self.plan = self.root / "config.json", self.root / "plan.json"
+        self.config, self.plan = (self.root / name for name in EXPERIMENT)
         self.report = self.root / "report"
         self._places: dict[str, int] = {}  # run -> population
         self._latest: tuple[Path, dict[str, Any]] = self.root, {}  # planned configs, which never change, of a file
 
+    @property
+    def report_command(self) -> str:
+        """The command line that shows the results of the directory."""
+        return shlex.join(["scaledis", "report", f"--workdir={self.root}"])
+
     @functools.cached_property
     def begun(self) -> str:
-        """The version that began the directory; this one if there is no readable config.json."""
+        """The version that began the directory, or this one if config.json cannot be read."""
         try:
             held = read_json(self.config, *CLAIM)
         except UserError:  # a damaged file is reported when its content is needed
@@ -63,17 +69,17 @@ class Workdir:
         return self.begun not in UNSEALED
 
     def is_sealed(self, name: str) -> bool:
-        """Whether all files of a run have checksums."""
+        """Returns whether all files of a run have checksums."""
         own = self.run(name)
         files = (self._config_file(name), own / "metrics.jsonl", own / "scores.json", own / "codes.npz")
         return self.needs_seals or all(has_seal(path.read_bytes()) for path in files if path.exists())
 
     def read(self, path: Path, *keys: str) -> Any:
-        """A JSON file. Raises UserError, naming the file, if it is damaged or lacks a key."""
+        """Returns the content of a JSON file. Raises UserError, naming the file, if it is damaged or lacks a key."""
         return read_json(path, *keys, needs_seal=self.needs_seals)
 
     def run(self, name: str) -> Path:
-        """The folder of a run. Raises UserError for a name that no folder in runs/ can have."""
+        """Returns the folder of a run. Raises UserError for a name that no folder in runs/ can have."""
         if not is_folder(name):
             raise UserError(f"workdir: {name[:80]!r} in {self.root} is not the name of a run.")
         return self.root / "runs" / name
@@ -107,13 +113,13 @@ class Workdir:
         return locks.lock(self.root, f".lock-{index}", Shard(index, count), fcntl.LOCK_EX)
 
     def claimed(self) -> dict[str, Any]:
-        """The experiment that the directory holds. Raises UserError if it holds none."""
+        """Returns the experiment that the directory holds. Raises UserError if it holds none."""
         if not self.config.exists():
             raise UserError(f"workdir: {self.root} holds no experiment (no config.json); give --config to start one.")
         return self.read(self.config, *CLAIM)
 
     def planned(self) -> list[Planned]:
-        """The populations of the plan, [] if there is none. Raises UserError for a damaged plan."""
+        """Returns the populations of the plan, [] if there is none. Raises UserError for a damaged plan."""
         if not self.plan.exists():
             return []
         found = self.read(self.plan)
@@ -122,20 +128,20 @@ class Workdir:
         return [population(self.plan, each) for each in (found.values() if isinstance(found, dict) else found)]
 
     def groups(self) -> list[list[str]]:
-        """The names of the runs of each population."""
+        """Returns the names of the runs of each population."""
         return [each.names for each in self.planned()]
 
     def populations(self, find: Callable[[str], Run]) -> list[list[Run]]:
-        """The runs of each population, found by name, padded to the allocation of their population."""
+        """Returns the runs of each population, found by name, padded to the allocation of their population."""
         return [[find(name)._replace(padded=padded) for name in names] for names, padded in self.planned()]
 
     def runs(self) -> list[Run]:
-        """The runs of the experiment that the directory holds, from their own configs."""
+        """Returns the runs of the experiment that the directory holds, from their own configs."""
         groups = self.populations(lambda name: Run(name, self.read_config(name)))
         return [run for group in groups for run in group]
 
     def held(self, name: str, *keys: str) -> dict[str, Any]:
-        """The config of a run as written: its own, or before it begins that of the plan.
+        """Returns the config of a run as it was written, by the run or, before it begins, by the plan.
 
         Raises UserError, naming the file, if it is damaged or lacks a key.
         """
@@ -147,7 +153,7 @@ class Workdir:
         return with_keys(path, with_keys(path, self._latest[1], [name])[name], keys)
 
     def _config_file(self, name: str) -> Path:
-        """The file with the config of a run."""
+        """Returns the file with the config of a run."""
         own = self.run(name) / "config.json"
         if own.exists():
             return own
@@ -167,7 +173,7 @@ class Workdir:
             raise UserError(f"{path}: {error}") from error
 
     def dataset_of(self, name: str) -> dict[str, Any]:
-        """The facts of a run's data set (sampling.facts); {} before the run begins."""
+        """Returns the facts of a run's data set (sampling.facts); {} before the run begins."""
         path = self.run(name) / "config.json"
         held = self.read(path, "method", "train").get("dataset", {}) if path.exists() else {}
         if held and not (isinstance(held, dict) and held.keys() >= {*FACTS}):
@@ -189,9 +195,9 @@ class Workdir:
     ) -> list[list[Run]]:
         """Takes the directory for these runs and returns all of them in their populations.
 
-        In a new directory it writes the plan, which runs train together, so that a resume on another machine finds its
-        checkpoints. In an old one, the runs of the plan go on, to more steps if they ask for more, and new runs join in
-        new populations. Shards that start at once take turns: the first one plans for all.
+        In a new directory it writes the plan of which runs train together, so that a resume on another machine finds
+        the checkpoints. In an old one the runs of the plan go on, and new runs form new populations. Shards that start
+        at the same time take turns, and the first one plans for all.
 
         Args:
           base: {"config": the base config, "sweep": names, "command": the command line}, and "begun" if another version

@@ -13,9 +13,10 @@ from scaledis.sweeps.shards import Shard
 
 @contextlib.contextmanager
 def lock(root: Path, name: str, shard: Shard, kind: int, wait: bool = False) -> Iterator[None]:
-    """Holds the lock `name` in the directory `root`, of the kind fcntl.LOCK_EX or LOCK_SH, for this process.
+    """Holds the lock `name` of the directory `root` for this process; `kind` is fcntl.LOCK_EX or LOCK_SH.
 
-    Raises UserError if the directory cannot be written or has no locks, or, unless `wait`, if another process holds it.
+    Raises UserError if the directory cannot be written or has no locks, and if another process holds the lock, unless
+    `wait` is True.
     """
     try:
         root.mkdir(parents=True, exist_ok=True)

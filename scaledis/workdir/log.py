@@ -12,15 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scaledis import config as config_schema
-from scaledis.core import UserError, files
+from scaledis.core import UserError, fields, files
 
 MARK, DIGITS = f', "{files.SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
 START = "0" * DIGITS  # stands for the line before the first
 
 
 class Records:
-    """A run's metrics.jsonl, opened at the step of a checkpoint: it drops later lines, which a killed process wrote."""
+    """A run's metrics.jsonl, opened at the step of a checkpoint. Later lines, of a killed process, are dropped."""
 
     def __init__(self, path: Path, step: int, *, needs_seals: bool = True):
         self._path, self._last = path, START
@@ -42,10 +41,10 @@ class Records:
 
 
 def read_records(path: Path, reached: int = 0, *, needs_seals: bool = True) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, its lines that have a step; [] if there is no file.
+    """Returns the records of a metrics.jsonl, its lines that have a step; [] if there is no file.
 
-    It leaves out damaged lines and a last line that was cut short, and prints damage: a line with a wrong checksum, a
-    gap, or an end before `reached`.
+    Damaged lines and a last line that was cut short are left out. Damage is printed: a wrong checksum, a gap,
+    or an end before `reached`.
 
     Args:
       path: the file.
@@ -69,7 +68,7 @@ def read_records(path: Path, reached: int = 0, *, needs_seals: bool = True) -> l
         with contextlib.suppress(ValueError, RecursionError):
             record = json.loads(line)
             step = record.get("step") if isinstance(record, dict) else None
-            if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= config_schema.LARGEST:
+            if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= fields.LARGEST:
                 records.append({key: value for key, value in record.items() if _is_loggable(value)})
     ended = records[-1]["step"] if records else 0
     if ended < reached:
@@ -84,7 +83,7 @@ def _checksum(before: str, line: str) -> str:
 
 
 def _is_loggable(value: Any) -> bool:
-    """Whether a logger could have written it: a finite number, or null for a term of a frozen run."""
+    """Returns whether a value is a finite number, or the null of a frozen run."""
     if isinstance(value, float):
         return math.isfinite(value)
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63)

@@ -16,7 +16,7 @@ class Planned(NamedTuple):
 
 
 def population(plan: Path, held: Any) -> Planned:
-    """An entry of the file `plan`; version 0.1 wrote only the names. Raises UserError for a damaged one."""
+    """Returns an entry of the file `plan`, which version 0.1 wrote as a list of names. Raises UserError for damage."""
     names, padded = (held.get("runs"), held.get("allocation")) if isinstance(held, dict) else (held, None)
     if not names or not _is_list(names, str) or not _is_list([] if padded is None else padded, int):
         raise UserError(f"{plan} is damaged: a population is not the names of its runs and an allocation.")
@@ -27,7 +27,7 @@ def population(plan: Path, held: Any) -> Planned:
 
 
 def is_folder(name: str) -> bool:
-    """Whether a folder can have this name."""
+    """Returns whether a folder can have this name."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError:

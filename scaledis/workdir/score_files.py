@@ -1,4 +1,4 @@
-"""The scores of a run as files: a file for each way of scoring in runs/<run>/scores/, the newest beside its codes."""
+"""The scores of a run: a file for each way of scoring in runs/<run>/scores/, and the newest beside its codes."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ AGAIN = "The stage evaluate makes it again."
 
 
 def path(workdir: Workdir, run: Run, step: int) -> Path:
-    """The file of a run's scores at a step by its settings; later metrics are merged into it."""
+    """Returns the file of the scores that a run's settings give at a step; later metrics are merged into it."""
     how = run.config.evaluate
     codes = f"{how.train_codes}+{how.test_codes}"
     name = f"step={step},split={how.split},codes={codes},seed={how.seed},dci={how.dci_backend}.json"
@@ -28,7 +28,7 @@ def path(workdir: Workdir, run: Run, step: int) -> Path:
 
 
 def read(workdir: Workdir, file: Path) -> dict[str, Any]:
-    """The scores in a file; {} where there is none. Raises UserError, naming the file, if it is damaged."""
+    """Returns the scores in a file; {} where there is none. Raises UserError, naming the file, if it is damaged."""
     if not file.exists():
         return {}
     try:
@@ -41,12 +41,12 @@ def read(workdir: Workdir, file: Path) -> dict[str, Any]:
 
 
 def newest(workdir: Workdir, name: str) -> dict[str, Any]:
-    """The newest scores of a run; {} if there are none. Raises what `read` raises."""
+    """Returns the newest scores of a run; {} if there are none. Raises what `read` raises."""
     return read(workdir, workdir.run(name) / NEWEST)
 
 
 def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
-    """The arrays of a run's codes.npz, with `index` [N] of its images; {} where there is none.
+    """Returns the arrays of a run's codes.npz, with `index` [N] of its images; {} where there is none.
 
     Raises UserError, naming the file, if it is damaged.
     """
@@ -64,9 +64,9 @@ def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
 
 
 def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
-    """The scores that a run has at a step by its settings, which need not be computed again.
+    """Returns the scores that a run has at a step by its settings; they need not be computed again.
 
-    Prints which of its files are damaged: they are made again.
+    Prints its damaged files, which are made again.
     """
     found: dict[str, Any] = {}
     readers: list[Callable[[], Any]] = [
@@ -85,7 +85,7 @@ def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
 def write(
     workdir: Workdir, run: Run, scores: Mapping[str, Any], codes: Codes, index: np.ndarray, factors: np.ndarray
 ) -> None:
-    """The scores as a file of their own and as the run's newest, with the codes [N, K] of the images at `index` [N]."""
+    """Writes the scores to their file and as the run's newest, with the codes [N, K] of the images at `index` [N]."""
     folder = workdir.run(run.name)
     files.write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
     files.write_sealed(path(workdir, run, scores["step"]), scores)
@@ -93,7 +93,7 @@ def write(
 
 
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
-    """Whether scores.json and codes.npz are undamaged and hold all that the run's config asks for at a step."""
+    """Returns whether scores.json and codes.npz are undamaged and have all that a run's config asks for at a step."""
     own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
     try:
         held = read(workdir, own)
@@ -105,7 +105,7 @@ def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
 
 
 def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics that the settings ask for and the scores lack, or have with chance levels of fewer permutations."""
+    """Returns the metrics of the settings that the scores lack, or have with chance levels of fewer permutations."""
     scores = held.get("all", {})
     there = {key.partition("/")[0] for key in scores}
     skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
@@ -119,11 +119,11 @@ def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> li
 
 
 def applying(settings: Evaluate, dataset: Dataset) -> list[str]:
-    """The metrics of the settings that apply to a data set: without factors only those of models."""
+    """Returns the metrics of the settings that apply to a data set: without factors only those of models."""
     return [each for each in settings.metrics if dataset.factor_names or each in of_models.names()]
 
 
 def merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """The newer scores with those of metrics that only the older ones have."""
+    """Returns the new scores, and those that only the older ones have."""
     both = (key for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict))
     return {**new, **{key: held[key] | new[key] for key in both}}

@@ -11,7 +11,7 @@ from absl import logging
 
 
 def first_line(error: Exception) -> str:
-    """The message of the operating system, without the paths and settings that the storage adds."""
+    """Returns the operating system's message, without the paths and settings that the storage adds to it."""
     if code := re.search(r"os_error_code='(\d+)'", str(error)):
         return os.strerror(int(code[1]))
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
@@ -19,10 +19,10 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def errors_once() -> Iterator[None]:
-    """Silences the threads of orbax, which print the error of a failed write that is raised as well.
+    """Silences the threads of orbax, which print the error of a failed write although it is raised.
 
-    Writes that end after the first error report to a closed event loop, some of them after the error is raised: once a
-    write has failed, that complaint stays silent.
+    Writes that end after the first error report to a closed event loop. That complaint stays silent once a write has
+    failed, since some of it comes after the error is raised.
     """
     logger, hook = logging.get_absl_logger(), sys.unraisablehook
 

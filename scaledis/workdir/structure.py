@@ -18,35 +18,35 @@ class OtherStructure(UserError):
 
 
 def flat(tree: Any) -> dict[str, Any]:
-    """A pytree as {path of a leaf: leaf}."""
+    """Returns a pytree as {path of a leaf: leaf}."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def unflat(leaves: Mapping[str, Any], like: Any) -> Any:
-    """The pytree of the structure of `like` from {path of a leaf: leaf}."""
+    """Returns a pytree like `like` with the leaves {path of a leaf: leaf}."""
     return jax.tree.unflatten(jax.tree.structure(like), [leaves[name] for name in flat(like)])
 
 
 def structure(tree: Any) -> dict[str, str]:
-    """{path of a leaf: its dtype and shape}."""
+    """Returns {path of a leaf: its dtype and shape}."""
     return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in flat(tree).items()}
 
 
 def shape_of(description: str, sharding: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
-    """The inverse of an entry of `structure`."""
+    """Returns the shape that an entry of `structure` describes."""
     dtype, _, shape = description.partition("[")
     return jax.ShapeDtypeStruct(json.loads(f"[{shape}"), dtype, sharding=sharding)
 
 
 def unknown(leaf: Any) -> jax.Array:
-    """An array like `leaf` of NaN, or of -1 if it holds whole numbers."""
+    """Returns an array like `leaf` of NaN, or of -1 if it holds whole numbers."""
     value = np.nan if np.issubdtype(leaf.dtype, np.floating) else -1
     return hosts.place(np.full(leaf.shape, value).astype(leaf.dtype), leaf.sharding)
 
 
 def check(folder: Path, manifest: Mapping[str, Any], like: Any, apart: str | None = None) -> set[str]:
-    """The paths of the arrays that differ from those of `like`. Raises OtherStructure unless all are below `apart`."""
+    """Returns the paths of arrays that differ from those of `like`. Raises OtherStructure for one not below `apart`."""
     held = {name: each.replace(WIDE, NARROW) for name, each in manifest["structure"].items()}  # reading rounds
     wanted = structure(like)
     differing = {name for name, _ in held.items() ^ wanted.items()}

@@ -1,4 +1,4 @@
-"""Results as a table, one row a run: a population's rows as one Parquet file, made from what its runs wrote.
+"""Results as a table with a row for each run: one Parquet file for a population, made from the files of its runs.
 
 results/<population>.parquet     written when the population is scored, whole or not at all
 """
@@ -44,10 +44,10 @@ def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]
 
 
 def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
-    """All rows of a work directory, in the order of the plan, and the columns that are keys of the config.
+    """Returns all rows of a work directory, in the order of the plan, and the columns that are keys of the config.
 
-    A population without a file, or with a damaged one, is read from the files of its runs. Raises UserError if there is
-    no experiment, and for a damaged file of a run.
+    Rows whose file is missing or damaged are read from the files of the runs. Raises UserError for a directory
+    without an experiment, and for a damaged file of a run.
     """
     groups = directory.groups()
     if not groups:
@@ -69,7 +69,7 @@ def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
 
 
 def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows of runs of population `index` from their files, and the columns that are keys of the config."""
+    """Returns the rows of runs of population `index` from their files, and the columns that are keys of the config."""
     held = [directory.held(name, "method", "train") for name in names]  # their methods need not be registered here
     configs = [of_config({key: value for key, value in each.items() if key != "dataset"}) for each in held]
     checkpoints = Checkpoints(directory.checkpoints(index))
@@ -79,13 +79,13 @@ def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dic
 
 
 def of_config(held: Mapping[str, Any]) -> dict[str, Any]:
-    """A config by dotted key, with defaults for keys that it lacks, and tuples as JSON."""
+    """Returns a config by dotted key, with defaults for keys that it lacks, and tuples as JSON."""
     flat = DEFAULTS | config_schema.flatten(held)
     return {key: json.dumps(value) if isinstance(value, list | tuple | dict) else value for key, value in flat.items()}
 
 
 def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pandas.DataFrame, list[str]]:
-    """Tables one below the other; a key of the config that a table lacks has its default there."""
+    """Returns the tables one below the other. A key of the config that a table lacks has its default there."""
     defaults = of_config({})
     parts = []
     for table, keys in found:
@@ -97,9 +97,9 @@ def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pan
 
 
 def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.Table | None:
-    """The file of population `index`, the runs `names`; None if it is missing or damaged.
+    """Returns the file of population `index`, the runs `names`; None if it is missing or damaged.
 
-    Prints damage: the rows can be read from the files of the runs.
+    Prints the damage; the rows can be made again from the files of the runs.
     """
     path = directory.results(index)
     if not path.exists():
@@ -127,14 +127,14 @@ def _keys(table: pyarrow.Table) -> list[str]:
 
 
 def _of_one_type(values: list[Any]) -> list[Any]:
-    """The values of a column; all as text if some are text and others numbers."""
+    """Returns the values of a column, all as text if some of them are."""
     if len({isinstance(value, str) for value in values if value is not None}) < 2:
         return values
     return [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
 
 
 def _made(checkpoints: Checkpoints) -> dict[str, Any]:
-    """The training time of a population and its machine, from its newest checkpoint."""
+    """Returns the training time of a population and its machine, from its newest checkpoint."""
     manifest: dict[str, Any] = {}
     if checkpoints.newest is not None:
         try:

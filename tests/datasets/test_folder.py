@@ -16,9 +16,11 @@ from PIL import Image
 
 import scaledis
 from scaledis import datasets, metrics
+from scaledis.config import Data
 from scaledis.core.errors import UserError
 from scaledis.datasets import folder
 from scaledis.datasets._builders import disk, listing, pictures
+from scaledis.datasets.base import sampling
 
 
 def picture(seed: int, height: int = 64, width: int = 64) -> np.ndarray:
@@ -142,6 +144,30 @@ def test_links_to_folders_are_followed_and_loops_found(faces, tmp_path, capsys):
     np.testing.assert_array_equal(data.images([4])[0], picture(5))
     said = capsys.readouterr().err
     assert f"{faces}/a/self leads back" in said and f"{faces}/link/back leads back" in said
+
+
+def test_hidden_folders_work_directories_and_environments_are_left_out(faces, tmp_path):
+    """As in --config.data.path=. where runs/ and .venv lie, whose pictures are no data."""
+    for place, files in {
+        ".git": [],
+        "runs/one": ["config.json", "plan.json"],
+        "venv": ["pyvenv.cfg"],
+        "runs": ["config.json"],  # one of the two files is no work directory
+    }.items():
+        (faces / place).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            (faces / place / file).write_text("{}")
+        Image.fromarray(picture(6)).save(faces / place / "report.png")
+    data = load(tmp_path / "data", faces)
+    assert data.size == 5  # the four, and that of runs/
+    assert load(tmp_path / "data", faces / "runs" / "one").size == 1  # it was asked for
+
+
+def test_a_config_says_how_many_images_were_found_and_where_once(faces, tmp_path, capsys):
+    data = Data(name="folder", path=str(faces), directory=str(tmp_path / "data"))
+    for _ in range(2):
+        sampling.load_dataset(data)
+    assert capsys.readouterr().err.count(f"folder: 4 images of 64x64x3 found in {faces}\n") == 1
 
 
 def test_sub_folders_are_a_factor(faces, tmp_path):

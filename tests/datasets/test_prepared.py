@@ -6,7 +6,6 @@ import hashlib
 import http.server
 import re
 import threading
-import types
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +145,7 @@ def test_a_full_disk_while_fetching(file, path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(download, "shutil", types.SimpleNamespace(copyfileobj=full))
+    monkeypatch.setattr(download, "shown", full)
     with pytest.raises(UserError, match=f"could not be written to {path}: .*No space left"):
         download.fetch(file, path)
     assert names(path) == []

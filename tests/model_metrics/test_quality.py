@@ -1,13 +1,13 @@
 """Reconstruction, ELBO and diversity against closed forms and plain numpy."""
 
-import dataclasses
-from types import SimpleNamespace
+import functools
 
 import numpy as np
 import pytest
 
 from scaledis.metrics import of_models
 from scaledis.metrics.of_models import quality
+from scaledis.objectives.likelihood import of_expected
 from scaledis.types import Codes, Model
 from tests import tiny
 
@@ -15,10 +15,8 @@ DATA = tiny.dataset()
 RNG = np.random.default_rng(0)
 
 
-def model(shift=0.1, likelihood="gaussian", state=None):
+def model(shift=0.1):
     """A unit that is the mean grey of an image; it decodes to an image of that grey, `shift` brighter."""
-    config = tiny.config()
-    objective = dataclasses.replace(config.objective, likelihood=likelihood, sigma=0.5)
 
     def encode(images):
         mean = (images / 255).mean(axis=(1, 2, 3), dtype=np.float64)[:, None].astype(np.float32)
@@ -27,7 +25,8 @@ def model(shift=0.1, likelihood="gaussian", state=None):
     def decode(codes):
         return np.clip(np.broadcast_to(codes[:, :, None, None] + shift, (len(codes), 16, 16, 3)), 0, 1)
 
-    return Model(dataclasses.replace(config, objective=objective), 0, state, encode, decode)
+    nll = functools.partial(of_expected, "gaussian", 0.5)
+    return Model(tiny.config(), 0, None, encode, decode, negative_log_likelihood=nll)
 
 
 def test_mse_psnr_and_the_terms_of_the_elbo_have_their_closed_forms():
@@ -47,15 +46,12 @@ def test_mse_psnr_and_the_terms_of_the_elbo_have_their_closed_forms():
     assert found["quality/images"] == 20 and 0 < found["quality/ssim"] < 1
 
 
-def test_a_bernoulli_and_a_learned_sigma_are_read_from_the_model():
+def test_the_likelihood_of_images_given_their_expected_values_is_that_of_its_name():
     images, expected = (RNG.uniform(0.1, 0.9, (3, 16, 16, 3)).astype(np.float32) for _ in range(2))
     bernoulli = -(images * np.log(expected) + (1 - images) * np.log(1 - expected)).sum(axis=(1, 2, 3))
-    found = quality.negative_log_likelihood(model(likelihood="bernoulli"), expected, images)
-    np.testing.assert_allclose(found, bernoulli, rtol=1e-5)
-    state = SimpleNamespace(params={"log_sigma": np.log(0.2)})
-    learned = (np.square(images - expected) / (2 * 0.04) + 0.5 * np.log(2 * np.pi * 0.04)).sum(axis=(1, 2, 3))
-    found = quality.negative_log_likelihood(model(likelihood="gaussian_learned", state=state), expected, images)
-    np.testing.assert_allclose(found, learned, rtol=1e-4)
+    np.testing.assert_allclose(of_expected("bernoulli", 1.0, expected, images), bernoulli, rtol=1e-5)
+    gaussian = (np.square(images - expected) / (2 * 0.04) + 0.5 * np.log(2 * np.pi * 0.04)).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(of_expected("gaussian_learned", 0.2, expected, images), gaussian, rtol=1e-4)
 
 
 def test_exact_reconstructions_have_no_psnr():

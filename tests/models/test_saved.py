@@ -81,7 +81,7 @@ def test_a_pickled_model_works_in_a_process_that_was_spawned():
         codes, decoded, shown = pool.apply(in_another_process, (model,))
     assert_same(codes, model.encode(IMAGES))
     np.testing.assert_array_equal(decoded, model.decode(codes.mean))
-    assert shown == "Model(vlae, 2-1 units, rendered, step 2)"
+    assert shown == "Model(vlae, 2-1 units, rendered, seed 0, step 2)"
 
 
 def test_it_says_what_it_was_trained_on_by_what_and_how_well(tmp_path):

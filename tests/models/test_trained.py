@@ -23,7 +23,7 @@ def model():
 def test_it_is_found_by_its_name(model):
     assert models.names() == [models.DEFAULT]
     assert scaledis.load_model(models.DEFAULT).about == model.about
-    assert repr(model) == f"Model(pro_scale_vlae, 3-3-2-2 units, rendered, step {model.step})"
+    assert repr(model) == f"Model(pro_scale_vlae, 3-3-2-2 units, rendered, seed {model.config.seed}, step {model.step})"
     size = (models.TRAINED / models.DEFAULT / "model.safetensors").stat().st_size
     assert 4 * 140_000 < size < 4 * 160_000  # float32 parameters, no optimizer, no bank
     assert model.about["data"]["factors"]["floor_hue"] == 10 and re.fullmatch("[0-9a-f]{7,}", model.about["commit"])

@@ -11,7 +11,7 @@ from scaledis.networks.ladder import make_ladder
 from scaledis.objectives import partition
 from scaledis.sweeps import plan
 from scaledis.sweeps.configs import freeze
-from tests import assert_same, example_of, tiny
+from tests import assert_same, example_of, linear, tiny
 from tests.methods import make_method, one_update
 
 DATASET = tiny.dataset()
@@ -79,6 +79,22 @@ def test_runs_of_other_allocations_train_with_it_only_if_it_pads():
         assert (one == other) == shared, name
         one, other = (plan.shared(tiny.config(model__network=name, model__parameters=size)) for size in (6000, 9000))
         assert (one == other) == shared, name
+
+
+def test_a_saved_model_of_a_network_or_method_that_is_not_registered_names_it_and_the_door(tmp_path, monkeypatch):
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
+    linear.register()
+    for name, own in {"dense": {"model__network": "dense"}, "linear": {"method__name": "linear"}}.items():
+        [model] = scaledis.train(tiny.config(train__steps=2, **own), DATASET, workdir=tmp_path / "runs" / name)
+        model.save(tmp_path / name)
+    for noun, registry, name in (("network", networks.REGISTRY, "dense"), ("method", methods.REGISTRY, "linear")):
+        monkeypatch.setattr(registry, "registered", {})
+        known = "ladder, ladder_elu" if noun == "network" else "alpha_tcvae, .*, vlae"
+        door = f"A {noun} of your own must be registered first, by scaledis.register_{noun}"
+        with pytest.raises(UserError, match=f"{noun}.*: '{name}' is unknown.* Choices: {known}. {door}"):
+            scaledis.load_model(tmp_path / name)
+        with pytest.raises(UserError, match=door):
+            scaledis.load_run(tmp_path / "runs" / name)
 
 
 def test_what_is_no_network_is_one_sentence():

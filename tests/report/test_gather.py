@@ -24,10 +24,9 @@ def trained(tmp_path, monkeypatch):
     return directory, [runs]
 
 
-def test_a_run_that_is_not_drawn_needs_no_model(trained, monkeypatch):
+def test_a_run_that_is_not_drawn_needs_no_model(trained):
     directory, groups = trained
-    monkeypatch.setattr(gather, "DRAWN", 0)
-    found = gather.summaries(groups, directory)
+    found = gather.summaries(groups, directory, drawn=0)
     assert [(run.name, run.setting, run.seed, run.step) for run in found] == [
         ("seed=0", "scale_vlae", 0, 1),
         ("seed=1", "scale_vlae", 1, 1),
@@ -35,9 +34,8 @@ def test_a_run_that_is_not_drawn_needs_no_model(trained, monkeypatch):
     assert all(run.traversals is None and run.records[0]["loss_nats"] == 9.0 for run in found)
 
 
-def test_the_first_seeds_of_all_settings_are_drawn_before_any_second_one(monkeypatch):
-    monkeypatch.setattr(gather, "DRAWN", 3)
-    assert gather._drawn({"a0": "a", "a1": "a", "a2": "a", "b0": "b", "b1": "b"}) == {"a0", "b0", "a1"}
+def test_the_first_seeds_of_all_settings_are_drawn_before_any_second_one():
+    assert gather._drawn({"a0": "a", "a1": "a", "a2": "a", "b0": "b", "b1": "b"}, 3) == {"a0", "b0", "a1"}
 
 
 def test_drawing_decodes_all_at_once(trained):

@@ -2,10 +2,10 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import http.client
 import shlex
-import shutil
 import ssl
 import sys
 import time
@@ -13,13 +13,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from tqdm import tqdm
-
 from scaledis.core import UserError
+from scaledis.core.progress import shown
 from scaledis.datasets._builders.archives import mismatch
 
 WAITS = (1, 5, 15)  # seconds before each further try of a download
 TIMEOUT = 30  # seconds without a byte
+BLOCK = 1 << 20  # bytes
 NETWORK_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
@@ -119,9 +119,10 @@ def _append(file: File, partial: Path) -> None:
         start = start if response.status == http.HTTPStatus.PARTIAL_CONTENT else 0
         length = response.headers["Content-Length"]
         total = start + int(length) if length else file.size
-        bar = {"desc": f"fetching {file.name}", "initial": start, "total": total, "disable": None}
-        with open(partial, "ab" if start else "wb") as target, tqdm.wrapattr(response, "read", **bar) as body:
-            shutil.copyfileobj(body, target, length=1 << 20)
+        blocks = iter(functools.partial(response.read, BLOCK), b"")
+        with open(partial, "ab" if start else "wb") as target:
+            for block in shown(blocks, f"fetching {file.name}", total, start=start, size=len):
+                target.write(block)
             received = target.tell()
     if length and received < start + int(length):  # http.client takes a closed connection for the end
         raise ConnectionError(f"the connection ended after {received:,} of {start + int(length):,} bytes")

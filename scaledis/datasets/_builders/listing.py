@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from scaledis.core import UserError
+from scaledis.core.files import EXPERIMENT
 from scaledis.datasets._builders import pictures
 
 LITTER = ("__MACOSX", "@eaDir")  # folders that archives and network drives leave behind
+FOREIGN = (EXPERIMENT, ("pyvenv.cfg",))  # files of folders whose images are not the user's: work directories, Python's
 CLOCK = 2 * 10**9  # nanoseconds between two changes that every file system tells apart
 
 
@@ -36,7 +38,10 @@ def find(path: Path) -> tuple[dict[str, list[int]], list[str]]:
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
-    """All files below `folder`. `above` identifies the folders on the way, to find a link into one of them."""
+    """The files below `folder`, without those of hidden, littered and foreign folders.
+
+    `above` identifies the folders on the way, to find a link into one of them.
+    """
     try:
         about = folder.stat()
         names = os.listdir(folder)
@@ -45,6 +50,8 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Pat
     here = (about.st_dev, about.st_ino)
     if here in above:
         print(f"folder: {folder} leads back to a folder above it, and is left out", file=sys.stderr)
+        return
+    if above and any({*files} <= {*names} for files in FOREIGN):
         return
     for name in names:
         path = folder / name

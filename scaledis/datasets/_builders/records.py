@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from scaledis.core import UserError
+from scaledis.core.progress import shown
 from scaledis.datasets._builders.archives import mismatch, reading
 
 BLOCK = 1000  # examples held in memory
@@ -136,8 +136,8 @@ def read_copy(folder: Path, copy: Copy, total: int) -> Blocks:
         for split in copy.splits:
             encoded = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
             examples = itertools.chain.from_iterable(_rows(encoded, np.arange(len(encoded))))
-            bar = tqdm(examples, f"{copy.name}: reading the labels of {split}", len(encoded), disable=None)
-            labels = np.array([[_at(example, key) for key in keys] for example in bar], np.int32)
+            read = shown(examples, f"{copy.name}: reading the labels of {split}", len(encoded))
+            labels = np.array([[_at(example, key) for key in keys] for example in read], np.int32)
             factors, order = np.split(labels.reshape(-1, len(keys)), [len(copy.factors)], axis=1)
             index = np.lexsort(order.T[::-1]) if copy.order else np.arange(len(factors))
             for start, rows in zip(range(0, len(index), BLOCK), _rows(encoded, index), strict=True):

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
+from scaledis.core.progress import shown
 from scaledis.datasets._builders import archives, disk, download, records
 from scaledis.datasets._builders.source import Source
 
@@ -80,22 +80,20 @@ def _checked(source: Source, origin: str | Path, blocks: records.Blocks) -> reco
     or are out of range in a table, and for images of 0 and 1, which would be nearly black.
     """
     total, start, largest = source.shape[0], 0, 0
-    with tqdm(desc=source.name, total=total, disable=None) as bar:
-        for images, factors in blocks:
-            index = np.arange(start, start + len(images))
-            start += len(images)
-            if start > total:
-                break
-            if images.shape[1:] != source.image_shape:
-                raise archives.mismatch(origin, "shape of an image", images.shape[1:], source.image_shape)
-            limits = np.subtract(source.factor_sizes, 1)
-            expected = source.grid(index) if source.count is None else factors.clip(0, limits)
-            if (wrong := (factors != expected).any(axis=-1)).any():
-                row = wrong.argmax()
-                raise archives.mismatch(origin, f"factor index of image {index[row]}", factors[row], expected[row])
-            largest = max(largest, images.max())
-            yield images, factors
-            bar.update(len(images))
+    for images, factors in shown(blocks, source.name, total, size=lambda block: len(block[0])):
+        index = np.arange(start, start + len(images))
+        start += len(images)
+        if start > total:
+            break
+        if images.shape[1:] != source.image_shape:
+            raise archives.mismatch(origin, "shape of an image", images.shape[1:], source.image_shape)
+        limits = np.subtract(source.factor_sizes, 1)
+        expected = source.grid(index) if source.count is None else factors.clip(0, limits)
+        if (wrong := (factors != expected).any(axis=-1)).any():
+            row = wrong.argmax()
+            raise archives.mismatch(origin, f"factor index of image {index[row]}", factors[row], expected[row])
+        largest = max(largest, images.max())
+        yield images, factors
     if start != total:
         raise archives.mismatch(origin, "number of images", start, total)
     if largest <= 1:

@@ -72,6 +72,15 @@ class Dataset:
         """N, the number of images."""
         return int(np.prod(self.factor_sizes)) if self.table is None else len(self.table)
 
+    @property
+    def extent(self) -> str:
+        """The number of images and their shape: "480,000 images of 64x64x3"."""
+        return f"{self.size:,} image{'s' * (self.size != 1)} of {'x'.join(map(str, self.image_shape))}"
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {size}" for name, size in zip(self.factor_names, self.factor_sizes, strict=True))
+        return f"Dataset({self.name}: {self.extent}; {f'factors {sizes}' if sizes else 'no factors'})"
+
     @functools.cached_property
     def fingerprint(self) -> str:
         """A checksum of the content, 16 hex digits, the same on every machine.

@@ -12,8 +12,9 @@ import numpy as np
 from jax import Array
 
 from scaledis import datasets
-from scaledis.config import Data, is_float32
+from scaledis.config import Data
 from scaledis.core import UserError, registry, streams
+from scaledis.core.fields import is_float32
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec
 
@@ -91,8 +92,10 @@ def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
 
 @functools.lru_cache(maxsize=2)
 def load_dataset(data: Data) -> Dataset:
-    """The data set of a config; raises as `datasets.load` does."""
+    """The data set of a config; says how many images of the user's it found. Raises what `datasets.load` raises."""
     dataset = datasets.load(**{key: value for key, value in vars(data).items() if key not in DRAWING})
+    if data.path:
+        print(f"{data.name}: {dataset.extent} found in {data.path}", file=sys.stderr)
     warn_of_neighbors(dataset, data)
     return dataset
 

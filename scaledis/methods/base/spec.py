@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.config import Config, is_float32, no_check
+from scaledis.config import Config, no_check
 from scaledis.core import UserError, kinds, registry
+from scaledis.core.fields import is_float32
 from scaledis.types import ImageSpec, Method
 
 LADDER_WARMUP = 1500.0  # steps

@@ -17,7 +17,7 @@ from scaledis.core import registry
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared import arguments
-from scaledis.metrics.shared.spec import Options, Result
+from scaledis.metrics.shared.spec import Options, Result, Results
 from scaledis.types import Codes, Model
 
 IMAGES = 5000  # whose codes assign a factor to each unit
@@ -59,7 +59,7 @@ def compute(
     scores: Result = {}
     for name in arguments.names_of(names):
         scores |= of_codes(name, model, dataset, index, codes, seed, (options or {}).get(name))
-    return scores
+    return Results(scores)
 
 
 def of_codes(

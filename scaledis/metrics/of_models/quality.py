@@ -2,7 +2,6 @@
 
 import math
 
-import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.special import entr
@@ -10,7 +9,6 @@ from scipy.special import entr
 from scaledis.datasets import Dataset
 from scaledis.metrics.shared.spec import Result
 from scaledis.objectives import gaussian
-from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import Codes, Model
 
 IMAGES = 500
@@ -49,7 +47,7 @@ def compute(
     reconstructed, drawn, sampled = np.split(decoded, 3)
     error = np.square(originals - reconstructed).mean(axis=(1, 2, 3))
     exact = not error.all()
-    nll = float(negative_log_likelihood(model, drawn, originals).mean())
+    nll = float(model.negative_log_likelihood(drawn, originals).mean())
     kl = float(np.asarray(gaussian.kl_to_standard(mean, log_variance)).sum(axis=1).mean())
     scores = {
         "mse": float(error.mean()),
@@ -65,14 +63,6 @@ def compute(
     warnings = [f"{key}: it is not finite, as where a posterior has no noise" for key in infinite]
     warnings += ["psnr: a reconstruction is exact"] if exact else []
     return scores | dict.fromkeys(infinite) | {"images": len(index), "warnings": warnings}
-
-
-def negative_log_likelihood(model: Model, expected: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """-log p(x | z) in nats, [n], of images [n, H, W, C] under the model's likelihood, given their expected values."""
-    likelihood = LIKELIHOODS[model.config.objective.likelihood]
-    sigma = jnp.exp(model.state.params["log_sigma"]) if likelihood.learns_sigma else model.config.objective.sigma
-    output, pixels = (jnp.asarray(each).transpose(3, 1, 2, 0) for each in (expected, images))
-    return np.asarray(likelihood.negative_log_likelihood(likelihood.output(output), pixels, jnp.asarray(sigma)))
 
 
 def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -74,6 +74,22 @@ class Scores(Result):
         self.parts = parts
 
 
+class Results(Result):
+    """The results of several metrics, {<metric>/<key>: value}; the repr has each metric's first score alone."""
+
+    def __repr__(self) -> str:
+        first: dict[str, str] = {}
+        for key, value in self.items():
+            if isinstance(value, float):
+                first.setdefault(key.partition("/")[0], key)
+        words = [f"{key} {self[key]:.3f}{self._beside(key)}" for key in first.values()]
+        return f"Results({', '.join(words)}; {len(self)} keys)"
+
+    def _beside(self, key: str) -> str:
+        level = self.get(f"{key}_chance")
+        return "" if level is None else f" (chance {level:.3f})"
+
+
 def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) -> dict[str, list[float]]:
     """The 2.5th and 97.5th percentile over resamples of the scores with an interval, under `<score>_interval`.
 

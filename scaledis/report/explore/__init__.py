@@ -16,18 +16,21 @@ from scaledis.report.explore.session import Session
 
 @dataclass
 class Explore(Command):
-    """Serves a page on this machine that moves the units of a trained model, until it is interrupted.
+    """Opens a page in the browser that moves the units of a trained model. Ctrl-C ends it.
 
     examples:
       scaledis explore                     a model that comes with the package
       scaledis explore runs/quickstart     the runs of a work directory
-      scaledis explore mine                what model.save("mine") wrote
+      scaledis explore mine                the folder that model.save("mine") wrote
+      scaledis explore mine --no_browser --port=8000
     """
 
     word = "explore"
-    path: str | Path | None = positional("a work directory, or the folder of a saved model", default=None)
-    port: int = option("the port on this machine; 0: a free one", 0, whole)
-    no_browser: bool = option("print the address and open nothing", False)
+    path: str | Path | None = positional(
+        "a work directory or the folder of a saved model (default: the model of the package)", default=None
+    )
+    port: int = option("the port on this machine; 0: any free one", 0, whole)
+    no_browser: bool = option("print the address and open no browser", False)
 
     def execute(self) -> None:
         """Serves the page. Raises UserError for a directory without a trained run or a saved model."""

@@ -7,12 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scaledis.core import UserError, registry
-from scaledis.metrics.of_models.shared import coding
 from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
 from scaledis.report.pictures.canvas import INK, MUTED, canvas, fit, panel
 from scaledis.report.summary import Summary, source, units
-from scaledis.types import Model
+from scaledis.types import Model, traversed
 
 OBJECTIVES = {"none": "base ELBO", "intra": "intra only", "inter": "inter only", "both": "intra and inter"}
 SCORES = ("MIG", "DCI-D")
@@ -66,7 +65,7 @@ def edit(run: Summary, model: Model, factor: str, image: np.ndarray, low: float 
         raise UserError(f"run {run.name!r}: it was not measured against factors; evaluate it first.")
     shares = np.nan_to_num(run.shares[:, run.factor_names.index(factor)])
     unit = int(shares.argmax())
-    moved = coding.traversed(model.encode(image[None]).mean[0], low, high, VALUES)[unit]
+    moved = traversed(model.encode(image[None]).mean[0], low, high, VALUES)[unit]
     return Edit(factor, unit, float(shares[unit]), image, model.decode(moved))
 
 

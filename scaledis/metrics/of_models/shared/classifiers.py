@@ -11,9 +11,9 @@ import numpy as np
 import optax
 from flax import traverse_util
 from jax import Array
-from tqdm import tqdm
 
 from scaledis.core import UserError, chunks, files, npz, runtime
+from scaledis.core.progress import shown
 from scaledis.datasets import Dataset, expanded
 from scaledis.methods.base.autoencoder import as_pixels, blank
 from scaledis.networks.classifier import OfFactors
@@ -25,7 +25,6 @@ STEPS, BATCH, STRIDE = 1500, 64, 50  # STRIDE steps are compiled as one
 LEARNING_RATE = 3e-3
 TESTED, SHARE = 5000, 0.1  # test images, and their share of the data set, whichever are fewer
 CHUNK = 500  # images classified at once
-BAR_AFTER = 5  # seconds
 
 Classify = Callable[[np.ndarray], list[np.ndarray]]
 
@@ -94,7 +93,7 @@ def train(network: OfFactors, dataset: Dataset) -> dict[str, np.ndarray]:
     stride = jax.jit(lambda carried, batches: jax.lax.scan(update, carried, batches)[0], donate_argnums=0)
     params = network.init(jax.random.key(0, impl=runtime.KEYS), blank(dataset.image_shape))
     carried = params, optimizer.init(params)
-    for _ in tqdm(range(STEPS // STRIDE), f"classifiers of {dataset.name}", delay=BAR_AFTER, leave=False):
+    for _ in shown(range(STEPS // STRIDE), f"classifiers of {dataset.name}", STEPS // STRIDE):
         index = rng.choice(trained, STRIDE * BATCH).astype(np.int32)
         batches = dataset.images(index), dataset.factors(index), rng.random(len(index), np.float32)
         carried = stride(carried, jax.tree.map(lambda rows: rows.reshape(STRIDE, BATCH, *rows.shape[1:]), batches))

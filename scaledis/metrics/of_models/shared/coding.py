@@ -5,7 +5,7 @@ import numpy as np
 from scaledis.core.chunks import chunked, joined
 from scaledis.datasets import Dataset
 from scaledis.objectives import gaussian
-from scaledis.types import Codes, Model
+from scaledis.types import Codes, Model, traversed
 
 READ = 512  # images
 DEAD = 0.1  # nats of KL, below which a unit knows nothing of the image
@@ -17,15 +17,6 @@ def encode_images(model: Model, dataset: Dataset, index: np.ndarray) -> Codes:
     parts = [model.encode(dataset.images(chunk)) for chunk in chunked(index, READ)]
     mean, log_variance = (joined([part[place] for part in parts], len(index)) for place in (0, 1))
     return Codes(mean, log_variance, parts[0].levels)
-
-
-def traversed(mean: np.ndarray, low: float = -3.0, high: float = 3.0, steps: int = 7) -> np.ndarray:
-    """Codes [..., K, steps, K] that move each unit of posterior means [..., K] from `low` to `high`, others fixed."""
-    mean = np.asarray(mean, np.float32)
-    units = np.arange(mean.shape[-1])
-    moved = np.tile(mean[..., None, None, :], (len(units), steps, 1))
-    moved[..., units, :, units] = np.linspace(low, high, steps)
-    return moved
 
 
 def alive(codes: Codes) -> np.ndarray:
