@@ -8,8 +8,16 @@ import numpy as np
 
 from scaledis.core import UserError
 
-KINDS = {"c": "complex numbers", "U": "text", "T": "text", "S": "bytes"}
-KINDS |= {"O": "Python objects", "M": "dates", "m": "durations", "V": "records"}
+KINDS = {
+    "c": "complex numbers",
+    "U": "text",
+    "T": "text",
+    "S": "bytes",
+    "O": "Python objects",
+    "M": "dates",
+    "m": "durations",
+    "V": "records",
+}
 
 
 def numbers(name: str, value: object) -> np.ndarray:

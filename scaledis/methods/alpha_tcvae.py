@@ -19,7 +19,11 @@ def convex_mix(hyperparameters: Hyperparameters, posterior: Posterior) -> Weight
     of the KL, without any total correlation. In it, information beyond log B is nearly free of charge where the
     estimator saturates there.
     """
-    return Weights(**{name: hyperparameters[name] for name in ("mutual_information", "kl", "dimension_wise")})
+    return Weights(
+        mutual_information=hyperparameters["mutual_information"],
+        kl=hyperparameters["kl"],
+        dimension_wise=hyperparameters["dimension_wise"],
+    )
 
 
 def mix(alpha: float, units: int) -> tuple[float, float]:

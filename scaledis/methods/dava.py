@@ -144,8 +144,12 @@ def cross_entropy(logit: Array, label: Array) -> Array:
 
 
 PUBLISHED = {  # the same for every data set
-    **{"method.gamma": 500.0, "method.capacity_step": 4e-5},
-    **{"train.batch": 128, "train.steps": 150_000, "train.gradient_clip": 1.0, "discriminator.learning_rate": 1e-4},
+    "method.gamma": 500.0,
+    "method.capacity_step": 4e-5,
+    "train.batch": 128,
+    "train.steps": 150_000,
+    "train.gradient_clip": 1.0,
+    "discriminator.learning_rate": 1e-4,
 }
 
 METHODS = {

@@ -90,9 +90,15 @@ STAGES = {
 
 # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
 SHAPES3D: Mapping[str, object] = {
-    **{"model.allocation": (3, 3, 3), "method.beta": 8.0, "method.inactive": 0.5, "method.fade": 0.0},
-    **{"objective.likelihood": "bernoulli", "objective.kl_warmup": 0.0, "train.learning_rate": 5e-4},
-    **{"train.batch": 100, "train.steps": 216_000},
+    "model.allocation": (3, 3, 3),
+    "method.beta": 8.0,
+    "method.inactive": 0.5,
+    "method.fade": 0.0,
+    "objective.likelihood": "bernoulli",
+    "objective.kl_warmup": 0.0,
+    "train.learning_rate": 5e-4,
+    "train.batch": 100,
+    "train.steps": 216_000,
 }
 LATER = {"method.beta": 1.0, "method.fade": 5000.0, "train.batch": 128}
 DSPRITES = {"model.allocation": (2, 2, 2), **LATER}

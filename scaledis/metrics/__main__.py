@@ -83,10 +83,18 @@ class Score(Command):
         """Scores the file. Raises UserError for a file without codes, and for a metric that cannot use them."""
         arrays = read(Path(self.file))
         names = list(self.metrics) or metrics.names()
-        given: dict[str, Any] = {"levels": arrays.get("levels"), "log_variances": arrays.get("log_variance")}
-        given |= {"protocol": self.protocol, "n_bootstrap": self.n_bootstrap, "chance": self.chance}
-        given |= {"rows": metrics.ROWS}
-        scores = metrics.compute(names, arrays["codes"], arrays.get("factors"), self.seed, **given)
+        scores = metrics.compute(
+            names,
+            arrays["codes"],
+            arrays.get("factors"),
+            self.seed,
+            protocol=self.protocol,
+            rows=metrics.ROWS,
+            n_bootstrap=self.n_bootstrap,
+            chance=self.chance,
+            levels=arrays.get("levels"),
+            log_variances=arrays.get("log_variance"),
+        )
         out = Path(self.out) if self.out else Path(self.file).with_suffix(".scores.json")
         try:
             out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")

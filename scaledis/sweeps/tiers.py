@@ -16,10 +16,19 @@ if TYPE_CHECKING:
 
 TIERS = {
     "small": {
-        **{"data.resolution": 32, "model.channels": (8, 16, 32, 32), "model.ladder_channels": (8, 8, 8)},
-        **{"model.parameters": 150_000, "model.injection": "map", "discriminator.features": 250},
-        **{"objective.sigma": 0.25, "train.steps": 5000, "train.checkpoint_every": 1000, "train.keep": 1},
-        **{"evaluate.train_codes": 4000, "evaluate.test_codes": 2000, "evaluate.chance": 0},
+        "data.resolution": 32,
+        "model.channels": (8, 16, 32, 32),
+        "model.ladder_channels": (8, 8, 8),
+        "model.parameters": 150_000,
+        "model.injection": "map",
+        "discriminator.features": 250,
+        "objective.sigma": 0.25,
+        "train.steps": 5000,
+        "train.checkpoint_every": 1000,
+        "train.keep": 1,
+        "evaluate.train_codes": 4000,
+        "evaluate.test_codes": 2000,
+        "evaluate.chance": 0,
     },
     "paper": {"train.steps": 300_000, "train.checkpoint_every": 10_000},
 }

@@ -94,11 +94,20 @@ def score_population(
         codes = coding.encode_images(model, dataset, index)
         factors = dataset.factors(index)
         data = run.config.data
-        scores: Result = {"run": run.name, "dataset": dataset.name, "fingerprint": dataset.fingerprint}
-        scores |= {"split": settings.split, "held_out": data.held_out, "held_out_by": data.held_out_by}
-        scores |= {"train_codes": train_codes, "test_codes": len(index) - train_codes, **version.here()}
-        scores |= {"dci_backend": settings.dci_backend, "step": step}
-        scores |= {"diverged": None if diverged == NEVER else diverged}
+        scores: Result = {
+            "run": run.name,
+            "dataset": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "split": settings.split,
+            "held_out": data.held_out,
+            "held_out_by": data.held_out_by,
+            "train_codes": train_codes,
+            "test_codes": len(index) - train_codes,
+            "dci_backend": settings.dci_backend,
+            "step": step,
+            "diverged": None if diverged == NEVER else diverged,
+            **version.here(),
+        }
         wanted = dataclasses.replace(settings, metrics=tuple(score_files.missing(held, settings, dataset)))
         scores |= score_codes(codes, factors, wanted, train_codes, dataset, stop=stop)
         scores |= score_model(scores, model, dataset, index, codes, wanted, stop=stop)

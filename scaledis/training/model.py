@@ -18,12 +18,18 @@ from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
 from scaledis.workdir.checkpoint import flat, structure, unflat
 
 Compiled = tuple[Callable[..., Codes], Callable[..., Any]]  # encode and decode of a method
-KINDS = {  # of what `Model.about` has; `allocation` and `parameters` are padded
-    **dict.fromkeys(("config", "data", "scores"), Mapping[str, Any]),
-    **dict.fromkeys(("step", "train_size", "parameters"), int),
-    **dict.fromkeys(("image_shape", "allocation"), Sequence[int]),
-    **dict.fromkeys(("version", "commit"), str),
+KINDS = {  # of what `Model.about` has
+    "config": Mapping[str, Any],
+    "step": int,
     "diverged": int | None,
+    "image_shape": Sequence[int],
+    "train_size": int,
+    "allocation": Sequence[int],  # padded, as `parameters` are
+    "parameters": int,
+    "data": Mapping[str, Any],
+    "scores": Mapping[str, Any],
+    "version": str,
+    "commit": str,
 }
 
 
@@ -46,8 +52,12 @@ def active(config: Config, allocation: Sequence[int]) -> np.ndarray:
 
 def hyperparameters(config: Config, allocation: Sequence[int]) -> dict[str, np.ndarray]:
     """Returns the arrays that a run carries, those of its method included."""
-    carried = {"active": active(config, allocation), "learning_rate": config.train.learning_rate}
-    carried |= {"sigma": config.objective.sigma, "kl_warmup": config.objective.kl_warmup}
+    carried = {
+        "active": active(config, allocation),
+        "sigma": config.objective.sigma,
+        "kl_warmup": config.objective.kl_warmup,
+        "learning_rate": config.train.learning_rate,
+    }
     own = methods.arrays(config)
     return own | {name: np.asarray(value, np.float32) for name, value in carried.items()}
 
@@ -68,9 +78,17 @@ def describe(
     config: Config, step: int, diverged: int, images: ImageSpec, padding: Padding, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     """`Model.about` of a run that was trained on `images`, of which `data` are the facts (sampling.facts)."""
-    about = {"config": thaw(config), "step": step, "diverged": None if diverged == NEVER else diverged}
-    about |= {"image_shape": images.shape, "train_size": images.size, **padding._asdict()}
-    return about | {"data": dict(data), "scores": {}, **version.here()}
+    return {
+        "config": thaw(config),
+        "step": step,
+        "diverged": None if diverged == NEVER else diverged,
+        "image_shape": images.shape,
+        "train_size": images.size,
+        **padding._asdict(),
+        "data": dict(data),
+        "scores": {},
+        **version.here(),
+    }
 
 
 def unpadded(functions: Compiled, units: np.ndarray, total: int) -> Compiled:

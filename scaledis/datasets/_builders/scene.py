@@ -21,8 +21,12 @@ WALL_HEIGHT = 2.006
 WALL_GAP = 0.011  # the walls hang this high above the floor
 
 # (radius or half-side, half-height without round ends) at scale 1; a sphere is a capsule with no straight part.
-SHAPE_SIZES = {"cube": (0.3579, 0.3546), "cylinder": (0.3833, 0.381)}
-SHAPE_SIZES |= {"sphere": (0.4306, 0.0), "capsule": (0.3317, 0.3269)}
+SHAPE_SIZES = {
+    "cube": (0.3579, 0.3546),
+    "cylinder": (0.3833, 0.381),
+    "sphere": (0.4306, 0.0),
+    "capsule": (0.3317, 0.3269),
+}
 
 # A spotlight high above the floor, straight down, casts the shadow; a headlight shines along the camera's view.
 LIGHT_POSITION = np.array([-1.455, 0.523, 7.573], np.float32)

@@ -104,11 +104,16 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
     """The facts of a data set that a run writes down, as JSON: it loads with them, and checks the data against them."""
     train = split(dataset, data, "train")
     strings = [values.tolist() for values in map(np.asarray, dataset.factor_values) if values.dtype.kind == "U"]
-    found = {"name": dataset.name, "image_shape": list(dataset.image_shape), "size": dataset.size}
-    found |= {"train_size": len(train), "train_split": hashlib.blake2b(train.tobytes(), digest_size=8).hexdigest()}
-    found |= {"factors": dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True))}
-    found |= {"ordered_by_numbers": any(values != sorted(values) for values in strings)}
-    return found | {"fingerprint": dataset.fingerprint}
+    return {
+        "name": dataset.name,
+        "image_shape": list(dataset.image_shape),
+        "size": dataset.size,
+        "train_size": len(train),
+        "train_split": hashlib.blake2b(train.tobytes(), digest_size=8).hexdigest(),
+        "factors": dict(zip(dataset.factor_names, dataset.factor_sizes, strict=True)),
+        "ordered_by_numbers": any(values != sorted(values) for values in strings),
+        "fingerprint": dataset.fingerprint,
+    }
 
 
 def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:

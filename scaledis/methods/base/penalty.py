@@ -68,11 +68,19 @@ def weighted_decomposition(
         mutual_information, intra, dimension_wise, inter = (nats.mean(0) for nats in split)
 
         row = weights(hyperparameters, posterior)
-        bracket = row.kl * kl + row.mutual_information * mutual_information
-        bracket = bracket + row.dimension_wise * dimension_wise + row.intra * intra
-        terms = {"inter_nats": inter, **named("kl", kl), **named("mutual_information", mutual_information)}
-        terms |= named("total_correlation", intra) | named("dimension_wise", dimension_wise)
-        return row.inter * inter + jnp.sum(bracket), terms
+        total = row.inter * inter + jnp.sum(
+            row.kl * kl
+            + row.mutual_information * mutual_information
+            + row.dimension_wise * dimension_wise
+            + row.intra * intra
+        )
+        return total, {
+            "inter_nats": inter,
+            **named("kl", kl),
+            **named("mutual_information", mutual_information),
+            **named("total_correlation", intra),
+            **named("dimension_wise", dimension_wise),
+        }
 
     def update(
         hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array

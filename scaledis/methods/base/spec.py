@@ -20,8 +20,12 @@ LADDER_WARMUP = 1500.0  # steps
 # The flat baselines of the disentanglement literature (Roth et al. 2023, and with them Meo et al. 2024): published,
 # except for the initialization of the network.
 FLAT: Mapping[str, object] = {
-    **{"objective.likelihood": "bernoulli", "objective.kl_warmup": 0.0},
-    **{"train.learning_rate": 1e-4, "train.batch": 64, "train.steps": 300_000, "train.gradient_clip": 0.0},
+    "objective.likelihood": "bernoulli",
+    "objective.kl_warmup": 0.0,
+    "train.learning_rate": 1e-4,
+    "train.batch": 64,
+    "train.steps": 300_000,
+    "train.gradient_clip": 0.0,
 }
 # Ladders: the paper states only a Gaussian likelihood; the rest is ours.
 LADDER = {"train.steps": 300_000, "train.learning_rate": 1e-3}
@@ -145,9 +149,10 @@ class MethodSpec:
     @property
     def identity(self) -> str:
         """`same_as` as a sentence; "" if it is empty."""
-        each = []
-        for name, values in self.same_as.items():
-            each.append(f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}")
+        each = [
+            f"{name} at {', '.join(f'{key} = {value:g}' for key, value in values.items())}"
+            for name, values in self.same_as.items()
+        ]
         return f"It is {'; it is '.join(each)}." if each else ""
 
     @property

@@ -41,9 +41,13 @@ def compute(
         moved[unit], change[unit] = (reach.max(axis=-1) > MOVED).mean(), 255 * reach.mean()
     heights = -codes.levels[alive]
     several = len(np.unique(heights)) > 1
-    found: Result = {"order": tau(heights, moved[alive]), "order_change": tau(heights, change[alive])}
-    found |= {"moved_per_unit": moved.tolist(), "change_per_unit": change.tolist()}
-    return found | {"warnings": [] if several else ["order: fewer than two levels have a unit of more than 0.1 nats"]}
+    return {
+        "order": tau(heights, moved[alive]),
+        "order_change": tau(heights, change[alive]),
+        "moved_per_unit": moved.tolist(),
+        "change_per_unit": change.tolist(),
+        "warnings": [] if several else ["order: fewer than two levels have a unit of more than 0.1 nats"],
+    }
 
 
 def tau(heights: np.ndarray, amounts: np.ndarray) -> float | None:

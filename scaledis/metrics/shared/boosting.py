@@ -61,11 +61,19 @@ def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exac
     """
     import lightgbm  # imported here: it takes longer than all of JAX
 
-    settings = {"objective": "none", "max_depth": DEPTH, "num_leaves": LEAVES, "min_data_in_leaf": 1, "verbosity": -1}
-    settings |= {"min_sum_hessian_in_leaf": 0, "deterministic": True, "force_col_wise": True}
-    settings |= {"num_threads": 1}  # factors run side by side instead
-    settings |= {"bin_construct_sample_cnt": split if exact else max(split // 2, 1)}
-    settings |= {"max_bin": split, "min_data_in_bin": 1} if exact else {}
+    settings = {
+        "objective": "none",
+        "max_depth": DEPTH,
+        "num_leaves": LEAVES,
+        "min_data_in_leaf": 1,
+        "min_sum_hessian_in_leaf": 0,
+        "deterministic": True,
+        "force_col_wise": True,
+        "num_threads": 1,  # factors run side by side instead
+        "verbosity": -1,
+        "bin_construct_sample_cnt": split if exact else max(split // 2, 1),
+        **({"max_bin": split, "min_data_in_bin": 1} if exact else {}),
+    }
     datasets = []
     for turn, order in enumerate(orders):
         units, seeded = ranks[:split, order].astype(np.float64), settings | {"data_random_seed": seed + turn}
