@@ -115,6 +115,7 @@ class Train:
     )
     matmul_precision: str = one_of("float32", "number format of a network's products on a GPU or a TPU", PRECISIONS)
     activations: str = one_of("float32", "number format of layers; parameters stay float32", ACTIVATIONS)
+    init_from: str = text("", "folder of a saved model whose parameters a run starts from; empty: random ones")
     log_every: int = positive_int(100, "steps between lines of the log")
     checkpoint_every: int = positive_int(5000, "steps between checkpoints")
     evaluate_every: int = positive_int(0, "steps between scores (no chance levels) and sheets; 0: only at the end", 0)

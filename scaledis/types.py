@@ -12,9 +12,8 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.core import bundle, convert, files, kinds
-from scaledis.core.errors import UserError
+from scaledis.config import Config as Config
+from scaledis.core import UserError, bundle, convert, files, kinds
 
 NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units

@@ -25,14 +25,8 @@ def start_two(folder, *more, heartbeat=25):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     outputs = [folder.with_name(f"{folder.name}.{process}.txt") for process in (0, 1)]
-    line = [
-        *LINE,
-        "--stages=train,evaluate,report",
-        f"--workdir={folder}",
-        f"--coordinator={address}",
-        "--processes=2",
-        *more,
-    ]
+    line = [*LINE, "--stages=train,evaluate,report", f"--workdir={folder}"]
+    line += [f"--coordinator={address}", "--processes=2", *more]
     started = [
         processes.start(*line, f"--process={process}", output=outputs[process], heartbeat=heartbeat, devices=2)
         for process in (0, 1)

@@ -341,31 +341,22 @@ def test_a_signal_ends_the_command_with_a_checkpoint(tmp_path, monkeypatch):
     assert os.listdir(Workdir(tmp_path).checkpoints(0)) == ["2"]
 
 
-def test_a_bug_in_a_method_keeps_its_traceback():
+def test_a_bug_in_a_method_keeps_its_traceback(tmp_path, monkeypatch):
     """And a UserError from the same place is one sentence."""
-    script = """
-import sys
-from scaledis import datasets, main, methods
-from scaledis.core.errors import UserError
-from tests import tiny
+    monkeypatch.setattr(methods.REGISTRY, "registered", {})
+    line = [CONFIG, "--config.method.name=broken", "--config.model.allocation=(3,)", f"--workdir={tmp_path / 'run'}"]
 
-def build(config, images):
-    raise {error}("the method has said no")
+    def broken(error):
+        def build(config, images):
+            raise error("the method has said no")
 
-methods.register_method("broken", build, equation="R = 0")
-datasets.load = lambda *_, **__: tiny.dataset()
-sys.argv[1:] = ["--config=tests/tiny_config.py", "--config.method.name=broken", "--config.model.allocation=(3,)"]
-sys.argv += ["--workdir=/tmp/never"]
-main.console()
-"""
-    bug, sentence = (
-        subprocess.Popen(
-            [sys.executable, "-c", script.format(error=error)], cwd=ROOT, stderr=subprocess.PIPE, text=True
-        )
-        for error in ("ValueError", "UserError")
-    )
-    assert "Traceback" in bug.stderr.read() and bug.wait() == 1
-    assert sentence.stderr.read() == "scaledis: the method has said no\n" and sentence.wait() == 2
+        methods.register_method("broken", build, equation="R = 0")
+        return tiny.command(*line)
+
+    with pytest.raises(ValueError, match="^the method has said no$") as bug:
+        broken(ValueError)
+    assert bug.type is ValueError  # no UserError, which is one too
+    assert broken(errors.UserError) == (2, "", "scaledis: the method has said no\n")
 
 
 def test_a_method_of_ones_own_trains_resumes_and_is_reported(tmp_path, monkeypatch):

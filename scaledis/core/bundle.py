@@ -7,9 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core import safetensors
-from scaledis.core.errors import UserError
-from scaledis.core.files import read_bytes, read_json, write_bytes, write_sealed
+from scaledis.core import UserError, files, safetensors
 
 ARRAYS, ABOUT, SUM = "model.safetensors", "model.json", "sha256"
 
@@ -17,14 +15,14 @@ ARRAYS, ABOUT, SUM = "model.safetensors", "model.json", "sha256"
 def write(folder: Path, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Writes both files, in place of those that are there. Raises UserError where they cannot be written."""
     data = safetensors.dumps(arrays)
-    write_bytes(folder / ARRAYS, data)
-    write_sealed(folder / ABOUT, {**about, SUM: hashlib.sha256(data).hexdigest()})
+    files.write_bytes(folder / ARRAYS, data)
+    files.write_sealed(folder / ABOUT, {**about, SUM: hashlib.sha256(data).hexdigest()})
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """What is known, and the arrays. Raises UserError, naming the file, if one of both is missing or damaged."""
-    about = read_json(folder / ABOUT, SUM, needs_seal=True)
-    data = read_bytes(folder / ARRAYS)
+    about = files.read_json(folder / ABOUT, SUM, needs_seal=True)
+    data = files.read_bytes(folder / ARRAYS)
     if hashlib.sha256(data).hexdigest() != about.pop(SUM):
         raise UserError(f"{folder / ARRAYS} is damaged: it is not the file that {ABOUT} was written with.")
     try:

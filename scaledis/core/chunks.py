@@ -9,7 +9,7 @@ ROWS = 32  # of a chunk of images or codes: the fastest on a CPU, and a single i
 
 
 def chunked(rows: np.ndarray, size: int = ROWS) -> Iterator[np.ndarray]:
-    """Yields `rows` [n, ...] as arrays [size, ...]: the last one repeats its rows, and no rows give one of zeros."""
+    """Yields `rows` [n, ...] as arrays [size, ...]: the last repeats its rows; no rows give one array of zeros."""
     for start in range(0, max(len(rows), 1), size):
         yield np.resize(rows[start : start + size], (size, *rows.shape[1:]))
 

@@ -9,8 +9,7 @@ import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 
 UNITS = {"s": 1, "m": 60, "h": 3600}
 OVERRIDE = "--config."
@@ -117,13 +116,9 @@ def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
     """
     places = [field for field in _fields(command) if field.metadata["positional"]]
     shown = [field.name if field.default is dataclasses.MISSING else f"[{field.name}]" for field in places]
-    parser = _Parser(
-        program or f"scaledis {command.word}",
-        usage=" ".join([program or f"scaledis {command.word}", *shown, "[--flag=value ...]"]),
-        description=inspect.getdoc(command),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    program = program or f"scaledis {command.word}"
+    usage, lines_kept = " ".join([program, *shown, "[--flag=value ...]"]), argparse.RawDescriptionHelpFormatter
+    parser = _Parser(program, usage, inspect.getdoc(command), formatter_class=lines_kept, allow_abbrev=False)
     for field in _fields(command):
         if "about" in field.metadata:
             name, options = _argument(field)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 KINDS = {
     "c": "complex numbers",

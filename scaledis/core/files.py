@@ -1,4 +1,4 @@
-"""Files are written to a temporary name and renamed, and a damaged one is a sentence that names it.
+"""Writes files under a temporary name, then renames them; reads them, and raises UserError for a damaged one.
 
 A sealed file holds the SHA-256 of all its bytes, with zeros in the place of the checksum itself.
 """
@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 SEAL, DIGITS = "seal (sha256)", 64  # the key of a checksum, which is no name of a run, and its length
 BLANK, MARK = {SEAL: "0" * DIGITS}, f'"{SEAL}": "'.encode()

@@ -21,9 +21,10 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 JOINING = 60  # seconds in which all processes must join
+ADDRESSES = "--coordinator=host:port, --processes=n and --process=i"
 HEARTBEAT = 25  # seconds of silence after which a process counts as dead
 LONGEST = 7 * 24 * 3600  # seconds that a process waits for others that are alive
 T = TypeVar("T")  # a pytree of arrays
@@ -49,17 +50,10 @@ def joined(coordinator: str | None = None, processes: int | None = None, process
     jax.config.update("jax_enable_preemption_service", False)  # runtime.stopping handles the signals
     try:
         jax.distributed.initialize(
-            coordinator,
-            processes,
-            process,
-            initialization_timeout=JOINING,
-            heartbeat_timeout_seconds=HEARTBEAT,
+            coordinator, processes, process, initialization_timeout=JOINING, heartbeat_timeout_seconds=HEARTBEAT
         )
     except ValueError as error:
-        raise UserError(
-            f"--distributed: JAX finds no cluster ({error}); give --coordinator=host:port, --processes=n and "
-            "--process=i."
-        ) from error
+        raise UserError(f"--distributed: JAX finds no cluster ({error}); give {ADDRESSES}.") from error
     try:
         yield
     except BaseException as error:
@@ -127,7 +121,7 @@ def _check(coordinator: str | None, processes: int | None, process: int | None) 
     flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
     missing = [flag for flag, value in flags.items() if value is None]
     if missing and len(missing) < len(flags):
-        raise UserError(f"{missing[0]}: missing; give --coordinator=host:port, --processes=n and --process=i, or none.")
+        raise UserError(f"{missing[0]}: missing; give {ADDRESSES}, or none.")
     if coordinator is not None and not coordinator.rpartition(":")[2].isdecimal():
         raise UserError(f"--coordinator: {coordinator!r} must be host:port.")
     if processes is not None and process is not None and not 0 <= process < processes:

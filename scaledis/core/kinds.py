@@ -10,9 +10,7 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
-from scaledis.core.values import plain
+from scaledis.core import UserError, registry, values
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -41,7 +39,7 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
         for name, value in bound.arguments.items():
             kind = hints(function)[name]
             if getattr(value, "shape", None) == ():
-                value = plain(value)
+                value = values.plain(value)
             elif isinstance(value, Iterator) and any(_taken_apart(each)[0] is Iterable for each in _choices(kind)):
                 value = list(value)
             bound.arguments[name] = value

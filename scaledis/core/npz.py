@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 # Damaged, encrypted or forged archives raise a dozen kinds of exceptions in zipfile, zlib, tokenize and numpy, and a
 # header that claims petabytes raises MemoryError; every one of them means that the file cannot be read.

@@ -8,8 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Generic, TypeVar
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 
 Entry = TypeVar("Entry")
 
@@ -66,7 +65,6 @@ class Registry(Generic[Entry]):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(f"name: {name!r} must be a lower-case word, such as my_{self.noun}.")
         if name in self.installed:
-            raise UserError(
-                f"name: {name!r} is among the {self.noun}s of scaledis or of an installed package; choose another."
-            )
+            where = f"among the {self.noun}s of scaledis or of an installed package"
+            raise UserError(f"name: {name!r} is {where}; choose another.")
         self.registered[name] = entry

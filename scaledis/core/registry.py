@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from types import ModuleType
 from typing import Any, TypeVar
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 T = TypeVar("T")
 LISTED = 40  # names that an error lists

@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jaxlib.version
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 LEVEL, DETERMINISTIC = "xla_backend_optimization_level", "xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
@@ -54,11 +54,9 @@ _first_process = functools.cache(os.getpid)  # the one that computed first: a fo
 def check_process(what: str) -> None:
     """Raises UserError in a fork of a process that has computed: there JAX would wait forever."""
     if _first_process() != os.getpid():
-        raise UserError(
-            f"{what}: this process was forked from one that computes with JAX, whose threads do not survive a fork; "
-            "start it by spawn (multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')), or "
-            "encode in the parent"
-        )
+        reason = "this process was forked from one that computes with JAX, whose threads do not survive a fork"
+        remedy = "multiprocessing.get_context('spawn'), DataLoader(multiprocessing_context='spawn')"
+        raise UserError(f"{what}: {reason}; start it by spawn ({remedy}), or encode in the parent")
 
 
 @contextlib.contextmanager
@@ -81,13 +79,8 @@ def pinned() -> Iterator[None]:
 def conditions() -> dict[str, object]:
     """Returns what the last digits of a run depend on besides its config: machine, versions, settings, XLA's flags."""
     flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(DEVICES_FLAG)]
-    return {
-        "device": machine(),
-        "jax": jax.__version__,
-        "jaxlib": jaxlib.version.__version__,
-        "XLA_FLAGS": " ".join(sorted(flags)),
-        **{name: _setting(name) for name in SETTINGS},
-    }
+    versions = {"jax": jax.__version__, "jaxlib": jaxlib.version.__version__, "XLA_FLAGS": " ".join(sorted(flags))}
+    return {"device": machine(), **versions, **{name: _setting(name) for name in SETTINGS}}
 
 
 def cache_directory() -> str | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 TYPES = {"F32": "<f4", **{f"{sign}{8 * size}": f"<{sign.lower()}{size}" for sign in "IU" for size in (1, 2, 4, 8)}}
 NAMES = {np.dtype(code): name for name, code in TYPES.items()}
@@ -45,9 +45,8 @@ def loads(data: bytes) -> dict[str, np.ndarray]:
         if firsts[1:] != lasts[:-1] or lasts[-1] != len(data) - start:
             raise ValueError("its arrays overlap, or do not fill it")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"not a safetensors file of float32 and whole numbers ({type(error).__name__}: {error})"
-        ) from None
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"not a safetensors file of float32 and whole numbers ({reason})") from None
     return arrays
 
 

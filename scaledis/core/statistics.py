@@ -16,14 +16,17 @@ import numpy as np
 import pandas
 from scipy import stats
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.core.values import plain
 
 LEVEL = 0.05  # of a family of tests
 POWER = 0.8
 COUNTS = 0.05  # the smallest difference of a score that counts
 MOST_SEEDS = 10_000
+COLUMNS = (
+    *("one", "other", "test", "seeds_one", "seeds_other", "mean_one", "mean_other", "difference", "low", "high"),
+    *("p", "holm", "verdict", "seeds_needed"),
+)
 Scores = Mapping[int, float]  # seed -> score
 
 
@@ -112,15 +115,8 @@ def difference(one: Scores, other: Scores) -> Difference:
     error = math.sqrt(sum(parts))
     spread = sum(part**2 / (count - 1) for part, count in zip(parts, counts, strict=True) if part)
     freedom = sum(parts) ** 2 / spread if spread else math.nan
-    return Difference(
-        "welch",
-        (counts[0], counts[1]),
-        (means[0], means[1]),
-        means[0] - means[1],
-        math.sqrt(sum(variances)),
-        error,
-        freedom,
-    )
+    seeds, pair = (counts[0], counts[1]), (means[0], means[1])
+    return Difference("welch", seeds, pair, means[0] - means[1], math.sqrt(sum(variances)), error, freedom)
 
 
 def paired(one: Scores, other: Scores) -> Difference:
@@ -131,15 +127,8 @@ def paired(one: Scores, other: Scores) -> Difference:
     own, others = (np.array([scores[seed] for seed in common]) for scores in (one, other))
     differences, count = own - others, len(common)
     deviation = float(differences.std(ddof=1)) if count > 1 else math.nan
-    return Difference(
-        "paired",
-        (count, count),
-        (float(own.mean()), float(others.mean())),
-        float(differences.mean()),
-        deviation,
-        deviation / math.sqrt(count),
-        count - 1,
-    )
+    means, error = (float(own.mean()), float(others.mean())), deviation / math.sqrt(count)
+    return Difference("paired", (count, count), means, float(differences.mean()), deviation, error, count - 1)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -216,13 +205,12 @@ def compare(
         raise UserError(f"by: {', '.join(keys)} gives {len(scores)} setting with {score!r}; two are needed.")
     if against is not None and against not in scores:
         raise UserError(f"against: {registry.short(against)} is none of {', '.join(map(str, scores))}.")
-    pairs = (
-        list(itertools.combinations(scores, 2))
-        if against is None
-        else [(name, against) for name in scores if name != against]
-    )
+    pairs = [(name, against) for name in scores if name != against]
+    if against is None:
+        pairs = list(itertools.combinations(scores, 2))
     family = judge([difference(scores[one], scores[other]) for one, other in pairs], counts, level)
-    return pandas.DataFrame([_row(pair, each, level / len(pairs)) for pair, each in zip(pairs, family, strict=True)])
+    rows = [_row(pair, each, level / len(pairs)) for pair, each in zip(pairs, family, strict=True)]
+    return pandas.DataFrame(rows, columns=COLUMNS)
 
 
 def interval(values: Iterable[float], confidence: float = 0.95) -> tuple[float, float] | None:
@@ -241,22 +229,9 @@ def _verdict(found: Difference, p: float, counts: float, level: float) -> str:
     return "no difference that counts" if within and -counts < within[0] and within[1] < counts else "undecided"
 
 
-def _row(pair: tuple[object, object], judged: Judged, level: float) -> dict[str, object]:
+def _row(pair: tuple[object, object], judged: Judged, level: float) -> tuple[object, ...]:
     found = judged.difference
     low, high = found.interval() or (math.nan, math.nan)
-    return {
-        "one": pair[0],
-        "other": pair[1],
-        "test": found.test,
-        "seeds_one": found.seeds[0],
-        "seeds_other": found.seeds[1],
-        "mean_one": found.means[0],
-        "mean_other": found.means[1],
-        "difference": found.difference,
-        "low": low,
-        "high": high,
-        "p": found.p,
-        "holm": judged.holm,
-        "verdict": judged.verdict,
-        "seeds_needed": found.seeds_needed(level) if judged.verdict == "undecided" else None,
-    }
+    needed = found.seeds_needed(level) if judged.verdict == "undecided" else None
+    numbers = *found.seeds, *found.means, found.difference, low, high, found.p, judged.holm
+    return *pair, found.test, *numbers, judged.verdict, needed

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from scaledis.config import Data
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry, values
 from scaledis.core.fields import check_fields, flag
-from scaledis.core.values import plain
 from scaledis.datasets._builders import pixels
 from scaledis.datasets.base.dataset import Dataset, rows
 
@@ -86,7 +84,7 @@ def load(name: str, directory: str | Path = CACHE, *, path: str | Path | None = 
     for key in options:
         registry.check("data", key, [field.name for field in dataclasses.fields(Options)])
     own_path = None if path is None or (isinstance(path, str) and not path) else expanded("data.path", path)
-    wanted = Options(path=own_path, **{key: plain(value) for key, value in options.items()})
+    wanted = Options(path=own_path, **{key: values.plain(value) for key, value in options.items()})
     understood = {"download", "resolution", *getattr(module, "OPTIONS", ())}
     for field in dataclasses.fields(Options):
         value = getattr(wanted, field.name)

@@ -14,9 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from scaledis import datasets
-from scaledis.core import npz, registry
-from scaledis.core.errors import UserError
-from scaledis.core.ordering import ranked
+from scaledis.core import UserError, npz, ordering, registry
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, pixels
 
@@ -45,15 +43,12 @@ def load(directory: Path, options: Options) -> Dataset:
     images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale, options.bits)
     images, change = pixels.to_squares(f"{path}: images", images, options.resolution)
     factors = _factors(path, arrays.get("factors", np.zeros((len(images), 0), int)), len(images))
-    columns = [ranked(column) for column in factors.T]
+    columns = [ordering.ranked(column) for column in factors.T]
     values = tuple(distinct for distinct, _ in columns)
     table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
     sizes = tuple(map(len, values))
-    is_grid = (
-        sizes
-        and math.prod(sizes) == len(table)
-        and np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
-    )
+    as_many = sizes and math.prod(sizes) == len(table)
+    is_grid = as_many and np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
     return Dataset(
         name=f"arrays: {path.stem}" + (f", {change}" if change else ""),
         factor_names=_names(path, arrays.get("names"), factors.shape[1]),

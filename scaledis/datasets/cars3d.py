@@ -14,16 +14,13 @@ import numpy as np
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, pixels, prepare, records
 
+FILE = "nips2015-analogy-data.tar.gz"
 SOURCE = prepare.Source(
     name="cars3d",
     version="1.0.0",
     files=(
         download.File(
-            name="nips2015-analogy-data.tar.gz",
-            url="http://www.scottreed.info/files/nips2015-analogy-data.tar.gz",
-            size=None,
-            digest="4e866a7919c1beedf53964e6f7a23686",
-            algorithm="md5",
+            FILE, f"http://www.scottreed.info/files/{FILE}", None, "4e866a7919c1beedf53964e6f7a23686", algorithm="md5"
         ),
     ),
     factor_names=("elevation", "azimuth", "object_type"),

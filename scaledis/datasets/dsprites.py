@@ -14,26 +14,21 @@ import numpy as np
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
 
+POSITIONS = 2 * (np.linspace(0, 1, 32),)
+FILE = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5"
+URL = f"https://github.com/google-deepmind/dsprites-dataset/raw/master/{FILE}"
+SHA256 = "729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb"
 LABELS = tuple(f"label_{name}" for name in ("shape", "scale", "orientation", "x_position", "y_position"))  # in TFDS
 SOURCE = prepare.Source(
     name="dsprites",
     version="1.0.0",
-    files=(
-        download.File(
-            name="dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5",
-            url="https://github.com/google-deepmind/dsprites-dataset/raw/master/"
-            "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.hdf5",
-            size=28_024_106,
-            digest="729fa22e884c9c500e1f17415d580746b4c5894fbbb780a1319bbcfa39a745bb",
-        ),
-    ),
+    files=(download.File(FILE, URL, 28_024_106, SHA256),),
     factor_names=("shape", "scale", "orientation", "position_x", "position_y"),
     factor_values=(
         np.arange(3),  # square, ellipse, heart
         np.linspace(0.5, 1, 6),
         np.linspace(0, 2 * np.pi, 40),
-        np.linspace(0, 1, 32),
-        np.linspace(0, 1, 32),
+        *POSITIONS,
     ),
     image_shape=(64, 64, 1),
     copy=records.Copy("dsprites", factors=LABELS, order=LABELS, image=lambda image: _white("dsprites of TFDS", image)),

@@ -22,12 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scaledis import datasets
-from scaledis.core.errors import UserError
-from scaledis.core.ordering import ranked
+from scaledis.core import UserError, ordering
 from scaledis.core.progress import shown
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._builders import disk, pictures, pixels
-from scaledis.datasets._builders.listing import find
+from scaledis.datasets._builders import disk, listing, pictures, pixels
 
 OPTIONS = ("path", "scale", "bits", "resolution", "folder_factor", "skip_unreadable")
 VERSION = 3  # of the prepared form: raise it when the bytes to be written change
@@ -88,19 +86,19 @@ def load(directory: Path, options: Options) -> Dataset:
     table = np.zeros((len(prepared.rows), 0), np.int32)
     if options.folder_factor:
         first = [name.split("/")[0] if "/" in name else "." for name in prepared.rows]  # "." is `path` itself
-        distinct, ranks = ranked(np.array(first))
+        distinct, ranks = ordering.ranked(np.array(first))
         if len(distinct) < 2:
             raise UserError(f"data.folder_factor: all images of {path} are in one folder, expected sub-folders.")
         names, values, table = ("folder",), (distinct,), ranks.astype(np.int32)[:, None]
     name = f"folder: {path.name}" + (f" at {side}x{side}" if side != PIXELS else "")
-    _, folders = ranked(np.array([os.path.dirname(name) for name in prepared.rows]))
+    _, folders = ordering.ranked(np.array([os.path.dirname(name) for name in prepared.rows]))
     images, folders = prepared.images, folders.astype(np.int32)
     return Dataset(name, names, values, images.shape[1:], images, datasets.rows, table, folders=folders)
 
 
 def _current(path: Path, folder: Path, side: int, options: Options) -> Prepared:
     """The content of `folder`, brought up to date with the files in `path`."""
-    files, others = find(path)
+    files, others = listing.find(path)
     if not files:
         raise UserError(f"data.path: {path} holds no image; expected files that end in {', '.join(pictures.SUFFIXES)}.")
     prepared, tries_again = _prepared(folder), not options.skip_unreadable
@@ -143,9 +141,8 @@ def _verified(path: Path, files: Mapping[str, list[int]], before: Prepared) -> P
         return [files[name], content, third] if same else None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        rows, unreadable = (
-            dict(zip(held, pool.map(entry, held.items()), strict=True)) for held in (before.rows, before.unreadable)
-        )
+        both = before.rows, before.unreadable
+        rows, unreadable = (dict(zip(held, pool.map(entry, held.items()), strict=True)) for held in both)
     return Prepared(before.images, rows, unreadable)
 
 

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import scene
 
@@ -96,9 +96,8 @@ def _cached_maps(directory: Path) -> np.ndarray:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(
-            f"data.directory: cannot write the shading maps of 'rendered' to {directory}: {error}"
-        ) from error
+        what = f"the shading maps of 'rendered' to {directory}"
+        raise UserError(f"data.directory: cannot write {what}: {error}") from error
     return maps
 
 

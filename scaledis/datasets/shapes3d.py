@@ -10,24 +10,18 @@ import numpy as np
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
 
+URL = "https://storage.googleapis.com/3d-shapes/3dshapes.h5"
+SHA256 = "0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785"
+HUES = 3 * (np.linspace(0, 0.9, 10),)  # as a fraction of the circle
 NAMES = ("floor_hue", "wall_hue", "object_hue", "scale", "shape", "orientation")
 LABELS = tuple(f"label_{name}" for name in NAMES)  # in TFDS
 SOURCE = prepare.Source(
     name="shapes3d",
     version="1.0.0",
-    files=(
-        download.File(
-            name="3dshapes.h5",
-            url="https://storage.googleapis.com/3d-shapes/3dshapes.h5",
-            size=267_573_662,
-            digest="0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785",
-        ),
-    ),
+    files=(download.File("3dshapes.h5", URL, 267_573_662, SHA256),),
     factor_names=NAMES,
     factor_values=(
-        np.linspace(0, 0.9, 10),  # hues, as a fraction of the circle
-        np.linspace(0, 0.9, 10),
-        np.linspace(0, 0.9, 10),
+        *HUES,
         np.linspace(0.75, 1.25, 8),
         np.arange(4),  # cube, cylinder, sphere, capsule
         np.linspace(-30, 30, 15),  # azimuth of the camera, in degrees

@@ -11,14 +11,12 @@ from typing import Any
 import numpy as np
 
 from scaledis import networks
-from scaledis.config import Config
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.core.plugins import Registry
 from scaledis.methods import estimators
 from scaledis.methods.base.spec import Hyperparameter as Hyperparameter  # for others too
 from scaledis.methods.base.spec import MethodSpec
-from scaledis.types import ImageSpec, Method
+from scaledis.types import Config, ImageSpec, Method
 
 REGISTRY = Registry("method", "method.name", MethodSpec, __name__)
 

@@ -2,12 +2,10 @@
 
 import numpy as np
 
-from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, Posterior
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Config, Hyperparameters, Posterior
 
 
 def convex_mix(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
@@ -39,12 +37,8 @@ def mix_arrays(config: Config) -> dict[str, np.ndarray]:
     """Returns the three weights of the reading that the config asks for."""
     given = config.method.hyperparameters
     information, bound = mix(given["alpha"], config.model.allocation[0])
-    of_bound = given["reading"] == "bound"
-    weights = {
-        "mutual_information": information,
-        "kl": bound if of_bound else 0.0,
-        "dimension_wise": 0.0 if of_bound else bound,
-    }
+    kl, dimension_wise = (bound, 0.0) if given["reading"] == "bound" else (0.0, bound)
+    weights = {"mutual_information": information, "kl": kl, "dimension_wise": dimension_wise}
     return {name: np.asarray(weight, np.float32) for name, weight in weights.items()}
 
 

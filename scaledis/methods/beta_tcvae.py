@@ -1,8 +1,7 @@
 """The beta-TCVAE."""
 
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, Posterior
 
 

@@ -5,12 +5,9 @@ import dataclasses
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
+from scaledis.methods.base import autoencoder, elbo
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
 def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
@@ -22,7 +19,7 @@ def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Arr
     with gamma > 0 is the annealed VAE (Burgess et al. 2018): C(t) is `capacity` times `schedule.capacity`, which rises
     from 0 and stays.
     """
-    kl = mean_kl(posterior)
+    kl = elbo.mean_kl(posterior)
     capacity = hyperparameters["capacity"]
     excess = jnp.abs(kl - capacity)
     total = hyperparameters["beta"] * kl + hyperparameters["gamma"] * excess
@@ -31,7 +28,7 @@ def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Arr
 
 def build(config: Config, images: ImageSpec) -> Method:
     """L = L_rec + w [ beta KL + gamma |KL - C(t)| ]."""
-    return make_penalized_method(config, make_autoencoder(config, images), stateless(weighted_kl))
+    return elbo.make_penalized_method(config, autoencoder.make_autoencoder(config, images), elbo.stateless(weighted_kl))
 
 
 BETA_VAE = MethodSpec(

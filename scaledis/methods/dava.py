@@ -6,18 +6,16 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from scaledis.config import Config
 from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
 from scaledis.methods.base.autoencoder import Autoencoder, Params, blank, make_autoencoder, sigma_of
 from scaledis.methods.base.elbo import Loss, UpdateExtra, elbo_terms, make_gradient_method
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.networks.discriminator import OfImages
 from scaledis.networks.spec import apply
 from scaledis.objectives import gaussian
-from scaledis.types import Batch, Hyperparameters, ImageSpec, Method, Pytree, Terms
+from scaledis.types import Batch, Config, Hyperparameters, ImageSpec, Method, Pytree, Terms
 
 
 class Extra(NamedTuple):
@@ -92,12 +90,8 @@ def make_capacity_loss(model: Autoencoder) -> Loss:
         kl = gaussian.kl_to_standard(forward.mean, forward.log_variance).sum(1).mean()
         penalty = (kl / hyperparameters["active"].sum() - extra.capacity) ** 4
         total = nll.mean() + hyperparameters["gamma"] * penalty
-        terms = {
-            "loss_nats": total,
-            **elbo_terms(nll.mean(), kl, sigma_of(params, hyperparameters)),
-            "capacity_penalty": penalty,
-        }
-        return total, (terms, ())
+        terms = {"loss_nats": total, **elbo_terms(nll.mean(), kl, sigma_of(params, hyperparameters))}
+        return total, (terms | {"capacity_penalty": penalty}, ())
 
     return loss
 
@@ -126,7 +120,7 @@ def make_adversarial_loss(model: Autoencoder, network: OfImages) -> Loss:
 def make_update_extra(config: Config, network: OfImages) -> UpdateExtra:
     """Makes the step of the discriminator, with labels smoothed by up to 0.6, and of the capacity after it."""
 
-    def update_extra(extra: Extra, hyperparameters: Hyperparameters, seen: Seen, key: Array) -> tuple[Extra, Terms]:
+    def update_extra(hyperparameters: Hyperparameters, extra: Extra, seen: Seen, key: Array) -> tuple[Extra, Terms]:
         smooth = SMOOTHING * jax.random.uniform(key, (2, seen.decoded.shape[-1]))
 
         def loss(params: Pytree) -> tuple[Array, Array]:
@@ -149,6 +143,15 @@ def cross_entropy(logit: Array, label: Array) -> Array:
     return jax.nn.softplus(logit) - label * logit
 
 
+PUBLISHED = {  # the same for every data set
+    "method.gamma": 500.0,
+    "method.capacity_step": 4e-5,
+    "train.batch": 128,
+    "train.steps": 150_000,
+    "train.gradient_clip": 1.0,
+    "discriminator.learning_rate": 1e-4,
+}
+
 METHODS = {
     "dava": MethodSpec(
         build,
@@ -163,17 +166,6 @@ METHODS = {
         },
         check=check_batch,
         widens=True,
-        settings={
-            # Published, and the same for every data set.
-            "": {
-                **FLAT,
-                "method.gamma": 500.0,
-                "method.capacity_step": 4e-5,
-                "train.batch": 128,
-                "train.steps": 150_000,
-                "train.gradient_clip": 1.0,
-                "discriminator.learning_rate": 1e-4,
-            },
-        },
+        settings={"": {**FLAT, **PUBLISHED}},
     ),
 }

@@ -3,12 +3,9 @@
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, Terms
+from scaledis.methods.base import autoencoder, elbo
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Posterior, Terms
 
 
 def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:
@@ -20,7 +17,7 @@ def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:
 
 def penalized(hyperparameters: Hyperparameters, posterior: Posterior, of_codes: bool) -> tuple[Array, Terms]:
     """KL + off_diagonal * squares off the diagonal + diagonal * squares on it, of the covariance less the identity."""
-    kl = mean_kl(posterior)
+    kl = elbo.mean_kl(posterior)
     centered = posterior.mean - posterior.mean.mean(0)
     covariance = jnp.matmul(centered.T, centered, precision="highest") / len(centered)
     active = posterior.levels.sum(0)
@@ -53,12 +50,12 @@ def of_codes(hyperparameters: Hyperparameters, posterior: Posterior, key: Array)
 
 def build_means(config: Config, images: ImageSpec) -> Method:
     """L = L_rec + w [ KL + penalty on Cov[m] ]."""
-    return make_penalized_method(config, make_autoencoder(config, images), stateless(of_means))
+    return elbo.make_penalized_method(config, autoencoder.make_autoencoder(config, images), elbo.stateless(of_means))
 
 
 def build_codes(config: Config, images: ImageSpec) -> Method:
     """L = L_rec + w [ KL + penalty on Cov[z] ]."""
-    return make_penalized_method(config, make_autoencoder(config, images), stateless(of_codes))
+    return elbo.make_penalized_method(config, autoencoder.make_autoencoder(config, images), elbo.stateless(of_codes))
 
 
 def weights(off_diagonal: float, diagonal: float) -> dict[str, Hyperparameter]:

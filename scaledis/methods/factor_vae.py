@@ -1,9 +1,8 @@
 """The FactorVAE."""
 
-from scaledis.methods.base.adversary import check_batch
+from scaledis.methods.base import adversary
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
 from scaledis.types import Hyperparameters, Posterior
 
 
@@ -26,7 +25,7 @@ METHODS = {
         equation_of(adversarial_total_correlation),
         about="gamma TC(z) by a discriminator of codes: the FactorVAE (Kim and Mnih 2018).",
         hyperparameters={"gamma": Hyperparameter(10.0, "weight of the total correlation, besides that in the KL")},
-        check=check_batch,
+        check=adversary.check_batch,
         widens=True,
         # gamma of the published grid 10 to 100, ours; the optimizers are published.
         settings={"": {**FLAT, "method.gamma": 10.0, "discriminator.learning_rate": 1e-4}},

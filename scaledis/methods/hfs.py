@@ -7,16 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from scaledis.config import Config
-from scaledis.core.errors import UserError
-from scaledis.core.streams import each
+from scaledis.core import UserError, streams
 from scaledis.methods import beta_tcvae
+from scaledis.methods.base import penalty
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
-from scaledis.methods.base.penalty import weighted_decomposition
-from scaledis.methods.base.settings import FLAT
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
+from scaledis.methods.base.spec import FLAT, Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 PAIRS = 25  # of latent units, drawn in every step
 
@@ -49,7 +46,7 @@ def factorized_support(means: Array, pairs: Array) -> Array:
 def drawn_pairs(key: Array, active: Array, count: int) -> Array:
     """Draws `count` different pairs of units, [count, 2]: of active units first, of inactive ones if those run out."""
     every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
-    score = jax.vmap(jax.random.uniform)(each(key, every[:, 0] << 16 | every[:, 1]))
+    score = jax.vmap(jax.random.uniform)(streams.each(key, every[:, 0] << 16 | every[:, 1]))
     absent = 1.0 - active[every].prod(1)
     return jnp.asarray(every)[jnp.argsort(score + absent)[:count]]
 
@@ -90,7 +87,7 @@ def build_beta_tcvae(config: Config, images: ImageSpec) -> Method:
 
     over 25 random pairs of units a, b a step, with m the posterior means of the batch.
     """
-    total_correlation = weighted_decomposition(config, images, beta_tcvae.flat_total_correlation)
+    total_correlation = penalty.weighted_decomposition(config, images, beta_tcvae.flat_total_correlation)
     return make_penalized_method(config, make_autoencoder(config, images), with_support(total_correlation))
 
 

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from scaledis.config import Config
+from scaledis.methods.base import elbo
 from scaledis.methods.base.autoencoder import (
     Autoencoder,
     Forward,
@@ -15,15 +15,11 @@ from scaledis.methods.base.autoencoder import (
     sigma_of,
     standard_normal,
 )
-from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level, stateless
-from scaledis.methods.base.settings import LADDER
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.networks.ladder import check_sizes
-from scaledis.networks.spec import apply
-from scaledis.networks.top_down import make_top_down
+from scaledis.methods.base.spec import LADDER, Hyperparameter, MethodSpec, equation_of
+from scaledis.networks import ladder, spec, top_down
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
-from scaledis.types import Codes, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
+from scaledis.types import Codes, Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Terms
 
 
 def balance(kl: Array, weight: Array, strength: Array) -> Array:
@@ -48,7 +44,7 @@ def build(config: Config, images: ImageSpec) -> Method:
     their posteriors with the levels above at their means, in order from the top. networks/top_down.py says what of the
     original is kept.
     """
-    return make_penalized_method(config, make_residual_autoencoder(config, images), balanced_kl(config))
+    return elbo.make_penalized_method(config, make_residual_autoencoder(config, images), balanced_kl(config))
 
 
 def balanced_kl(config: Config) -> Penalty:
@@ -56,17 +52,17 @@ def balanced_kl(config: Config) -> Penalty:
     allocation = config.model.allocation
 
     def value(hyperparameters: Hyperparameters, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
-        kl = partition.combine(kl_of_units(posterior), partition.levels(allocation)).mean(0)
+        kl = partition.combine(elbo.kl_of_units(posterior), partition.levels(allocation)).mean(0)
         weights = balance(kl, hyperparameters["kl_weight"], hyperparameters["balance"])
-        return jnp.sum(weights * kl), per_level("kl", kl)
+        return jnp.sum(weights * kl), elbo.per_level("kl", kl)
 
-    return stateless(value)
+    return elbo.stateless(value)
 
 
 def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
     """Returns the autoencoder whose codes are the residuals to the prior of their level."""
     allocation = config.model.allocation
-    network = make_top_down(config, images)
+    network = top_down.make_top_down(config, images)
     likelihood = LIKELIHOODS[config.objective.likelihood]
 
     def init(key: Array, hyperparameters: Hyperparameters) -> Params:
@@ -75,14 +71,14 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
     def infer(
         params: Params, hyperparameters: Hyperparameters, pixels: Array, noise: Array
     ) -> tuple[Array, Array, Array]:
-        mean, log_variance, output = apply(
+        mean, log_variance, output = spec.apply(
             network, {"params": params["network"]}, pixels, noise.T, hyperparameters["active"], method="infer"
         )
         return mean.T, log_variance.T, output
 
     def output(params: Params, hyperparameters: Hyperparameters, codes: Array) -> Array:
         variables = {"params": params["network"]}
-        return jnp.asarray(apply(network, variables, codes.T, hyperparameters["active"], method="decode"))
+        return jnp.asarray(spec.apply(network, variables, codes.T, hyperparameters["active"], method="decode"))
 
     def forward(params: Params, hyperparameters: Hyperparameters, images: Array, key: Array) -> Forward:
         pixels, noise = as_pixels(images), standard_normal(key, allocation, len(images))
@@ -116,7 +112,7 @@ METHODS = {
         },
         flat=False,
         network="",
-        check=check_sizes,
+        check=ladder.check_sizes,
         settings={"": LADDER},  # ours: the published sizes are for latents of feature maps
     ),
 }

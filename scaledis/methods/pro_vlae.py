@@ -1,19 +1,17 @@
 """Ladders whose levels come one after the other, from the top (Li et al. 2020, proVLAE), plain and scale-aware."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods import scale_vlae
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import Presence, make_penalized_method
 from scaledis.methods.base.penalty import Weights, WeightsOf, weighted_decomposition
-from scaledis.methods.base.settings import LADDER
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
+from scaledis.methods.base.spec import LADDER, Hyperparameter, MethodSpec, equation_of
 from scaledis.methods.scale_vlae import scale_aware
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 
 def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
@@ -43,11 +41,8 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     """
     presence = hyperparameters["presence"]
     row = scale_aware(hyperparameters, posterior)
-    return row._replace(
-        kl=jnp.where(presence > 0, presence * row.kl, hyperparameters["inactive"]),
-        mutual_information=presence * row.mutual_information,
-        intra=presence * row.intra,
-    )
+    kl = jnp.where(presence > 0, presence * row.kl, hyperparameters["inactive"])
+    return row._replace(kl=kl, mutual_information=presence * row.mutual_information, intra=presence * row.intra)
 
 
 def presence_of(config: Config) -> Presence:
@@ -93,6 +88,22 @@ STAGES = {
     "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: stages of equal length"),
 }
 
+# Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
+SHAPES3D: Mapping[str, object] = {
+    "model.allocation": (3, 3, 3),
+    "method.beta": 8.0,
+    "method.inactive": 0.5,
+    "method.fade": 0.0,
+    "objective.likelihood": "bernoulli",
+    "objective.kl_warmup": 0.0,
+    "train.learning_rate": 5e-4,
+    "train.batch": 100,
+    "train.steps": 216_000,
+}
+LATER = {"method.beta": 1.0, "method.fade": 5000.0, "train.batch": 128}
+DSPRITES = {"model.allocation": (2, 2, 2), **LATER}
+CELEBA = {"model.allocation": (7, 7, 7, 7), "method.inactive": 0.1, **LATER}
+
 METHODS = {
     "pro_vlae": MethodSpec(
         make_build(progressive),
@@ -103,28 +114,7 @@ METHODS = {
         network="ladder_elu",
         shares=("stage",),
         widens=True,
-        settings={
-            # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
-            "": {
-                "model.allocation": (3, 3, 3),
-                "method.beta": 8.0,
-                "method.inactive": 0.5,
-                "method.fade": 0.0,
-                "objective.likelihood": "bernoulli",
-                "objective.kl_warmup": 0.0,
-                "train.learning_rate": 5e-4,
-                "train.batch": 100,
-                "train.steps": 216_000,
-            },
-            "dsprites": {"model.allocation": (2, 2, 2), "method.beta": 1.0, "method.fade": 5000.0, "train.batch": 128},
-            "celeba": {
-                "model.allocation": (7, 7, 7, 7),
-                "method.beta": 1.0,
-                "method.inactive": 0.1,
-                "method.fade": 5000.0,
-                "train.batch": 128,
-            },
-        },
+        settings={"": SHAPES3D, "dsprites": DSPRITES, "celeba": CELEBA},
     ),
     "pro_scale_vlae": MethodSpec(
         make_build(progressive_scale_aware, clear=True),

@@ -1,13 +1,13 @@
-"""The scale-aware ladder VAE, the method of Beyond Flat Latent."""
+"""The ladder VAE, with the penalties of Beyond Flat Latent and without."""
+
+import dataclasses
 
 import numpy as np
 
-from scaledis.config import Config
 from scaledis.methods.alpha_tcvae import mix
 from scaledis.methods.base.penalty import Weights, make_build
-from scaledis.methods.base.settings import LADDER
-from scaledis.methods.base.spec import Hyperparameter, MethodSpec, equation_of
-from scaledis.types import Hyperparameters, Posterior
+from scaledis.methods.base.spec import LADDER, Hyperparameter, MethodSpec, equation_of
+from scaledis.types import Config, Hyperparameters, Posterior
 
 
 def scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weights:
@@ -23,12 +23,8 @@ def scale_aware(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 
         KL_l  becomes  K_l alpha_l / (K_l - alpha_l) I(x; z_l) + (1 - alpha_l) / (1 - alpha_l / K_l) KL_l
     """
-    return Weights(
-        kl=hyperparameters["kl"],
-        mutual_information=hyperparameters["mutual_information"],
-        intra=hyperparameters["beta"] - 1.0,
-        inter=hyperparameters["gamma"],
-    )
+    terms = {name: hyperparameters[name] for name in ("kl", "mutual_information")}
+    return Weights(**terms, intra=hyperparameters["beta"] - 1.0, inter=hyperparameters["gamma"])
 
 
 def level_arrays(config: Config) -> dict[str, np.ndarray]:
@@ -56,4 +52,13 @@ SCALE_VLAE = MethodSpec(
     settings={"": LADDER},
 )
 
-METHODS = {"scale_vlae": SCALE_VLAE}
+METHODS = {
+    "scale_vlae": SCALE_VLAE,
+    "vlae": dataclasses.replace(
+        SCALE_VLAE,
+        about="no penalty: the ladder VAE (Zhao et al. 2017), in the form of Beyond Flat Latent, section 2.1.",
+        hyperparameters={},
+        same_as={"scale_vlae": {"beta": 1.0, "gamma": 0.0, "alpha": 0.0}},
+        program="scale_vlae",
+    ),
+}

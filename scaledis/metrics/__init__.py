@@ -2,8 +2,8 @@
 
 A metric is a module here with `compute(codes, factors, seed, **options) -> {score: value}`, named by its file; its
 first score is its headline, and its `SPEC` declares the properties of its scores (shared/spec.py). A metric that names
-any of the keyword arguments `protocol`, `information`, `levels`, `log_variances` and `groups` receives it; one whose
-`factors` default to None needs none. An array in a result has the factors on its last axis.
+any of the keyword arguments `protocol`, `information`, `levels`, `log_variances` and `groups` receives it. A metric
+whose `factors` default to None needs no factors. An array in a result has the factors on its last axis.
 
 Several metrics share these arguments and results:
 
@@ -22,7 +22,7 @@ Every metric raises UserError for codes, factors and options that it cannot use.
 
 The chance level of a score, `<key>_chance`, is the mean score of the same codes over permutations of the factors' rows.
 `<key>_chance_deviation` is the standard deviation over permutations; divided by the root of `permutations` it is the
-standard error of the level. Every score in [0, 1] has a chance level, except without factors.
+standard error of the level. Every score in [0, 1] of a metric of factors has a chance level.
 
 The interval of a score, `<key>_interval`, comes from the bootstrap. A score without a fit is computed again from N rows
 drawn with replacement. A score of a fitted model is computed again from its predictions at test rows, or test votes,
@@ -33,7 +33,7 @@ Conventions:
 
   - A factor with one value is left out and listed under `dropped`; it is None in a list of factors, 0 in a matrix.
   - A unit without variance has information 0 and importance 0, and is listed under `dropped`.
-  - The gap of a single unit is to 0, and its completeness is 1; the disentanglement of a single factor is 1.
+  - With a single unit, the gap is its whole score, and completeness is 1; with a single factor, disentanglement is 1.
   - No score is NaN: a score that does not exist is None, and `warnings` says why.
   - A ratio of information is None if no unit knows more than any unit does in 99 permutations of the factors' rows.
 """
@@ -45,8 +45,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.core.progress import shown
 from scaledis.metrics.shared import arguments, encoding, scoring
 from scaledis.metrics.shared.information import entropy, information

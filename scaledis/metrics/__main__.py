@@ -82,8 +82,9 @@ class Score(Command):
     def execute(self) -> None:
         """Scores the file. Raises UserError for a file without codes, and for a metric that cannot use them."""
         arrays = read(Path(self.file))
+        names = list(self.metrics) or metrics.names()
         scores = metrics.compute(
-            list(self.metrics) or metrics.names(),
+            names,
             arrays["codes"],
             arrays.get("factors"),
             self.seed,

@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from scaledis.metrics.shared import linear
-from scaledis.metrics.shared.draws import PAIRS, TRAIN_VOTES, accuracies, votes
-from scaledis.metrics.shared.rows import checked, standardized
+from scaledis.metrics.shared import draws, linear, rows
 from scaledis.metrics.shared.spec import VOTES, Result, Spec
 
 SPEC = Spec(("accuracy", "accuracy_train"), fits=True, intervals={"accuracy": VOTES})
@@ -27,15 +25,15 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, protocol: 
     Returns:
         `accuracy` on the test points and `accuracy_train`, in [0, 1]. Both equal chance if no unit varies.
     """
-    codes, factors = checked(codes, factors)
+    codes, factors = rows.checked(codes, factors)
     if protocol != "library":
-        codes = standardized(codes)
+        codes = rows.standardized(codes)
 
     def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         return np.asarray(np.abs(codes[first] - codes[second]).mean(axis=1))
 
-    fixed, points = votes(factors, np.random.default_rng(seed), PAIRS, CHUNK, distances)
+    fixed, points = draws.votes(factors, np.random.default_rng(seed), draws.PAIRS, CHUNK, distances)
     predicted = np.zeros_like(fixed)
     if factors.shape[1] > 1:
-        predicted = linear.logistic_regression(points[:TRAIN_VOTES], fixed[:TRAIN_VOTES]).predict(points)
-    return accuracies(predicted == fixed)
+        predicted = linear.logistic_regression(points[: draws.TRAIN_VOTES], fixed[: draws.TRAIN_VOTES]).predict(points)
+    return draws.accuracies(predicted == fixed)

@@ -6,17 +6,12 @@ import numpy as np
 from scipy.special import entr
 
 from scaledis.core import registry
-from scaledis.metrics.shared import boosting
-from scaledis.metrics.shared.parallel import mapped
+from scaledis.metrics.shared import boosting, parallel
 from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
 from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Result, Scores, Spec
 
-SPEC = Spec(
-    ("disentanglement", "completeness", "informativeness"),
-    fits=True,
-    intervals={"informativeness": TEST_ROWS},
-    groups=JOINT,
-)
+SCORES = ("disentanglement", "completeness", "informativeness")
+SPEC = Spec(SCORES, fits=True, intervals={"informativeness": TEST_ROWS}, groups=JOINT)
 
 
 def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -24,14 +19,13 @@ def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> t
     from sklearn.ensemble import GradientBoostingClassifier  # imported here: it takes longer than all of JAX
 
     def classifier(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        model = GradientBoostingClassifier(
-            n_estimators=boosting.ROUNDS, max_depth=boosting.DEPTH, learning_rate=boosting.RATE, random_state=seed
-        )
+        size = {"n_estimators": boosting.ROUNDS, "max_depth": boosting.DEPTH, "learning_rate": boosting.RATE}
+        model = GradientBoostingClassifier(**size, random_state=seed)
         model.fit(ranks[:split], factor[:split])
         # A unit that no tree uses can have importance -1e-18, whose entropy is not defined.
         return np.maximum(model.feature_importances_, 0), model.predict(ranks)
 
-    importances, predicted = zip(*mapped(classifier, factors.T), strict=True)
+    importances, predicted = zip(*parallel.mapped(classifier, factors.T), strict=True)
     return np.stack(importances, axis=1), np.stack(predicted, axis=1)
 
 

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from scaledis.core import registry
-from scaledis.metrics.shared.parallel import mapped
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at, standardized
+from scaledis.metrics.shared import parallel, rows
 from scaledis.metrics.shared.spec import TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
@@ -46,7 +45,7 @@ def compute(
     seed: int = 0,
     *,
     probe: str = "forest",
-    train_fraction: float = TRAIN_FRACTION,
+    train_fraction: float = rows.TRAIN_FRACTION,
 ) -> Result:
     """Returns explicitness, how small a probe predicts the factors well, and size, the number of factors per unit.
 
@@ -65,10 +64,10 @@ def compute(
     Returns:
         `explicitness` in [0, 1]; `size`, F / K; `explicitness_per_factor` [F].
     """
-    codes, factors = checked(codes, factors)
+    codes, factors = rows.checked(codes, factors)
     probes = registry.choose("metrics.dci_es.probe", probe, PROBES)
-    split = split_at(factors, train_fraction)
-    inputs = standardized(codes)
+    split = rows.split_at(factors, train_fraction)
+    inputs = rows.standardized(codes)
 
     def errors(factor: np.ndarray, most_common: int) -> np.ndarray:
         """bool [test rows, capacities + 1]; the last column predicts the most common class."""
@@ -77,8 +76,8 @@ def compute(
         predicted = [guess] * len(CAPACITIES) if lone else probes(inputs, factor, split, seed)
         return np.asarray(np.stack([*predicted, guess], axis=1)[split:] != factor[split:, None])
 
-    wrong = np.stack(mapped(errors, factors.T, commonest(factors[:split])), axis=1)
-    size, warnings = factors.shape[1] / codes.shape[1], rare_classes(factors, split)
+    wrong = np.stack(parallel.mapped(errors, factors.T, rows.commonest(factors[:split])), axis=1)
+    size, warnings = factors.shape[1] / codes.shape[1], rows.rare_classes(factors, split)
     return Scores({**_explicitness(wrong), "size": size, "warnings": warnings}, {TEST_ROWS: (_explicitness, wrong)})
 
 

@@ -32,9 +32,6 @@ def compute(
     best, second = best_and_second(table.nats.T)
     offers = np.zeros_like(table.nats)
     offers[np.arange(len(offers)), table.nats.argmax(axis=1)] = best - second
-    kept = offers.max(axis=0)
-    return {
-        "dcimig": float(kept.sum() / table.factor_entropies.sum()),
-        "per_factor": kept / np.maximum(table.factor_entropies, 1e-300),
-        "warnings": table.warnings,
-    }
+    kept, entropies = offers.max(axis=0), table.factor_entropies
+    score, per_factor = float(kept.sum() / entropies.sum()), kept / np.maximum(entropies, 1e-300)
+    return {"dcimig": score, "per_factor": per_factor, "warnings": table.warnings}

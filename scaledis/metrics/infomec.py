@@ -3,19 +3,12 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from scaledis.metrics.shared import linear
-from scaledis.metrics.shared.arguments import check
+from scaledis.metrics.shared import arguments, linear, rows
 from scaledis.metrics.shared.information import Information, entropy, share
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at, standardized
 from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Result, Scores, Spec
 
-SPEC = Spec(
-    ("modularity", "explicitness", "compactness"),
-    fits=True,
-    ratios=("modularity", "compactness"),
-    intervals={"explicitness": TEST_ROWS},
-    groups=COMPONENT,
-)
+SCORES, RATIOS = ("modularity", "explicitness", "compactness"), ("modularity", "compactness")
+SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT)
 NEIGHBOURS = 10
 DISCRETE = 20  # values
 DIGITS = 9
@@ -29,7 +22,7 @@ def compute(
     *,
     active: float | None = None,
     neighbours: int = NEIGHBOURS,
-    train_fraction: float = TRAIN_FRACTION,
+    train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "scaledis",
 ) -> Result:
     """Returns InfoM (each unit knows one factor), InfoC (one unit knows each factor) and InfoE (factors are linear).
@@ -67,9 +60,9 @@ def compute(
         active unit, `compactness` with fewer than two active units, both for codes that know nothing. `active_units`, a
         list; `information`, the NMI [active units, F]; `explicitness_per_factor` [F].
     """
-    codes, factors = checked(codes, factors)
-    check("neighbours", neighbours, int, 1)
-    split, library = split_at(factors, train_fraction), protocol == "library"
+    codes, factors = rows.checked(codes, factors)
+    arguments.check("neighbours", neighbours, int, 1)
+    split, library = rows.split_at(factors, train_fraction), protocol == "library"
     least = active if active is not None else LIBRARY_ACTIVE if library else 0
     ranges = np.ptp(codes, axis=0)
     units = np.flatnonzero((ranges > 0) & (ranges > least * ranges.max()))
@@ -84,7 +77,7 @@ def compute(
         **_explicitness(scored),
         "active_units": units.tolist(),
         "information": nmi,
-        "warnings": rare_classes(factors, split)
+        "warnings": rows.rare_classes(factors, split)
         + [f"{name}: it needs two to choose from" for name, there in several.items() if not there],
     }
     return Scores(scores, {TEST_ROWS: (_explicitness, scored)})
@@ -109,7 +102,7 @@ def nearest_information(codes: np.ndarray, factors: np.ndarray, neighbours: int,
             continue
         # Rounded, since the estimate for equal distances depends on the last digit, which changes with the unit's
         # scale.
-        scaled = np.round(standardized(unit[:, None]), DIGITS)
+        scaled = np.round(rows.standardized(unit[:, None]), DIGITS)
         for k, factor in enumerate(factors.T):
             if np.unique(factor, return_counts=True)[1].max() > 1:  # classes of one row have no neighbors
                 nats[number, k] = mutual_info_classif(scaled, factor, n_neighbors=neighbours, random_state=seed)[0]
@@ -137,7 +130,7 @@ def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -
     if len(classes) == 1:
         return np.stack([blind, blind], axis=1)
     weights = "balanced" if balanced else None
-    inputs = standardized(codes)
+    inputs = rows.standardized(codes)
     model = linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
     odds = model.decision_function(inputs)
     odds = np.stack([np.zeros_like(odds), odds], axis=1) if odds.ndim == 1 else odds

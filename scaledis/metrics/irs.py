@@ -2,9 +2,7 @@
 
 import numpy as np
 
-from scaledis.metrics.shared.arguments import check
-from scaledis.metrics.shared.information import BINS, binned
-from scaledis.metrics.shared.rows import checked, or_none, standardized
+from scaledis.metrics.shared import arguments, information, rows
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("irs",), intervals={"irs": ROWS}, groups=COMPONENT)
@@ -33,24 +31,21 @@ def compute(
         `irs` in [0, 1], 0 if no unit varies; `per_unit`, a list of K, None for a unit without variance; `robustness`
         [K, F], the parenthesis above.
     """
-    codes, factors = checked(codes, factors)
+    codes, factors = rows.checked(codes, factors)
     varies = np.ptp(codes, axis=0) > 0
     if protocol == "library":
-        factors = binned(factors, BINS)
+        factors = information.binned(factors)
     else:
-        codes = standardized(codes)
-    check("quantile", quantile, float | None, 0, 1)
+        codes = rows.standardized(codes)
+    arguments.check("quantile", quantile, float | None, 0, 1)
     level = quantile if quantile is not None else 1 if protocol == "paper" else QUANTILE
     largest = np.abs(codes - codes.mean(axis=0)).max(axis=0)
     moved = np.stack([_deviation(codes, factor, level) for factor in factors.T], axis=1)
     robustness = np.where(varies[:, None], 1 - moved / np.where(varies, largest, 1)[:, None], 0)
     robustness = np.maximum(robustness, 0)  # a class far from the mean can deviate by more than all rows together
     best = robustness.max(axis=1)
-    return {
-        "irs": float(np.average(best[varies], weights=largest[varies])) if varies.any() else 0.0,
-        "per_unit": or_none(best, varies),
-        "robustness": robustness,
-    }
+    score = float(np.average(best[varies], weights=largest[varies])) if varies.any() else 0.0
+    return {"irs": score, "per_unit": rows.or_none(best, varies), "robustness": robustness}
 
 
 def _deviation(codes: np.ndarray, factor: np.ndarray, level: float) -> np.ndarray:

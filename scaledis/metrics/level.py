@@ -1,13 +1,13 @@
 """Which level of a hierarchy knows which factor, and how the levels depend on each other."""
 
+import functools
+
 import numpy as np
 from scipy.special import entr
 
 from scaledis.metrics import dci
-from scaledis.metrics.shared import aggregate
-from scaledis.metrics.shared.arguments import check
+from scaledis.metrics.shared import aggregate, arguments, rows
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, split_at
 from scaledis.metrics.shared.spec import ROWS, Result, Scores, Spec
 
 SCORES = ("concentration", "redundancy", "gap")
@@ -24,7 +24,7 @@ def compute(
     *,
     bins: int = BINS,
     binning: str = "equal_width",
-    train_fraction: float = TRAIN_FRACTION,
+    train_fraction: float = rows.TRAIN_FRACTION,
     backend: str = "lightgbm",
     samples: int = SAMPLES,
     levels: np.ndarray | None = None,
@@ -56,8 +56,8 @@ def compute(
         posterior over the N rows, each with its standard error under `<key>_error`; their chain rule is exact; None if
         a variance is 0 or infinite.
     """
-    codes, factors = checked(codes, factors)
-    check("samples", samples, int, aggregate.FOLDS)
+    codes, factors = rows.checked(codes, factors)
+    arguments.check("samples", samples, int, aggregate.FOLDS)
     given = np.zeros(codes.shape[1], int) if levels is None else levels
     members = given == np.unique(given)[:, None]  # bool [L, K]
 
@@ -66,13 +66,11 @@ def compute(
     if levels is None:
         found["warnings"] = ["levels: none are given; all units are one level", *table.warnings]
     else:
-        fits = [
-            dci.compute(codes[:, units], factors, seed, backend=backend, train_fraction=train_fraction)
-            for units in members
-        ]
-        accuracy = np.stack([fit["informativeness_per_factor"] for fit in fits])
-        split = split_at(factors, train_fraction)
-        blind = (factors[split:] == commonest(factors[:split])).mean(axis=0)
+        fit = functools.partial(dci.compute, backend=backend, train_fraction=train_fraction)
+        fits = [fit(codes[:, units], factors, seed) for units in members]
+        accuracy = np.stack([each["informativeness_per_factor"] for each in fits])
+        split = rows.split_at(factors, train_fraction)
+        blind = (factors[split:] == rows.commonest(factors[:split])).mean(axis=0)
         found["informativeness"] = np.clip((accuracy - blind) / np.maximum(1 - blind, 1e-12), 0, 1)
         found["backend"] = backend
     if log_variances is not None and (np.abs(log_variances) > FINITE).any():

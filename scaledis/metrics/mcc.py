@@ -26,13 +26,8 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> Result:
     codes, factors = checked(codes, factors)
     pearson, units = _matched(codes, factors)
     spearman, _ = _matched(rankdata(codes, axis=0), rankdata(factors, axis=0))
-    return {
-        "pearson": float(pearson.mean()),
-        "spearman": float(spearman.mean()),
-        "pearson_per_factor": pearson,
-        "spearman_per_factor": spearman,
-        "matching": units,
-    }
+    scores: Result = {"pearson": float(pearson.mean()), "spearman": float(spearman.mean())}
+    return scores | {"pearson_per_factor": pearson, "spearman_per_factor": spearman, "matching": units}
 
 
 def correlations(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from scaledis.metrics.shared.encoding import sampled
+from scaledis.metrics.shared import encoding, rows
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second
-from scaledis.metrics.shared.rows import LARGEST, or_none
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS}, groups=COMPONENT)
@@ -47,21 +46,18 @@ def compute(
     if log_variances is None:
         return by_means
     with np.errstate(over="ignore", invalid="ignore"):
-        samples = sampled(codes, log_variances, np.random.default_rng(seed))
+        samples = encoding.sampled(codes, log_variances, np.random.default_rng(seed))
         nats = 0.5 * (codes**2 + np.exp(log_variances) - 1 - log_variances).mean(axis=0)
     finite = np.isfinite(nats)
     warnings = [f"unit_kl_nats: the KL of unit {unit} is infinite" for unit in np.flatnonzero(~finite)]
     by_samples: Result = {"mig": None, "per_factor": None, "warnings": table.warnings}
-    if (np.abs(samples) <= LARGEST).all():
+    if (np.abs(samples) <= rows.LARGEST).all():
         by_samples = _gaps(Information(samples, factors).table(bins, binning))
     else:
         warnings.append("mig_sampled: samples of the posteriors are infinite")
     headline = by_samples if protocol == "paper" else by_means
-    return headline | {
-        "mig_sampled": by_samples["mig"],
-        "unit_kl_nats": or_none(nats, finite),
-        "warnings": [*headline["warnings"], *warnings],
-    }
+    beside = {"mig_sampled": by_samples["mig"], "unit_kl_nats": rows.or_none(nats, finite)}
+    return headline | beside | {"warnings": [*headline["warnings"], *warnings]}
 
 
 def _gaps(table: Table) -> Result:

@@ -42,8 +42,5 @@ def compute(
     least = active if active is not None else ACTIVE if protocol == "paper" else 0
     counts = (codes.var(axis=0) > least) & (np.ptp(codes, axis=0) > 0)
     best, second = best_and_second(table.shares.T)
-    return {
-        "mig_sup": float((best - second)[counts].mean()) if counts.any() else 0.0,
-        "per_unit": or_none(best - second, counts),
-        "warnings": table.warnings,
-    }
+    score = float((best - second)[counts].mean()) if counts.any() else 0.0
+    return {"mig_sup": score, "per_unit": or_none(best - second, counts), "warnings": table.warnings}

@@ -2,18 +2,14 @@
 
 import numpy as np
 
-from scaledis.metrics.shared import linear
+from scaledis.metrics.shared import linear, rows
 from scaledis.metrics.shared.information import BINS, Information
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, or_none, rare_classes, split_at
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
+RATIOS, EXPLICITNESS = ("modularity", "modularity_corrected"), "explicitness"
+INTERVALS = {**dict.fromkeys(RATIOS, ROWS), EXPLICITNESS: TEST_ROWS}
 SPEC = Spec(
-    ("modularity", "modularity_corrected", "explicitness"),
-    chance={"explicitness": 0.5},
-    fits=True,
-    ratios=("modularity", "modularity_corrected"),
-    intervals={"modularity": ROWS, "modularity_corrected": ROWS, "explicitness": TEST_ROWS},
-    groups=COMPONENT,
+    (*RATIOS, EXPLICITNESS), chance={EXPLICITNESS: 0.5}, fits=True, ratios=RATIOS, intervals=INTERVALS, groups=COMPONENT
 )
 
 
@@ -24,7 +20,7 @@ def compute(
     *,
     bins: int = BINS,
     binning: str = "equal_width",
-    train_fraction: float = TRAIN_FRACTION,
+    train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "scaledis",
     information: Information | None = None,
 ) -> Result:
@@ -46,8 +42,8 @@ def compute(
         both None for codes that vary and know nothing; `per_unit`, a list of K, None for a unit that does not count;
         `explicitness` in [0, 1]; `explicitness_per_factor` [F].
     """
-    codes, factors = checked(codes, factors)
-    split = split_at(factors, train_fraction)
+    codes, factors = rows.checked(codes, factors)
+    split = rows.split_at(factors, train_fraction)
     classes, odds = zip(*(linear.one_versus_rest(codes, factor, split) for factor in factors.T), strict=True)
 
     def explicitness(factors: np.ndarray, *odds: np.ndarray) -> Result:
@@ -61,12 +57,12 @@ def compute(
         return {
             "modularity": float(per_unit[counts].mean()) if counts.any() else 0.0,
             "modularity_corrected": float(corrected[counts].mean()) if counts.any() else 0.0,
-            "per_unit": or_none(per_unit, counts),
+            "per_unit": rows.or_none(per_unit, counts),
         }
 
     tables = information or Information(codes, factors)
     tested = factors[split:], *(each[split:] for each in odds)
-    warnings = tables.table(bins, binning).warnings + rare_classes(factors, split)
+    warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split)
     return Scores(
         {**modularity(tables), **explicitness(*tested), "warnings": warnings},
         {TEST_ROWS: (explicitness, *tested), ROWS: (lambda *drawn: modularity(Information(*drawn)), codes, factors)},

@@ -6,9 +6,7 @@ import numpy as np
 
 from scaledis.core import registry
 from scaledis.metrics.mcc import correlations
-from scaledis.metrics.shared.information import best_and_second
-from scaledis.metrics.shared.parallel import mapped
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, rare_classes, split_at
+from scaledis.metrics.shared import information, parallel, rows
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT)
@@ -49,7 +47,7 @@ def compute(
     factors: np.ndarray,
     seed: int = 0,
     *,
-    train_fraction: float = TRAIN_FRACTION,
+    train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "library",
 ) -> Result:
     """Returns SAP: the lead of the best single-unit predictor of a factor over the second best, on test rows.
@@ -74,8 +72,8 @@ def compute(
         `sap` and `r2` in [0, 1]. A unit without variance has s = 0, and the gap of a single unit is to 0. `per_factor`
         and `r2_per_factor` [F].
     """
-    codes, factors = checked(codes, factors)
-    split = split_at(factors, train_fraction)
+    codes, factors = rows.checked(codes, factors)
+    split = rows.split_at(factors, train_fraction)
     predictor, score = registry.choose("protocol", protocol, PREDICTORS)
     alive = codes[:, np.ptp(codes[:split], axis=0) > 0]
 
@@ -87,18 +85,18 @@ def compute(
         return np.asarray(predicted == factor)[split:]
 
     shape = alive.shape[1], factors.shape[1]
-    correct = np.reshape(mapped(right, np.ndindex(*shape)), (*shape, len(codes) - split)).transpose(2, 0, 1)
+    correct = np.reshape(parallel.mapped(right, np.ndindex(*shape)), (*shape, len(codes) - split)).transpose(2, 0, 1)
 
     def gaps(correct: np.ndarray, factors: np.ndarray) -> Result:
         scores = [score(correct[..., k], factor) for k, factor in enumerate(factors.T)]
-        best, second = best_and_second(np.stack(scores, axis=1))
+        best, second = information.best_and_second(np.stack(scores, axis=1))
         return {"sap": float((best - second).mean()), "per_factor": best - second}
 
-    scores = {**gaps(correct, factors[split:]), **r2(codes, factors), "warnings": rare_classes(factors, split)}
+    scores = {**gaps(correct, factors[split:]), **r2(codes, factors), "warnings": rows.rare_classes(factors, split)}
     return Scores(scores, {TEST_ROWS: (gaps, correct, factors[split:]), ROWS: (r2, codes, factors)})
 
 
 def r2(codes: np.ndarray, factors: np.ndarray) -> Result:
     """`r2` and `r2_per_factor` [F] of codes [N, K] and factors [N, F]."""
-    best, second = best_and_second(correlations(codes, factors) ** 2)
+    best, second = information.best_and_second(correlations(codes, factors) ** 2)
     return {"r2": float((best - second).mean()), "r2_per_factor": best - second}

@@ -36,13 +36,9 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy
     areas = np.stack([_areas(codes, factor == factor.max()) for factor in factors.T], axis=1)
     best, second = best_and_second(areas, floor=0.5)
     captured = counts & (best >= CAPTURED)
-    return {
-        "tad": float((best - second)[captured].sum()) if binary.any() else None,
-        "captured": int(captured.sum()),
-        "auroc_per_factor": np.where(binary, best, 0.5),
-        "redundant": redundant,
-        "warnings": [] if binary.any() else ["tad: no factor has two classes"],
-    }
+    score = float((best - second)[captured].sum()) if binary.any() else None
+    found: Result = {"tad": score, "captured": int(captured.sum()), "auroc_per_factor": np.where(binary, best, 0.5)}
+    return found | {"redundant": redundant, "warnings": [] if binary.any() else ["tad: no factor has two classes"]}
 
 
 def _areas(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from scaledis.core import bundle, files, kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, bundle, files, kinds, registry
 from scaledis.training.model import restored
 from scaledis.types import Model
 

@@ -13,13 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.networks import sizing
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
 from scaledis.networks.spec import Network, NetworkSpec
-from scaledis.types import ImageSpec
+from scaledis.types import Config, ImageSpec
 
 DEPTH = 4  # convolutions of stride 2: 64 pixels become 4
 FLAT_WIDTH = 64  # dense 256: 766,295 parameters with 10 units on 64x64 RGB, the flat baselines' common network

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaledis.config import Model
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.types import Pytree
 
 LADDER_PARAMETERS = 1_200_000  # of Beyond Flat Latent

@@ -14,11 +14,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.networks import sizing
 from scaledis.networks.ladder import DEPTH, depths
 from scaledis.networks.layers import Dense, Down, Up, each_unit, of_units
-from scaledis.types import ImageSpec
+from scaledis.types import Config, ImageSpec
 
 
 def soft_clamp(x: Array) -> Array:

@@ -8,9 +8,7 @@ import jax
 from matplotlib.figure import Figure
 
 from scaledis.config import Config, differing, flatten, thaw
-from scaledis.core import runtime, version
-from scaledis.core.errors import UserError
-from scaledis.core.files import write_bytes
+from scaledis.core import UserError, files, runtime, version
 from scaledis.report import gather, page, scores
 from scaledis.report.pictures import animation, canvas, figures, sweeps, traversals
 from scaledis.report.summary import Summary, listed
@@ -31,9 +29,9 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     swept = sweeps.figure(runs, summaries)
     drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | {"sweep": swept}).items() if each}
     for name, png in drawn.items():
-        write_bytes(workdir.report / f"{name}.png", png)
+        files.write_bytes(workdir.report / f"{name}.png", png)
     if moving := animation.webp(_firsts(summaries)):
-        write_bytes(workdir.report / "traversals.webp", moving)
+        files.write_bytes(workdir.report / "traversals.webp", moving)
     html = page.render(
         workdir.root.resolve().name,
         summaries,
@@ -43,7 +41,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         swept=drawn.get("sweep"),
     )
     path = workdir.report / "index.html"
-    write_bytes(path, html.encode(errors="backslashreplace"))
+    files.write_bytes(path, html.encode(errors="backslashreplace"))
     return f"{scores.table(summaries)}\n\n{path}"
 
 

@@ -22,9 +22,8 @@ class Level(NamedTuple):
 def levels(allocation: Sequence[int]) -> list[Level]:
     """The levels of an allocation, top first."""
     ends = np.cumsum(allocation, dtype=int).tolist()
-    return [
-        Level(len(ends) - n, range(end - size, end)) for n, (size, end) in enumerate(zip(allocation, ends, strict=True))
-    ]
+    numbers = range(len(ends), 0, -1)
+    return [Level(n, range(end - size, end)) for n, size, end in zip(numbers, allocation, ends, strict=True)]
 
 
 class Unit(NamedTuple):
@@ -135,11 +134,12 @@ def curves(runs: Sequence[Summary], terms: Iterable[str]) -> Curves:
             known = {key: value for key, value in record.items() if value is not None}
             log.setdefault(record["step"], {}).update(known)
     steps = sorted(set().union(*logs))
-    values = {
-        term: np.array([[log.get(step, {}).get(term, np.nan) for step in steps] for log in logs], float)
-        for term in terms
-    }
-    return Curves(np.array(steps), {term: np.where(np.isfinite(each), each, np.nan) for term, each in values.items()})
+
+    def values(term: str) -> np.ndarray:
+        found = np.array([[log.get(step, {}).get(term, np.nan) for step in steps] for log in logs], float)
+        return np.where(np.isfinite(found), found, np.nan)
+
+    return Curves(np.array(steps), {term: values(term) for term in terms})
 
 
 def rows_of_terms(runs: Iterable[Summary]) -> list[list[str]]:

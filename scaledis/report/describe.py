@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from scaledis import datasets, methods, metrics, networks
-from scaledis.config import SECTIONS, Config
+from scaledis.config import SECTIONS
 from scaledis.core import registry
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
@@ -20,7 +20,7 @@ from scaledis.metrics import of_models
 from scaledis.networks.sizing import count
 from scaledis.sweeps.expand import available
 from scaledis.training import model
-from scaledis.types import State
+from scaledis.types import Config, State
 
 NETWORK, CONFIG = "network", "config"  # words that describe what has no name
 
@@ -75,10 +75,8 @@ def everything(namespace: Mapping[str, Any]) -> str:
         "Methods (--config.method.name)": {name: spec.about for name, spec in methods.specs().items()},
         "Data sets (--config.data.name)": _modules(datasets),
         "Metrics (--config.evaluate.metrics)": {**_modules(of_models), **_modules(metrics)},
-        "Networks (--config.model.network)": {name: _summary(spec.make) for name, spec in networks.specs().items()},
-        "Estimators (--config.objective.estimator)": {
-            name: _summary(spec.make) for name, spec in estimators.specs().items()
-        },
+        "Networks (--config.model.network)": {n: _summary(s.make) for n, s in networks.specs().items()},
+        "Estimators (--config.objective.estimator)": {n: _summary(s.make) for n, s in estimators.specs().items()},
         "Sweeps (--sweep)": {name: _summary(make) for name, make in available(namespace).items()},
     }
     lines = []
@@ -98,19 +96,16 @@ def _summary(described: Any) -> str:
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
     """A method, metric, network, estimator or sweep in words, or all keys. Raises UserError for an unknown name."""
-    kinds: dict[str, list[Any]] = {
-        **{each: [make] for each, make in available(namespace).items()},
-        **{each: [spec.make] for each, spec in networks.specs().items()},
-        **{each: [spec.make] for each, spec in estimators.specs().items()},
-        **_metrics(),
-    }
+    kinds: dict[str, list[Any]] = {each: [make] for each, make in available(namespace).items()}
+    for specs in (networks.specs(), estimators.specs()):
+        kinds |= {each: [spec.make] for each, spec in specs.items()}
+    kinds |= _metrics()
     if name == CONFIG:
         return config()
     if name in methods.specs():
         return method(name)
-    described = registry.choose(
-        "describe", name, {**dict.fromkeys([*methods.specs(), NETWORK, CONFIG, *datasets.names()], []), **kinds}
-    )
+    others: dict[str, list[Any]] = dict.fromkeys([*methods.specs(), NETWORK, CONFIG, *datasets.names()], [])
+    described = registry.choose("describe", name, others | kinds)
     return f"{name}: " + "\n\n".join(inspect.getdoc(each) or "" for each in described)
 
 
@@ -141,10 +136,8 @@ def dataset(found: Dataset) -> str:
     lines = [f"{found.name}: {found.extent}"]
     kind = "a full grid" if found.table is None else "a table: combinations may be missing or stand several times"
     lines.append(f"factors: {kind}" if found.factor_names else "no factors: no metric applies")
-    lines += [
-        f"  {name:<24}{size:>6,} values" for name, size in zip(found.factor_names, found.factor_sizes, strict=True)
-    ]
-    return "\n".join(lines)
+    factors = zip(found.factor_names, found.factor_sizes, strict=True)
+    return "\n".join([*lines, *(f"  {name:<24}{size:>6,} values" for name, size in factors)])
 
 
 def _range(parameter: Hyperparameter) -> str:

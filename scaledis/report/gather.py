@@ -18,10 +18,9 @@ from scaledis.report.summary import Summary, shown
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
 from scaledis.types import Model, Run, traversed
-from scaledis.workdir import score_files
+from scaledis.workdir import log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
-from scaledis.workdir.log import read_records
 
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
@@ -91,10 +90,8 @@ def _of_group(
             population, states, _ = restore(workdir, index)
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
     reached = checkpoints.steps[-1]
-    return [
-        summary(run, settings[run.name], dataset, workdir, models.get(run.name) if run.name in drawn else None, reached)
-        for run in group
-    ]
+    shown = {name: model for name, model in models.items() if name in drawn}
+    return [summary(run, settings[run.name], dataset, workdir, shown.get(run.name), reached) for run in group]
 
 
 def summary(
@@ -107,7 +104,7 @@ def summary(
 
 def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: int = 0) -> Summary:
     """The summary of a run without its pictures and its scores."""
-    records = read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
+    records = log.read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
     return Summary(
         name=run.name,
         setting=setting,

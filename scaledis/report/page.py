@@ -2,20 +2,22 @@
 
 import base64
 import html
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from scaledis.report import content, scores, template
-from scaledis.report.pictures import sprites
 from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, listed, source
 from scaledis.report.template import ASSETS
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
+EFFORTS = ((82, 1), (60, 1), (40, 1), (60, 2), (30, 2), (20, 4))  # quality of WebP, and the stride of the pixels kept
 POINTS = 160  # of a curve
 
 
@@ -71,9 +73,8 @@ def sentence(runs: Sequence[Summary]) -> str:
     seeds = f" ({len(runs)} runs)" if len(runs) > len(settings) else ""
     told = f"{trained}{seeds} trained on {listed(run.dataset for run in runs)} for {steps} steps"
     found = scores.data(runs).get("all")
-    means = sorted(
-        ((row.cells[0].mean, row.setting) for row in found.rows if row.cells[0]) if found else (), reverse=True
-    )
+    rows = found.rows if found else []
+    means = sorted(((row.cells[0].mean, row.setting) for row in rows if row.cells[0]), reverse=True)
     if not found or not means:
         return f"{told}; no run has scores, which scaledis evaluate computes."
     metric, (mean, name) = found.metrics[0], means[0]
@@ -97,17 +98,14 @@ def data(runs: Sequence[Summary]) -> dict[str, Any]:
 
 
 def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
-    shares = content.heat_map(run)
-    return {
-        "name": run.name,
-        "setting": run.setting,
-        "source": source([run]),
+    known = content.heat_map(run)
+    rows = known and known.shares.tolist()
+    about = {"name": run.name, "setting": run.setting, "source": source([run]), "diverged": run.diverged_at}
+    return about | {
         "scores": {name: score for name, score in list(run.scores.items())[:3] if math.isfinite(score)},
-        "diverged": run.diverged_at,
         "levels": len(run.allocation),
         "factors": run.factor_names,
-        "shares": shares
-        and [[round(x, 3) if math.isfinite(x) else None for x in row] for row in shares.shares.tolist()],
+        "shares": rows and [[round(x, 3) if math.isfinite(x) else None for x in row] for row in rows],
         "edits": _as_dicts(content.edits(run)),
         "units": _as_dicts(content.ladder(run)),
         "curves": _curves([run], terms),
@@ -130,7 +128,7 @@ def _pictures(run: Summary, budget: int) -> dict[str, Any]:
     pairs, samples = content.reconstructed(run), None if run.samples is None else np.asarray(run.samples)[None]
     beside = {name: table for name, table in (("reconstructions", pairs), ("samples", samples)) if table is not None}
     rows = [unit[None] for unit in np.asarray(run.traversals)]
-    found = sprites.tables([*rows, *beside.values()], budget)
+    found = as_pictures([*rows, *beside.values()], budget)
     last = zip(beside.items(), found[len(rows) :], strict=True)
     return {
         "traversals": found[: len(rows)],
@@ -138,6 +136,27 @@ def _pictures(run: Summary, budget: int) -> dict[str, Any]:
         **dict.fromkeys(("reconstructions", "samples")),
         **{name: {"picture": picture, "count": table.shape[1]} for (name, table), picture in last},
     }
+
+
+def as_pictures(tables: Sequence[np.ndarray], budget: int) -> list[str]:
+    """Each table of images [R, S, H, W, C] as the data URI of one picture, R rows of S images without gaps.
+
+    The quality is the best of `EFFORTS` with which all of them take at most `budget` bytes of text, or the last one.
+    """
+    found: list[str] = []
+    for quality, stride in EFFORTS:
+        found = [_uri(table[:, :, ::stride, ::stride], quality) for table in tables]
+        if sum(map(len, found)) <= budget:
+            break
+    return found
+
+
+def _uri(table: np.ndarray, quality: int) -> str:
+    rows, columns, height, width = table.shape[:4]
+    picture = content.pixels(table).transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "WEBP", quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _curves(runs: Sequence[Summary], terms: Sequence[str]) -> dict[str, Any]:

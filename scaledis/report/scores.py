@@ -86,9 +86,8 @@ def _of_units(runs: Sequence[Summary], group: str) -> Table:
             for n in range(len(columns))
         ]
         chance = [[run.chance.get(group, {}).get(name) for run in members] for name in columns]
-        rows.append(
-            Row(setting, [_cell([*s.values()], c) for s, c in zip(seeds[setting], chance, strict=True)], scored)
-        )
+        cells = [_cell([*found.values()], levels) for found, levels in zip(seeds[setting], chance, strict=True)]
+        rows.append(Row(setting, cells, scored))
     best: list[float | None] = []
     for n, name in enumerate(columns):
         means = [cell.mean for row in rows if (cell := row.cells[n])]
@@ -142,9 +141,8 @@ def table(runs: Sequence[Summary]) -> str:
         for run in row.runs if len(members) > 1 else ():
             lines.append([f"· {run.name}", *(MISSING if score is None else f"{score:.3f}" for score in run.cells)])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    first, *rest = (
-        "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |" for line in lines
-    )
+    cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    first, *rest = (f"| {' | '.join(line)} |" for line in cells)
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
     brackets = " In brackets: the chance level." if any(run.chance.get("all") for run in runs) else ""
     return "\n".join([first, rule, *rest, "", legend(runs) + brackets])

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 LISTED = 4  # values of a fact; `listed` counts the others
-SPAN = 3  # so many whole numbers in a row are listed as the first and the last
+SPAN = 3  # whole numbers in a row, from which on only the first and the last are listed
 
 
 class Summary(NamedTuple):

@@ -15,10 +15,9 @@ def fill(assets: Traversable, name: str, **parts: str) -> str:
     `style` and `script` are <name>.css and <name>.js behind the base that all pages share. The caller escapes the
     parts, which are not filled again.
     """
-    parts |= {
-        kind: (ASSETS / f"base.{ending}").read_text("utf-8") + (assets / f"{name}.{ending}").read_text("utf-8")
-        for kind, ending in (("style", "css"), ("script", "js"))
-    }
+    for kind, ending in (("style", "css"), ("script", "js")):
+        files = ASSETS / f"base.{ending}", assets / f"{name}.{ending}"
+        parts[kind] = "".join(file.read_text("utf-8") for file in files)
     return re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], (assets / f"{name}.html").read_text("utf-8"))
 
 

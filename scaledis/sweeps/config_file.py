@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 import scaledis
 from scaledis import methods
 from scaledis.config import typed
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.sweeps.configs import default, is_section
 
 MODULE = "config_file"  # the name under which a config file is imported
@@ -72,9 +71,8 @@ def load(file: str) -> ConfigFile:
             raise UserError(f"--config: {path} defines no function get_config.")
         if not kinds.takes(get_config, *arguments):
             called = f"get_config({', '.join(map(repr, arguments))})"
-            raise UserError(
-                f"--config: {file} calls {called}, but the file has get_config{inspect.signature(get_config)}."
-            )
+            found = f"get_config{inspect.signature(get_config)}"
+            raise UserError(f"--config: {file} calls {called}, but the file has {found}.")
         config = get_config(*arguments)
     except SystemExit as end:
         raise UserError(f"--config: {path} calls sys.exit({end.code!r}); {EDITED}.") from end
@@ -95,9 +93,8 @@ def _imported(path: str) -> ModuleType:
     try:
         code = loader.source_to_code(loader.get_data(path), path)
     except OSError as error:
-        raise UserError(
-            f"--config: {path} cannot be read; these configs can be given by name: {', '.join(names())}."
-        ) from error
+        known = f"these configs can be given by name: {', '.join(names())}"
+        raise UserError(f"--config: {path} cannot be read; {known}.") from error
     except (SyntaxError, ValueError) as error:
         raise UserError(f"--config: {path} is not a Python file: {' '.join(str(error).split())}.") from error
     module = importlib.util.module_from_spec(ModuleSpec(MODULE, loader, origin=path))

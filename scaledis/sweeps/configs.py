@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
 from scaledis.config import MOST_UNITS, Config, Data, Method, Model, Schedule, flatten, thaw, typed
-from scaledis.core import kinds, registry
-from scaledis.core.command import names
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, command, kinds, registry
 from scaledis.core.fields import check_fields
 from scaledis.core.values import plain
 from scaledis.datasets.base import sampling
@@ -110,9 +108,8 @@ def freeze(config: Mapping[str, object]) -> Config:
     spec.check(frozen)
     for key, given in vars(frozen.schedule).items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
-            raise UserError(
-                f"schedule.{key}: {registry.short(given)} has nothing to drive; {frozen.method.name} has no {key}."
-            )
+            found = f"{registry.short(given)} has nothing to drive"
+            raise UserError(f"schedule.{key}: {found}; {frozen.method.name} has no {key}.")
     if frozen.schedule.precision != "constant" and frozen.objective.likelihood != "gaussian":
         raise UserError(
             f"schedule.precision: {registry.short(frozen.schedule.precision)} has nothing to drive; only the "
@@ -185,7 +182,7 @@ def _checked_section(name: str, schema: type, values: Mapping[str, object]) -> o
         registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
             parts = value if isinstance(value, tuple) else (value,)
-            value = tuple(each for part in parts for each in (names(part) if isinstance(part, str) else [part]))
+            value = tuple(each for part in parts for each in (command.names(part) if isinstance(part, str) else [part]))
         given[key] = value
     section = schema(**given)
     check_fields(f"{name}.", section)

@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scaledis import config as config_schema
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import Run
 
@@ -54,9 +53,8 @@ def sweep_granularities() -> Iterator[Override]:
 def available(namespace: Mapping[str, object] = MappingProxyType({})) -> dict[str, Callable[[], Iterable[Override]]]:
     """Returns the sweeps of this file and of the namespace of a config file, whose sweeps win."""
     found: dict[str, Any] = {**globals(), **namespace}
-    return {
-        name.removeprefix(PREFIX): make for name, make in found.items() if name.startswith(PREFIX) and callable(make)
-    }
+    sweeps = {name: make for name, make in found.items() if name.startswith(PREFIX) and callable(make)}
+    return {name.removeprefix(PREFIX): make for name, make in sweeps.items()}
 
 
 def expand(

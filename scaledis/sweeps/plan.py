@@ -8,10 +8,9 @@ import jax
 import numpy as np
 
 from scaledis import methods, networks
-from scaledis.config import Config
 from scaledis.core import runtime
 from scaledis.networks import sizing
-from scaledis.types import Run
+from scaledis.types import Config, Run
 
 MOST_WASTE = 1 / 3  # of a program's arithmetic that may be on zeros
 A_DEVICE = 64  # runs that an accelerator trains at once

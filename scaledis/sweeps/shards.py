@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import TypeVar
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 Each = TypeVar("Each")
 

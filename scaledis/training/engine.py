@@ -1,7 +1,9 @@
 """Trains and scores the runs of an experiment, for Python, the command line and experiments/."""
 
 import contextlib
+import dataclasses
 import functools
+import hashlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -11,13 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from scaledis.config import Config, differing, thaw
-from scaledis.core import hosts, kinds, runtime
+from scaledis.core import hosts, kinds, runtime, safetensors
 from scaledis.core.errors import Stopped, UserError
-from scaledis.datasets import Dataset
+from scaledis.datasets import Dataset, expanded
 from scaledis.datasets.base import sampling
-from scaledis.sweeps import plan
+from scaledis.sweeps import expand, plan
 from scaledis.sweeps.configs import refreeze
-from scaledis.sweeps.expand import run_name
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.training import hooks, memory
 from scaledis.training.evaluate import evaluate_population
@@ -70,6 +71,7 @@ def train(
     dataset: Dataset | None = None,
     *,
     workdir: str | Path | None = None,
+    init_from: Model | str | Path | None = None,
     callback: Callback | None = None,
     extend: bool = False,
     restart: bool = False,
@@ -83,6 +85,8 @@ def train(
       configs: from `make_config`.
       dataset: the data set of all runs; by default that of each config.
       workdir: where states, logs and results are written.
+      init_from: a model of the same network, or the folder of a saved one, whose parameters all runs start from, as
+        `train.init_from` of a config does; a model is saved in the directory of caches first.
       callback: called with (step, terms [R] by name) at every log line, in place of a population's line of progress.
       extend: whether a run of `workdir` may go on to more steps although that changes its schedule or its stages.
       restart: whether a run that has made progress may begin again if it has no usable checkpoint.
@@ -100,6 +104,8 @@ def train(
     if not configs:
         raise UserError("configs: there are none.")
     sampling.load_dataset.cache_clear()  # a file may have changed since the last call
+    if init_from is not None:
+        configs = [_started(config, init_from) for config in configs]
     runs = named(configs)
     check(configs, dataset)
     if dataset is not None:
@@ -125,13 +131,23 @@ def train(
     return [models[run.name] for run in runs]
 
 
+def _started(config: Config, source: Model | str | Path) -> Config:
+    """Returns the config of a run that starts from a model; a model is saved under the checksum of its arrays."""
+    if isinstance(source, Model):
+        name = hashlib.sha256(safetensors.dumps(source.arrays())).hexdigest()[:16]
+        folder = expanded("data.directory", config.data.directory) / "models" / name
+        source.save(folder)
+        source = folder
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, init_from=str(source)))
+
+
 def named(configs: Sequence[Config]) -> list[Run]:
     """Returns the configs as runs, named by the keys in which they differ. Raises UserError for two equal configs."""
     columns = differing(configs)
     runs: dict[str, Run] = {}
     for place, config in enumerate(configs):
         values = {key: column[place] for key, column in columns.items() if column[place] is not None}
-        name = run_name(values, runs)
+        name = expand.run_name(values, runs)
         if config in [run.config for run in runs.values()]:
             raise UserError(f"configs: two are the same, {name}.")
         runs[name.casefold()] = Run(name, config)

@@ -10,10 +10,9 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.config import Config, Evaluate
-from scaledis.core import hosts, registry, version
+from scaledis.core import hosts, registry, runtime, version
 from scaledis.core.errors import Stopped, UserError
 from scaledis.core.progress import shown
-from scaledis.core.runtime import never, pinned
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import compute, of_models
@@ -39,7 +38,7 @@ def evaluate_population(
     dataset: Dataset,
     workdir: Workdir,
     *,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = runtime.never,
     step: int | None = None,
 ) -> bool:
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
@@ -67,7 +66,7 @@ def evaluate_population(
     return True
 
 
-@pinned()
+@runtime.pinned()
 def score_population(
     runs: Sequence[Run],
     population: Population,
@@ -76,7 +75,7 @@ def score_population(
     workdir: Workdir,
     step: int,
     *,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = runtime.never,
 ) -> None:
     """Writes the scores and codes of every run that lacks them at `step`.
 
@@ -94,20 +93,20 @@ def score_population(
         index, train_codes = sample(dataset, run.config)
         codes = coding.encode_images(model, dataset, index)
         factors = dataset.factors(index)
-        scores = {
+        data = run.config.data
+        scores: Result = {
             "run": run.name,
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "split": settings.split,
-            "held_out": run.config.data.held_out,
-            "held_out_by": run.config.data.held_out_by,
+            "held_out": data.held_out,
+            "held_out_by": data.held_out_by,
             "train_codes": train_codes,
             "test_codes": len(index) - train_codes,
             "dci_backend": settings.dci_backend,
             "step": step,
             "diverged": None if diverged == NEVER else diverged,
-            "version": version.VERSION,
-            "commit": version.commit(),
+            **version.here(),
         }
         wanted = dataclasses.replace(settings, metrics=tuple(score_files.missing(held, settings, dataset)))
         scores |= score_codes(codes, factors, wanted, train_codes, dataset, stop=stop)
@@ -129,9 +128,8 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     among = sampling.split(dataset, config.data, settings.split)
     wanted = settings.train_codes + settings.test_codes
     if dataset.factor_names and len(among) < FEWEST:
-        raise UserError(
-            f"evaluate.split: {settings.split!r} of {dataset.name} has {len(among)} images; {FEWEST} are needed."
-        )
+        found = f"{settings.split!r} of {dataset.name} has {len(among)} images"
+        raise UserError(f"evaluate.split: {found}; {FEWEST} are needed.")
     taken = min(wanted, len(among))
     train_codes = round(taken * settings.train_codes / wanted)
     if dataset.factor_names and train_codes in (0, taken):
@@ -149,7 +147,7 @@ def score_codes(
     train_codes: int,
     dataset: Dataset,
     *,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = runtime.never,
 ) -> Result:
     """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
 
@@ -196,7 +194,7 @@ def score_model(
     codes: Codes,
     settings: Evaluate,
     *,
-    stop: Callable[[], bool] = never,
+    stop: Callable[[], bool] = runtime.never,
 ) -> Result:
     """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all".
 
@@ -225,17 +223,10 @@ def _scores(
     """Returns the scores of one metric over some units. Rows are in random order; the first `share` of them train."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
-    return compute(
-        metric,
-        codes.mean[:, units],
-        factors,
-        settings.seed,
-        {metric: {key: value for key, value in options.items() if key in known}},
-        shuffle=False,
-        chance=settings.chance,
-        levels=codes.levels[units],
-        log_variances=codes.log_variance[:, units],
-    )
+    own = {metric: {key: value for key, value in options.items() if key in known}}
+    of_units = {"levels": codes.levels[units], "log_variances": codes.log_variance[:, units]}
+    common = {"shuffle": False, "chance": settings.chance, **of_units}
+    return compute(metric, codes.mean[:, units], factors, settings.seed, own, **common)
 
 
 def score(
@@ -272,17 +263,6 @@ def score(
     >>> score(codes, codes.astype(int), ["mig"])["mig/mig"]
     1.0
     """
-    return compute(
-        metrics,
-        codes,
-        factors,
-        seed,
-        options,
-        protocol=protocol,
-        rows=rows,
-        n_bootstrap=n_bootstrap,
-        chance=chance,
-        groups=groups,
-        levels=levels,
-        log_variances=log_variances,
-    )
+    common: Result = {"protocol": protocol, "rows": rows, "n_bootstrap": n_bootstrap, "chance": chance}
+    common |= {"groups": groups, "levels": levels, "log_variances": log_variances}
+    return compute(metrics, codes, factors, seed, options, **common)

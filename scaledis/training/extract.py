@@ -11,8 +11,7 @@ import numpy as np
 
 from scaledis import config as config_schema
 from scaledis import methods
-from scaledis.core import runtime
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, runtime
 from scaledis.objectives import partition
 from scaledis.training.load import find, restore
 from scaledis.training.model import active, hyperparameters
@@ -87,7 +86,8 @@ def without_padding(run: RunState, population: Population, alone: Population) ->
                 growth = np.asarray([each.shape[axis] - start.shape[axis] for each in grown])
                 kept = np.flatnonzero(_units(growth, units, padded)) if growth.any() else np.arange(size)
                 if growth.any() and leaf.shape[axis] != growth @ padded or len(kept) != size:
-                    raise UserError(f"extract: {config.method.name} has its units in an order that is not known here.")
+                    name = config.method.name
+                    raise UserError(f"extract: {name} has its units in an order that is not known here.")
                 leaf = np.take(leaf, kept, axis)
         return leaf
 

@@ -181,11 +181,10 @@ def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> M
     """
 
     def make(training: Training) -> Hook:
-        quick = [dataclasses.replace(run.config.evaluate, chance=0) for run in training.runs]
-        runs = [
-            run._replace(config=dataclasses.replace(run.config, evaluate=settings))
-            for run, settings in zip(training.runs, quick, strict=True)
-        ]
+        runs = []
+        for run in training.runs:
+            quick = dataclasses.replace(run.config.evaluate, chance=0)
+            runs.append(run._replace(config=dataclasses.replace(run.config, evaluate=quick)))
         population, dataset, workdir = training.population, training.dataset, training.workdir
 
         def score(step: int, states: RunState) -> None:

@@ -9,9 +9,7 @@ from typing import Any
 
 import pandas
 
-from scaledis.core import kinds
-from scaledis.core.errors import UserError
-from scaledis.core.registry import choose
+from scaledis.core import UserError, kinds, registry
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.training.population import Population
@@ -79,7 +77,7 @@ def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:
         raise UserError(f"workdir: {directory.root} holds no experiment.")
     if name is None and len(names) > 1:
         raise UserError(f"name: {directory.root} holds {len(names)} runs; name one of {', '.join(names[:20])}.")
-    wanted = choose("name", names[0] if name is None else name, dict(zip(names, names, strict=True)))
+    wanted = registry.choose("name", names[0] if name is None else name, dict(zip(names, names, strict=True)))
     index = next(number for number, group in enumerate(groups) if wanted in group)
     return index, groups[index].index(wanted)
 

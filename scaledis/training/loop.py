@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from scaledis.core import hosts, runtime
+from scaledis.core import files, hosts, runtime
 from scaledis.core.errors import Stopped, UserError
-from scaledis.core.files import clear
 from scaledis.core.runtime import never
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
@@ -113,7 +112,7 @@ def _prepare(runs: Sequence[Run], workdir: Workdir, checkpoints: Checkpoints, fa
     checkpoints.clear()
     for run in runs:
         for folder in (workdir.run(run.name), *workdir.run(run.name).glob("*/")):
-            clear(folder)
+            files.clear(folder)
         workdir.write_config(run, facts)
 
 

@@ -4,8 +4,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 
-from scaledis.core import runtime
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, runtime
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import plan

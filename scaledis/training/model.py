@@ -11,9 +11,7 @@ from jax import Array
 
 from scaledis import methods
 from scaledis.config import Config, thaw
-from scaledis.core import convert, kinds, runtime, version
-from scaledis.core.chunks import chunked, joined
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, chunks, convert, kinds, runtime, version
 from scaledis.objectives import likelihood
 from scaledis.sweeps.configs import freeze
 from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
@@ -120,8 +118,8 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
             expected = "uint8 [B, " + ", ".join(map(str, shape)) + "]"
             raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
-        parts = [jax.device_get(encode_padded(state, chunk)) for chunk in chunked(images)]
-        mean, log_variance = (joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
+        parts = [jax.device_get(encode_padded(state, chunk)) for chunk in chunks.chunked(images)]
+        mean, log_variance = (chunks.joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
         return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
 
     def decode(codes: Any) -> np.ndarray:
@@ -131,7 +129,7 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
             raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
         whole = np.zeros((len(codes), sum(allocation)), np.float32)
         whole[:, units] = codes
-        return joined((np.asarray(decode_padded(state, chunk)) for chunk in chunked(whole)), len(codes))
+        return chunks.joined((np.asarray(decode_padded(state, chunk)) for chunk in chunks.chunked(whole)), len(codes))
 
     def arrays() -> dict[str, np.ndarray]:
         runtime.check_process("save")

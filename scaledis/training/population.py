@@ -6,6 +6,7 @@ and seeds do not depend on which runs train beside it.
 
 import functools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,15 +14,14 @@ import numpy as np
 from jax.sharding import Mesh
 
 from scaledis import methods
-from scaledis.config import Config
-from scaledis.core import runtime
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, bundle, hosts, runtime
 from scaledis.datasets import Dataset
 from scaledis.sweeps import plan
-from scaledis.training.model import Padding, describe, hyperparameters, make_model
+from scaledis.training.model import Padding, describe, hyperparameters, make_model, restored
 from scaledis.training.program import Shape, make_mesh, make_program
 from scaledis.training.steps import Advance
-from scaledis.types import ImageSpec, Model, RunState
+from scaledis.types import Config, ImageSpec, Model, RunState, State
+from scaledis.workdir.checkpoint import flat, structure
 
 
 @jax.jit  # one small program instead of two for each shape of a leaf
@@ -57,9 +57,8 @@ class Population:
         own = plan.common_allocation(self.configs)
         self.allocation = allocation or own
         if len(self.allocation) != len(own) or np.any(np.less(self.allocation, own)):
-            raise UserError(
-                f"allocation: {list(self.allocation)} of the plan does not hold the runs' own, {list(own)}."
-            )
+            wrong = f"{list(self.allocation)} of the plan does not hold the runs' own, {list(own)}"
+            raise UserError(f"allocation: {wrong}.")
         shape = Shape(
             methods.makers(self.config),
             plan.shared(self.config),
@@ -93,8 +92,30 @@ class Population:
         return shapes
 
     def init(self) -> RunState:
-        """Returns the runs [R] at their start."""
-        return self.program.init(*self._arguments)
+        """Returns the runs [R] at their start: with random parameters, or with those of `train.init_from`."""
+        runs = self.program.init(*self._arguments)
+        source = self.config.train.init_from
+        return runs._replace(state=self._from_model(runs.state, Path(source).expanduser())) if source else runs
+
+    def _from_model(self, state: Any, folder: Path) -> Any:
+        """Returns the state [R] with the parameters of the saved model of `folder` in every run.
+
+        Raises UserError for a folder without a model that can be loaded, and for parameters of another structure.
+        """
+        trained = restored(*bundle.read(folder)).state
+        if not isinstance(state, State) or not isinstance(trained, State):
+            raise UserError(f"train.init_from: {self.config.method.name} keeps no parameters that could be taken over.")
+        count = len(self.configs)
+        params = jax.tree.map(lambda leaf: np.broadcast_to(np.asarray(leaf), (count, *leaf.shape)), trained.params)
+        held, wanted = structure(flat(params)), structure(flat(state.params))
+        if differing := {name for name, _ in held.items() ^ wanted.items()}:
+            first = min(differing)
+            shapes = f"{held.get(first, 'missing')} there and {wanted.get(first, 'missing')} in these {count} runs"
+            remedy = "; `scaledis extract` copies a run without the padding of its population"
+            raise UserError(
+                f"train.init_from: the parameters of {folder} are of another network: {first} is {shapes}{remedy}."
+            )
+        return state._replace(params=hosts.place(params, self.program.by_run))
 
     def make_advance(self, dataset: Dataset) -> Advance:
         """Returns the steps of these runs on a data set, which stays on the devices as long as they do."""

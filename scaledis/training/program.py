@@ -14,14 +14,13 @@ from jax.sharding import Mesh, NamedSharding
 from numpy.typing import ArrayLike
 
 from scaledis import methods
-from scaledis.config import Config, Train
-from scaledis.core import runtime
-from scaledis.core.streams import stream
+from scaledis.config import Train
+from scaledis.core import runtime, streams
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.networks import numerics
 from scaledis.training import steps
-from scaledis.types import NEVER, Batch, Codes, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
+from scaledis.types import NEVER, Batch, Codes, Config, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
 
 PROGRAMS = 16  # that a process remembers
 
@@ -114,7 +113,7 @@ def make_step(method: Method, train: Train) -> tuple[steps.Draw, steps.Update]:
 
     def draw(run: RunState, arrays: sampling.Sampler) -> tuple[Array, Array]:
         key = jax.random.fold_in(jax.random.wrap_key_data(run.key, impl=runtime.KEYS), run.step)
-        return sampling.draw(arrays, stream(key, "images"), train.batch), stream(key, "update")
+        return sampling.draw(arrays, streams.stream(key, "images"), train.batch), streams.stream(key, "update")
 
     def update(run: RunState, batch: Batch, key: Array) -> tuple[RunState, Terms]:
         """Keeps the former state of a run whose terms are not finite."""
@@ -134,8 +133,8 @@ def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> 
     """Returns one run at its start."""
     key = jax.random.key(seed, impl=runtime.KEYS)
     counters = jnp.zeros((), jnp.int32), jnp.full((), NEVER, jnp.int32)
-    state = method.init(stream(key, "start"), hyperparameters)
-    return RunState(state, jax.random.key_data(stream(key, "steps")), *counters)
+    state = method.init(streams.stream(key, "start"), hyperparameters)
+    return RunState(state, jax.random.key_data(streams.stream(key, "steps")), *counters)
 
 
 def widened(leaf: Array, shape: tuple[int, ...]) -> Array:

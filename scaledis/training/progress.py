@@ -35,11 +35,9 @@ class Progress:
             rate = (step - self._start) / max(now - self._began, 1e-9)
             left = (self._total - step) / rate
             words = ", ".join(f"{name} {value}" for name, value in shown.items())
-            print(
-                f"{self._title}: step {step:,} of {self._total:,}, {rate:.1f} steps/s, {duration(left)} left, {words}",
-                file=sys.stderr,
-                flush=True,
-            )
+            speed = f"{rate:.1f} steps/s, {duration(left)} left"
+            done = f"{self._title}: step {step:,} of {self._total:,}"
+            print(f"{done}, {speed}, {words}", file=sys.stderr, flush=True)
             self._said = now
 
 

@@ -68,11 +68,8 @@ def _fits(dataset: Dataset, device: jax.Device) -> bool:
     return bool(device.platform == "cpu" or size < ROOM * stats.get("bytes_limit", np.inf))
 
 
-MEMORIES: dict[str, Callable[[Dataset, jax.Device], bool]] = {
-    "auto": _fits,
-    "device": lambda *_: True,
-    "host": lambda *_: False,
-}
+Fits = Callable[[Dataset, jax.Device], bool]
+MEMORIES: dict[str, Fits] = {"auto": _fits, "device": lambda *_: True, "host": lambda *_: False}
 
 
 def _compiled(

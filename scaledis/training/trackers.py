@@ -12,9 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
-from scaledis.core.files import write_bytes
+from scaledis.core import UserError, files, registry
 from scaledis.workdir.layout import Workdir
 
 
@@ -67,15 +65,9 @@ def make_wandb(workdir: Workdir) -> Tracker:
     runs: dict[str, Any] = {}
 
     def begin(run: str, step: int) -> None:
-        runs[run] = wandb.init(
-            project="scaledis",
-            group=workdir.root.name,
-            name=run,
-            id=wandb_id(workdir.run(run), step),
-            dir=str(workdir.root),
-            resume="allow",
-            reinit="create_new",
-        )
+        place: dict[str, Any] = {"group": workdir.root.name, "dir": str(workdir.root), "project": "scaledis"}
+        own: dict[str, Any] = {"name": run, "id": wandb_id(workdir.run(run), step)}
+        runs[run] = wandb.init(resume="allow", reinit="create_new", **place, **own)
 
     def log(run: str, step: int, values: Mapping[str, float]) -> None:
         runs[run].log(dict(values), step=step)
@@ -102,7 +94,7 @@ def wandb_id(folder: Path, step: int) -> str:
         if held and step:
             return held[1]
     drawn = secrets.token_hex(8)
-    write_bytes(path, f"{drawn} {place}\n".encode())
+    files.write_bytes(path, f"{drawn} {place}\n".encode())
     return drawn
 
 

@@ -19,8 +19,7 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from scaledis.core import hosts, version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, hosts, version
 from scaledis.types import RunState
 from scaledis.workdir import structure as structures
 from scaledis.workdir.storage import errors_once, first_line

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from scaledis.config import Config, differing
-from scaledis.core import version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, version
 from scaledis.sweeps.configs import length_dependent
 from scaledis.sweeps.shards import Shard
 from scaledis.types import Run
@@ -44,9 +43,8 @@ def check_same(root: Path, run: Run, held: Config, extend: bool) -> None:
         if not key.startswith(FREE) and not (key == "train.steps" and longer)
     ]
     if differences:
-        raise UserError(
-            f"workdir: {root} holds another run named {run.name!r}: {'; '.join(differences)}; take another directory."
-        )
+        other = f"another run named {run.name!r}: {'; '.join(differences)}"
+        raise UserError(f"workdir: {root} holds {other}; take another directory.")
     if longer and not extend and (changing := length_dependent(run.config)):
         steps = f"train.steps: from {held.train.steps} to {run.config.train.steps}, {', '.join(changing)}"
         course = "would change its course from where it stands; give --extend if that is wanted."

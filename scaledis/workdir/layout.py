@@ -23,16 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from scaledis.config import Config, thaw
-from scaledis.core import version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, version
 from scaledis.core.files import EXPERIMENT, clear, directory, has_seal, read_json, with_keys, write_lines, write_sealed
 from scaledis.sweeps import plan
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.types import Run
-from scaledis.workdir import claims
+from scaledis.workdir import claims, locks
 from scaledis.workdir.claims import FREE as FREE
-from scaledis.workdir.locks import lock
 from scaledis.workdir.planned import Planned, is_folder, population
 
 WRITERS = 16  # files written at once
@@ -102,9 +100,9 @@ class Workdir:
         Raises UserError if the directory cannot be written, or if another process holds a lock.
         """
         with contextlib.ExitStack() as held:
-            held.enter_context(lock(self.root, ".lock", shard, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH))
+            held.enter_context(locks.lock(self.root, ".lock", shard, fcntl.LOCK_EX if shard.whole else fcntl.LOCK_SH))
             if not shard.whole:
-                held.enter_context(lock(self.root, f".lock-{shard.index}", shard, fcntl.LOCK_EX))
+                held.enter_context(locks.lock(self.root, f".lock-{shard.index}", shard, fcntl.LOCK_EX))
             yield
 
     def locked_population(self, index: int, count: int) -> contextlib.AbstractContextManager[None]:
@@ -112,7 +110,7 @@ class Workdir:
 
         Raises UserError if another process holds it.
         """
-        return lock(self.root, f".lock-{index}", Shard(index, count), fcntl.LOCK_EX)
+        return locks.lock(self.root, f".lock-{index}", Shard(index, count), fcntl.LOCK_EX)
 
     def claimed(self) -> dict[str, Any]:
         """Returns the experiment that the directory holds. Raises UserError if it holds none."""
@@ -212,7 +210,7 @@ class Workdir:
         Raises UserError, with the differences, if the directory holds a run with another config or a run that `runs`
         lacks, or if it was begun with another number of shards or, with shards, by another version of the code.
         """
-        with lock(self.root, ".lock-claim", shard, fcntl.LOCK_EX, wait=True):
+        with locks.lock(self.root, ".lock-claim", shard, fcntl.LOCK_EX, wait=True):
             if not shard.whole:
                 claims.check_shards(self.root, self.claimed() if self.config.exists() else {}, shard)
             there, known = self.planned(), {run.name: run for run in runs}

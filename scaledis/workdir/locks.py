@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.sweeps.shards import Shard
 
 

@@ -12,11 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from scaledis.core.errors import UserError
-from scaledis.core.fields import LARGEST
-from scaledis.core.files import SEAL, write_bytes
+from scaledis.core import UserError, fields, files
 
-MARK, DIGITS = f', "{SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
+MARK, DIGITS = f', "{files.SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
 START = "0" * DIGITS  # stands for the line before the first
 
 
@@ -26,7 +24,7 @@ class Records:
     def __init__(self, path: Path, step: int, *, needs_seals: bool = True):
         self._path, self._last = path, START
         kept = [record for record in read_records(path, step, needs_seals=needs_seals) if record["step"] <= step]
-        write_bytes(path, "".join(map(self._line, kept)).encode())
+        files.write_bytes(path, "".join(map(self._line, kept)).encode())
 
     def append(self, record: Mapping[str, Any]) -> None:
         line = self._line(record)
@@ -70,7 +68,7 @@ def read_records(path: Path, reached: int = 0, *, needs_seals: bool = True) -> l
         with contextlib.suppress(ValueError, RecursionError):
             record = json.loads(line)
             step = record.get("step") if isinstance(record, dict) else None
-            if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= LARGEST:
+            if isinstance(step, int) and not isinstance(step, bool) and 0 <= step <= fields.LARGEST:
                 records.append({key: value for key, value in record.items() if _is_loggable(value)})
     ended = records[-1]["step"] if records else 0
     if ended < reached:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 LONGEST = 255  # bytes of a folder's name
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from scaledis import metrics
 from scaledis.config import Evaluate
-from scaledis.core.errors import UserError
-from scaledis.core.files import read_arrays, write_arrays, write_sealed
+from scaledis.core import UserError, files
 from scaledis.datasets import Dataset
 from scaledis.metrics import of_models
 from scaledis.types import Codes, Run
@@ -55,7 +54,7 @@ def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
     if not file.exists():
         return {}
     try:
-        arrays = read_arrays(file, "index", *Codes._fields, "factors", needs_seal=workdir.needs_seals)
+        arrays = files.read_arrays(file, "index", *Codes._fields, "factors", needs_seal=workdir.needs_seals)
     except UserError as error:
         raise UserError(f"{error} {AGAIN}") from error
     rows = {len(np.atleast_1d(each)) for key, each in arrays.items() if key != "levels"}
@@ -88,9 +87,9 @@ def write(
 ) -> None:
     """Writes the scores to their file and as the run's newest, with the codes [N, K] of the images at `index` [N]."""
     folder = workdir.run(run.name)
-    write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
-    write_sealed(path(workdir, run, scores["step"]), scores)
-    write_sealed(folder / NEWEST, scores)
+    files.write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
+    files.write_sealed(path(workdir, run, scores["step"]), scores)
+    files.write_sealed(folder / NEWEST, scores)
 
 
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
@@ -112,9 +111,8 @@ def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> li
     skipped = {key.partition("/")[2] for key in held.get("skipped", {}) if key.startswith("all/")}
 
     def done(metric: str) -> bool:
-        wanted = (
-            metrics.spec(metric).permutations(settings.chance) if metric in metrics.names() else 0
-        )  # else of models
+        needs_model = metric not in metrics.names()  # these have no chance levels
+        wanted = 0 if needs_model else metrics.spec(metric).permutations(settings.chance)
         return metric in there and scores.get(f"{metric}/permutations", 0) >= wanted
 
     return [metric for metric in applying(settings, dataset) if metric not in skipped and not done(metric)]

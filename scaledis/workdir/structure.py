@@ -8,8 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis.core import hosts, version
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, hosts, version
 
 WIDE, NARROW = "64[", "32["  # types in a structure; version 0.2 wrote wide ones under jax_enable_x64
 
@@ -20,10 +19,8 @@ class OtherStructure(UserError):
 
 def flat(tree: Any) -> dict[str, Any]:
     """Returns a pytree as {path of a leaf: leaf}."""
-    return {
-        jax.tree_util.keystr(path, simple=True, separator="/"): leaf
-        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
 def unflat(leaves: Mapping[str, Any], like: Any) -> Any:

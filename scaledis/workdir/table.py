@@ -15,12 +15,11 @@ from pyarrow import parquet
 
 from scaledis import config as config_schema
 from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.files import BLANK, has_seal, read_bytes, sealed, write_bytes
-from scaledis.workdir import score_files
+from scaledis.workdir import log, score_files
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
-from scaledis.workdir.log import read_records
 
 KEYS, SEAL = b"keys", b"seal"  # entries of a file's metadata: the columns that are keys of the config, its checksum
 DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
@@ -147,7 +146,7 @@ def _made(checkpoints: Checkpoints) -> dict[str, Any]:
 
 def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
     row: dict[str, Any] = {"run": name, "step": None, "diverged": None, "sealed": directory.is_sealed(name)}
-    records = read_records(directory.run(name) / "metrics.jsonl", reached, needs_seals=directory.needs_seals)
+    records = log.read_records(directory.run(name) / "metrics.jsonl", reached, needs_seals=directory.needs_seals)
     if records:
         row |= {"step": records[-1]["step"], "diverged": records[-1].get("diverged")}
         row |= {f"final/{key}": value for key, value in records[-1].items() if key not in ("step", "diverged")}
@@ -167,9 +166,5 @@ def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
 def _of_levels(scores: Mapping[str, Any]) -> dict[str, Any]:
     """Expands lists with a number for each level, top first, into columns level4/<score>, level3/<score>, ..."""
     found = {key.removesuffix(PER_LEVEL): value for key, value in scores.items() if key.endswith(PER_LEVEL)}
-    return {
-        f"level{len(each) - n}/{key}": value
-        for key, each in found.items()
-        for n, value in enumerate(each)
-        if value is not None
-    }
+    columns = {f"level{len(each) - n}/{key}": value for key, each in found.items() for n, value in enumerate(each)}
+    return {name: value for name, value in columns.items() if value is not None}

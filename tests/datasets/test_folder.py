@@ -225,11 +225,11 @@ def test_a_file_replaced_by_one_of_the_same_size_and_time_is_read_again(tmp_path
 
 def test_a_file_that_has_just_changed_has_a_signature_of_this_moment_alone(faces, monkeypatch):
     """It may change once more within the same step of the clock."""
-    (first, _), (second, _) = folder.find(faces), folder.find(faces)
+    (first, _), (second, _) = listing.find(faces), listing.find(faces)
     assert all(first[name] != second[name] for name in first)
     later = time.time_ns() + listing.CLOCK
     monkeypatch.setattr(listing.time, "time_ns", lambda: later)
-    assert folder.find(faces) == folder.find(faces)
+    assert listing.find(faces) == listing.find(faces)
 
 
 def test_a_copy_of_the_same_files_is_not_read_again(faces, tmp_path, reads, monkeypatch):

@@ -1,5 +1,7 @@
 """What the tests of the methods share: a batch of codes as a penalty sees it, and one step of a run."""
 
+import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -8,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from scaledis import methods
-from scaledis.config import Config
+from scaledis.config import Config, Model
 from scaledis.datasets import Dataset
 from scaledis.methods.base.elbo import mean_kl
 from scaledis.methods.base.penalty import PartsOf, WeightsOf, by_level, weighted_decomposition
 from scaledis.objectives import partition
+from scaledis.sweeps import plan
 from scaledis.training import population
 from scaledis.types import Hyperparameters, ImageSpec, Method, Posterior, State, Terms
 from tests import tiny
@@ -63,15 +66,18 @@ def make_method(config: Config, dataset: Dataset) -> Method:
     return methods.build(config, ImageSpec(dataset.image_shape, dataset.size))
 
 
+@functools.lru_cache(maxsize=8)
+def compiled(shared: Config, model: Model, makers: tuple[Callable[..., Any], ...], dataset: Dataset) -> Method:
+    """The method of all configs that share a program, traced and compiled once."""
+    method = make_method(dataclasses.replace(shared, model=model), dataset)
+    return method._replace(init=jax.jit(method.init), update=jax.jit(method.update))
+
+
 def one_update(
-    config: Config,
-    dataset: Dataset,
-    step: int = 1,
-    prepare: Callable[[State], Any] = lambda state: state,
-    method: Method | None = None,
+    config: Config, dataset: Dataset, step: int = 1, prepare: Callable[[State], Any] = lambda state: state
 ) -> tuple[State, Terms]:
     """The state after one update from the start of the run, prepared and taken for step `step`, and its terms."""
-    method = method or make_method(config, dataset)
-    state = prepare(jax.jit(method.init)(KEY, arrays(config)))
+    method = compiled(plan.shared(config), config.model, methods.makers(config), dataset)
+    state = prepare(method.init(KEY, arrays(config)))
     batch = tiny.batch(dataset.images(np.arange(config.train.batch)))
-    return jax.jit(method.update)(state._replace(step=jnp.int32(step)), batch, jax.random.key(1))
+    return method.update(state._replace(step=jnp.int32(step)), batch, jax.random.key(1))

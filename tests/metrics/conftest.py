@@ -6,6 +6,11 @@ from scaledis.metrics.shared.scoring import Settings
 
 
 @pytest.fixture(autouse=True, scope="package")
+def few_rounds():
+    """All rounds: what DCI gives is tested here."""
+
+
+@pytest.fixture(autouse=True, scope="package")
 def no_chance():
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(Settings.__init__.__kwdefaults__, "chance", 0)

@@ -32,11 +32,8 @@ def data(draw, rows=(2, 60), units=(1, 5), factors=(1, 4)):
 def headlines(names, codes, factors, **arguments):
     """The scores that are numbers or None, without what names rows or units."""
     scores = metrics.compute(names, codes, factors, shuffle=False, **arguments)
-    return {
-        key: value
-        for key, value in scores.items()
-        if isinstance(value, float | None) and not key.endswith("wasserstein")
-    }
+    numbers = {key: value for key, value in scores.items() if isinstance(value, float | None)}
+    return {key: value for key, value in numbers.items() if not key.endswith("wasserstein")}
 
 
 def same(first, second, tolerance=1e-6):
@@ -68,12 +65,8 @@ def test_the_scale_and_the_place_of_units(sample, scale, flip, shift):
 @given(data(rows=(30, 90)), st.floats(0.1, 10))
 def test_what_is_not_scale_free_under_library_is_so_otherwise(sample, scale):
     codes, factors = sample
-    for name, protocol in {
-        "sap": "paper",
-        "infomec": "paper",
-        "beta_vae_score": None,
-        "factor_vae_score": None,
-    }.items():
+    protocols = {"sap": "paper", "infomec": "paper", "beta_vae_score": None, "factor_vae_score": None}
+    for name, protocol in protocols.items():
         expected = headlines(name, codes, factors, protocol=protocol)
         scaled = headlines(name, codes * scale, factors, protocol=protocol)
         same(expected, scaled, tolerance=0.02)

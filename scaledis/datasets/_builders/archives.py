@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 ROWS = 20_000  # of an HDF5 array, read at once: 0.25 GB of 64x64x3
 

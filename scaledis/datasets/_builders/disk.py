@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 
 
 @contextlib.contextmanager

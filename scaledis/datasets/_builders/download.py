@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.progress import shown
 from scaledis.datasets._builders.archives import mismatch
 
@@ -85,9 +85,8 @@ def fetch(file: File, path: Path) -> None:
         _receive(file, partial)
         partial.rename(path)
     except NETWORK_ERRORS as error:
-        raise UserError(
-            f"{file.url} could not be fetched to {path}, another try goes on from there: {error}"
-        ) from error
+        reason = f"could not be fetched to {path}, another try goes on from there: {error}"
+        raise UserError(f"{file.url} {reason}") from error
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.files import EXPERIMENT
 from scaledis.datasets._builders import pictures
 

@@ -13,11 +13,20 @@ from typing import IO
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
 from scaledis.datasets._builders import archives, download, prepare, records
 
 OPTIONS = prepare.OPTIONS
+FACTORS = {
+    "object_color": 6,  # white, green, red, blue, brown, olive
+    "object_shape": 6,  # cone, cube, cylinder, hexagonal, pyramid, sphere
+    "object_size": 2,  # small, large
+    "camera_height": 3,  # top, center, bottom
+    "background_color": 3,  # purple, sea green, salmon
+    "horizontal_axis": 40,
+    "vertical_axis": 40,
+}
 COMPLEX = 460_800  # images of the set real_complex, of four colors and four shapes
 ROWS = 2000  # read at once: 25 MB
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -30,24 +39,8 @@ def source(name: str, md5: str) -> prepare.Source:
         name=name,
         version="1.0.0",
         files=(download.File(f"{name}.npz", url, size=None, digest=md5, algorithm="md5"),),
-        factor_names=(
-            "object_color",
-            "object_shape",
-            "object_size",
-            "camera_height",
-            "background_color",
-            "horizontal_axis",
-            "vertical_axis",
-        ),
-        factor_values=(
-            np.arange(6),  # white, green, red, blue, brown, olive
-            np.arange(6),  # cone, cube, cylinder, hexagonal, pyramid, sphere
-            np.arange(2),  # small, large
-            np.arange(3),  # top, center, bottom
-            np.arange(3),  # purple, sea green, salmon
-            np.arange(40),
-            np.arange(40),
-        ),
+        factor_names=tuple(FACTORS),
+        factor_values=tuple(map(np.arange, FACTORS.values())),
         image_shape=(64, 64, 3),
     )
 

@@ -8,13 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, TiffTags
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets._builders import pixels
 
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".gif"),
-    *(".tif", ".tiff", ".pbm", ".pgm", ".ppm", ".pnm"),
-)
+SUFFIXES = tuple(".png .jpg .jpeg .jfif .webp .bmp .gif .tif .tiff .pbm .pgm .ppm .pnm".split())
 LARGEST = 50_000_000  # pixels of a file: decoding takes some 8 bytes for each, so 0.4 GB
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)  # what Pillow raises for broken files
 DEEP = ("I;16", "I;16L", "I;16B", "I;16N")  # Pillow's modes of 16-bit gray
@@ -65,9 +62,8 @@ def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
             picture, largest = (image, -1) if scale else _reduced(file, image, bits)
             orientation = 1  # by hand: ImageOps.exif_transpose raises for a broken block, and would turn all pixels
             with contextlib.suppress(Exception):  # a broken EXIF block raises anything; the pixels are still good
-                orientation = image.getexif().get(
-                    ExifTags.Base.Orientation, 1
-                )  # decodes a PNG, whose `tile` is then gone
+                # Decodes a PNG, whose `tile` is then gone.
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             length = min(picture.size)
             left, top = ((size - length) // 2 for size in picture.size)
             whole = left == top == 0
@@ -101,13 +97,12 @@ def _reduced(file: Path, image: ImageFile.ImageFile, bits: int) -> tuple[Image.I
 
 def _is_deep(image: ImageFile.ImageFile) -> bool:
     """Whether the colors of an image that is not yet decoded have 16 bits, whatever its mode says."""
-    return any(
-        ";16" in str(tile.args)
-        or (
-            tile.codec_name.startswith("ppm") and isinstance(tile.args, tuple) and tile.args[1] > 255
-        )  # the largest number
-        for tile in image.tile
-    )
+
+    def is_deep(codec: str, args: Any) -> bool:
+        largest = args[1] if codec.startswith("ppm") and isinstance(args, tuple) else 0
+        return ";16" in str(args) or largest > 255
+
+    return any(is_deep(tile.codec_name, tile.args) for tile in image.tile)
 
 
 def _sixteen(file: Path, image: ImageFile.ImageFile) -> np.ndarray:
@@ -130,11 +125,9 @@ def _check_tiff(image: ImageFile.ImageFile) -> None:
     """Raises UserError for a TIFF file that Pillow decodes to wrong pixels without an error."""
     tags = getattr(image, "tag_v2", {})
     deep = max(tags.get(TAGS["BitsPerSample"], (8,))) > 8
-    if (
-        (deep and tags.get(TAGS["PlanarConfiguration"]) == 2 and not _is_deep(image))
-        or (deep and tags.get(TAGS["PhotometricInterpretation"]) == 0)
-        or (not deep and 2 in tags.get(TAGS["SampleFormat"], ()))
-    ):
+    planes = deep and tags.get(TAGS["PlanarConfiguration"]) == 2 and not _is_deep(image)
+    negative = deep and tags.get(TAGS["PhotometricInterpretation"]) == 0
+    if planes or negative or (not deep and 2 in tags.get(TAGS["SampleFormat"], ())):
         raise UserError("a TIFF file of planes, negatives or signed bytes cannot be read; save it as PNG")
 
 

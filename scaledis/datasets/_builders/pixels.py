@@ -5,7 +5,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets._builders.archives import mismatch
 
 STEP = 16  # a side must be its multiple: the networks halve it four times

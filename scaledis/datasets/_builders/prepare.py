@@ -19,10 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from scaledis import datasets
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset, Options
-from scaledis.datasets._builders import disk, download, records, writing
-from scaledis.datasets._builders.archives import mismatch
+from scaledis.datasets._builders import archives, disk, download, records, writing
 from scaledis.datasets._builders.source import Source
 
 OPTIONS = ("accept_checksum",)  # that every published set understands
@@ -70,11 +69,8 @@ def load(
             raise UserError(f"{source.name} could not be prepared in {folder}: {error}") from error
     origin = _check_manifest(source, folder)
     if options.path and isinstance(origin, str) and options.path not in (Path(origin), *Path(origin).parents):
-        print(
-            f"{source.name}: {folder} was prepared from {origin}, and data.path={options.path} is not read; delete the "
-            "first to prepare it from the second.",
-            file=sys.stderr,
-        )
+        remedy = f"data.path={options.path} is not read; delete the first to prepare it from the second."
+        print(f"{source.name}: {folder} was prepared from {origin}, and {remedy}", file=sys.stderr)
     images, table = source.arrays(folder)
     names, values = source.factor_names, source.factor_values
     return Dataset(source.name, names, values, source.image_shape, images, datasets.rows, table)
@@ -90,7 +86,7 @@ def _check_manifest(source: Source, folder: Path) -> Any:
         accepted = {**source.content(), "origin": manifest.get("origin")}  # the user vouched for it
         expected = accepted if "origin" in manifest else source.verified()
         if manifest != expected:
-            raise mismatch(folder / "manifest.json", "content", manifest, expected)
+            raise archives.mismatch(folder / "manifest.json", "content", manifest, expected)
         return manifest.get("origin")
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{source.name}: delete {folder} to prepare it again, it is damaged: {error}") from error

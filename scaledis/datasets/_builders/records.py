@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.core.progress import shown
 from scaledis.datasets._builders.archives import mismatch, reading
 
@@ -54,12 +54,9 @@ def write(folder: Path, name: str, version: str, blocks: Blocks, image_shape: tu
     import tensorflow_datasets as tfds  # takes longer to import than a prepared set takes to open
     from tensorflow_datasets.core import dataset_info
 
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Tensor(shape=image_shape, dtype=np.uint8, encoding="bytes"),
-            "factors": tfds.features.Tensor(shape=(factors,), dtype=np.int32),
-        }
-    )
+    image = tfds.features.Tensor(shape=image_shape, dtype=np.uint8, encoding="bytes")
+    numbers = tfds.features.Tensor(shape=(factors,), dtype=np.int32)
+    features = tfds.features.FeaturesDict({"image": image, "factors": numbers})
     folder.mkdir(parents=True)
     identity = dataset_info.DatasetIdentity(name, tfds.core.Version(version), str(folder), __name__)
     info = tfds.core.DatasetInfo(builder=identity, features=features, disable_shuffling=True)

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from scaledis.datasets._builders import download, records
-from scaledis.datasets._builders.archives import mismatch
+from scaledis.datasets._builders import archives, download, records
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Source:
         images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
         table = None if self.count is None else np.load(folder / "factors.npy", allow_pickle=False)
         if images.shape != self.shape or (table is not None and table.shape != (self.count, len(self.factor_sizes))):
-            raise mismatch(folder, "shape of the images", images.shape, self.shape)
+            raise archives.mismatch(folder, "shape of the images", images.shape, self.shape)
         return images, table
 
     def is_whole(self, folder: Path) -> bool:

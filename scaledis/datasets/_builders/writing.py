@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 
 from scaledis.core.progress import shown
-from scaledis.datasets._builders import disk, download, records
-from scaledis.datasets._builders.archives import mismatch
+from scaledis.datasets._builders import archives, disk, download, records
 from scaledis.datasets._builders.source import Source
 
 # (source, paths of its files) -> its images and factors.
@@ -87,18 +86,18 @@ def _checked(source: Source, origin: str | Path, blocks: records.Blocks) -> reco
         if start > total:
             break
         if images.shape[1:] != source.image_shape:
-            raise mismatch(origin, "shape of an image", images.shape[1:], source.image_shape)
+            raise archives.mismatch(origin, "shape of an image", images.shape[1:], source.image_shape)
         limits = np.subtract(source.factor_sizes, 1)
         expected = source.grid(index) if source.count is None else factors.clip(0, limits)
         if (wrong := (factors != expected).any(axis=-1)).any():
             row = wrong.argmax()
-            raise mismatch(origin, f"factor index of image {index[row]}", factors[row], expected[row])
+            raise archives.mismatch(origin, f"factor index of image {index[row]}", factors[row], expected[row])
         largest = max(largest, images.max())
         yield images, factors
     if start != total:
-        raise mismatch(origin, "number of images", start, total)
+        raise archives.mismatch(origin, "number of images", start, total)
     if largest <= 1:
-        raise mismatch(origin, "largest pixel", largest, "a value up to 255")
+        raise archives.mismatch(origin, "largest pixel", largest, "a value up to 255")
 
 
 def _write_manifest(folder: Path, manifest: dict[str, Any]) -> None:

@@ -10,8 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from scaledis.core import convert, registry, runtime
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert, registry, runtime
 from scaledis.datasets._builders.pixels import STEP
 
 SAMPLE = 256  # images that the fingerprint of a large set reads

@@ -13,10 +13,8 @@ from jax import Array
 
 from scaledis import datasets
 from scaledis.config import Data
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry, streams
 from scaledis.core.fields import is_float32
-from scaledis.core.streams import stream
 from scaledis.datasets import Dataset
 from scaledis.types import ImageSpec
 
@@ -87,11 +85,9 @@ def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
     """Prints a warning if images of one sub-folder, such as the frames of a recording, may fall into two splits."""
     folders = 1 if dataset.folders is None else len(np.unique(dataset.folders))
     if data.held_out and not data.held_out_by and 1 < folders < dataset.size:
-        print(
-            f"data.held_out: the images of {folders:,} folders of {dataset.name} are split one by one, so that the "
-            "neighbors of a held out frame may train; data.held_out_by=folder holds out whole folders.",
-            file=sys.stderr,
-        )
+        what = f"the images of {folders:,} folders of {dataset.name} are split one by one"
+        remedy = "the neighbors of a held out frame may train; data.held_out_by=folder holds out whole folders."
+        print(f"data.held_out: {what}, so that {remedy}", file=sys.stderr)
 
 
 @functools.lru_cache(maxsize=2)
@@ -122,10 +118,7 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
 
 def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:
     """Raises UserError, with the differences, if the facts `held` of a run are others than those `found`."""
-    differing = [
-        f"{key} was {held[key]} and is {found[key]}" for key in found if held.get(key, found[key]) != found[key]
-    ]
-    if differing:
+    if differing := [f"{key} was {held[key]} and is {new}" for key, new in found.items() if held.get(key, new) != new]:
         order = ""
         if found.get("ordered_by_numbers") and "ordered_by_numbers" not in held:
             order = " Since then names are in the order of their numbers, 2 before 10; train a new run elsewhere."
@@ -166,8 +159,8 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
 
 def draw(sampler: Sampler, key: Array, n: int) -> Array:
     """Image indices int32 [n], with replacement; runs inside a compiled step."""
-    cell = jax.random.categorical(stream(key, "cell"), jnp.asarray(sampler.log_weights), shape=(n,))
-    place = jax.random.randint(stream(key, "place"), (n,), 0, jnp.asarray(sampler.counts)[cell])
+    cell = jax.random.categorical(streams.stream(key, "cell"), jnp.asarray(sampler.log_weights), shape=(n,))
+    place = jax.random.randint(streams.stream(key, "place"), (n,), 0, jnp.asarray(sampler.counts)[cell])
     return jnp.asarray(sampler.order)[jnp.asarray(sampler.first)[cell] + place]
 
 

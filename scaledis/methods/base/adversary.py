@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.methods.base import optimizer
-from scaledis.types import Pytree, Terms
+from scaledis.types import Config, Pytree, Terms
 
 HORIZON = 100.0  # steps of the running mean of the accuracy
 WON = 0.9999  # running accuracy at which a discriminator has won and teaches nothing more
@@ -20,10 +19,8 @@ WON = 0.9999  # running accuracy at which a discriminator has won and teaches no
 def check_batch(config: Config) -> None:
     """Raises UserError for a batch whose halves are too small to be shuffled."""
     if config.train.batch < 4:
-        raise UserError(
-            f"train.batch: {config.train.batch} is too small for a discriminator, whose two halves need 2 images or "
-            "more."
-        )
+        batch = config.train.batch
+        raise UserError(f"train.batch: {batch} is too small for a discriminator, whose two halves need 2 images each.")
 
 
 class Adversary(NamedTuple):

@@ -8,12 +8,11 @@ import jax.numpy as jnp
 from jax import Array
 
 from scaledis import networks
-from scaledis.config import Config
 from scaledis.core.streams import each
 from scaledis.networks.spec import apply
 from scaledis.objectives import partition
 from scaledis.objectives.likelihood import LIKELIHOODS
-from scaledis.types import Codes, Hyperparameters, ImageSpec, Likelihood, Pytree
+from scaledis.types import Codes, Config, Hyperparameters, ImageSpec, Likelihood, Pytree
 
 Params = dict[str, Pytree]  # "network", and "log_sigma" where the likelihood learns its sigma
 

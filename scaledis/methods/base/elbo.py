@@ -11,16 +11,15 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.autoencoder import Autoencoder, Params, sigma_of
 from scaledis.objectives import gaussian, partition
-from scaledis.types import Batch, Codes, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
+from scaledis.types import Batch, Config, Hyperparameters, Method, Penalty, Posterior, Pytree, State, Terms
 
 Presence = Callable[[Hyperparameters, Array], Array]  # (hyperparameters, step) -> presence [L] of each level
 Loss = Callable[[Params, Pytree, Hyperparameters, Batch, Array], tuple[Array, tuple[Terms, Pytree]]]
-UpdateExtra = Callable[[Pytree, Hyperparameters, Pytree, Array], tuple[Pytree, Terms]]
+UpdateExtra = Callable[[Hyperparameters, Pytree, Pytree, Array], tuple[Pytree, Terms]]
 
 
 def kl_of_units(posterior: Posterior) -> Array:
@@ -50,12 +49,7 @@ def kl_weight(hyperparameters: Hyperparameters, step: Array) -> Array:
 
 def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
     """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma."""
-    return {
-        "reconstruction_nats": reconstruction,
-        "kl_nats": kl,
-        "elbo_nats": -reconstruction - kl,
-        "sigma": sigma,
-    }
+    return {"reconstruction_nats": reconstruction, "kl_nats": kl, "elbo_nats": -reconstruction - kl, "sigma": sigma}
 
 
 def per_level(name: str, values: Array) -> Terms:
@@ -88,21 +82,11 @@ def make_penalized_method(
 
         weight = hyperparameters["kl_weight"]
         total = reconstruction + weight * regularization
-        terms = {
-            "loss_nats": total,
-            **elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters)),
-            "regularization_nats": regularization,
-            "kl_weight": weight,
-            **parts,
-        }
+        terms = elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters))
+        terms = {"loss_nats": total, **terms, "regularization_nats": regularization, "kl_weight": weight, **parts}
         return total, (terms, jax.lax.stop_gradient(posterior))
 
-    def update_extra(
-        extra: Pytree, hyperparameters: Hyperparameters, posterior: Posterior, key: Array
-    ) -> tuple[Pytree, Terms]:
-        return penalty.update(hyperparameters, extra, posterior, key)
-
-    return make_gradient_method(config, model, init, [loss], update_extra, presence_of)
+    return make_gradient_method(config, model, init, [loss], penalty.update, presence_of)
 
 
 def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[State], Hyperparameters]:
@@ -111,10 +95,8 @@ def make_at_step(config: Config, presence_of: Presence | None) -> Callable[[Stat
     They are those of the run, driven by their schedules, with `kl_weight` w and `presence` [L], how far each level has
     faded in. `presence_of` is (hyperparameters, step) -> presence; by default every level is present.
     """
-    schedules = {
-        name: optimizer.make_schedule(f"schedule.{name}", spec, config.train.steps)
-        for name, spec in vars(config.schedule).items()
-    }
+    specs, steps = vars(config.schedule), config.train.steps
+    schedules = {name: optimizer.make_schedule(f"schedule.{name}", spec, steps) for name, spec in specs.items()}
 
     def at_step(state: State) -> Hyperparameters:
         carried, step = state.hyperparameters, state.step
@@ -142,7 +124,7 @@ def make_gradient_method(
       init: (key, hyperparameters) -> (params, extra).
       losses: (params, extra, hyperparameters of the step, batch, key) -> (loss, (terms, seen)). The gradient of each
         is clipped apart from the others'.
-      update_extra: (extra, hyperparameters, seen, key) -> (extra, terms); `seen` is that of the last loss.
+      update_extra: (hyperparameters, extra, seen, key) -> (extra, terms); `seen` is that of the last loss.
       presence_of: that of `make_at_step`.
     """
     adam, clip, at_step = optimizer.make_adam(), config.train.gradient_clip, make_at_step(config, presence_of)
@@ -162,7 +144,7 @@ def make_gradient_method(
         clipped = [optimizer.clip(gradient, clip) for gradient in gradients]
         direction, adam_state = adam.update(jax.tree.map(lambda *parts: sum(parts), *clipped), state.optimizer)
         params = optimizer.descend(state.params, direction, now["learning_rate"])
-        extra, more = update_extra(state.extra, now, seen, stream(key, "extra"))
+        extra, more = update_extra(now, state.extra, seen, stream(key, "extra"))
         terms |= more | {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
         return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
 
@@ -170,10 +152,9 @@ def make_gradient_method(
         now = at_step(state)
         return now | {"presence": jnp.ceil(now["presence"])}
 
-    def encode(state: State, images: Array) -> Codes:
-        return model.encode(state.params, whole(state), images)
-
-    def decode(state: State, codes: Array) -> Array:
-        return model.decode(state.params, whole(state), codes)
-
-    return Method(start, update, encode, decode)
+    return Method(
+        start,
+        update,
+        encode=lambda state, images: model.encode(state.params, whole(state), images),
+        decode=lambda state, codes: model.decode(state.params, whole(state), codes),
+    )

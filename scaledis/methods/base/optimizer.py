@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.types import Pytree
 
 LEAST_PRECISION = 1e-3  # share of 1 / sigma^2 where its schedule is 0

@@ -6,13 +6,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.methods import estimators
-from scaledis.methods.base.autoencoder import make_autoencoder
-from scaledis.methods.base.elbo import kl_of_units, make_penalized_method, per_level
-from scaledis.objectives import partition
-from scaledis.objectives.decomposition import decompose
-from scaledis.types import Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
+from scaledis.methods.base import autoencoder, elbo
+from scaledis.objectives import decomposition, partition
+from scaledis.types import Config, Hyperparameters, ImageSpec, Method, Penalty, Posterior, Pytree, Terms
 
 
 class Weights(NamedTuple):
@@ -54,7 +51,7 @@ def weighted_decomposition(
     Absent levels are in no group: only the levels that are present so far can depend on each other.
     """
     estimate = estimators.make(estimator or config.objective.estimator, config, images)
-    named = per_level if parts_of is by_level else of_blocks
+    named = elbo.per_level if parts_of is by_level else of_blocks
 
     def groups(hyperparameters: Hyperparameters, posterior: Posterior) -> Array:
         in_use = partition.combine((hyperparameters["presence"] > 0).astype(jnp.float32), posterior.levels.T)
@@ -64,10 +61,10 @@ def weighted_decomposition(
         return estimate.init(key, parts_of(hyperparameters, levels))
 
     def value(hyperparameters: Hyperparameters, extra: Pytree, posterior: Posterior, key: Array) -> tuple[Array, Terms]:
-        kl = partition.combine(kl_of_units(posterior), parts_of(hyperparameters, posterior.levels)).mean(0)
+        kl = partition.combine(elbo.kl_of_units(posterior), parts_of(hyperparameters, posterior.levels)).mean(0)
         parts = groups(hyperparameters, posterior)
         log_aggregate = estimate.log_density(extra, posterior, parts)
-        split = decompose(posterior.codes, posterior.mean, posterior.log_variance, log_aggregate, parts)
+        split = decomposition.decompose(posterior.codes, posterior.mean, posterior.log_variance, log_aggregate, parts)
         mutual_information, intra, dimension_wise, inter = (nats.mean(0) for nats in split)
 
         row = weights(hyperparameters, posterior)
@@ -94,15 +91,13 @@ def weighted_decomposition(
 
 
 def make_build(
-    weights: WeightsOf,
-    parts_of: PartsOf = by_level,
-    estimator: str | None = None,
+    weights: WeightsOf, parts_of: PartsOf = by_level, estimator: str | None = None
 ) -> Callable[[Config, ImageSpec], Method]:
     """Returns the `build` of a method whose penalty is a row of weights."""
 
     def build(config: Config, images: ImageSpec) -> Method:
         """L = L_rec + w R, where R is a row of weights over the parts of the KL."""
         penalty = weighted_decomposition(config, images, weights, parts_of, estimator)
-        return make_penalized_method(config, make_autoencoder(config, images), penalty)
+        return elbo.make_penalized_method(config, autoencoder.make_autoencoder(config, images), penalty)
 
     return build

@@ -10,12 +10,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scaledis.config import Config, no_check
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 from scaledis.core.fields import is_float32
 from scaledis.types import ImageSpec, Method
 
 LADDER_WARMUP = 1500.0  # steps
+
+# Settings that several methods share.
+# The flat baselines of the disentanglement literature (Roth et al. 2023, and with them Meo et al. 2024): published,
+# except for the initialization of the network.
+FLAT: Mapping[str, object] = {
+    "objective.likelihood": "bernoulli",
+    "objective.kl_warmup": 0.0,
+    "train.learning_rate": 1e-4,
+    "train.batch": 64,
+    "train.steps": 300_000,
+    "train.gradient_clip": 0.0,
+}
+# Ladders: the paper states only a Gaussian likelihood; the rest is ours.
+LADDER = {"train.steps": 300_000, "train.learning_rate": 1e-3}
+
 # The names of what every run carries, or every step adds, beside a method's hyperparameters.
 RESERVED = ("active", "sigma", "kl_warmup", "kl_weight", "learning_rate", "presence")
 

@@ -4,13 +4,32 @@ A module here defines `ESTIMATORS`, name -> EstimatorSpec. From outside the pack
 `register_estimator`, or by an entry point of the group "scaledis.estimators" that points at such a dictionary.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from scaledis.config import Config, no_check
 from scaledis.core import kinds
 from scaledis.core.plugins import Registry
-from scaledis.methods.estimators.spec import EstimatorSpec
 from scaledis.types import Estimator, ImageSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimatorSpec:
+    """How an estimator is made from a config.
+
+    Attributes:
+      make: (config, ImageSpec) -> Estimator. The first line of its docstring is what `scaledis list` shows.
+      check: raises UserError for a config that the estimator cannot run with.
+
+    Raises UserError for an attribute of another kind.
+    """
+
+    make: Callable[[Config, ImageSpec], Estimator]
+    check: Callable[[Config], None] = no_check
+
+    def __post_init__(self) -> None:
+        kinds.check_fields("", self)
+
 
 REGISTRY = Registry("estimator", "objective.estimator", EstimatorSpec, __name__)
 

@@ -8,15 +8,14 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
 from scaledis.core.streams import each, stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.adversary import Adversary, check_batch, follow, make_adversary
-from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.methods.estimators import EstimatorSpec
 from scaledis.networks.discriminator import OfCodes
 from scaledis.networks.spec import apply
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, ImageSpec, Posterior, Pytree, Terms
+from scaledis.types import Config, Estimator, ImageSpec, Posterior, Pytree, Terms
 
 ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
 

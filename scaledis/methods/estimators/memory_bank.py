@@ -5,10 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from scaledis.config import Config
-from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.methods.estimators import EstimatorSpec
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, ImageSpec, Posterior, Terms
+from scaledis.types import Config, Estimator, ImageSpec, Posterior, Terms
 
 NOBODY = -1  # the number of an empty place
 
@@ -54,13 +53,8 @@ def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
     def log_density(extra: Bank, posterior: Posterior, parts: Array) -> Array:
         known, newest = joined(extra, posterior)
         others = newest & (known.number != posterior.number[:, None])
-        return aggregate_posterior.log_density(
-            posterior.codes,
-            known.mean,
-            known.log_variance,
-            aggregate_posterior.stratified_among(size, others),
-            partition.membership(parts),
-        )
+        weights, groups = aggregate_posterior.stratified_among(size, others), partition.membership(parts)
+        return aggregate_posterior.log_density(posterior.codes, known.mean, known.log_variance, weights, groups)
 
     def update(extra: Bank, posterior: Posterior, parts: Array, key: Array) -> tuple[Bank, Terms]:
         known, newest = joined(extra, posterior)

@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from scaledis.config import Config
-from scaledis.methods.estimators.spec import EstimatorSpec
+from scaledis.methods.estimators import EstimatorSpec
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Estimator, ImageSpec
+from scaledis.types import Config, Estimator, ImageSpec
 
 
 def make_of_batch(log_weights: np.ndarray) -> Estimator:

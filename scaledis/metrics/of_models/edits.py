@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scaledis.core.errors import UserError
+from scaledis.core import UserError
 from scaledis.datasets import Dataset
 from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import classifiers, coding
@@ -97,10 +97,10 @@ def compute(
 
 def changed(unmoved: Sequence[np.ndarray], moved: Sequence[np.ndarray]) -> np.ndarray:
     """The factors that change, bool [n, F], between probabilities [n, V_k] and those of all steps [n * S, V_k]."""
-    apart = [
-        np.abs(after.reshape(len(before), -1, before.shape[1]) - before[:, None]).sum(axis=2) / 2
-        for before, after in zip(unmoved, moved, strict=True)
-    ]
+    apart = []
+    for before, after in zip(unmoved, moved, strict=True):
+        steps = after.reshape(len(before), -1, before.shape[1])
+        apart.append(np.abs(steps - before[:, None]).sum(axis=2) / 2)
     return np.asarray(np.stack(apart, axis=2).max(axis=1) > CHANGED)
 
 
@@ -110,9 +110,7 @@ def _of_units(changes: np.ndarray, own: np.ndarray, units: np.ndarray) -> dict[s
         return dict.fromkeys(SCORES)
     those = changes[units]
     is_own = np.eye(changes.shape[2], dtype=bool)[own[units]][:, None]  # [units, 1, F]
-    of_own, total = (those & is_own).sum(), those.sum()
-    return {
-        "selectivity": float(of_own / total) if total else None,
-        "kept": float(1 - (those & ~is_own).any(axis=2).mean()),
-        "effective": float((those & is_own).any(axis=2).mean()),
-    }
+    of_own, others, total = those & is_own, those & ~is_own, those.sum()
+    selectivity = float(of_own.sum() / total) if total else None
+    kept, effective = 1 - others.any(axis=2).mean(), of_own.any(axis=2).mean()
+    return {"selectivity": selectivity, "kept": float(kept), "effective": float(effective)}

@@ -39,10 +39,11 @@ def compute(
         decoded = coding.decoded_traversal(model, start, unit)
         reach = np.ptp(decoded.reshape(len(start), coding.STEPS, *decoded.shape[1:]), axis=1)
         moved[unit], change[unit] = (reach.max(axis=-1) > MOVED).mean(), 255 * reach.mean()
-    several = len(np.unique(codes.levels[alive])) > 1
+    heights = -codes.levels[alive]
+    several = len(np.unique(heights)) > 1
     return {
-        "order": tau(-codes.levels[alive], moved[alive]),
-        "order_change": tau(-codes.levels[alive], change[alive]),
+        "order": tau(heights, moved[alive]),
+        "order_change": tau(heights, change[alive]),
         "moved_per_unit": moved.tolist(),
         "change_per_unit": change.tolist(),
         "warnings": [] if several else ["order: fewer than two levels have a unit of more than 0.1 nats"],

@@ -82,9 +82,8 @@ def ssim(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     variance, other_variance = average(one**2) - mean**2, average(other**2) - other_mean**2
     covariance = average(one * other) - mean * other_mean
     above = (2 * mean * other_mean + C1) * (2 * covariance + C2)
-    return np.asarray(
-        (above / ((mean**2 + other_mean**2 + C1) * (variance + other_variance + C2))).mean(axis=(1, 2, 3))
-    )
+    below = (mean**2 + other_mean**2 + C1) * (variance + other_variance + C2)
+    return np.asarray((above / below).mean(axis=(1, 2, 3)))
 
 
 def vendi(rows: np.ndarray) -> float:

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from scaledis.core import convert, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert, registry
 from scaledis.metrics.shared.spec import Result
 
 THRESHOLD = 0.01  # nats of KL, above which a unit is informative

@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from scaledis.core import kinds, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, kinds, registry
 
 LARGEST_SEED = 2**32 - 1  # that scikit-learn accepts
 
@@ -23,7 +22,7 @@ def check(name: str, value: Any, kind: object, least: float = -math.inf, most: f
 def check_options(
     metric: str, compute: Callable[..., object], options: Mapping[str, object], common: Collection[str] = ()
 ) -> None:
-    """Raises UserError for an option that `compute` of a metric lacks and `common` too, or of another kind."""
+    """Raises UserError for an option that neither `compute` nor `common` has, and for a value of another kind."""
     kinds.check(metric, options, Mapping[str, object])
     parameters = inspect.signature(compute).parameters.values()
     known = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"information"}

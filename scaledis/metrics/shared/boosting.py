@@ -61,7 +61,6 @@ def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exac
     """
     import lightgbm  # imported here: it takes longer than all of JAX
 
-    bins = {"bin_construct_sample_cnt": max(split // 2, 1)}
     settings = {
         "objective": "none",
         "max_depth": DEPTH,
@@ -72,16 +71,14 @@ def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exac
         "force_col_wise": True,
         "num_threads": 1,  # factors run side by side instead
         "verbosity": -1,
-        **({"max_bin": split, "min_data_in_bin": 1, "bin_construct_sample_cnt": split} if exact else bins),
+        "bin_construct_sample_cnt": split if exact else max(split // 2, 1),
+        **({"max_bin": split, "min_data_in_bin": 1} if exact else {}),
     }
-    return [
-        lightgbm.Dataset(
-            ranks[:split, order].astype(np.float64),
-            np.zeros(split),
-            params=settings | {"data_random_seed": seed + turn},
-        ).construct()
-        for turn, order in enumerate(orders)
-    ]
+    datasets = []
+    for turn, order in enumerate(orders):
+        units, seeded = ranks[:split, order].astype(np.float64), settings | {"data_random_seed": seed + turn}
+        datasets.append(lightgbm.Dataset(units, np.zeros(split), params=seeded).construct())
+    return datasets
 
 
 def _classifier(
@@ -111,9 +108,8 @@ def _classifier(
         slope = -residual[:, 0] if binary else -residual
         if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
             break  # nothing left to split
-        leaves = boosters[number].predict(
-            ranks[:, orders[number]], pred_leaf=True, start_iteration=turn, num_iteration=1, num_threads=1
-        )
+        codes = ranks[:, orders[number]]
+        leaves = boosters[number].predict(codes, start_iteration=turn, num_iteration=1, pred_leaf=True, num_threads=1)
         leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
         scores += rate * _newton_steps(leaves[:split], residual)[leaves]
     gains = np.zeros(ranks.shape[1])
@@ -125,8 +121,7 @@ def _classifier(
 def _newton_steps(leaves: np.ndarray, residual: np.ndarray) -> np.ndarray:
     """The step of every leaf, [trees * LEAVES]: the sum of its residuals over the sum of their curvatures."""
     curvature = np.abs(residual) * (1 - np.abs(residual))
-    slopes, curvatures = (
-        np.bincount(leaves.ravel(), weights.ravel(), LEAVES * residual.shape[1]) for weights in (residual, curvature)
-    )
+    count = LEAVES * residual.shape[1]
+    slopes, curvatures = (np.bincount(leaves.ravel(), each.ravel(), count) for each in (residual, curvature))
     steps = np.divide(slopes, curvatures, out=np.zeros_like(slopes), where=curvatures > 1e-150)
     return np.clip(steps, -MAX_STEP, MAX_STEP)

@@ -8,9 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from scaledis.core import convert, registry
-from scaledis.core.errors import UserError
-from scaledis.core.ordering import ranked
+from scaledis.core import UserError, convert, ordering, registry
 
 EXACT = 2**53  # the largest integer up to which float64 holds all
 REMEDY = (
@@ -61,7 +59,7 @@ def classes(where: str, column: np.ndarray) -> np.ndarray:
             raise UserError(f"{where}: row {broken[0]} is {column[broken[0]]}; {REMEDY}")
     if column.dtype.kind != "U" and _are_exact(column):
         return column.astype(np.int64)
-    return ranked(column)[1].astype(np.int64)
+    return ordering.ranked(column)[1].astype(np.int64)
 
 
 def _stacked(columns: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:

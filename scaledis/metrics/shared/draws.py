@@ -50,6 +50,5 @@ def accuracies(correct: np.ndarray) -> Scores:
         return {"accuracy": float(tested.mean())}
 
     tested = correct[TRAIN_VOTES:]
-    return Scores(
-        {"accuracy_train": float(correct[:TRAIN_VOTES].mean()), **accuracy(tested)}, {VOTES: (accuracy, tested)}
-    )
+    scores = {"accuracy_train": float(correct[:TRAIN_VOTES].mean()), **accuracy(tested)}
+    return Scores(scores, {VOTES: (accuracy, tested)})

@@ -5,8 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from scaledis.core import convert, registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert, registry
 
 CHUNK = 500  # images encoded at once
 

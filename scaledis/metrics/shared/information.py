@@ -7,8 +7,7 @@ import numpy as np
 from scipy.special import entr
 
 from scaledis.core import registry
-from scaledis.metrics.shared.arguments import check
-from scaledis.metrics.shared.rows import checked
+from scaledis.metrics.shared import arguments, rows
 
 BINS = 20
 ROUNDING = 1e-14  # nats: a sum of entropies that is 0 can be computed as 1e-16 of either sign
@@ -73,7 +72,7 @@ class Information:
     """
 
     def __init__(self, codes: np.ndarray, factors: np.ndarray):
-        self._codes, self._factors = checked(codes, factors)
+        self._codes, self._factors = rows.checked(codes, factors)
         self._tables: dict[tuple[int, str], Table] = {}
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
@@ -132,10 +131,8 @@ def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> T
         rest = len(unit) - counts.max()
         crowded = rest > 0 and counts.max() >= OUTLIER_SHARE * len(unit)
         if crowded and np.ptp(unit[column == counts.argmax()]) > 0:
-            warnings.append(
-                f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(unit)} rows; outliers stretch "
-                "its range, which binning='quantile' avoids"
-            )
+            found = f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(unit)} rows"
+            warnings.append(f"{found}; outliers stretch its range, which binning='quantile' avoids")
     chance, spread = freedom / (2 * len(codes)), np.sqrt(freedom / 2) / len(codes)
     return Table(cells, _nats(cells, factors, *entropies), chance, spread, *entropies, warnings)
 
@@ -174,7 +171,7 @@ def binned(codes: np.ndarray, bins: int = BINS, binning: str = "equal_width") ->
         UserError: fewer than one bin, an unknown binning.
     """
     edges = registry.choose("metrics binning", binning, BINNINGS)
-    check("bins", bins, int, 1)
+    arguments.check("bins", bins, int, 1)
     cells = [np.searchsorted(edges(unit, bins), unit, side="right") - 1 for unit in np.asarray(codes, np.float64).T]
     return np.stack(cells, axis=1)
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from scaledis.core import convert
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, convert
 from scaledis.metrics.shared.arguments import check
 from scaledis.metrics.shared.classes import class_numbers
 
@@ -59,16 +58,14 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
     check("train_fraction", train_fraction, float, 0, 1)
     split = round(len(factors) * train_fraction)
     if not 0 < split < len(factors):
-        raise UserError(
-            f"train_fraction: {train_fraction} leaves {split} of {len(factors)} rows to train on; both parts need one"
-        )
+        rows = f"{split} of {len(factors)} rows"
+        raise UserError(f"train_fraction: {train_fraction} leaves {rows} to train on; both parts need one")
     for number, factor in enumerate(factors.T):
         unseen = ~np.isin(factor[split:], factor[:split])
         if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():
-            raise UserError(
-                f"factors: the rows are in the order of factor {number}, and the {split} training rows lack its "
-                f"classes {_few(np.unique(factor[split:][unseen]))}; shuffle the rows, or leave shuffle=True"
-            )
+            lacking = f"the {split} training rows lack its classes {_few(np.unique(factor[split:][unseen]))}"
+            remedy = "shuffle the rows, or leave shuffle=True"
+            raise UserError(f"factors: the rows are in the order of factor {number}, and {lacking}; {remedy}")
     return split
 
 
@@ -81,10 +78,8 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
         if len(lacking):
             sentences.append(f"factor {number}: the training rows lack its classes {_few(lacking)}")
         if (counts < RARE).any():
-            sentences.append(
-                f"factor {number}: {np.sum(counts < RARE)} of {len(counts)} classes have fewer than {RARE} of the "
-                f"{split} training rows"
-            )
+            found = f"factor {number}: {np.sum(counts < RARE)} of {len(counts)} classes"
+            sentences.append(f"{found} have fewer than {RARE} of the {split} training rows")
     return sentences
 
 
@@ -95,7 +90,7 @@ def commonest(factors: np.ndarray) -> np.ndarray:
 
 
 def or_none(values: np.ndarray, there: np.ndarray) -> list[object]:
-    """`values` [n] as a list, with None in place of those where `there`, bool [n], is False."""
+    """`values` [n] as a list, with None where `there`, bool [n], is False."""
     return [value if is_there else None for value, is_there in zip(values.tolist(), there, strict=True)]
 
 

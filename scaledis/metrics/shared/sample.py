@@ -6,9 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from scaledis.core import convert, kinds, registry
-from scaledis.core.errors import UserError
-from scaledis.core.values import plain
+from scaledis.core import UserError, convert, kinds, registry, values
 from scaledis.metrics.shared.classes import classes
 from scaledis.metrics.shared.information import Information, binned
 from scaledis.metrics.shared.rows import checked, checked_codes
@@ -112,7 +110,7 @@ def make_sample(codes: object, factors: object, levels: object = None, log_varia
 
 def checked_groups(groups: object, units: int) -> Sequence[Sequence[int]]:
     """`groups` as tuples. Raises UserError unless they are lists of columns below `units`, none of them empty."""
-    found: Sequence[Sequence[int]] = plain(groups)
+    found: Sequence[Sequence[int]] = values.plain(groups)
     kinds.check("groups", found, Sequence[Sequence[int]])
     wrong = [group for group in found if not group or not 0 <= min(group) <= max(group) < units]
     if wrong or not found:

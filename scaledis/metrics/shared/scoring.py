@@ -7,10 +7,8 @@ from types import ModuleType
 
 import numpy as np
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
-from scaledis.metrics.shared.arguments import check
-from scaledis.metrics.shared.protocols import PROTOCOLS
+from scaledis.core import UserError, registry
+from scaledis.metrics.shared import arguments, protocols
 from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
 from scaledis.metrics.shared.sample import Sample, checked_groups, make_sample
 from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Result, Scores, Spec, intervals, spec_of
@@ -37,11 +35,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.protocol is not None:
-            registry.check("protocol", self.protocol, PROTOCOLS)
-        check("shuffle", self.shuffle, bool)
-        check("rows", self.rows, int | None, LEAST_ROWS)
-        check("n_bootstrap", self.n_bootstrap, int, 0, MOST_RESAMPLES)
-        check("chance", self.chance, int, 0, MOST_PERMUTATIONS)
+            registry.check("protocol", self.protocol, protocols.PROTOCOLS)
+        arguments.check("shuffle", self.shuffle, bool)
+        arguments.check("rows", self.rows, int | None, LEAST_ROWS)
+        arguments.check("n_bootstrap", self.n_bootstrap, int, 0, MOST_RESAMPLES)
+        arguments.check("chance", self.chance, int, 0, MOST_PERMUTATIONS)
 
 
 COMMON = tuple(Settings.__dataclass_fields__)
@@ -56,8 +54,8 @@ class Samples:
 
     def of(self, name: str, spec: Spec, settings: Settings, protocol: str) -> Sample:
         """The sample that metric `name` sees."""
-        limit = None if name in PROTOCOLS[protocol].whole else settings.rows
-        binned = name in PROTOCOLS[protocol].binned
+        limit = None if name in protocols.PROTOCOLS[protocol].whole else settings.rows
+        binned = name in protocols.PROTOCOLS[protocol].binned
         groups = settings.groups if spec.groups == COMPONENT else None
         ids = id(settings.levels), id(settings.log_variances)
         key = (settings.shuffle, limit, binned, repr(groups), *ids)
@@ -108,10 +106,8 @@ def own_scores(
     rng, repeats = np.random.default_rng([seed, PERMUTATIONS]), spec.permutations(settings.chance)
     draws = [permuted(rng.permutation(count)) for _ in range(repeats)]
     rerun: Mapping[str, Part] = {ROWS: (lambda rows: run(sample.taken(rows)), np.arange(count))}
-    added: Result = {
-        **intervals(spec, parts or rerun, seed, settings.n_bootstrap),
-        **_chance_levels(spec, [key for key in spec.with_chance if key in scores], draws),
-    }
+    added: Result = {**intervals(spec, parts or rerun, seed, settings.n_bootstrap)}
+    added |= _chance_levels(spec, [key for key in spec.with_chance if key in scores], draws)
     ratios = [key for key in spec.ratios if scores[key] is not None]
     varies = len(sample.dead) < units
     if ratios and varies and sample.information and not sample.information.above_chance(seed):

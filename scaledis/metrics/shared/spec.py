@@ -21,8 +21,8 @@ class Spec(NamedTuple):
 
     Attributes:
         scores: the scores that lie in [0, 1], the headline first; each has a chance level.
-        chance: {score: level} for a level in closed form, {score: None} for one by permutations of a score that is not
-            among `scores`.
+        chance: {score: level} where the level has a closed form; {score: None} for a score that is not among `scores`
+            and whose level comes from permutations.
         fits: whether the metric fits models, and so takes a quarter of the permutations.
         ratios: the scores that are None where no unit knows more of any factor than by chance.
         intervals: {score: what the bootstrap draws}, `ROWS`, `TEST_ROWS` or `VOTES`, for the scores that have an
@@ -99,11 +99,8 @@ def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) 
     rng = np.random.default_rng(seed)
     draws = [_resampled(parts, rng) for _ in range(resamples)]
     values = {name: [draw.get(name) for draw in draws] for name in spec.intervals if draws}
-    return {
-        f"{name}_interval": np.percentile(np.asarray(each, float), INTERVAL).tolist()
-        for name, each in values.items()
-        if None not in each
-    }
+    known = {name: np.asarray(each, float) for name, each in values.items() if None not in each}
+    return {f"{name}_interval": np.percentile(each, INTERVAL).tolist() for name, each in known.items()}
 
 
 def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> Result:

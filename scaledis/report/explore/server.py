@@ -13,8 +13,7 @@ from importlib import resources
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.report import template
 from scaledis.report.explore.session import LARGEST, Session
 
@@ -25,6 +24,12 @@ POLICY = (
     "default-src 'none'; img-src 'self' data: blob:; connect-src 'self'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 Answer = tuple[str, bytes]  # the kind of content, and the content
 
 
@@ -105,9 +110,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # the browser went away
         except Exception:
             traceback.print_exc(file=sys.stderr)
-            self._send(
-                HTTPStatus.INTERNAL_SERVER_ERROR, _error("This is a bug of the explorer; the terminal says more.")
-            )
+            sentence = "This is a bug of the explorer; the terminal says more."
+            self._send(HTTPStatus.INTERNAL_SERVER_ERROR, _error(sentence))
         if self.close_connection:
             self._pass_over()
 
@@ -158,15 +162,8 @@ class Handler(BaseHTTPRequestHandler):
         if status != HTTPStatus.OK or self.unread:
             self.close_connection = True  # what is left of the body is no request
         self.send_response(status)
-        for name, value in {
-            "Content-Type": kind,
-            "Content-Length": str(len(content)),
-            "Content-Security-Policy": POLICY,
-            "X-Content-Type-Options": "nosniff",
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-store",
-            **({"Connection": "close"} if self.close_connection else {}),
-        }.items():
+        own = {"Content-Type": kind, "Content-Length": str(len(content))}
+        for name, value in (own | HEADERS | ({"Connection": "close"} if self.close_connection else {})).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)

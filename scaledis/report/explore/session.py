@@ -11,8 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from scaledis.config import Data
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.core.fields import is_float32
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
@@ -75,17 +74,13 @@ class Session:
         model, dataset = self.model(run), self.dataset(run, PATIENCE)
         allocation, name = model.config.model.allocation, model.config.data.name
         places: list[dict[str, Any]] = [{"level": level, "place": place} for level, place in units(allocation)]
-        found: dict[str, Any] = {
-            "units": places,
-            "levels": len(allocation),
-            "factors": [],
-            "has_images": dataset is not None,
-        }
+        found: dict[str, Any] = {"units": places, "levels": len(allocation), "has_images": dataset is not None}
         if dataset is None:
             loading = self._loading(run)
             waits = not loading.done() or loading.exception() is None  # there by now: the page asks again
             words = "being prepared; until it is there" if waits else "not at hand, so that"
-            return {**found, "source": f"{name} is {words} images come from the prior or from a file", "waits": waits}
+            about = f"{name} is {words} images come from the prior or from a file"
+            return {**found, "factors": [], "source": about, "waits": waits}
         known = self.source.summary(run, model, dataset)
         for unit, place in enumerate(places):
             dead = known.kl is not None and bool(known.kl[unit] < DEAD)
@@ -151,10 +146,8 @@ class Session:
             raise UserError(f"unit: {registry.short(unit)} must be a whole number from 0 to {len(given) - 1}.")
         forth = [pixels(self._decode(model, each)) for each in traversed(given, steps=FRAMES)[unit]]
         palette = Image.fromarray(np.concatenate(forth)).quantize()  # one for all frames, or they would flicker
-        frames = [
-            Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC).quantize(palette=palette)
-            for frame in [*forth, *forth[-2:0:-1]]
-        ]
+        large = [Image.fromarray(frame).resize((SIDE, SIDE), Image.Resampling.BICUBIC) for frame in forth]
+        frames = [frame.quantize(palette=palette) for frame in [*large, *large[-2:0:-1]]]
         buffer = io.BytesIO()
         frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:], duration=MILLISECONDS, loop=0)
         return buffer.getvalue()

@@ -2,11 +2,9 @@
 
 import functools
 from pathlib import Path
-from typing import Protocol
 
 from scaledis import models
-from scaledis.core import registry
-from scaledis.core.errors import UserError
+from scaledis.core import UserError, registry
 from scaledis.datasets import Dataset
 from scaledis.report import gather
 from scaledis.report.summary import Summary
@@ -15,33 +13,18 @@ from scaledis.types import Model, Run
 from scaledis.workdir.layout import Workdir
 
 
-class Source(Protocol):
-    """Models by name.
-
-    title: what the page shows above them.
-    names: of the models.
-    """
-
-    title: str
-    names: list[str]
-
-    def model(self, name: str) -> Model:
-        """A model, which may take seconds."""
-
-    def summary(self, name: str, model: Model, dataset: Dataset) -> Summary:
-        """What is known of a model and of its units."""
-
-
 class Runs:
-    """The runs of a work directory. Raises UserError for one without trained runs, or whose runs lie outside of it."""
+    """The models of a work directory by the names of their runs; `title` stands above them on the page.
+
+    Raises UserError for one without trained runs, or whose runs lie outside of it.
+    """
 
     def __init__(self, path: str | Path):
         self.workdir = Workdir(path)
         groups = self.workdir.groups()
         if not groups:
-            raise UserError(
-                f"workdir: {self.workdir.root} holds no experiment (no plan.json) and no saved model (no model.json)."
-            )
+            missing = "no experiment (no plan.json) and no saved model (no model.json)"
+            raise UserError(f"workdir: {self.workdir.root} holds {missing}.")
         self.places = {name: (index, slot) for index, names in enumerate(groups) for slot, name in enumerate(names)}
         root = self.workdir.root.resolve()
         for name, (index, _) in self.places.items():
@@ -77,7 +60,7 @@ class Saved:
         return Summary(name, name, dataset=dataset.name, seed=model.config.seed, step=model.step)
 
 
-def find(path: str | Path | None) -> Source:
+def find(path: str | Path | None) -> Runs | Saved:
     """The source at a path, by default the model that comes with the package. Raises what the sources raise."""
     if path is None:
         return Saved(models.DEFAULT)

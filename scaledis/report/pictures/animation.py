@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image
 
 from scaledis.report.content import levels, pixels
-from scaledis.report.pictures import canvas, fonts
-from scaledis.report.pictures.figures import unit_names
+from scaledis.report.pictures import canvas, figures, fonts
 from scaledis.report.summary import Summary, source
 
 LARGEST = 2_000_000  # bytes
@@ -50,7 +49,7 @@ def _backdrop(runs: Sequence[Summary]) -> tuple[Image.Image, list[list[tuple[int
         axes.patch.set_alpha(0)
         heading = canvas.fit(run.name, LEFT + max(run.allocation) * (CELL + GAP), 9, em=0.6)
         axes.text(0, 0.05, heading, size=9, weight="bold", color=canvas.INK, va="top")
-        labels, corners = iter(unit_names(run.allocation)), []
+        labels, corners = iter(figures.unit_names(run.allocation)), []
         for depth, level in enumerate(levels(run.allocation)):
             y = ABOVE + depth * (CELL + LABEL)
             axes.text(0, y + CELL / 2, f"level {level.number}", size=8, color=canvas.MUTED, va="center")

@@ -14,17 +14,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from scaledis.report import content
+from scaledis.report import content, scores
 from scaledis.report.content import Curves, Level, curves, heat_map, levels, rows_of_terms, words
 from scaledis.report.pictures.canvas import COLORS, FAINT, HEADER, INK, MARGIN, MUTED, RULE, canvas, empty, fit, panel
 from scaledis.report.pictures.canvas import png as png
 from scaledis.report.pictures.fonts import MATH
-from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, source, units
 
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
 CELL_WIDTH, CELL_HEIGHT, LEVEL_GAP = 0.42, 0.26, 0.54  # a heat map's, in inches; the gap in cells
 LEFT, BAR = 0.86, 2.2  # inches: the names of levels and units, a bar of an edit
+PADS = ("borderpad", "borderaxespad")  # of a legend
 WIDEST = 14.6  # inches; wider rows of panels wrap
 
 
@@ -68,11 +68,7 @@ def edits(runs: Sequence[Summary]) -> Figure:
 
     The dark part of a bar is the share of the changes that is the unit's own factor, whose name stands beside it.
     """
-    title, top, measured = (
-        "How selective an edit is",
-        0.5,
-        [(run, each) for run in runs if (each := content.edits(run))],
-    )
+    title, top, measured = "How selective an edit is", 0.5, [(r, found) for r in runs if (found := content.edits(r))]
     if not measured:
         return empty(title, source(runs), "No run's edits were measured.")
     about = "share of the factor changes that is the edited unit's own factor"
@@ -100,10 +96,8 @@ def _beside(
     across = min(len(runs), max(1, int(WIDEST / width)))
     figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, f"{source(runs)} · {about}")
     spots = [(n % across * width + LEFT, n // across * height + top) for n in range(len(runs))]
-    panels = [
-        panel(figure, *spot, wide, CELL_HEIGHT * row) for spot, wide, row in zip(spots, widths, rows, strict=True)
-    ]
-    return figure, panels, width
+    sizes = zip(spots, widths, rows, strict=True)
+    return figure, [panel(figure, *spot, wide, CELL_HEIGHT * row) for spot, wide, row in sizes], width
 
 
 def _centers(run: Summary) -> list[tuple[Level, np.ndarray]]:
@@ -128,7 +122,7 @@ def losses(runs: Sequence[Summary]) -> Figure:
 
     A full line is the mean over a setting's runs that go on, a light one a run; a cross marks where a run diverged.
     """
-    title, rows, settings = "Training", rows_of_terms(runs), by_setting([run for run in runs if run.records])
+    title, rows, settings = "Training", rows_of_terms(runs), scores.by_setting([run for run in runs if run.records])
     if not rows:
         return empty(title, source(runs), "No loss was logged.")
     across, height = max(map(len, rows)), 2.2
@@ -147,14 +141,7 @@ def losses(runs: Sequence[Summary]) -> Figure:
             _scale(axes)
     place = MARGIN / figure.get_figwidth(), 1 - (MARGIN + HEADER - 0.08) / figure.get_figheight()
     handles = [Line2D([], [], color=color) for color in colors.values()]
-    style = {
-        "frameon": False,
-        "fontsize": 9,
-        "labelcolor": INK,
-        "borderpad": 0,
-        "borderaxespad": 0,
-        "handlelength": 1.4,
-    }
+    style = {"frameon": False, "fontsize": 9, "labelcolor": INK, "handlelength": 1.4} | dict.fromkeys(PADS, 0)
     legend = figure.legend(handles, ["-"] * len(handles), loc="upper left", bbox_to_anchor=place, ncols=4, **style)
     for text, setting in zip(legend.get_texts(), colors, strict=True):
         text.set_text(setting)  # as a label, one that begins with "_" would be left out

@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from scaledis.core.errors import UserError
-from scaledis.core.registry import check
+from scaledis.core import UserError, registry
 from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
 from scaledis.report.pictures.canvas import INK, MUTED, canvas, fit, panel
@@ -31,13 +30,12 @@ def objectives(runs: Mapping[str, Summary]) -> Figure:
     Raises UserError for a name that is missing or unknown.
     """
     for name in runs:
-        check("runs", name, OBJECTIVES)
+        registry.check("runs", name, OBJECTIVES)
     if missing := [name for name in OBJECTIVES if name not in runs]:
         raise UserError(f"runs: {', '.join(missing)} of {', '.join(OBJECTIVES)} is missing.")
     named = [runs[name]._replace(name=words) for name, words in OBJECTIVES.items()]
-    return traversals.sheet(
-        [run._replace(scores={k: run.scores[k] for k in SCORES if k in run.scores}) for run in named]
-    )
+    drawn = [run._replace(scores={key: run.scores[key] for key in SCORES if key in run.scores}) for run in named]
+    return traversals.sheet(drawn)
 
 
 class Edit(NamedTuple):
@@ -62,7 +60,7 @@ def edit(run: Summary, model: Model, factor: str, image: np.ndarray, low: float 
 
     Raises UserError for an unknown factor, and for a run whose mutual information is not known.
     """
-    check("factor", factor, run.factor_names)
+    registry.check("factor", factor, run.factor_names)
     if run.shares is None:
         raise UserError(f"run {run.name!r}: it was not measured against factors; evaluate it first.")
     shares = np.nan_to_num(run.shares[:, run.factor_names.index(factor)])

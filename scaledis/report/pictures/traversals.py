@@ -8,9 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from scaledis.report.content import ladder, levels, pixels, reconstructed
+from scaledis.report.pictures import figures, fonts
 from scaledis.report.pictures.canvas import FAINT, INK, MUTED, RULE, canvas, empty, fit, panel
-from scaledis.report.pictures.figures import unit_names
-from scaledis.report.pictures.fonts import MATH
 from scaledis.report.summary import Summary, check_units, source
 
 LEFT, RIGHT, ABOVE, BELOW = 0.46, 1.15, 0.78, 0.4  # inches around the images of a run
@@ -115,9 +114,9 @@ def _number(value: float) -> str:
 def _label(axes: Axes, run: Summary, table: Table) -> None:
     """Names each level above its first row, and each unit at the left of its row; at the right stands what it knows."""
     right = table.width + 0.08
-    for top, name, unit in zip(table.tops, unit_names(run.allocation), ladder(run), strict=True):
+    for top, name, unit in zip(table.tops, figures.unit_names(run.allocation), ladder(run), strict=True):
         y, ink, muted = top + table.row / 2, FAINT if unit.dead else INK, FAINT if unit.dead else MUTED
-        axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily=MATH)
+        axes.text(-0.08, y, name, size=10, color=ink, ha="right", va="center", math_fontfamily=fonts.MATH)
         knows = "dead" if unit.dead else f"{unit.best[0]} {100 * unit.best[1]:.0f} %" if unit.best else ""
         nats = "" if unit.kl is None else f"{unit.kl:.2f} nats"
         axes.text(right, y, fit(knows, RIGHT, 7.5), size=7.5, color=ink, va="bottom" if nats else "center")

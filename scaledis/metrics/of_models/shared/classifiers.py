@@ -12,10 +12,7 @@ import optax
 from flax import traverse_util
 from jax import Array
 
-from scaledis.core import npz, runtime
-from scaledis.core.chunks import chunked, joined
-from scaledis.core.errors import UserError
-from scaledis.core.files import write_arrays
+from scaledis.core import UserError, chunks, files, npz, runtime
 from scaledis.core.progress import shown
 from scaledis.datasets import Dataset, expanded
 from scaledis.methods.base.autoencoder import as_pixels, blank
@@ -66,7 +63,7 @@ def of_dataset(dataset: Dataset, directory: str | Path) -> Classifiers:
         held = train(network, dataset)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_arrays(path, **held)
+            files.write_arrays(path, **held)
         except OSError as error:
             raise UserError(f"data.directory: cannot write the classifiers to {path}: {error}") from error
     accuracy = held.pop("accuracy")
@@ -118,8 +115,8 @@ def softened(pixels: Array, strength: Array) -> Array:
 
 def probabilities(network: OfFactors, params: Pytree, images: np.ndarray) -> list[np.ndarray]:
     """Images [n, H, W, C] in [0, 1] -> [n, V_k] for every factor, in chunks of one shape."""
-    parts = [of_chunk(network, params, chunk) for chunk in chunked(images, CHUNK)]
-    return [joined(factor, len(images)) for factor in zip(*parts, strict=True)]
+    parts = [of_chunk(network, params, chunk) for chunk in chunks.chunked(images, CHUNK)]
+    return [chunks.joined(factor, len(images)) for factor in zip(*parts, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnums=0)
