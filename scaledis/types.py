@@ -257,9 +257,10 @@ class Model(NamedTuple):
         The expectation is the mean over `samples` codes of each posterior, drawn by `seed`; the likelihood is that of
         the config, with the sigma that the run has learned or that its config names.
         """
-        kinds.check("samples", samples, int)
-        if samples < 1:
-            raise UserError(f"samples: {samples} must be at least 1.")
+        for name, value, least in (("samples", samples, 1), ("seed", seed, 0)):
+            kinds.check(name, value, int)
+            if value < least:
+                raise UserError(f"{name}: {value} must be at least {least}.")
         images = convert.numbers("images", images)
         mean, log_variance, _ = self.encode(images)
         pixels, rng = images / np.float32(255), np.random.default_rng(seed)

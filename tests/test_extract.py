@@ -109,5 +109,5 @@ def test_units_that_stand_twice_are_cut_from_both_halves(of_size):
 
 def test_units_in_an_order_that_is_not_known_are_said(of_size):
     run = RunState(np.arange(11.0), np.zeros(2), np.zeros(()), np.zeros(()))
-    with pytest.raises(UserError, match="--extract: strange has its units in an order that is not known here"):
+    with pytest.raises(UserError, match="^extract: strange has its units in an order that is not known here"):
         without_padding(run, *of_size("strange", lambda units: 2 * units + 1))

@@ -81,7 +81,7 @@ def test_two_processes_make_what_one_makes_also_where_one_was_killed(whole, tmp_
 
     both, outputs = start_two(folder)
     assert wait_for(both) == [0, 0], [output.read_text() for output in outputs]
-    assert f"`scaledis report --workdir={folder}` reports on all parts" in outputs[0].read_text()
+    assert f"`scaledis report --workdir={folder}` reports all parts" in outputs[0].read_text()
     assert_equal(folder, whole)
 
 

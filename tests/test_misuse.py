@@ -28,7 +28,7 @@ from tests import linear, tiny
 pytestmark = pytest.mark.usefixtures("shared_programs")
 ARGUMENTS = {
     "make_config": ["method", "overrides"],
-    "train": ["configs", "dataset", "workdir", "callback", "extend", "restart"],
+    "train": ["configs", "dataset", "workdir", "init_from", "callback", "extend", "restart"],
     "load_run": ["workdir", "name", "step"],
     "load_results": ["workdirs"],
     "register_method": [
@@ -46,6 +46,7 @@ ARGUMENTS = {
         *("protocol", "rows", "n_bootstrap", "chance", "groups", "levels", "log_variances"),
     ],
     "load_model": ["path"],
+    "align": ["runs", "images", "seed"],
     "compare": ["results", "score", "by", "against", "counts", "level"],
     "encode": ["images"],
     "decode": ["codes"],
@@ -82,6 +83,7 @@ def doors(tmp_path_factory):
         "load_dataset": (scaledis.load_dataset, {"name": "rendered"}),
         "score": (scaledis.score, {"codes": codes, "factors": codes > 0, "metrics": ["mig"]}),
         "load_model": (scaledis.load_model, {}),
+        "align": (scaledis.align, {"runs": [codes, codes]}),
         "compare": (scaledis.compare, {"results": table, "score": "mig/mig"}),
         "encode": (model.encode, {}),
         "decode": (model.decode, {}),

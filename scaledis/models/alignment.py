@@ -11,6 +11,7 @@ from scipy.stats import rankdata
 from scaledis.core import convert, kinds
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
+from scaledis.metrics.shared import arguments
 from scaledis.types import Model
 
 IMAGES = 5000  # of a data set
@@ -78,6 +79,7 @@ def align(
     >>> alignment.order[1], alignment.signs[1]
     (array([3, 2, 1, 0]), array([-1, -1, -1, -1]))
     """
+    arguments.check("seed", seed, int, 0)
     rng = np.random.default_rng(seed)
     ranks = [_ranks(codes) for codes in _codes(runs, images, rng)]
     agreement = np.zeros((len(ranks), len(ranks)))

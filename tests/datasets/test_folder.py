@@ -295,7 +295,7 @@ def test_folder_that_is_missing_or_has_no_image(tmp_path):
         load(tmp_path, tmp_path / "empty" / "notes.txt")
     with pytest.raises(UserError, match="empty holds no image; expected files that end in .png, .jpg"):
         load(tmp_path, tmp_path / "empty")
-    with pytest.raises(UserError, match="data.path: is missing"):
+    with pytest.raises(UserError, match="data.path: missing; --config.data.path=PLACE"):
         datasets.load("folder", tmp_path)
 
 
