@@ -53,3 +53,12 @@ def test_an_unknown_device_and_a_compiler_that_is_missing_are_sentences():
             UserError, match=r"no compiler for h100 is installed; pip install 'scaledis\[gpu-compiler\]'"
         ):
             programs.devices("h100")
+
+
+def test_a_compiler_that_another_process_uses_is_a_sentence(monkeypatch):
+    def busy(*_, **__):
+        raise RuntimeError("ABORTED: Internal error when accessing libtpu multi-process lockfile.")
+
+    monkeypatch.setattr(programs.topologies, "get_topology_desc", busy)
+    with pytest.raises(UserError, match="another process uses the compiler for v5e"):
+        programs.devices("v5e")

@@ -61,6 +61,10 @@ def devices(kind: str, count: int = 1) -> list[jax.Device]:
             described = topologies.get_topology_desc(_topology(kind, target, count), platform="tpu")
     except (NotImplementedError, RuntimeError) as error:
         extra = f"scaledis[{'gpu' if target.chip else 'tpu'}-compiler]"
+        if "lockfile" in str(error):
+            raise UserError(
+                f"kind: another process uses the compiler for {kind}, which one can use at a time."
+            ) from error
         raise UserError(f"kind: no compiler for {kind} is installed; pip install '{extra}' brings it.") from error
     return list(described.devices[:count])
 
