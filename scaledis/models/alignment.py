@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
-from scipy.stats import rankdata
 
 from scaledis.core import convert, kinds
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.metrics.shared import arguments
+from scaledis.metrics.shared.agreement import rank_scores
 from scaledis.types import Model
 
 IMAGES = 5000  # of a data set
@@ -81,7 +81,7 @@ def align(
     """
     arguments.check("seed", seed, int, 0)
     rng = np.random.default_rng(seed)
-    ranks = [_ranks(codes) for codes in _codes(runs, images, rng)]
+    ranks = [rank_scores(codes) / np.sqrt(len(codes)) for codes in _codes(runs, images, rng)]
     agreement = np.zeros((len(ranks), len(ranks)))
     for a, b in itertools.combinations(range(len(ranks)), 2):
         correlation = np.abs(ranks[a].T @ ranks[b])
@@ -114,16 +114,8 @@ def _codes(
     return found
 
 
-def _ranks(codes: np.ndarray) -> np.ndarray:
-    """Returns the ranks of codes [N, K], centered and of length 1, so that a product is a rank correlation."""
-    ranks = rankdata(codes, axis=0)
-    ranks -= ranks.mean(axis=0)
-    length = np.linalg.norm(ranks, axis=0)
-    return np.asarray(np.divide(ranks, length, out=np.zeros_like(ranks), where=length > 0))
-
-
 def _matched(ranks: Sequence[np.ndarray], reference: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns order, signs and consistency of an Alignment, from the ranks [N, K_r] of each run."""
+    """Returns order, signs and consistency of an Alignment, from the ranks [N, K_r] of each run, of length 1."""
     count = ranks[reference].shape[1]
     order, signs = np.full((len(ranks), count), -1), np.ones((len(ranks), count), int)
     for run, own in enumerate(ranks):

@@ -105,7 +105,8 @@ def train(
         raise UserError("configs: there are none.")
     sampling.load_dataset.cache_clear()  # a file may have changed since the last call
     if init_from is not None:
-        configs = [_started(config, init_from) for config in configs]
+        folders = {where: _folder(init_from, where) for where in {config.data.directory for config in configs}}
+        configs = [_started(config, folders[config.data.directory]) for config in configs]
     runs = named(configs)
     check(configs, dataset)
     if dataset is not None:
@@ -131,14 +132,19 @@ def train(
     return [models[run.name] for run in runs]
 
 
-def _started(config: Config, source: Model | str | Path) -> Config:
-    """Returns the config of a run that starts from a model; a model is saved under the checksum of its arrays."""
-    if isinstance(source, Model):
-        name = hashlib.sha256(safetensors.dumps(source.arrays())).hexdigest()[:16]
-        folder = expanded("data.directory", config.data.directory) / "models" / name
-        source.save(folder)
-        source = folder
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, init_from=str(source)))
+def _folder(source: Model | str | Path, directory: str) -> str:
+    """Returns the folder of a saved model; saves a model below `directory`, under the checksum of its arrays."""
+    if not isinstance(source, Model):
+        return str(source)
+    name = hashlib.sha256(safetensors.dumps(source.arrays())).hexdigest()[:16]
+    folder = expanded("data.directory", directory) / "models" / name
+    source.save(folder)
+    return str(folder)
+
+
+def _started(config: Config, folder: str) -> Config:
+    """Returns the config of a run that starts from the saved model of a folder."""
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, init_from=folder))
 
 
 def named(configs: Sequence[Config]) -> list[Run]:

@@ -21,8 +21,12 @@ def lasso(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def spearman(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """abs of the rank correlation of every unit of `first` [N, A] and every unit of `second` [N, B], [A, B]."""
-    first, second = (_standardized(rankdata(codes, axis=0)) for codes in (first, second))
-    return np.asarray(np.abs(first.T @ second / len(first)))
+    return np.asarray(np.abs(rank_scores(first).T @ rank_scores(second) / len(first)))
+
+
+def rank_scores(codes: np.ndarray) -> np.ndarray:
+    """The ranks of `codes` [N, K] with mean 0 and standard deviation 1: a product over N is a rank correlation."""
+    return _standardized(rankdata(codes, axis=0))
 
 
 SIMILARITIES = {"lasso": lasso, "spearman": spearman}
