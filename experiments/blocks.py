@@ -1,6 +1,6 @@
 """Disentangling Granularity in the paper's own measure, MIG of blocks by posteriors, and what it is worth.
 
-    python -m experiments.blocks --tier=small            # 84 runs in parts of two seeds; it resumes
+    python -m experiments.blocks --tier=small            # 84 runs in parts of one seed; it resumes
     python -m experiments.blocks --tier=small --table    # only the table of the parts that have run
 
 `rendered_dsprites`, 8 units, beta 5, 20,000 steps: blocks of 1 (the beta-TCVAE), 2 and 4 units, with dependence within
@@ -34,7 +34,7 @@ from scaledis.core.files import write_arrays
 from scaledis.datasets.base import sampling
 from scaledis.training.load import load_run
 
-SEEDS, PART = range(200, 224), 2
+SEEDS, PART = range(200, 224), 1
 PRIMARY = ("b = 1", "b = 2, free")  # that have all seeds; the others have the first half
 UNITS, DATA = 8, "rendered_dsprites"
 CELLS = {
