@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import jax
 import numpy as np
 import pytest
 
@@ -16,16 +17,26 @@ from tests import tiny
 DATASET = tiny.dataset()
 
 
-def test_the_arithmetic_of_a_step_is_that_of_its_layers_three_times():
+def test_the_arithmetic_of_a_step_is_that_of_its_layers_three_times_but_for_the_gradient_of_the_images():
     population = tiny.population([tiny.config(method__name="vae")], DATASET)
     params = population.shapes.state.params["network"]
-    side, multiplications = DATASET.image_shape[0], 0
+    side, multiplications = DATASET.image_shape[0], {}
     for name, layer in {**params["encoder"], **params["decoder"]}.items():
         kernel = layer["kernel"].shape[1:]
         depth = int(name[-1]) if name[0] in "gu" else 0
         places = {"g": side >> depth, "u": side >> depth + 1, "f": side >> 1}.get(name[0], 1) if len(kernel) == 4 else 1
-        multiplications += np.prod(kernel) * places**2
-    assert programs.needed_flops(population) == 6 * 8 * multiplications
+        multiplications[name] = np.prod(kernel) * places**2
+    batch = population.config.train.batch
+    assert programs.needed_flops(population) == 2 * batch * (3 * sum(multiplications.values()) - multiplications["g1"])
+
+
+def test_the_discriminators_and_a_loop_belong_to_the_arithmetic_of_a_step():
+    def needed(name):
+        return programs.needed_flops(tiny.population([tiny.config(method__name=name)], DATASET))
+
+    assert needed("factor_vae") > needed("beta_vae")
+    looped = jax.make_jaxpr(lambda x: jax.lax.scan(lambda x, _: (x @ x, None), x, length=5))(np.eye(3))
+    assert programs._multiplications(looped.jaxpr) == 5 * 27
 
 
 def test_a_step_is_lowered_for_its_devices_without_its_data_and_needs_no_other_device():

@@ -39,6 +39,7 @@ def row(found: hlo.Program, needed: int, runs: int) -> dict[str, Any]:
     """What a compiler made of a step: arithmetic over what `runs` runs need, megabytes a run, kernels, collectives."""
     return {
         "arithmetic": round(found.flops / runs / needed, 3),
+        "gigaflops_a_run": round(found.flops / 1e9 / runs, 2),
         "touched_megabytes_a_run": round(found.touched / 1e6 / runs),
         "temporary_megabytes_a_run": round(found.temporary / 1e6 / runs, 1),
         "largest_window": max((one.window for one in found.instructions), default=1),

@@ -8,6 +8,7 @@ that tuning on the device would choose.
 import dataclasses
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -24,7 +25,9 @@ from scaledis.networks import conv
 from scaledis.planning import hlo
 from scaledis.planning.targets import Target, targets
 from scaledis.training.population import Population, select
-from scaledis.types import ImageSpec
+from scaledis.types import Batch, ImageSpec
+
+Sides = tuple[int, ...]
 
 GPU = (
     "gpu_device_info {{ threads_per_block_limit: 1024 threads_per_warp: 32 shared_memory_per_block: 49152 "
@@ -116,34 +119,47 @@ def mesh_of(described: list[jax.Device]) -> Mesh:
 
 @runtime.pinned()
 def needed_flops(population: Population) -> int:
-    """Returns the arithmetic that a step of a run needs: three times that of its way to the codes and back.
+    """Returns the arithmetic that a step of a run needs: 2 for each multiplication of its convolutions and products.
 
-    Each kernel and product counts once on the way, once for the gradient of its input and once for its own. The few
-    operations of losses and optimizers are left out.
+    They are counted in the step as it is written, before XLA optimizes it, with every convolution as one operation.
+    The zeros of a border count, those of a dilation do not. What a loop repeats counts as often.
     """
-    config, (height, width, channels) = population.config, population.images.shape
-    state = jax.eval_shape(lambda runs: select(runs, 0), population.shapes).state
-    images = jax.ShapeDtypeStruct((config.train.batch, height, width, channels), np.uint8)
-    codes = jax.ShapeDtypeStruct((config.train.batch, sum(population.allocation)), np.float32)
+    run = jax.eval_shape(lambda runs: select(runs, 0), population.shapes)
+    shape = (population.config.train.batch, *population.images.shape)
+    images = jax.ShapeDtypeStruct(shape, np.uint8), jax.ShapeDtypeStruct(shape[:1], np.int32)
+    key = jax.eval_shape(jax.random.wrap_key_data, run.key)
     with conv.using("lax"):
-        method = population.program.method
-        there, back = jax.make_jaxpr(method.encode)(state, images), jax.make_jaxpr(method.decode)(state, codes)
-    return 6 * (_multiplications(there.jaxpr) + _multiplications(back.jaxpr))
+        update = jax.make_jaxpr(population.program.method.update)(run.state, Batch(*images), key)
+    return 2 * _multiplications(update.jaxpr)
 
 
 def _multiplications(jaxpr: jax.extend.core.Jaxpr) -> int:
-    """The multiplications of all convolutions and products of a jaxpr, those with the zeros of a dilation left out."""
+    """Returns the multiplications of all convolutions and products of a jaxpr."""
     found = 0
     for each in jaxpr.eqns:
-        found += sum(_multiplications(inner) for inner in jax.extend.core.jaxprs_in_params(each.params))
-        shaped: list[Any] = [variable.aval for variable in (*each.invars[:2], *each.outvars[:1])]
-        sides = [each.shape for each in shaped]
-        if each.primitive.name == "dot_general":
-            (summed, _), _ = each.params["dimension_numbers"]
-            found += math.prod(sides[2]) * math.prod(sides[0][axis] for axis in summed)
-        elif each.primitive.name == "conv_general_dilated":
-            numbers = each.params["dimension_numbers"]
-            coarse = sides[0] if max(each.params["lhs_dilation"]) > 1 else sides[2]
-            spec = numbers.lhs_spec if coarse is sides[0] else numbers.out_spec
-            found += math.prod(sides[1]) * coarse[spec[0]] * math.prod(coarse[axis] for axis in spec[2:])
+        inner = sum(map(_multiplications, jax.extend.core.jaxprs_in_params(each.params)))
+        found += inner * each.params.get("length", 1)  # of a scan
+        if each.primitive.name in COUNTS:
+            left, right, out = (variable.aval for variable in (*each.invars[:2], each.outvars[0]))
+            found += COUNTS[each.primitive.name](left.shape, right.shape, out.shape, each.params)
     return found
+
+
+def _of_product(left: Sides, right: Sides, out: Sides, params: Mapping[str, Any]) -> int:
+    (summed, _), _ = params["dimension_numbers"]
+    return math.prod(out) * math.prod(left[axis] for axis in summed)
+
+
+def _of_convolution(left: Sides, right: Sides, out: Sides, params: Mapping[str, Any]) -> int:
+    numbers = params["dimension_numbers"]
+    found = math.prod(out[axis] for axis in numbers.out_spec[:2]) * right[numbers.rhs_spec[1]]
+    axes = zip(numbers.rhs_spec[2:], numbers.out_spec[2:], strict=True)
+    for number, (tap_axis, place_axis) in enumerate(axes):
+        step, apart, dilation = (params[name][number] for name in ("window_strides", "rhs_dilation", "lhs_dilation"))
+        before = params["padding"][number][0]
+        taps, places = np.arange(right[tap_axis]) * apart, np.arange(out[place_axis]) * step
+        found *= int(np.sum((places[:, None] + taps - before) % dilation == 0))
+    return found
+
+
+COUNTS = {"dot_general": _of_product, "conv_general_dilated": _of_convolution}
