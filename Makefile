@@ -55,6 +55,7 @@ docs: .venv/installed .venv-docs/installed
 bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m experiments.benchmarks.pytorch
+	$(BIN)/python -m experiments.benchmarks.cpu
 
 # XLA's compilers lie beside .venv, whose JAX would look for their devices. A folder is there once it is complete.
 compiler = "$$($(BIN)/python -c "from importlib.metadata import requires; \

@@ -12,24 +12,26 @@ throughout and step in turn, so that a slow phase of the machine hits them alike
                                                   tasks (OMP_WAIT_POLICY), whichever is faster on this machine
     population:  ours, one model per core, at once against as many PyTorch processes of one thread each, at once
 
-Prints the table and writes experiments/results/benchmark.json.
+A ratio is the median over rounds of ours over theirs in the same round. Prints the table and writes
+experiments/results/benchmark.json, an entry for each kind of CPU; cpu.py adds to it where the time goes.
 """
 
 import datetime
 import importlib.metadata
-import json
 import multiprocessing
 import os
 import platform
 import statistics
 import time
-from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.tables import RESULTS
+from scaledis.core.files import read_json, write_json
 from scaledis.core.runtime import cores, machine, prepare
 from scaledis.core.version import commit
 from scaledis.datasets import Dataset
@@ -39,8 +41,8 @@ from scaledis.sweeps.configs import make_config
 from scaledis.training.population import Population
 from scaledis.types import ImageSpec
 
-ROUNDS, STEPS, WARM_UP = 5, 10, 2
-RESULT = Path(__file__).parents[1] / "results" / "benchmark.json"
+ROUNDS, STEPS, WARM_UP = 9, 10, 2
+FILE = RESULTS / "benchmark.json"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
 
 
@@ -221,26 +223,34 @@ def main():
     for team, _ in teams.values():
         for pipe in team:
             pipe.send(False)
-    medians = [statistics.median(times) for times in rounds.values()]
-    ratios = {"one model": medians[0] / min(medians[1:3]), "population": medians[3] / medians[4]}
-
-    for (name, times), median in zip(rounds.items(), medians, strict=True):
-        print(f"{name:36s} {median:7.1f} ms per step and model   {' '.join(f'{t:.1f}' for t in times)}")
+    ours, spinning, sleeping, population, processes = (np.asarray(times) for times in rounds.values())
+    ratios = {
+        "one model": float(np.median(ours / np.minimum(spinning, sleeping))),
+        "population": float(np.median(population / processes)),
+    }
+    for name, times in rounds.items():
+        shown = " ".join(f"{time_:.1f}" for time_ in times)
+        print(f"{name:36s} {statistics.median(times):7.1f} ms per step and model   {shown}")
     for name, ratio in ratios.items():
         print(f"{name}: {ratio:.2f} times PyTorch")
-    RESULT.parent.mkdir(exist_ok=True)
-    result = {
-        "date": datetime.date.today().isoformat(),
-        "machine": machine(),
-        "commit": commit(),
-        "load_before": load,
-        "versions": {name: importlib.metadata.version(name) for name in PACKAGES}
-        | {"python": platform.python_version()},
-        "batch": settings().train.batch,
-        "milliseconds_per_step_and_model": rounds,
-        "ratio_to_torch": ratios,
-    }
-    RESULT.write_text(json.dumps(result, indent=1) + "\n")
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": platform.python_version()}
+    store(
+        {
+            "date": datetime.date.today().isoformat(),
+            "commit": commit(),
+            "load_before": load,
+            "versions": versions,
+            "batch": settings().train.batch,
+            "milliseconds_per_step_and_model": rounds,
+            "ratio_to_torch": ratios,
+        }
+    )
+
+
+def store(found: dict[str, Any]) -> None:
+    """Adds facts to the entry of this kind of CPU."""
+    known = read_json(FILE) if FILE.exists() else {}
+    write_json(FILE, dict(sorted((known | {machine(): known.get(machine(), {}) | found}).items())))
 
 
 if __name__ == "__main__":
