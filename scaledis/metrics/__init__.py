@@ -2,12 +2,13 @@
 
 A metric is a module here with `compute(codes, factors, seed, **options) -> {score: value}`, named by its file; its
 first score is its headline, and its `SPEC` declares the properties of its scores (shared/spec.py). A metric that names
-any of the keyword arguments `protocol`, `information`, `levels`, `log_variances` and `groups` receives it. A metric
-whose `factors` default to None needs no factors. An array in a result has the factors on its last axis.
+any of the keyword arguments `protocol`, `information`, `labels`, `levels`, `log_variances` and `groups` receives it. A
+metric whose `factors` default to None needs no factors. An array in a result has the factors on its last axis.
 
 Several metrics share these arguments and results:
 
   - `codes`: float [N, K], one row per image; `factors`: int [N, F], the class of every factor of the same images.
+  - `labels`: the same factors as categories, numbers and angles (shared/labels.py); None: all are categories.
   - `seed`: seeds every random number; ignored by a metric that draws none.
   - `protocol`: the published setting; the docstring of a metric says what it changes.
   - `bins`, `binning`: each unit is cut into `bins` bins, of equal width over its range ("equal_width") or between its
@@ -48,7 +49,8 @@ import numpy as np
 from scaledis.core import UserError, kinds, registry
 from scaledis.core.progress import shown
 from scaledis.metrics.shared import arguments, encoding, scoring
-from scaledis.metrics.shared.information import entropy, information
+from scaledis.metrics.shared.information import entropy
+from scaledis.metrics.shared.mutual import information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
 from scaledis.metrics.shared.spec import Options, Result, Results, Spec, spec_of
@@ -79,10 +81,11 @@ def compute(
     Args:
         names: metrics to compute.
         codes: numbers [N, K], a row per image (usually posterior means), of numpy, JAX, torch, pandas or lists.
-        factors: whole numbers, bools or strings [N, F], the class of each factor of the same images; None for metrics
-            that need none. Numbers keep their values, which MCC, the r2 of SAP, the protocol `hfs`, and IRS under
-            `library` take as amounts; strings and categories become ranks in their order, 2 before 10. Rows of two
-            pandas objects are matched by their index.
+        factors: whole numbers, bools, strings or floats [N, F], the label of each factor of the same images; None for
+            metrics that need none. Whole numbers keep their values, which MCC, the r2 of SAP, the protocol `hfs`, and
+            IRS under `library` take as amounts; strings and categories become ranks in their order, 2 before 10. None
+            and NaN are missing labels: each factor is scored on the images that have its label. Rows of two pandas
+            objects are matched by their index.
         seed: seeds every random number of the metrics; from 0 to 2^32 - 1.
         options: keyword arguments per metric, such as `{"dci": {"backend": "sklearn"}}`, and its own settings.
         settings: for all metrics, by the names below.
@@ -97,10 +100,16 @@ def compute(
             their first principal component, or for DCI by the sum of their importances; None, the default: no groups.
         levels: the level of each unit, int [K]; default None.
         log_variances: float [N, K], of the posteriors whose means are `codes`; default None.
+        kinds: the kind of each factor, or {number: kind} of some: "category", "number", "angle" in radians, or
+            "angle:360" with another period; None, the default: a factor with a number that is not whole is a number,
+            any other a category. A metric leaves out factors of a kind that it is not defined for, and says so.
+        missing: a value that stands for a missing label, such as -1; default None.
 
     Returns:
         For every metric its scores, their intervals and chance levels; `n`, the rows used; `permutations` behind the
         chance levels; `protocol`; `dropped`, {"factors": [..], "units": [..]} by their numbers; `warnings`, sentences.
+        Unless all factors are categories without a missing label also `kinds`, that of each factor, and `labeled`, the
+        rows with a label of each.
 
     Raises:
         UserError: an unknown metric, option or protocol, or one of another kind; codes or factors that `checked`

@@ -7,11 +7,20 @@ from scipy.special import entr
 
 from scaledis.core import registry
 from scaledis.metrics.shared import boosting, parallel
-from scaledis.metrics.shared.rows import TRAIN_FRACTION, checked, commonest, rare_classes, split_at
-from scaledis.metrics.shared.spec import JOINT, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
+from scaledis.metrics.shared.rows import (
+    TRAIN_FRACTION,
+    checked,
+    commonest,
+    counted,
+    mean_of_labeled,
+    rare_classes,
+    split_at,
+)
+from scaledis.metrics.shared.spec import ALL_KINDS, JOINT, TEST_ROWS, Result, Scores, Spec
 
 SCORES = ("disentanglement", "completeness", "informativeness")
-SPEC = Spec(SCORES, fits=True, intervals={"informativeness": TEST_ROWS}, groups=JOINT)
+SPEC = Spec(SCORES, fits=True, intervals={"informativeness": TEST_ROWS}, groups=JOINT, kinds=ALL_KINDS)
 
 
 def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -29,7 +38,22 @@ def _sklearn(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> t
     return np.stack(importances, axis=1), np.stack(predicted, axis=1)
 
 
+def _sklearn_regression(ranks: np.ndarray, targets: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The reference of `boosting.regress`: importances [K] and predicted targets [N, T]."""
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    size = {"n_estimators": boosting.ROUNDS, "max_depth": boosting.DEPTH, "learning_rate": boosting.RATE}
+    models = [
+        GradientBoostingRegressor(**size, random_state=seed).fit(ranks[:split], each[:split]) for each in targets.T
+    ]
+    weighted = [
+        np.maximum(one.feature_importances_, 0) * each.var() for one, each in zip(models, targets.T, strict=True)
+    ]
+    return np.sum(weighted, axis=0), np.stack([model.predict(ranks) for model in models], axis=1)
+
+
 BACKENDS = {"lightgbm": boosting.fit, "sklearn": _sklearn}
+REGRESSIONS = {"lightgbm": boosting.regress, "sklearn": _sklearn_regression}
 
 
 def compute(
@@ -40,11 +64,13 @@ def compute(
     backend: str = "lightgbm",
     train_fraction: float = TRAIN_FRACTION,
     groups: Sequence[Sequence[int]] | None = None,
+    labels: Labels | None = None,
 ) -> Result:
     """Returns DCI-D, DCI-C and informativeness from one gradient-boosted classifier per factor.
 
     A classifier has 100 rounds of trees of depth 3 at rate 0.1. Trees depend only on the order of a unit's values, so
-    they are given dense ranks, and neither the scale nor the sign of a unit changes a score.
+    they are given dense ranks, and neither the scale nor the sign of a unit changes a score. A number has a regression
+    of the same size in its place, an angle one of its cosine and sine; their informativeness is R^2, at least 0.
 
     The backend `lightgbm` gives every value of a unit its own bin up to 4,000 training rows. With more rows it cuts a
     unit into 255 bins, which differ between its boosters: on 10 mixed units of 3DShapes' factors with 10,000 training
@@ -66,38 +92,60 @@ def compute(
         backend: one of `BACKENDS`.
 
     Returns:
-        `disentanglement` (DCI-D), `completeness` (DCI-C) and `informativeness` (mean test accuracy), in [0, 1];
+        `disentanglement` (DCI-D), `completeness` (DCI-C) and `informativeness` (mean test accuracy or R^2), in [0, 1];
         `informativeness_train`; `informativeness_per_factor` [F]; `importances` [K, F], whose columns sum to 1, or to 0
         for a factor that no unit explains; `backend`.
     """
     codes, factors = checked(codes, factors)
-    fit = registry.choose("metrics.dci.backend", backend, BACKENDS)
+    known, fit = labels or of_classes(factors), registry.choose("metrics.dci.backend", backend, BACKENDS)
     split = split_at(factors, train_fraction)
     ranks, unit, copies = _distinct(codes)
-    varies = np.ptp(factors[:split], axis=0) > 0
-    predicted = np.tile(commonest(factors[:split]), (len(factors), 1))
+    categories, gains = known.of_kind(CATEGORY), np.zeros((ranks.shape[1], factors.shape[1]))
+    right = np.where(categories, factors == commonest(factors[:split]), 0.0)  # without a fit; 0 is the R^2 of the mean
+    varies = np.array([len(counted(factor)[0]) > 1 for factor in factors[:split].T]) & (ranks.shape[1] > 0)
+    whole = varies & categories & known.there.all(axis=0)
+    if whole.any():
+        gains[:, whole], predicted = fit(ranks, factors[:, whole], split, seed)
+        right[:, whole] = predicted == factors[:, whole]
+    for number in np.flatnonzero(varies & ~whole):
+        there = known.there[:, number]
+        trained, rows = int(there[:split].sum()), ranks[there]
+        if categories[number]:
+            gains[:, [number]], predicted = fit(rows, factors[there, number, None], trained, seed)
+            right[there, number] = predicted[:, 0] == factors[there, number]
+        else:
+            targets = known.targets(int(number))[there]
+            gains[:, number], predicted = REGRESSIONS[backend](rows, targets, trained, seed)
+            right[there, number] = _explained(predicted, targets, trained)
+    right[~known.there] = np.nan
     importances = np.zeros((codes.shape[1], factors.shape[1]))
-    if varies.any() and ranks.shape[1]:
-        gains, predicted[:, varies] = fit(ranks, factors[:, varies], split, seed)
-        gains = gains / np.maximum(gains.sum(axis=0), 1e-300) / copies[:, None]
-        importances[np.ix_(unit >= 0, varies)] = gains[unit[unit >= 0]]
+    importances[unit >= 0] = (gains / np.maximum(gains.sum(axis=0), 1e-300) / copies[:, None])[unit[unit >= 0]]
     if groups is not None:
         importances = np.stack([importances[list(group)].sum(axis=0) for group in groups])
-    correct = predicted == factors
     scores = {
         "disentanglement": disentanglement(importances),
         "completeness": completeness(importances),
-        **_informativeness(correct[split:]),
-        "informativeness_train": float(correct[:split].mean()),
+        **_informativeness(right[split:]),
+        "informativeness_train": _informativeness(right[:split])["informativeness"],
         "importances": importances,
         "backend": backend,
-        "warnings": rare_classes(factors, split),
+        "warnings": rare_classes(factors[:, categories], split),
     }
-    return Scores(scores, {TEST_ROWS: (_informativeness, correct[split:])})
+    return Scores(scores, {TEST_ROWS: (_informativeness, right[split:])})
 
 
-def _informativeness(correct: np.ndarray) -> Result:
-    return {"informativeness": float(correct.mean()), "informativeness_per_factor": correct.mean(axis=0)}
+def _informativeness(right: np.ndarray) -> Result:
+    """`informativeness` of [n, F], per row whether it is right or its share of R^2; NaN without a label."""
+    each = np.clip(mean_of_labeled(right), 0, 1)
+    return {"informativeness": float(each.mean()), "informativeness_per_factor": each}
+
+
+def _explained(predicted: np.ndarray, targets: np.ndarray, split: int) -> np.ndarray:
+    """What every row adds to R^2, [n], so that its mean over training rows, and over test rows, is theirs."""
+    errors = ((predicted - targets) ** 2).sum(axis=1)
+    spread = ((targets - targets[:split].mean(axis=0)) ** 2).sum(axis=1)
+    parts = (slice(0, split), slice(split, None))
+    return np.concatenate([1 - errors[part] / max(spread[part].mean(), 1e-300) for part in parts if errors[part].size])
 
 
 def disentanglement(importances: np.ndarray) -> float:

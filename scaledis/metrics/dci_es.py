@@ -6,6 +6,7 @@ import numpy as np
 
 from scaledis.core import registry
 from scaledis.metrics.shared import parallel, rows
+from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.spec import TEST_ROWS, Result, Scores, Spec
 
 SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
@@ -70,11 +71,14 @@ def compute(
     inputs = rows.standardized(codes)
 
     def errors(factor: np.ndarray, most_common: int) -> np.ndarray:
-        """bool [test rows, capacities + 1]; the last column predicts the most common class."""
+        """1 where wrong, [test rows, capacities + 1], NaN without a label; the last predicts the most common class."""
         guess = np.full(len(factor), most_common)
-        lone = not np.ptp(factor[:split])
-        predicted = [guess] * len(CAPACITIES) if lone else probes(inputs, factor, split, seed)
-        return np.asarray(np.stack([*predicted, guess], axis=1)[split:] != factor[split:, None])
+        there, found = factor != MISSING, np.full((len(factor), len(CAPACITIES) + 1), np.nan)
+        labeled, guess, trained = factor[there], guess[there], int(there[:split].sum())
+        lone = len(np.unique(labeled[:trained])) < 2
+        predicted = [guess] * len(CAPACITIES) if lone else probes(inputs[there], labeled, trained, seed)
+        found[there] = np.stack([*predicted, guess], axis=1) != labeled[:, None]
+        return found[split:]
 
     wrong = np.stack(parallel.mapped(errors, factors.T, rows.commonest(factors[:split])), axis=1)
     size, warnings = factors.shape[1] / codes.shape[1], rows.rare_classes(factors, split)
@@ -82,8 +86,8 @@ def compute(
 
 
 def _explicitness(wrong: np.ndarray) -> Result:
-    """`explicitness` and `explicitness_per_factor` of errors bool [n, F, capacities + 1]."""
-    losses = wrong.mean(axis=0)
+    """`explicitness` and `explicitness_per_factor` of errors [n, F, capacities + 1], NaN where there is no label."""
+    losses = np.nanmean(wrong, axis=0)
     curve, guess = losses[:, :-1], losses[:, -1]
     best = curve.min(axis=1)
     headroom = guess - best

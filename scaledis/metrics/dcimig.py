@@ -3,9 +3,9 @@
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Spec
 
-SPEC = Spec(("dcimig",), intervals={"dcimig": ROWS}, groups=COMPONENT)
+SPEC = Spec(("dcimig",), intervals={"dcimig": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
 
 def compute(

@@ -4,11 +4,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 from scaledis.metrics.shared import arguments, linear, rows
+from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import Information, entropy, share
-from scaledis.metrics.shared.spec import COMPONENT, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
+from scaledis.metrics.shared.mutual import nearest_information as nearest_amounts
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, TEST_ROWS, Result, Scores, Spec
 
 SCORES, RATIOS = ("modularity", "explicitness", "compactness"), ("modularity", "compactness")
-SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT)
+SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 NEIGHBOURS = 10
 DISCRETE = 20  # values
 DIGITS = 9
@@ -24,6 +27,7 @@ def compute(
     neighbours: int = NEIGHBOURS,
     train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "scaledis",
+    labels: Labels | None = None,
 ) -> Result:
     """Returns InfoM (each unit knows one factor), InfoC (one unit knows each factor) and InfoE (factors are linear).
 
@@ -35,6 +39,9 @@ def compute(
     A unit of at most 20 values gets plug-in information, any other unit the k-nearest-neighbor estimate of
     scikit-learn, whose jitter is drawn by the seed. A unit without information is left out of InfoM; a factor about
     which nothing is known counts 0 in InfoC.
+
+    A number or an angle has the entropy of 20 classes, the information of nearest neighbors (Kraskov et al. 2004) up to
+    that entropy, and in InfoE the R^2 of a linear regression.
 
     The nearest-neighbor estimate of noise is not 0 but a random number up to 0.01 of a factor's entropy (3,000 rows;
     0.004 with 15,000), and InfoM and InfoC depend only on proportions: 10 units of noise and 6 factors have InfoM 0.45
@@ -66,8 +73,12 @@ def compute(
     least = active if active is not None else LIBRARY_ACTIVE if library else 0
     ranges = np.ptp(codes, axis=0)
     units = np.flatnonzero((ranges > 0) & (ranges > least * ranges.max()))
-    nmi = share(nearest_information(codes[:, units], factors, neighbours, seed), entropy(factors))
-    losses = np.stack([_losses(codes, factor, split, balanced=library) for factor in factors.T], axis=2)
+    known = labels or of_classes(factors)
+    entropies = np.array(
+        [entropy(factor[there, None])[0] for factor, there in zip(factors.T, known.there.T, strict=True)]
+    )
+    nmi = share(all_information(codes[:, units], known, neighbours, seed), entropies)
+    losses = np.stack([losses_of(codes, known, k, split, library) for k in range(factors.shape[1])], axis=2)
     scored = losses[:split] if library else losses[split:]
     several = {"modularity": factors.shape[1] > 1 and len(units) > 0, "compactness": len(units) > 1}
     modularity, compactness = _shares_of_best(nmi), _shares_of_best(nmi.T)
@@ -85,9 +96,35 @@ def compute(
 
 def _explicitness(losses: np.ndarray) -> Result:
     """`explicitness` and `explicitness_per_factor` of log losses [n, 2, F] of classifiers and of class frequencies."""
-    left, whole = losses.mean(axis=0)
+    left, whole = np.nanmean(losses, axis=0)
     scores = np.where(whole > 0, 1 - share(left, whole), 0)
     return {"explicitness": float(scores.mean()), "explicitness_per_factor": scores}
+
+
+def all_information(units: np.ndarray, known: Labels, neighbours: int, seed: int) -> np.ndarray:
+    """Information of every unit about every factor over the rows with its label, [K, F] in nats."""
+    columns = []
+    for k, (there, kind) in enumerate(zip(known.there.T, known.kinds, strict=True)):
+        if kind == CATEGORY:
+            columns.append(nearest_information(units[there], known.classes[there, k, None], neighbours, seed)[:, 0])
+        else:
+            columns.append(nearest_amounts(units, known, k, neighbours))
+    return np.stack(columns, axis=1)
+
+
+def losses_of(codes: np.ndarray, known: Labels, k: int, split: int, balanced: bool) -> np.ndarray:
+    """The losses of every row, [N, 2], with the codes and without; NaN where the factor has no label."""
+    there, found = known.there[:, k], np.full((len(codes), 2), np.nan)
+    trained = int(there[:split].sum())
+    if known.kinds[k] == CATEGORY:
+        found[there] = _losses(codes, known.classes[:, k], split, balanced)[there]
+    elif trained:
+        targets, inputs = known.targets(k)[there], rows.standardized(codes)[there]
+        inputs = np.hstack([inputs, np.ones((len(inputs), 1))])
+        line = np.linalg.lstsq(inputs[:trained], targets[:trained])[0]
+        guesses = inputs @ line, targets[:trained].mean(axis=0)
+        found[there] = np.stack([((targets - guess) ** 2).sum(axis=1) for guess in guesses], axis=1)
+    return found
 
 
 def nearest_information(codes: np.ndarray, factors: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
@@ -122,8 +159,10 @@ def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -
 
     Both are learned from the first `split` rows. A class that these lack has the same loss in both.
     """
-    classes, counts = np.unique(factor[:split], return_counts=True)
-    prior = np.full(len(classes), 1 / len(classes)) if balanced else counts / split
+    classes, counts = rows.counted(factor[:split])
+    if not len(classes):
+        return np.zeros((len(factor), 2))
+    prior = np.full(len(classes), 1 / len(classes)) if balanced else counts / counts.sum()
     column = np.searchsorted(classes, factor).clip(max=len(classes) - 1)
     known = classes[column] == factor
     blind = np.where(known, -np.log(prior)[column], np.log(len(classes) + 1))
@@ -131,7 +170,8 @@ def _losses(codes: np.ndarray, factor: np.ndarray, split: int, balanced: bool) -
         return np.stack([blind, blind], axis=1)
     weights = "balanced" if balanced else None
     inputs = rows.standardized(codes)
-    model = linear.logistic_regression(inputs[:split], factor[:split], penalty=0, class_weight=weights)
+    labeled = np.flatnonzero(factor[:split] != MISSING)
+    model = linear.logistic_regression(inputs[labeled], factor[labeled], penalty=0, class_weight=weights)
     odds = model.decision_function(inputs)
     odds = np.stack([np.zeros_like(odds), odds], axis=1) if odds.ndim == 1 else odds
     seeing = logsumexp(odds, axis=1) - odds[np.arange(len(factor)), column]

@@ -34,7 +34,7 @@ def compute(
     codes, factors = rows.checked(codes, factors)
     varies = np.ptp(codes, axis=0) > 0
     if protocol == "library":
-        factors = information.binned(factors)
+        factors = information.binned_classes(factors)
     else:
         codes = rows.standardized(codes)
     arguments.check("quantile", quantile, float | None, 0, 1)
@@ -51,7 +51,7 @@ def compute(
 def _deviation(codes: np.ndarray, factor: np.ndarray, level: float) -> np.ndarray:
     """The mean over classes of the quantile `level` of |z_j - its mean in the class|, [K]."""
     deviations = []
-    for value in np.unique(factor):
+    for value in rows.counted(factor)[0]:
         inside = codes[factor == value]
         deviations.append(np.quantile(np.abs(inside - inside.mean(axis=0)), level, axis=0))
     return np.asarray(np.mean(deviations, axis=0))

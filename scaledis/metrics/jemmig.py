@@ -3,9 +3,9 @@
 import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Spec
 
-SPEC = Spec(("jemmig",), intervals={"jemmig": ROWS}, groups=COMPONENT)
+SPEC = Spec(("jemmig",), intervals={"jemmig": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
 
 def compute(
@@ -31,7 +31,7 @@ def compute(
     """
     table = (information or Information(codes, factors)).table(bins, binning)
     best, second = best_and_second(table.nats)
-    joint = table.unit_entropies[:, None] + table.factor_entropies - table.nats
+    joint = table.unit_entropies + table.factor_entropies - table.nats
     joint = np.where(table.nats >= best - 1e-12, joint, np.inf).min(axis=0)
     scores = 1 - (joint - best + second) / np.maximum(table.factor_entropies + np.log(bins), 1e-300)
     return {"jemmig": float(scores.mean()), "per_factor": scores, "warnings": table.warnings}

@@ -8,10 +8,11 @@ from scipy.special import entr
 from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate, arguments, rows
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
-from scaledis.metrics.shared.spec import ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
+from scaledis.metrics.shared.spec import ALL_KINDS, ROWS, Result, Scores, Spec
 
 SCORES = ("concentration", "redundancy", "gap")
-SPEC = Spec(SCORES, intervals=dict.fromkeys(SCORES, ROWS))
+SPEC = Spec(SCORES, intervals=dict.fromkeys(SCORES, ROWS), kinds=ALL_KINDS)
 KNOWN = 0.05  # of a factor's entropy; a level that knows more knows the factor
 SAMPLES = 1024
 FINITE = 700  # abs of a log variance: above, the variance or its inverse is infinite in float64
@@ -30,6 +31,7 @@ def compute(
     levels: np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
     information: Information | None = None,
+    labels: Labels | None = None,
 ) -> Result:
     """Returns how factors are allocated to levels, which papers show in pictures.
 
@@ -67,10 +69,12 @@ def compute(
         found["warnings"] = ["levels: none are given; all units are one level", *table.warnings]
     else:
         fit = functools.partial(dci.compute, backend=backend, train_fraction=train_fraction)
-        fits = [fit(codes[:, units], factors, seed) for units in members]
+        known = labels or of_classes(factors)
+        fits = [fit(codes[:, units], factors, seed, labels=known) for units in members]
         accuracy = np.stack([each["informativeness_per_factor"] for each in fits])
         split = rows.split_at(factors, train_fraction)
-        blind = (factors[split:] == rows.commonest(factors[:split])).mean(axis=0)
+        common = np.where(known.there, factors == rows.commonest(factors[:split]), np.nan)
+        blind = np.where(known.of_kind(CATEGORY), rows.mean_of_labeled(common[split:]), 0)
         found["informativeness"] = np.clip((accuracy - blind) / np.maximum(1 - blind, 1e-12), 0, 1)
         found["backend"] = backend
     if log_variances is not None and (np.abs(log_variances) > FINITE).any():

@@ -4,43 +4,68 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.stats import rankdata
 
+from scaledis.metrics.shared.labels import ANGLE, Labels, of_classes
 from scaledis.metrics.shared.rows import checked, standardized
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Scores, Spec
 
-SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT)
+SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
 
-def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> Result:
+def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, labels: Labels | None = None) -> Result:
     """Returns the mean absolute correlation of factors with units under the best one-to-one matching.
 
         MCC = max over one-to-one matchings m of (1 / F) sum_k |corr(z_m(k), v_k)|
 
-    Class numbers are taken as amounts. Public code needs K = F and returns NaN for a constant unit. Here a constant
-    unit has correlation 0, factors without a unit count 0, and of more units than factors the best F are matched. All
-    protocols agree.
+    Class numbers are taken as amounts. The correlation with an angle is that with its cosine and sine together (Mardia
+    1976). Public code needs K = F and returns NaN for a constant unit. Here a constant unit has correlation 0, factors
+    without a unit count 0, and of more units than factors the best F are matched. All protocols agree.
 
     Returns:
         `pearson` and `spearman` (of ranks) in [0, 1], each with its own matching; `pearson_per_factor` and
         `spearman_per_factor` [F]; `matching`, the unit of each factor under `pearson`, or None.
     """
     codes, factors = checked(codes, factors)
-    pearson, units = _matched(codes, factors)
-    spearman, _ = _matched(rankdata(codes, axis=0), rankdata(factors, axis=0))
-    scores: Result = {"pearson": float(pearson.mean()), "spearman": float(spearman.mean())}
-    return scores | {"pearson_per_factor": pearson, "spearman_per_factor": spearman, "matching": units}
+    known = labels or of_classes(factors)
+
+    def scores(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
+        drawn = Labels(classes, amounts, known.kinds)
+        pearson, units = _matched(correlations(codes, drawn))
+        spearman, _ = _matched(correlations(codes, drawn, of_ranks=True))
+        found: Result = {"pearson": float(pearson.mean()), "spearman": float(spearman.mean())}
+        return found | {"pearson_per_factor": pearson, "spearman_per_factor": spearman, "matching": units}
+
+    arrays = codes, known.classes, known.amounts
+    return Scores(scores(*arrays), {ROWS: (scores, *arrays)})
 
 
-def correlations(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Absolute Pearson correlation of every column of codes [N, K] with every column of factors [N, F], [K, F]."""
-    products = standardized(codes).T @ standardized(factors.astype(float)) / len(codes)
-    return np.asarray(np.minimum(np.abs(products), 1))
+def correlations(codes: np.ndarray, known: Labels, of_ranks: bool = False) -> np.ndarray:
+    """Absolute correlation of every unit of [N, K] with every factor over the rows with its label, [K, F]."""
+    columns = []
+    for there, amounts, kind in zip(known.there.T, known.amounts.T, known.kinds, strict=True):
+        units, labels = codes[there], amounts[there, None]
+        if of_ranks:
+            units, labels = rankdata(units, axis=0), labels if kind == ANGLE else rankdata(labels, axis=0)
+        columns.append(_with_angle(units, labels) if kind == ANGLE else _products(units, labels)[:, 0])
+    return np.asarray(np.minimum(np.abs(np.stack(columns, axis=1)), 1))
 
 
-def _matched(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
-    """The correlation of each factor with its unit, [F], and that unit."""
-    found = correlations(codes, factors)
+def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The correlations of the columns of two arrays."""
+    return np.asarray(standardized(left).T @ standardized(right) / len(left))
+
+
+def _with_angle(units: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """The multiple correlation of every unit of [n, K] with cosine and sine of angles [n, 1], [K]."""
+    cosine, sine = np.cos(angles), np.sin(angles)
+    (first, second), shared = _products(units, np.hstack([cosine, sine])).T, float(_products(cosine, sine)[0, 0])
+    squares = (first**2 + second**2 - 2 * first * second * shared) / max(1 - shared**2, 1e-12)
+    return np.asarray(np.sqrt(np.clip(squares, 0, 1)))
+
+
+def _matched(found: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
+    """The correlation of each factor with its unit, [F], and that unit, by correlations [K, F]."""
     units, matched = linear_sum_assignment(found, maximize=True)
-    scores = np.zeros(factors.shape[1])
+    scores = np.zeros(found.shape[1])
     scores[matched] = found[units, matched]
     unit_of = dict(zip(matched.tolist(), units.tolist(), strict=True))
-    return scores, [unit_of.get(factor) for factor in range(factors.shape[1])]
+    return scores, [unit_of.get(factor) for factor in range(found.shape[1])]

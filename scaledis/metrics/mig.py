@@ -4,9 +4,9 @@ import numpy as np
 
 from scaledis.metrics.shared import encoding, rows
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Spec
 
-SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS}, groups=COMPONENT)
+SPEC = Spec(("mig", "mig_sampled"), intervals={"mig": ROWS, "mig_sampled": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
 
 def compute(

@@ -4,9 +4,9 @@ import numpy as np
 
 from scaledis.metrics.shared.information import BINS, Information, best_and_second
 from scaledis.metrics.shared.rows import or_none
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Spec
 
-SPEC = Spec(("mig_sup",), intervals={"mig_sup": ROWS}, groups=COMPONENT)
+SPEC = Spec(("mig_sup",), intervals={"mig_sup": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 ACTIVE = 0.01  # variance of the means
 
 

@@ -4,12 +4,19 @@ import numpy as np
 
 from scaledis.metrics.shared import linear, rows
 from scaledis.metrics.shared.information import BINS, Information
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
 RATIOS, EXPLICITNESS = ("modularity", "modularity_corrected"), "explicitness"
 INTERVALS = {**dict.fromkeys(RATIOS, ROWS), EXPLICITNESS: TEST_ROWS}
 SPEC = Spec(
-    (*RATIOS, EXPLICITNESS), chance={EXPLICITNESS: 0.5}, fits=True, ratios=RATIOS, intervals=INTERVALS, groups=COMPONENT
+    (*RATIOS, EXPLICITNESS),
+    chance={EXPLICITNESS: 0.5},
+    fits=True,
+    ratios=RATIOS,
+    intervals=INTERVALS,
+    groups=COMPONENT,
+    kinds=ALL_KINDS,
 )
 
 
@@ -23,13 +30,15 @@ def compute(
     train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "scaledis",
     information: Information | None = None,
+    labels: Labels | None = None,
 ) -> Result:
     """Returns modularity, whether a unit knows one factor alone, and explicitness, whether classes are linear in codes.
 
         modularity = mean_j 1 - sum_{k != first(j)} I(z_j; v_k)^2 / [(F - 1) I(z_j; v_first(j))^2]
 
     Explicitness is the area under the ROC curve on test rows of one-versus-rest logistic regression of standardized
-    codes, averaged over the classes among these rows and then over factors. Its chance level is 0.5 in closed form.
+    codes, averaged over the classes among these rows and then over the factors that are categories. Its chance level is
+    0.5 in closed form.
 
     Protocols: a unit counts if its information about some factor is more than three standard deviations above what
     independence gives, (B - 1)(V - 1) / 2N. About one unit of noise in 60 passes, with a modularity of up to 0.9.
@@ -43,12 +52,14 @@ def compute(
         `explicitness` in [0, 1]; `explicitness_per_factor` [F].
     """
     codes, factors = rows.checked(codes, factors)
-    split = rows.split_at(factors, train_fraction)
-    classes, odds = zip(*(linear.one_versus_rest(codes, factor, split) for factor in factors.T), strict=True)
+    split, defined = rows.split_at(factors, train_fraction), (labels or of_classes(factors)).of_kind(CATEGORY)
+    fits = [linear.one_versus_rest(codes, factor, split) for factor in factors[:, defined].T]
+    classes, odds = [each[0] for each in fits], [each[1] for each in fits]
 
     def explicitness(factors: np.ndarray, *odds: np.ndarray) -> Result:
-        areas = np.array([linear.mean_area(*each) for each in zip(odds, factors.T, classes, strict=True)])
-        return {"explicitness": float(areas.mean()), "explicitness_per_factor": areas}
+        areas = np.ma.array(np.zeros(len(defined)), mask=~defined)
+        areas[defined] = [linear.mean_area(*each) for each in zip(odds, factors[:, defined].T, classes, strict=True)]
+        return {"explicitness": float(areas.mean()) if defined.any() else None, "explicitness_per_factor": areas}
 
     def modularity(tables: Information) -> Result:
         table = tables.table(bins, binning)
@@ -63,6 +74,8 @@ def compute(
     tables = information or Information(codes, factors)
     tested = factors[split:], *(each[split:] for each in odds)
     warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split)
+    if not defined.any():
+        warnings.append("explicitness: it is defined for categories, and no factor is one")
     return Scores(
         {**modularity(tables), **explicitness(*tested), "warnings": warnings},
         {TEST_ROWS: (explicitness, *tested), ROWS: (lambda *drawn: modularity(Information(*drawn)), codes, factors)},

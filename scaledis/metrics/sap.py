@@ -7,9 +7,10 @@ import numpy as np
 from scaledis.core import registry
 from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared import information, parallel, rows
-from scaledis.metrics.shared.spec import COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
 
-SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT)
+SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
 
 def line(unit: np.ndarray, factor: np.ndarray, split: int, seed: int) -> np.ndarray:
@@ -49,13 +50,15 @@ def compute(
     *,
     train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "library",
+    labels: Labels | None = None,
 ) -> Result:
     """Returns SAP: the lead of the best single-unit predictor of a factor over the second best, on test rows.
 
         SAP = mean_k s_first(k),k - s_second(k),k
 
     `r2` takes for s the squared correlation of unit and class number over all rows, for factors whose order is
-    meaningful. disentanglement_lib takes the training rows alone, which changes it by up to 0.005.
+    meaningful. disentanglement_lib takes the training rows alone, which changes it by up to 0.005. For a number and for
+    an angle (by its cosine and sine) s is the squared correlation in both scores, over test rows in `sap`.
 
     Protocols: under `library` s is the accuracy of LinearSVC(C=0.01, class_weight="balanced") on the codes as given. It
     depends on their scale, and a line cannot separate a middle class: a perfect code of three factors scores 0.53,
@@ -73,30 +76,40 @@ def compute(
         and `r2_per_factor` [F].
     """
     codes, factors = rows.checked(codes, factors)
-    split = rows.split_at(factors, train_fraction)
+    known, split = labels or of_classes(factors), rows.split_at(factors, train_fraction)
     predictor, score = registry.choose("protocol", protocol, PREDICTORS)
     alive = codes[:, np.ptp(codes[:split], axis=0) > 0]
 
     def right(pair: tuple[int, int]) -> np.ndarray:
-        """bool [n], where the test rows of a unit tell the factor."""
+        """bool [n], where the test rows of a unit tell the factor; False where they have no label."""
         unit, factor = alive[:, pair[0]], factors[:, pair[1]]
-        lone = not np.ptp(factor[:split])
-        predicted = np.full(len(factor), factor[0]) if lone else predictor(unit, factor, split, seed)
-        return np.asarray(predicted == factor)[split:]
+        there, told = known.there[:, pair[1]], np.zeros(len(factor), bool)
+        classes = rows.counted(factor[:split])[0]
+        if known.kinds[pair[1]] == CATEGORY and len(classes):
+            lone, labeled = len(classes) == 1, factor[there]
+            trained = int(there[:split].sum())
+            guess = np.full(len(labeled), classes[0])
+            told[there] = (guess if lone else predictor(unit[there], labeled, trained, seed)) == labeled
+        return told[split:]
 
     shape = alive.shape[1], factors.shape[1]
     correct = np.reshape(parallel.mapped(right, np.ndindex(*shape)), (*shape, len(codes) - split)).transpose(2, 0, 1)
 
-    def gaps(correct: np.ndarray, factors: np.ndarray) -> Result:
-        scores = [score(correct[..., k], factor) for k, factor in enumerate(factors.T)]
+    def gaps(correct: np.ndarray, units: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
+        drawn, scores = Labels(classes, amounts, known.kinds), []
+        for number, (there, kind) in enumerate(zip(drawn.there.T, drawn.kinds, strict=True)):
+            if kind == CATEGORY:
+                scores.append(score(correct[there, :, number], classes[there, number]))
+            else:
+                scores.append(correlations(units, drawn.chosen(np.arange(len(known.kinds)) == number))[:, 0] ** 2)
         best, second = information.best_and_second(np.stack(scores, axis=1))
         return {"sap": float((best - second).mean()), "per_factor": best - second}
 
-    scores = {**gaps(correct, factors[split:]), **r2(codes, factors), "warnings": rows.rare_classes(factors, split)}
-    return Scores(scores, {TEST_ROWS: (gaps, correct, factors[split:]), ROWS: (r2, codes, factors)})
+    def r2(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
+        squares = correlations(codes, Labels(classes, amounts, known.kinds)) ** 2
+        best, second = information.best_and_second(squares)
+        return {"r2": float((best - second).mean()), "r2_per_factor": best - second}
 
-
-def r2(codes: np.ndarray, factors: np.ndarray) -> Result:
-    """`r2` and `r2_per_factor` [F] of codes [N, K] and factors [N, F]."""
-    best, second = information.best_and_second(correlations(codes, factors) ** 2)
-    return {"r2": float((best - second).mean()), "r2_per_factor": best - second}
+    every, tested = (codes, *known[:2]), (correct, alive[split:], *known.taken(slice(split, None))[:2])
+    scores = {**gaps(*tested), **r2(*every), "warnings": rows.rare_classes(factors, split)}
+    return Scores(scores, {TEST_ROWS: (gaps, *tested), ROWS: (r2, *every)})

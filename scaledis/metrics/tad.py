@@ -3,8 +3,9 @@
 import numpy as np
 from scipy.stats import rankdata
 
+from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import Information, best_and_second
-from scaledis.metrics.shared.rows import checked
+from scaledis.metrics.shared.rows import checked, commonest, counted
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
 SPEC = Spec(chance={"tad": None}, intervals={"tad": ROWS}, groups=COMPONENT)
@@ -30,11 +31,12 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy
         factors in the sum; `auroc_per_factor` [F], of the best unit; `redundant`, the binary factors that were dropped.
     """
     codes, factors = checked(codes, factors)
-    binary = np.array([len(np.unique(factor)) == 2 for factor in factors.T])
+    binary = np.array([len(counted(factor)[0]) == 2 for factor in factors.T])
     redundant = [] if redundancy is None else _redundant(factors, np.flatnonzero(binary), redundancy)
     counts = binary & ~np.isin(np.arange(len(binary)), redundant)
-    areas = np.stack([_areas(codes, factor == factor.max()) for factor in factors.T], axis=1)
-    best, second = best_and_second(areas, floor=0.5)
+    there = (factors != MISSING).T
+    areas = [_areas(codes[rows], factor[rows] == factor.max()) for factor, rows in zip(factors.T, there, strict=True)]
+    best, second = best_and_second(np.stack(areas, axis=1), floor=0.5)
     captured = counts & (best >= CAPTURED)
     score = float((best - second)[captured].sum()) if binary.any() else None
     found: Result = {"tad": score, "captured": int(captured.sum()), "auroc_per_factor": np.where(binary, best, 0.5)}
@@ -52,7 +54,8 @@ def _areas(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:
 
 
 def _redundant(factors: np.ndarray, binary: np.ndarray, redundancy: float) -> list[int]:
-    told = Information(factors, factors).table(bins=2).shares
+    filled = np.where(factors == MISSING, commonest(factors), factors)
+    told = Information(filled, factors).table(bins=2).shares
     kept: list[int] = []
     dropped: list[int] = []
     for factor in binary.tolist():

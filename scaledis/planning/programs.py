@@ -126,10 +126,10 @@ def needed_flops(population: Population) -> int:
     """
     run = jax.eval_shape(lambda runs: select(runs, 0), population.shapes)
     shape = (population.config.train.batch, *population.images.shape)
-    images = jax.ShapeDtypeStruct(shape, np.uint8), jax.ShapeDtypeStruct(shape[:1], np.int32)
+    arrays: Any = jax.ShapeDtypeStruct(shape, np.uint8), jax.ShapeDtypeStruct(shape[:1], np.int32)
     key = jax.eval_shape(jax.random.wrap_key_data, run.key)
     with conv.using("lax"):
-        update = jax.make_jaxpr(population.program.method.update)(run.state, Batch(*images), key)
+        update = jax.make_jaxpr(population.program.method.update)(run.state, Batch(*arrays), key)
     return 2 * _multiplications(update.jaxpr)
 
 
@@ -140,19 +140,20 @@ def _multiplications(jaxpr: jax.extend.core.Jaxpr) -> int:
         inner = sum(map(_multiplications, jax.extend.core.jaxprs_in_params(each.params)))
         found += inner * each.params.get("length", 1)  # of a scan
         if each.primitive.name in COUNTS:
-            left, right, out = (variable.aval for variable in (*each.invars[:2], each.outvars[0]))
-            found += COUNTS[each.primitive.name](left.shape, right.shape, out.shape, each.params)
+            arrays: Any = [variable.aval for variable in (*each.invars[:2], each.outvars[0])]
+            left, right, out = (array.shape for array in arrays)
+            found += COUNTS[each.primitive.name](left, right, out, each.params)
     return found
 
 
 def _of_product(left: Sides, right: Sides, out: Sides, params: Mapping[str, Any]) -> int:
-    (summed, _), _ = params["dimension_numbers"]
-    return math.prod(out) * math.prod(left[axis] for axis in summed)
+    summed: Sides = params["dimension_numbers"][0][0]
+    return math.prod(out) * math.prod([left[axis] for axis in summed])
 
 
 def _of_convolution(left: Sides, right: Sides, out: Sides, params: Mapping[str, Any]) -> int:
-    numbers = params["dimension_numbers"]
-    found = math.prod(out[axis] for axis in numbers.out_spec[:2]) * right[numbers.rhs_spec[1]]
+    numbers: jax.lax.ConvDimensionNumbers = params["dimension_numbers"]
+    found = math.prod([out[axis] for axis in numbers.out_spec[:2]]) * right[numbers.rhs_spec[1]]
     axes = zip(numbers.rhs_spec[2:], numbers.out_spec[2:], strict=True)
     for number, (tap_axis, place_axis) in enumerate(axes):
         step, apart, dilation = (params[name][number] for name in ("window_strides", "rhs_dilation", "lhs_dilation"))

@@ -1,4 +1,4 @@
-"""Gradient boosting with LightGBM's trees: scikit-learn's GradientBoostingClassifier, many times faster.
+"""Gradient boosting with LightGBM's trees: scikit-learn's GradientBoosting, many times faster.
 
 LightGBM's own objective splits by the second-order gain, which changes DCI-D by up to 0.05. Here splits are by squared
 error, and only the leaves take Newton steps. Its trees prefer the first of equally good units, so several boosters,
@@ -6,6 +6,7 @@ each with its own order of the units, alternate.
 """
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ BINS = 255  # LightGBM's default
 EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
 FEW_ROWS, EXACT_BOOSTERS = 100, 4  # with more rows: mean rows per class, and boosters with exact bins below it
 LEAVES = 2**DEPTH
+Function = Callable[[np.ndarray], np.ndarray]
 
 
 def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,7 +39,7 @@ def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[
     Returns:
         The gains of the units, [K, F], and the predicted classes, [N, F].
     """
-    orders = np.random.default_rng(seed).permuted(np.tile(np.arange(ranks.shape[1]), (BOOSTERS, 1)), axis=1)
+    orders = _orders(ranks, seed)
     values = max(len(np.unique(unit)) for unit in ranks[:split].T)
     exact = split <= EXACT_ROWS or values <= BINS
     binned = _datasets(ranks, orders, split, seed, exact) if values > 1 else []
@@ -90,37 +92,80 @@ def _classifier(
     lock: threading.Lock,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gains [K] and predicted classes [N] of one factor [N]."""
-    import lightgbm
-
     values, classes = np.unique(factor[:split], return_inverse=True)
     binary = len(values) == 2
     target = (classes == 1).astype(float)[:, None] if binary else np.eye(len(values))[classes]
-    trees = target.shape[1]  # per round; two classes need one
     prior = target.mean(axis=0)
-    scores = np.tile(np.log(prior) - (np.log1p(-prior) if binary else 0), (len(ranks), 1))
-    probabilities = expit if binary else lambda scores: softmax(scores, axis=1)
+    start = np.log(prior) - (np.log1p(-prior) if binary else 0)
+    probabilities: Function = expit if binary else lambda scores: softmax(scores, axis=1)
     rate = RATE if binary else RATE * (1 - 1 / len(values))
-    with lock:  # a data set stores the parameters of the booster that takes it
-        boosters = [lightgbm.Booster({**(dataset.params or {}), "num_class": trees}, dataset) for dataset in datasets]
-    for step in range(ROUNDS if boosters else 0):
-        turn, number = divmod(step, BOOSTERS)
-        residual = target - probabilities(scores[:split])
-        slope = -residual[:, 0] if binary else -residual
-        if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
-            break  # nothing left to split
-        codes = ranks[:, orders[number]]
-        leaves = boosters[number].predict(codes, start_iteration=turn, num_iteration=1, pred_leaf=True, num_threads=1)
-        leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
-        scores += rate * _newton_steps(leaves[:split], residual)[leaves]
-    gains = np.zeros(ranks.shape[1])
-    for booster, order in zip(boosters, orders[: len(boosters)], strict=True):
-        gains[order] += booster.feature_importance("gain")
+    boosted = _boosted(datasets, orders, ranks, target, start, rate, lock)
+    gains, scores = boosted(probabilities, lambda residual: np.abs(residual) * (1 - np.abs(residual)))
     return gains, values[(scores[:, 0] > 0).astype(int) if binary else scores.argmax(axis=1)]
 
 
-def _newton_steps(leaves: np.ndarray, residual: np.ndarray) -> np.ndarray:
+def regress(ranks: np.ndarray, targets: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Trains one regression of a factor's targets, float [N, T], by least squares; the rest is as in `fit`.
+
+    Returns:
+        The gains of the units, [K], and the predicted targets, [N, T].
+    """
+    orders = _orders(ranks, seed)
+    values = max(len(np.unique(unit)) for unit in ranks[:split].T)
+    datasets = _datasets(ranks, orders, split, seed, split <= EXACT_ROWS or values <= BINS) if values > 1 else []
+    mean, deviation = targets[:split].mean(axis=0), targets[:split].std() or 1.0
+    target = (targets[:split] - mean) / deviation
+    boosted = _boosted(datasets, orders, ranks, target, np.zeros(len(mean)), RATE, threading.Lock())
+    gains, scores = boosted(lambda scores: scores, np.ones_like)
+    return gains, mean + deviation * scores
+
+
+def _orders(ranks: np.ndarray, seed: int) -> np.ndarray:
+    """The order of the units in every booster, [BOOSTERS, K]."""
+    return np.random.default_rng(seed).permuted(np.tile(np.arange(ranks.shape[1]), (BOOSTERS, 1)), axis=1)
+
+
+def _boosted(
+    datasets: list["Dataset"],
+    orders: np.ndarray,
+    ranks: np.ndarray,
+    target: np.ndarray,
+    start: np.ndarray,
+    rate: float,
+    lock: threading.Lock,
+) -> Callable[[Function, Function], tuple[np.ndarray, np.ndarray]]:
+    """Returns (mean of scores, curvature of residuals) -> gains [K] and scores [N, T] for targets [split, T].
+
+    A round has one tree a target, which fits what is left of it, and whose leaves take Newton steps from `start` [T].
+    """
+    import lightgbm
+
+    split, trees = target.shape
+
+    def boosted(mean: Function, curvature: Function) -> tuple[np.ndarray, np.ndarray]:
+        scores = np.tile(start, (len(ranks), 1))
+        with lock:  # a data set stores the parameters of the booster that takes it
+            boosters = [lightgbm.Booster({**(data.params or {}), "num_class": trees}, data) for data in datasets]
+        for step in range(ROUNDS if boosters else 0):
+            turn, number = divmod(step, BOOSTERS)
+            residual = target - mean(scores[:split])
+            slope = -residual[:, 0] if trees == 1 else -residual
+            if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
+                break  # nothing left to split
+            codes, predict = ranks[:, orders[number]], boosters[number].predict
+            leaves = predict(codes, start_iteration=turn, num_iteration=1, pred_leaf=True, num_threads=1)
+            leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
+            scores += rate * _newton_steps(leaves[:split], residual, curvature(residual))[leaves]
+        gains = np.zeros(ranks.shape[1])
+        for booster, order in zip(boosters, orders[: len(boosters)], strict=True):
+            gains[order] += booster.feature_importance("gain")
+        return gains, scores
+
+    return boosted
+
+
+def _newton_steps(leaves: np.ndarray, residual: np.ndarray, curvature: np.ndarray) -> np.ndarray:
     """The step of every leaf, [trees * LEAVES]: the sum of its residuals over the sum of their curvatures."""
-    curvature = np.abs(residual) * (1 - np.abs(residual))
     count = LEAVES * residual.shape[1]
     slopes, curvatures = (np.bincount(leaves.ravel(), each.ravel(), count) for each in (residual, curvature))
     steps = np.divide(slopes, curvatures, out=np.zeros_like(slopes), where=curvatures > 1e-150)

@@ -10,6 +10,7 @@ import numpy as np
 
 from scaledis.core import UserError, convert, ordering, registry
 
+MISSING = np.iinfo(np.int64).min  # the class of an image without a label
 EXACT = 2**53  # the largest integer up to which float64 holds all
 REMEDY = (
     "class numbers (integers, bools or strings) are needed, such as np.unique(column, return_inverse=True)[1], or "
@@ -41,13 +42,14 @@ def class_numbers(name: str, value: object) -> np.ndarray:
     return _stacked((f"{name}, column {number}", column) for number, column in enumerate(array.T))
 
 
-def classes(where: str, column: np.ndarray) -> np.ndarray:
+def classes(where: str, column: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
     """The classes of one factor, an array [N] of any type, as int64 [N]; see `class_numbers`.
 
-    Raises UserError, whose sentence starts with `where`.
+    Raises UserError, whose sentence starts with `where` and names one of `rows`, int [N], by default 0 to N - 1.
     """
+    rows = np.arange(len(column)) if rows is None else rows
     if column.dtype.kind in "OT":
-        column = _of_objects(where, column.astype(object))
+        column = _of_objects(where, column.astype(object), rows)
     elif column.dtype.kind == "S":
         column = np.char.decode(column, "utf-8", "replace")
     elif column.dtype.kind not in "biufU":
@@ -56,7 +58,7 @@ def classes(where: str, column: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):
             broken = np.flatnonzero(column % 1 != 0)  # also NaN and infinity
         if len(broken):
-            raise UserError(f"{where}: row {broken[0]} is {column[broken[0]]}; {REMEDY}")
+            raise UserError(f"{where}: row {rows[broken[0]]} is {column[broken[0]]}; {REMEDY}")
     if column.dtype.kind != "U" and _are_exact(column):
         return column.astype(np.int64)
     return ordering.ranked(column)[1].astype(np.int64)
@@ -67,12 +69,13 @@ def _stacked(columns: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def _are_exact(whole: np.ndarray) -> bool:
-    return -EXACT <= int(whole.min()) and int(whole.max()) <= EXACT
+    there = whole[whole != MISSING]
+    return not there.size or (-EXACT <= int(there.min()) and int(there.max()) <= EXACT)
 
 
-def _of_objects(where: str, column: np.ndarray) -> np.ndarray:
+def _of_objects(where: str, column: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Python objects [N] as an array of strings, of floats, or of Python's integers, which never overflow."""
-    for row, label in enumerate(column):
+    for row, label in zip(rows, column, strict=True):
         if not isinstance(label, LABELS) or label != label:
             raise UserError(f"{where}: row {row} is {registry.short(label)}; {REMEDY}")
     strings = [isinstance(label, str) for label in column]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.spec import VOTES, Result, Scores
 
 PAIRS = 64  # rows or pairs of rows per vote
@@ -31,14 +32,15 @@ def votes(
     """
     fixed, said = rng.integers(factors.shape[1], size=TRAIN_VOTES + TEST_VOTES), []
     for number, factor in enumerate(factors.T):
-        _, classes, counts = np.unique(factor, return_inverse=True, return_counts=True)
-        order, starts = np.argsort(factor, kind="stable"), np.cumsum(counts) - counts
+        labeled = np.flatnonzero(factor != MISSING)
+        _, classes, counts = np.unique(factor[labeled], return_inverse=True, return_counts=True)
+        order, starts = labeled[np.argsort(factor[labeled], kind="stable")], np.cumsum(counts) - counts
         total = int((fixed == number).sum())
         for start in range(0, total, chunk):
-            first = rng.integers(len(factors), size=(min(chunk, total - start), width))
+            first = rng.integers(len(labeled), size=(min(chunk, total - start), width))
             share = classes[first]
             chosen = (rng.random((len(first), PAIRS)) * counts[share]).astype(np.int64)
-            said.append(ballot(first, order[starts[share] + chosen]))
+            said.append(ballot(labeled[first], order[starts[share] + chosen]))
     order = np.argsort(fixed, kind="stable")  # votes that fix one factor were drawn together
     return fixed, np.concatenate(said)[np.argsort(order)]
 

@@ -8,6 +8,7 @@ from scipy.special import entr
 
 from scaledis.core import registry
 from scaledis.metrics.shared import arguments, rows
+from scaledis.metrics.shared.classes import MISSING
 
 BINS = 20
 ROUNDING = 1e-14  # nats: a sum of entropies that is 0 can be computed as 1e-16 of either sign
@@ -30,7 +31,7 @@ class Table(NamedTuple):
         chance: [K, F], the mean of independent units and factors, (B - 1)(V - 1) / 2N (Miller 1955) with the B bins of
             the unit and the V classes of the factor that have rows.
         spread: [K, F], the standard deviation of independent ones, sqrt((B - 1)(V - 1) / 2) / N.
-        unit_entropies, factor_entropies: H(z_j) [K] and H(v_k) [F].
+        unit_entropies, factor_entropies: H(z_j) [K, F] and H(v_k) [F], over the N rows with a label of factor k.
         warnings: a sentence for every unit whose bins an outlier empties.
     """
 
@@ -117,15 +118,13 @@ class _Permuted(Information):
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
         table = self._base.table(bins, binning)
+        if (self._factors == MISSING).any():  # other rows have labels
+            return _measured(table.cells, self._factors)._replace(warnings=table.warnings)
         return table._replace(nats=_nats(table.cells, self._factors, table.unit_entropies, table.factor_entropies))
 
 
 def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> Table:
-    cells = binned(codes, bins, binning)
-    used, classes = (np.array([len(np.unique(column)) for column in each.T]) for each in (cells, factors))
-    freedom = np.outer(used - 1, classes - 1)
-    entropies = entropy(cells), entropy(factors)
-    warnings = []
+    cells, warnings = binned(codes, bins, binning), []
     for number, (unit, column) in enumerate(zip(codes.T, cells.T, strict=True)):
         counts = np.bincount(column)
         rest = len(unit) - counts.max()
@@ -133,35 +132,31 @@ def _table(codes: np.ndarray, factors: np.ndarray, bins: int, binning: str) -> T
         if crowded and np.ptp(unit[column == counts.argmax()]) > 0:
             found = f"unit {number}: {bins - 1} of {bins} bins empty but for {rest} of {len(unit)} rows"
             warnings.append(f"{found}; outliers stretch its range, which binning='quantile' avoids")
-    chance, spread = freedom / (2 * len(codes)), np.sqrt(freedom / 2) / len(codes)
-    return Table(cells, _nats(cells, factors, *entropies), chance, spread, *entropies, warnings)
+    return _measured(cells, factors)._replace(warnings=warnings)
+
+
+def _measured(cells: np.ndarray, factors: np.ndarray) -> Table:
+    """The table of bins int [N, K] and of factors [N, F], each over the rows that have a label."""
+    there = factors != MISSING
+    if not there.all():
+        each = [_measured(cells[rows], factors[rows, number, None]) for number, rows in enumerate(there.T)]
+        nats, chance, spread, of_units, of_factors = (
+            np.concatenate(parts, axis=-1) for parts in zip(*(table[1:-1] for table in each), strict=True)
+        )
+        return Table(cells, nats, chance, spread, of_units, of_factors, [])
+    used, classes = (np.array([len(np.unique(column)) for column in each.T]) for each in (cells, factors))
+    freedom, count = np.outer(used - 1, classes - 1), len(cells)
+    entropies = np.tile(entropy(cells)[:, None], factors.shape[1]), entropy(factors)
+    nats = _nats(cells, factors, *entropies)
+    return Table(cells, nats, freedom / (2 * count), np.sqrt(freedom / 2) / count, *entropies, [])
 
 
 def _nats(
     cells: np.ndarray, factors: np.ndarray, unit_entropies: np.ndarray, factor_entropies: np.ndarray
 ) -> np.ndarray:
     """H(z_j) + H(v_k) - H(z_j, v_k), [K, F], with rounding errors of 0 removed."""
-    nats = unit_entropies[:, None] + factor_entropies - joint_entropies(cells, factors)
+    nats = unit_entropies + factor_entropies - joint_entropies(cells, factors)
     return np.where(nats < ROUNDING, 0, nats)
-
-
-def information(
-    codes: np.ndarray, factors: np.ndarray, bins: int = BINS, estimator: str = "equal_width", corrected: bool = False
-) -> np.ndarray:
-    """Returns the mutual information of every unit and every factor, float [K, F] in nats.
-
-    Args:
-        codes: float [N, K].
-        factors: int [N, F].
-        bins: bins per unit.
-        estimator: "equal_width" or "quantile" bins.
-        corrected: subtracts the mean of independent units and factors, (B - 1)(V - 1) / 2N.
-
-    Raises:
-        UserError: codes or factors that `checked` refuses, fewer than one bin, an unknown estimator.
-    """
-    table = Information(codes, factors).table(bins, estimator)
-    return table.corrected if corrected else table.nats
 
 
 def binned(codes: np.ndarray, bins: int = BINS, binning: str = "equal_width") -> np.ndarray:
@@ -174,6 +169,14 @@ def binned(codes: np.ndarray, bins: int = BINS, binning: str = "equal_width") ->
     arguments.check("bins", bins, int, 1)
     cells = [np.searchsorted(edges(unit, bins), unit, side="right") - 1 for unit in np.asarray(codes, np.float64).T]
     return np.stack(cells, axis=1)
+
+
+def binned_classes(factors: np.ndarray, bins: int = BINS) -> np.ndarray:
+    """The equal-width bin of every class number in [N, F], int from 0; a missing label stays missing."""
+    found = factors.copy()
+    for column, there in zip(found.T, (factors != MISSING).T, strict=True):
+        column[there] = binned(column[there, None], bins)[:, 0]
+    return found
 
 
 def entropy(factors: np.ndarray) -> np.ndarray:

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.stats import rankdata
 from threadpoolctl import ThreadpoolController
 
-from scaledis.metrics.shared.rows import standardized
+from scaledis.metrics.shared.classes import MISSING
+from scaledis.metrics.shared.rows import counted, standardized
 
 if TYPE_CHECKING:  # it takes longer than all of JAX
     from sklearn.linear_model import LogisticRegression
@@ -44,13 +45,14 @@ def one_versus_rest(codes: np.ndarray, factor: np.ndarray, split: int) -> tuple[
     """Logistic regression of every class against all others on the first `split` rows of standardized codes [N, K].
 
     Returns:
-        The classes of the training rows, [C], and the log odds of each, [N, C]; 0 if there is one class.
+        The classes of the training rows, [C], and the log odds of each, [N, C]; 0 if there is one class at most.
     """
-    inputs, classes = standardized(codes), np.unique(factor[:split])
-    if len(classes) == 1:
-        return classes, np.zeros((len(codes), 1))
+    inputs, classes = standardized(codes), counted(factor[:split])[0]
+    if len(classes) < 2:
+        return classes, np.zeros((len(codes), len(classes)))
+    labeled = np.flatnonzero(factor[:split] != MISSING)
     odds = [
-        logistic_regression(inputs[:split], factor[:split] == value).decision_function(inputs)
+        logistic_regression(inputs[labeled], factor[labeled] == value).decision_function(inputs)
         for value in classes[len(classes) == 2 :]  # of two classes the second says all
     ]
     return classes, np.stack(odds if len(classes) > 2 else [-odds[0], odds[0]], axis=1)
@@ -59,8 +61,9 @@ def one_versus_rest(codes: np.ndarray, factor: np.ndarray, split: int) -> tuple[
 def mean_area(scores: np.ndarray, factor: np.ndarray, classes: np.ndarray) -> float:
     """The area under the ROC curve of `scores` [n, C], averaged over those of `classes` [C] that `factor` [n] has.
 
-    A class of all rows or of none has no curve; 0.5 if no class has one.
+    A row without a label is left out. A class of all rows or of none has no curve; 0.5 if no class has one.
     """
+    scores, factor = scores[factor != MISSING], factor[factor != MISSING]
     inside = factor[:, None] == classes
     counts = inside.sum(axis=0)
     there = (counts > 0) & (counts < len(factor))

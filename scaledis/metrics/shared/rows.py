@@ -4,7 +4,7 @@ import numpy as np
 
 from scaledis.core import UserError, convert
 from scaledis.metrics.shared.arguments import check
-from scaledis.metrics.shared.classes import class_numbers
+from scaledis.metrics.shared.classes import MISSING, class_numbers
 
 TRAIN_FRACTION = 2 / 3  # 10,000 of 15,000 rows
 LEAST_ROWS = 2
@@ -15,6 +15,8 @@ RARE = 50  # training rows of a class, below which there is a warning
 
 def checked(codes: object, factors: object) -> tuple[np.ndarray, np.ndarray]:
     """`codes` as float64 [N, K] and `factors` as int64 [N, F]; see `convert.numbers` and `class_numbers`.
+
+    A factor may hold `MISSING` where an image has no label.
 
     Raises:
         UserError: an array without two axes or without entries, fewer than 2 rows, different numbers of rows, codes
@@ -61,7 +63,7 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
         rows = f"{split} of {len(factors)} rows"
         raise UserError(f"train_fraction: {train_fraction} leaves {rows} to train on; both parts need one")
     for number, factor in enumerate(factors.T):
-        unseen = ~np.isin(factor[split:], factor[:split])
+        unseen = ~np.isin(factor[split:], [*np.unique(factor[:split]), MISSING])
         if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():
             lacking = f"the {split} training rows lack its classes {_few(np.unique(factor[split:][unseen]))}"
             remedy = "shuffle the rows, or leave shuffle=True"
@@ -73,8 +75,8 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
     """A warning for every factor [N, F] with classes that fewer than 50 of the first `split` rows have."""
     sentences = []
     for number, factor in enumerate(factors.T):
-        values, counts = np.unique(factor[:split], return_counts=True)
-        lacking = np.setdiff1d(factor[split:], values)
+        values, counts = counted(factor[:split])
+        lacking = np.setdiff1d(factor[split:], [*values, MISSING])
         if len(lacking):
             sentences.append(f"factor {number}: the training rows lack its classes {_few(lacking)}")
         if (counts < RARE).any():
@@ -85,8 +87,19 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
 
 def commonest(factors: np.ndarray) -> np.ndarray:
     """The most frequent class of every factor of int [N, F], [F]; of several, the smallest."""
-    counted = (np.unique(factor, return_counts=True) for factor in factors.T)
-    return np.array([values[counts.argmax()] for values, counts in counted])
+    found = (counted(factor) for factor in factors.T)
+    return np.array([values[counts.argmax()] if len(values) else MISSING for values, counts in found])
+
+
+def counted(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes of a factor, int [N], and how many rows have each; rows without a label are left out."""
+    return np.unique(factor[factor != MISSING], return_counts=True)
+
+
+def mean_of_labeled(values: np.ndarray) -> np.ndarray:
+    """The mean of every column of [n, F] over the rows that are not NaN, [F]; 0 for a column of NaN."""
+    there = ~np.isnan(values)
+    return np.asarray(np.where(there, values, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
 
 def or_none(values: np.ndarray, there: np.ndarray) -> list[object]:

@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 
 from scaledis.core import UserError, convert, kinds, registry, values
-from scaledis.metrics.shared.classes import classes
-from scaledis.metrics.shared.information import Information, binned
-from scaledis.metrics.shared.rows import checked, checked_codes
+from scaledis.metrics.shared.classes import MISSING, classes
+from scaledis.metrics.shared.information import Information, binned, binned_classes
+from scaledis.metrics.shared.labels import CATEGORY, Kinds, Labels, of_classes, read
+from scaledis.metrics.shared.rows import checked_codes, counted
 
 
 @dataclass(frozen=True)
@@ -18,17 +19,22 @@ class Sample:
 
     Attributes:
         codes: float64 [N, K].
-        factors: int [N, F], those that vary; None if there are none.
+        labels: of the factors that vary; None if there are none.
         kept: bool [all factors], which of the user's factors these are.
         levels: int [K], the level of every unit; None: one level.
         log_variances: float64 [N, K] of the posteriors whose means are `codes`; None: unknown.
     """
 
     codes: np.ndarray
-    factors: np.ndarray | None
+    labels: Labels | None
     kept: np.ndarray
     levels: np.ndarray | None
     log_variances: np.ndarray | None
+
+    @property
+    def factors(self) -> np.ndarray | None:
+        """int [N, F], the classes of the labels; None without factors."""
+        return None if self.labels is None else self.labels.classes
 
     @cached_property
     def information(self) -> Information | None:
@@ -42,25 +48,37 @@ class Sample:
 
     def taken(self, rows: np.ndarray) -> "Sample":
         """The sample of these rows, int [n]."""
-        factors = None if self.factors is None else self.factors[rows]
+        labels = None if self.labels is None else self.labels.taken(rows)
         log_variances = None if self.log_variances is None else self.log_variances[rows]
-        return replace(self, codes=self.codes[rows], factors=factors, log_variances=log_variances)
+        return replace(self, codes=self.codes[rows], labels=labels, log_variances=log_variances)
 
     def permuted(self, order: np.ndarray) -> "Sample":
         """The sample with the rows of its factors in the order int [N], so that its codes do not know them.
 
         It shares the tables of this sample that do not depend on the order.
         """
-        if self.factors is None or self.information is None:
+        if self.labels is None or self.information is None:
             return self
-        permuted = replace(self, factors=self.factors[order])
+        permuted = replace(self, labels=self.labels.taken(order))
         permuted.__dict__["information"] = self.information.permuted(order)
         return permuted
 
     def binned(self) -> "Sample":
         """The sample with codes and factors as the numbers from 1 of their equal-width bins."""
-        factors = None if self.factors is None else binned(self.factors) + 1
-        return self if factors is None else replace(self, codes=binned(self.codes) + 1.0, factors=factors)
+        if self.labels is None:
+            return self
+        classes = np.where(self.labels.there, binned_classes(self.labels.classes) + 1, MISSING)
+        amounts = np.where(self.labels.of_kind(CATEGORY), of_classes(classes).amounts, self.labels.amounts)
+        return replace(self, codes=binned(self.codes) + 1.0, labels=Labels(classes, amounts, self.labels.kinds))
+
+    def of_kinds(self, kinds: Sequence[str]) -> "Sample":
+        """The sample with the factors of some kinds, and with no labels where there is no such factor."""
+        if self.labels is None or set(self.labels.kinds) <= set(kinds):
+            return self
+        fits = np.isin(self.labels.kinds, kinds)
+        kept = self.kept.copy()
+        kept[kept] = fits
+        return replace(self, labels=self.labels.chosen(fits) if fits.any() else None, kept=kept)
 
     def grouped(self, groups: Sequence[Sequence[int]]) -> "Sample":
         """The sample with one unit per group of columns, the group's first principal component.
@@ -77,22 +95,29 @@ class Sample:
         return replace(self, codes=np.stack(components, axis=1), levels=levels, log_variances=None)
 
 
-def make_sample(codes: object, factors: object, levels: object = None, log_variances: object = None) -> Sample:
+def make_sample(
+    codes: object,
+    factors: object,
+    levels: object = None,
+    log_variances: object = None,
+    kinds_: Kinds | None = None,
+    missing: object = None,
+) -> Sample:
     """The sample of a user's arrays; factors, levels and log variances may be None.
 
     Infinite log variances are accepted, since a unit without noise has -inf.
 
     Raises:
-        UserError: codes or factors that `checked` refuses; no factor that varies; levels that are not one per unit; log
+        UserError: codes or factors that `aligned` refuses; no factor that varies; levels that are not one per unit; log
             variances that are NaN or have another shape than the codes.
     """
     rows, known, kept = checked_codes(codes), None, np.zeros(0, bool)
     if factors is not None:
-        rows, every = checked(codes, factors)
-        kept = np.array([len(np.unique(factor)) > 1 for factor in every.T])
+        rows, every = aligned(codes, factors, kinds_, missing)
+        kept = np.array([len(counted(factor)[0]) > 1 for factor in every.classes.T])
         if not kept.any():
-            raise UserError(f"factors: all {len(kept)} are constant over {len(every)} rows; one must vary.")
-        known = every[:, kept]
+            raise UserError(f"factors: all {len(kept)} are constant over {len(rows)} rows; one must vary.")
+        known = every.chosen(kept)
     if levels is not None:
         levels = convert.read("levels", levels)
         if levels.shape != rows.shape[1:]:
@@ -106,6 +131,21 @@ def make_sample(codes: object, factors: object, levels: object = None, log_varia
             (row, unit), *others = wrong
             raise UserError(f"log_variances: row {row} of unit {unit} and {len(others)} other entries are NaN.")
     return Sample(rows, known, kept, levels, log_variances)
+
+
+def aligned(
+    codes: object, factors: object, kinds_: Kinds | None = None, missing: object = None
+) -> tuple[np.ndarray, Labels]:
+    """Codes as float64 [N, K] and the labels of the same images; see `labels.read` for `kinds_` and `missing`.
+
+    Raises UserError for what `checked_codes` and `labels.read` refuse, and for different numbers of rows.
+    """
+    rows, known = checked_codes(codes), read("factors", convert.aligned("factors", factors, codes), kinds_, missing)
+    if len(rows) != len(known.classes):
+        raise UserError(
+            f"codes, factors: {len(rows)} and {len(known.classes)} rows; one row of each per image is needed"
+        )
+    return rows, known
 
 
 def checked_groups(groups: object, units: int) -> Sequence[Sequence[int]]:

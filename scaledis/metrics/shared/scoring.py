@@ -9,6 +9,7 @@ import numpy as np
 
 from scaledis.core import UserError, registry
 from scaledis.metrics.shared import arguments, protocols
+from scaledis.metrics.shared.labels import ANGLE, Kinds
 from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
 from scaledis.metrics.shared.sample import Sample, checked_groups, make_sample
 from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Result, Scores, Spec, intervals, spec_of
@@ -32,6 +33,8 @@ class Settings:
     groups: Sequence[Sequence[int]] | None = None
     levels: object = None
     log_variances: object = None
+    kinds: Kinds | None = None
+    missing: object = None
 
     def __post_init__(self) -> None:
         if self.protocol is not None:
@@ -57,10 +60,10 @@ class Samples:
         limit = None if name in protocols.PROTOCOLS[protocol].whole else settings.rows
         binned = name in protocols.PROTOCOLS[protocol].binned
         groups = settings.groups if spec.groups == COMPONENT else None
-        ids = id(settings.levels), id(settings.log_variances)
-        key = (settings.shuffle, limit, binned, repr(groups), *ids)
+        given = settings.levels, settings.log_variances, settings.kinds, settings.missing
+        key = (settings.shuffle, limit, binned, repr(groups), *map(id, given))
         if key not in self._made:
-            sample = make_sample(self._codes, self._factors, settings.levels, settings.log_variances)
+            sample = make_sample(self._codes, self._factors, *given)
             order = np.arange(len(sample.codes))
             if settings.shuffle:
                 order = np.random.default_rng(self._seed).permutation(order)
@@ -80,16 +83,20 @@ def own_scores(
     """
     spec, parameters = spec_of(metric), inspect.signature(metric.compute).parameters
     protocol = settings.protocol or (parameters["protocol"].default if "protocol" in parameters else "library")
-    sample = samples.of(name, spec, settings, protocol)
-    if sample.factors is None and parameters["factors"].default is inspect.Parameter.empty:
+    every = samples.of(name, spec, settings, protocol)
+    needs = parameters["factors"].default is inspect.Parameter.empty
+    if every.labels is None and needs:
         raise UserError(f"factors: None; the metric {name!r} needs them.")
+    sample = every.of_kinds(spec.kinds) if needs else every
+    if sample.labels is None and needs:
+        return _undefined(name, every, spec, protocol)
     count, units = sample.codes.shape
     joint = settings.groups is not None and spec.groups == JOINT
     groups = checked_groups(settings.groups, units) if joint else None
 
     def run(sample: Sample) -> Result:
         known = {"protocol": protocol, "information": sample.information, "groups": groups}
-        known |= {"levels": sample.levels, "log_variances": sample.log_variances}
+        known |= {"levels": sample.levels, "log_variances": sample.log_variances, "labels": sample.labels}
         asked = {key: value for key, value in known.items() if key in parameters}
         scores: Result = metric.compute(sample.codes, sample.factors, seed, **asked, **options)
         return scores
@@ -100,7 +107,7 @@ def own_scores(
     def permuted(order: np.ndarray) -> Result:
         if ROWS in parts and not spec.fits:  # all scores with a chance level are computed without a fit
             score, *arrays = parts[ROWS]
-            return score(arrays[0], arrays[1][order])
+            return score(arrays[0], *(array[order] for array in arrays[1:]))
         return run(sample.permuted(order))
 
     rng, repeats = np.random.default_rng([seed, PERMUTATIONS]), spec.permutations(settings.chance)
@@ -116,8 +123,40 @@ def own_scores(
     dropped = {"factors": np.flatnonzero(~sample.kept).tolist(), "units": sample.dead}
     first = {key: scores[key] for key in spec.scores if key in scores}
     found = {**first, **scores, **added, "n": count, "permutations": repeats, "protocol": protocol, "dropped": dropped}
-    found.setdefault("warnings", [])
+    found |= facts(every) | {"warnings": [*found.get("warnings", []), *unfit(name, every, spec)]}
     return {key: _checked(f"{name}/{key}", _plain(value, sample.kept), spec) for key, value in found.items()}
+
+
+def facts(sample: Sample) -> Result:
+    """What a result says of factors that are no complete categories: the kind of each, and the rows with its label."""
+    if sample.labels is None or sample.labels.plain:
+        return {}
+    kinds, labeled = iter(sample.labels.kinds), iter(sample.labels.there.sum(axis=0).tolist())
+    kept = sample.kept.tolist()
+    return {
+        "kinds": [next(kinds) if each else None for each in kept],
+        "labeled": [next(labeled) if each else None for each in kept],
+    }
+
+
+def unfit(name: str, sample: Sample, spec: Spec) -> list[str]:
+    """A sentence for every factor of a kind that the metric is not defined for."""
+    if sample.labels is None:
+        return []
+    numbers = np.flatnonzero(sample.kept)
+    return [
+        f"factor {number}: {'an' if kind == ANGLE else 'a'} {kind}, for which {name} is not defined; it is left out"
+        for number, kind in zip(numbers, sample.labels.kinds, strict=True)
+        if kind not in spec.kinds
+    ]
+
+
+def _undefined(name: str, sample: Sample, spec: Spec, protocol: str) -> Result:
+    """The result of a metric that is defined for no factor of a sample: its scores are None."""
+    dropped = {"factors": list(range(len(sample.kept))), "units": sample.dead}
+    found = {**dict.fromkeys(spec.with_chance), "n": len(sample.codes), "permutations": 0, "protocol": protocol}
+    found |= {"dropped": dropped, **facts(sample), "warnings": unfit(name, sample, spec)}
+    return found
 
 
 def _chance_levels(spec: Spec, names: list[str], draws: list[Result]) -> dict[str, float | None]:
@@ -135,6 +174,10 @@ def _plain(value: object, kept: np.ndarray) -> object:
     """`value` as JSON holds it. Arrays have factors on their last axis: those left out are None, in a matrix 0."""
     if not isinstance(value, np.ndarray):
         return value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, np.ma.MaskedArray):  # of factors that it is not defined for
+        there = kept.copy()
+        there[kept] = ~np.ma.getmaskarray(value)
+        return _plain(value.compressed(), there)
     assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
     every = np.zeros((*value.shape[:-1], len(kept)))
     every[..., kept] = value

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+CATEGORIES, ALL_KINDS = ("category",), ("category", "number", "angle")  # of factors
 ROWS, TEST_ROWS, VOTES = "all rows", "test rows", "test votes"  # what the bootstrap draws
 COMPONENT, JOINT = "first principal component", "summed importances"  # what stands for a group of units
 INTERVAL = (2.5, 97.5)  # percentiles
@@ -27,6 +28,7 @@ class Spec(NamedTuple):
         ratios: the scores that are None where no unit knows more of any factor than by chance.
         intervals: {score: what the bootstrap draws}, `ROWS`, `TEST_ROWS` or `VOTES`, for the scores that have an
             interval.
+        kinds: the kinds of factors that the metric is defined for; it gets no others.
         groups: what stands for a group of units, `COMPONENT` or `JOINT`: the metric gets the first principal component
             of each group in its place, or the groups as its argument `groups`; None: the metric takes no groups.
     """
@@ -36,6 +38,7 @@ class Spec(NamedTuple):
     fits: bool = False
     ratios: tuple[str, ...] = ()
     intervals: Mapping[str, str] = {}
+    kinds: tuple[str, ...] = CATEGORIES
     groups: str | None = None
 
     @property

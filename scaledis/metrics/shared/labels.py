@@ -1,0 +1,190 @@
+"""The labels of images as they are: categories, numbers and angles, some of them missing."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from scaledis.core import UserError, convert, kinds, registry
+from scaledis.metrics.shared.classes import MISSING, classes
+from scaledis.metrics.shared.information import BINS, binned
+from scaledis.metrics.shared.spec import ALL_KINDS
+
+CATEGORY, NUMBER, ANGLE = ALL_KINDS
+TURN = 2 * math.pi
+Kinds = Sequence[str | None] | Mapping[int, str]
+
+
+class Labels(NamedTuple):
+    """The labels of N images, of F factors.
+
+    Attributes:
+        classes: int64 [N, F]. A category has its class number, a number and an angle one of 20 bins with about equally
+            many labels, and an image without a label `MISSING`.
+        amounts: float64 [N, F], numbers and class numbers as they are, angles in radians; NaN where a label is missing.
+        kinds: F of `ALL_KINDS`.
+    """
+
+    classes: np.ndarray
+    amounts: np.ndarray
+    kinds: tuple[str, ...]
+
+    @property
+    def there(self) -> np.ndarray:
+        """bool [N, F], whether an image has a label."""
+        return np.asarray(self.classes != MISSING)
+
+    def targets(self, factor: int) -> np.ndarray:
+        """What a regression of a factor predicts: float [N, 1], or the cosine and sine of an angle, [N, 2]."""
+        amounts = self.amounts[:, factor]
+        angle = self.kinds[factor] == ANGLE
+        return np.stack([np.cos(amounts), np.sin(amounts)] if angle else [amounts], axis=1)
+
+    @property
+    def plain(self) -> bool:
+        """Whether all factors are categories and no label is missing."""
+        return set(self.kinds) == {CATEGORY} and bool(self.there.all())
+
+    def of_kind(self, kind: str) -> np.ndarray:
+        """bool [F], which factors are of a kind."""
+        return np.array([each == kind for each in self.kinds])
+
+    def taken(self, rows: np.ndarray | slice) -> "Labels":
+        """The labels of these images, a slice or int [n]."""
+        return Labels(self.classes[rows], self.amounts[rows], self.kinds)
+
+    def chosen(self, factors: np.ndarray) -> "Labels":
+        """The labels of these factors, bool [F]."""
+        own = tuple(kind for kind, wanted in zip(self.kinds, factors, strict=True) if wanted)
+        return Labels(self.classes[:, factors], self.amounts[:, factors], own)
+
+
+def of_classes(factors: np.ndarray) -> Labels:
+    """The labels of class numbers, int64 [N, F]; all factors are categories."""
+    amounts = np.where(factors == MISSING, np.nan, factors)
+    return Labels(factors, amounts.astype(np.float64), (CATEGORY,) * factors.shape[1])
+
+
+def read(name: str, value: object, kinds_: Kinds | None = None, missing: object = None) -> Labels:
+    """The labels of a user's array or table [N, F]; None and NaN are missing, as is `missing`.
+
+    Args:
+        name: of the argument, for sentences.
+        value: numbers, bools or strings, of numpy, JAX, torch, pandas or lists.
+        kinds_: the kind of each factor, or of some by their number: "category", "number", "angle" in radians, or
+            "angle:360" with its period. By default a column with a number that is not whole is a number, else a
+            category.
+        missing: a value that stands for no label, such as -1.
+
+    Raises:
+        UserError: not two axes, or an empty one; an unknown kind, or another number of kinds; a label that its kind
+            cannot hold; what `convert.read` and `classes` refuse.
+    """
+    columns = list(_columns(name, value))
+    wanted = _wanted(kinds_, len(columns))
+    found = [_column(*column, kind, missing) for column, kind in zip(columns, wanted, strict=True)]
+    numbers, amounts, own = zip(*found, strict=True)
+    return Labels(np.stack(numbers, axis=1), np.stack(amounts, axis=1), tuple(own))
+
+
+def _columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
+    if convert.is_pandas(value):
+        return convert.columns(name, value)
+    array = convert.read(name, value)
+    if array.dtype.kind not in "biu" and isinstance(value, list | tuple):
+        array = np.array(value, object)  # numpy would turn None, NaN and numbers beside strings into text
+    if array.ndim != 2 or 0 in array.shape:
+        raise UserError(f"{name}: shape {array.shape}; two axes, neither empty, are needed")
+    return ((f"{name}, column {number}", column) for number, column in enumerate(array.T))
+
+
+def _wanted(given: Kinds | None, factors: int) -> list[str | None]:
+    """The kind that a user wants of each factor, None where the labels decide."""
+    if given is None:
+        return [None] * factors
+    if isinstance(given, Mapping):
+        kinds.check("kinds", given, Mapping[int, str])
+        if wrong := [number for number in given if not 0 <= number < factors]:
+            raise UserError(f"kinds: there is no factor {wrong[0]!r}; they are 0 to {factors - 1}.")
+        every: list[str | None] = [given.get(number) for number in range(factors)]
+    else:
+        kinds.check("kinds", given, Sequence[str | None])
+        every = list(given)
+    if len(every) != factors:
+        raise UserError(f"kinds: {len(every)} for {factors} factors; one for each is needed, or None.")
+    for each in every:
+        if each is not None:
+            registry.check("kinds", each.partition(":")[0], ALL_KINDS)
+    return every
+
+
+def _column(where: str, column: np.ndarray, wanted: str | None, missing: object) -> tuple[np.ndarray, np.ndarray, str]:
+    """Classes [N], amounts [N] and kind of one factor."""
+    there = ~_gone(column, missing)
+    present = column[there]
+    kind = (wanted or (NUMBER if _is_amount(present) else CATEGORY)).partition(":")[0]
+    own, amounts = np.full(len(column), MISSING), np.full(len(column), np.nan)
+    if not len(present):
+        return own, amounts, kind
+    if kind == CATEGORY:
+        own[there] = amounts[there] = classes(where, present, np.flatnonzero(there))
+        return own, amounts, kind
+    try:
+        numbers = present.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: a {kind} is needed, and {registry.short(present[0])} is none") from error
+    if not np.isfinite(numbers).all():
+        raise UserError(f"{where}: row {np.flatnonzero(there)[~np.isfinite(numbers)][0]} is infinite")
+    if kind == ANGLE:
+        numbers = numbers * (TURN / _period(wanted or ANGLE)) % TURN
+    own[there], amounts[there] = _bins(numbers - _start(numbers) * (kind == ANGLE), kind), numbers
+    return own, amounts, kind
+
+
+def _gone(column: np.ndarray, missing: object) -> np.ndarray:
+    """bool [N], the rows without a label."""
+    if column.dtype.kind in "OT":
+        return np.array([_is_nothing(label) or _same(label, missing) for label in column], bool)
+    empty = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+    return empty if missing is None else empty | (column == missing)
+
+
+def _is_nothing(label: object) -> bool:
+    return label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label)
+
+
+def _same(label: object, missing: object) -> bool:
+    return missing is not None and bool(label == missing)
+
+
+def _is_amount(present: np.ndarray) -> bool:
+    """Whether some label is a number that is not whole; infinity is none."""
+    if present.dtype.kind == "f":
+        return bool((present % 1 != 0)[np.isfinite(present)].any())
+    return present.dtype.kind == "O" and any(isinstance(each, float) and each % 1 != 0 for each in present)
+
+
+def _period(kind: str) -> float:
+    _, colon, period = kind.partition(":")
+    try:
+        found = float(period) if colon else TURN
+    except ValueError:
+        found = math.nan
+    if not 0 < found < math.inf:
+        raise UserError(f"kinds: {kind!r}: the period of an angle is a number above 0, as in 'angle:360'.")
+    return found
+
+
+def _start(angles: np.ndarray) -> float:
+    """The first angle after the widest gap, where bins begin; it turns with the angles."""
+    ordered = np.unique(angles)
+    return float(ordered[np.diff(ordered, prepend=ordered[-1] - TURN).argmax()])
+
+
+def _bins(numbers: np.ndarray, kind: str) -> np.ndarray:
+    """The bin of each number, int [n] from 0: that of its value up to 20 values, else one of 20 quantiles."""
+    if kind == ANGLE:
+        numbers = np.round(numbers % TURN, 12)  # so that a turn does not change which angles are equal
+    values, ranks = np.unique(numbers, return_inverse=True)
+    return ranks if len(values) <= BINS else binned(numbers[:, None], BINS, "quantile")[:, 0]

@@ -1,0 +1,76 @@
+"""Mutual information of units and factors: of classes by counting, of numbers and angles by their nearest neighbors."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+from scipy.special import digamma
+
+from scaledis.core import registry
+from scaledis.metrics.shared import labels
+from scaledis.metrics.shared.information import BINNINGS, BINS, Information
+from scaledis.metrics.shared.rows import standardized
+from scaledis.metrics.shared.sample import aligned
+
+NEAREST, NEIGHBORS = "nearest", 10
+
+
+def information(
+    codes: object,
+    factors: object,
+    bins: int = BINS,
+    estimator: str = "equal_width",
+    corrected: bool = False,
+    kinds: labels.Kinds | None = None,
+    missing: object = None,
+) -> np.ndarray:
+    """Returns the mutual information of every unit and every factor, float [K, F] in nats.
+
+    Args:
+        codes: float [N, K].
+        factors: [N, F], of any kind, as in `metrics.compute`.
+        bins: bins per unit.
+        estimator: "equal_width" or "quantile" bins of units, and 20 quantiles of numbers and angles; "nearest" takes
+            nearest neighbors for numbers and angles instead, which has no bound, and quantiles of units for categories.
+        corrected: subtracts the mean of independent units and factors, (B - 1)(V - 1) / 2N, from what is counted.
+        kinds, missing: as in `metrics.compute`.
+
+    Raises:
+        UserError: codes or factors that `metrics.compute` refuses, fewer than one bin, an unknown estimator.
+    """
+    registry.check("metrics estimator", estimator, (*BINNINGS, NEAREST))
+    units, known = aligned(codes, factors, kinds, missing)
+    table = Information(units, known.classes).table(bins, "quantile" if estimator == NEAREST else estimator)
+    nats = table.corrected if corrected else table.nats
+    if estimator == NEAREST:
+        for number, kind in enumerate(known.kinds):
+            if kind != labels.CATEGORY:
+                nats[:, number] = nearest_information(units, known, number)
+    return nats
+
+
+def nearest_information(units: np.ndarray, known: labels.Labels, factor: int, neighbors: int = NEIGHBORS) -> np.ndarray:
+    """The information of every unit about a number or an angle in nats, [K], over the rows with a label.
+
+        I = psi(k) + psi(N) - mean_i psi(n_i) + psi(m_i)                        (Kraskov et al. 2004, Eq. 8)
+
+    with the number n_i of units, and m_i of labels, that are nearer to row i than its k-th neighbor by the larger of
+    both distances, row i included. The distance of angles is that around the circle.
+
+    Args:
+        units: float [N, K].
+        known: labels of the same images; `factor` is one of their columns.
+        neighbors: k.
+    """
+    there, angle = known.there[:, factor], known.kinds[factor] == labels.ANGLE
+    amounts, turn = known.amounts[there, factor], labels.TURN * angle
+    other = amounts if angle else standardized(amounts[:, None])[:, 0]
+    return np.array([_of_pair(unit, other, turn, neighbors) for unit in standardized(units[there]).T])
+
+
+def _of_pair(unit: np.ndarray, other: np.ndarray, turn: float, neighbors: int) -> float:
+    """The estimate for two columns [N], the second of period `turn`, or of none if it is 0; at least 0."""
+    count, near = len(unit), min(neighbors, len(unit) - 1)
+    both, sides = np.stack([unit, other], axis=1), np.array([0, turn])
+    radii = np.nextafter(cKDTree(both, boxsize=sides).query(both, near + 1, p=np.inf)[0][:, -1], 0)
+    trees = (cKDTree(column[:, None], boxsize=side) for column, side in zip(both.T, sides, strict=True))
+    inside = (tree.query_ball_point(tree.data, radii, p=np.inf, return_length=True) for tree in trees)
+    return max(0.0, float(digamma(near) + digamma(count) - sum(digamma(each).mean() for each in inside)))
