@@ -105,11 +105,15 @@ def compute(
         best, second = information.best_and_second(np.stack(scores, axis=1))
         return {"sap": float((best - second).mean()), "per_factor": best - second}
 
-    def r2(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
-        squares = correlations(codes, Labels(classes, amounts, known.kinds)) ** 2
-        best, second = information.best_and_second(squares)
-        return {"r2": float((best - second).mean()), "r2_per_factor": best - second}
+    def drawn_r2(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
+        return r2(codes, Labels(classes, amounts, known.kinds))
 
     every, tested = (codes, *known[:2]), (correct, alive[split:], *known.taken(slice(split, None))[:2])
-    scores = {**gaps(*tested), **r2(*every), "warnings": rows.rare_classes(factors, split)}
-    return Scores(scores, {TEST_ROWS: (gaps, *tested), ROWS: (r2, *every)})
+    scores = {**gaps(*tested), **r2(codes, known), "warnings": rows.rare_classes(factors, split)}
+    return Scores(scores, {TEST_ROWS: (gaps, *tested), ROWS: (drawn_r2, *every)})
+
+
+def r2(codes: np.ndarray, known: Labels) -> Result:
+    """`r2` and `r2_per_factor` [F] of codes [N, K] and labels of F factors."""
+    best, second = information.best_and_second(correlations(codes, known) ** 2)
+    return {"r2": float((best - second).mean()), "r2_per_factor": best - second}

@@ -148,6 +148,11 @@ def test_bins_of_numbers_hold_equally_many_and_begin_after_the_widest_gap_of_ang
     assert lacking.classes[0, 0] == MISSING and np.isnan(lacking.amounts[0, 0]) and lacking.there[1, 0]
 
 
+def test_the_smallest_integer_is_a_label_of_a_user():
+    smallest = np.array([[-(2**63)], [0], [1]])
+    assert labels.read("factors", smallest).classes[:, 0].tolist() == [0, 1, 2]
+
+
 def test_information_of_an_angle_needs_no_origin(world):
     codes, factors = world
     first, second = (

@@ -14,6 +14,7 @@ from sklearn.metrics import mutual_info_score, roc_auc_score
 from scaledis import metrics
 from scaledis.metrics import dci, dci_es, irs, modularity, sap, support, tad
 from scaledis.metrics.shared import linear
+from scaledis.metrics.shared.labels import of_classes
 from tests.metrics import crafted
 
 BINS = 20
@@ -138,7 +139,7 @@ def test_how_far_library_is_from_public_code(rng):
     assert library == pytest.approx(slow_irs(codes, cut, 0.99), abs=1e-9)
     assert 0.002 < abs(library - slow_irs(codes, factors, 0.99)) < 0.02  # without bins
     assert abs(library - slow_irs(codes[:4000], cut[:4000], 0.99)) < 0.01  # the training rows alone
-    every, train = (sap.r2(codes[:n], factors[:n])["r2"] for n in (6000, 4000))
+    every, train = (sap.r2(codes[:n], of_classes(factors[:n]))["r2"] for n in (6000, 4000))
     assert 1e-6 < abs(every - train) < 0.005
 
 

@@ -37,7 +37,8 @@ def class_numbers(name: str, value: object) -> np.ndarray:
         array = np.array(value, object)  # numpy would turn None, NaN and numbers beside strings into text
     if array.ndim != 2 or 0 in array.shape:
         raise UserError(f"{name}: shape {array.shape}; two axes, neither empty, are needed")
-    if array.dtype.kind in "biu" and _are_exact(array):
+    there = array[array != MISSING] if array.dtype == np.int64 else array
+    if array.dtype.kind in "biu" and (not there.size or _are_exact(there)):
         return array.astype(np.int64, copy=False)
     return _stacked((f"{name}, column {number}", column) for number, column in enumerate(array.T))
 
@@ -69,8 +70,7 @@ def _stacked(columns: Iterable[tuple[str, np.ndarray]]) -> np.ndarray:
 
 
 def _are_exact(whole: np.ndarray) -> bool:
-    there = whole[whole != MISSING]
-    return not there.size or (-EXACT <= int(there.min()) and int(there.max()) <= EXACT)
+    return -EXACT <= int(whole.min()) and int(whole.max()) <= EXACT
 
 
 def _of_objects(where: str, column: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -161,8 +161,11 @@ def _same(label: object, missing: object) -> bool:
 def _is_amount(present: np.ndarray) -> bool:
     """Whether some label is a number that is not whole; infinity is none."""
     if present.dtype.kind == "f":
-        return bool((present % 1 != 0)[np.isfinite(present)].any())
-    return present.dtype.kind == "O" and any(isinstance(each, float) and each % 1 != 0 for each in present)
+        finite = present[np.isfinite(present)]
+        return bool((finite % 1 != 0).any())
+    return present.dtype.kind == "O" and any(
+        isinstance(each, float) and math.isfinite(each) and each % 1 != 0 for each in present
+    )
 
 
 def _period(kind: str) -> float:
