@@ -130,6 +130,7 @@ class Evaluate:
     test_codes: int = positive_int(5_000, "codes that metrics are tested on")
     split: str = one_of("all", "the images that are scored", SPLITS)
     dci_backend: str = one_of("lightgbm", "library of DCI's boosted trees", DCI_BACKENDS)
+    kinds: tuple[str, ...] = free((), "kinds of factors that their labels do not tell", "such as hue=angle:360")
     seed: int = positive_int(0, "seed of the draw of images and of the metrics", least=0)
     chance: int = positive_int(
         20, "permutations behind chance levels, a quarter of them where models are fitted; 0: none", 0, 10_000

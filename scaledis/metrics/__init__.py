@@ -49,8 +49,7 @@ import numpy as np
 from scaledis.core import UserError, kinds, registry
 from scaledis.core.progress import shown
 from scaledis.metrics.shared import arguments, encoding, scoring
-from scaledis.metrics.shared.information import entropy
-from scaledis.metrics.shared.mutual import information
+from scaledis.metrics.shared.mutual import entropy, information
 from scaledis.metrics.shared.protocols import PROTOCOLS, ROWS
 from scaledis.metrics.shared.rows import checked
 from scaledis.metrics.shared.spec import Options, Result, Results, Spec, spec_of

@@ -60,8 +60,8 @@ class Score(Command):
     """Computes metrics of codes from any framework, prints them, and writes all results as JSON beside the file.
 
     numpy.savez("codes.npz", codes=codes, factors=factors) writes such a file: `codes` (or `mean`) is float [N, K], a
-    row for each image; `factors` is integers, bools or strings [N, F]. It may also hold `levels`, int [K], and
-    `log_variance`, float [N, K].
+    row for each image; `factors` is numbers, bools or strings [N, F], NaN where a label is missing. It may also hold
+    `levels`, int [K], and `log_variance`, float [N, K].
 
     examples:
       scaledis score codes.npz
@@ -77,6 +77,13 @@ class Score(Command):
     seed: int = option("the seed of all random draws", 0, whole)
     n_bootstrap: int = option("the number of resamples behind intervals; 0: no intervals", 0, whole)
     chance: int = option("the number of permutations behind chance levels; 0: none", scoring.PERMUTATIONS, whole)
+    kinds: tuple[str, ...] = option(
+        "the kind of each factor, with commas between: category, number, angle or angle:360 (default: by its labels)",
+        (),
+        names,
+        commas=True,
+    )
+    missing: float | None = option("the number that stands for a missing label, such as -1", None, float)
     out: str | Path | None = option("the JSON file that is written (default: FILE.scores.json)")
 
     def execute(self) -> None:
@@ -94,6 +101,8 @@ class Score(Command):
             chance=self.chance,
             levels=arrays.get("levels"),
             log_variances=arrays.get("log_variance"),
+            kinds=self.kinds or None,
+            missing=self.missing,
         )
         out = Path(self.out) if self.out else Path(self.file).with_suffix(".scores.json")
         try:

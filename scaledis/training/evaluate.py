@@ -166,7 +166,7 @@ def score_codes(
         found["unit_kl_nats"] = [kl if math.isfinite(kl) else None for kl in nats.tolist()]
     if not dataset.factor_names:
         return found
-    share = train_codes / len(codes.mean)
+    share, kinds = train_codes / len(codes.mean), kinds_of(settings, dataset)
     wanted = [each for each in settings.metrics if each in metrics.names()]
     # All units come last: a metric that was stopped before them counts as missing.
     jobs = [(metric, name) for metric in wanted for name in reversed(groups) if name == "all" or metric != OF_LEVELS]
@@ -179,10 +179,20 @@ def score_codes(
                 raise UserError("the codes are not finite")
             if not np.ptp(codes.mean[:, units], axis=0).any():
                 raise UserError("the codes are the same for every image")
-            found[name] |= _scores(metric, codes, units, factors, settings, share)
+            found[name] |= _scores(metric, codes, units, factors, settings, share, kinds)
         except UserError as error:
             found["skipped"][f"{name}/{metric}"] = str(error)
             print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
+    return found
+
+
+def kinds_of(settings: Evaluate, dataset: Dataset) -> dict[int, str]:
+    """Returns the kinds of `evaluate.kinds` by the number of the factor. Raises UserError for an unknown factor."""
+    found = {}
+    for each in settings.kinds:
+        name, _, kind = each.partition("=")
+        registry.check("evaluate.kinds", name, dataset.factor_names)
+        found[dataset.factor_names.index(name)] = kind
     return found
 
 
@@ -218,14 +228,20 @@ def score_model(
 
 
 def _scores(
-    metric: str, codes: Codes, units: np.ndarray, factors: np.ndarray, settings: Evaluate, share: float
+    metric: str,
+    codes: Codes,
+    units: np.ndarray,
+    factors: np.ndarray,
+    settings: Evaluate,
+    share: float,
+    kinds: Mapping[int, str],
 ) -> Result:
     """Returns the scores of one metric over some units. Rows are in random order; the first `share` of them train."""
     known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
     options = {"backend": settings.dci_backend, "train_fraction": share}
     own = {metric: {key: value for key, value in options.items() if key in known}}
     of_units = {"levels": codes.levels[units], "log_variances": codes.log_variance[:, units]}
-    common = {"shuffle": False, "chance": settings.chance, **of_units}
+    common = {"shuffle": False, "chance": settings.chance, "kinds": kinds, **of_units}
     return compute(metric, codes.mean[:, units], factors, settings.seed, own, **common)
 
 
@@ -242,19 +258,24 @@ def score(
     groups: Sequence[Sequence[int]] | None = None,
     levels: object = None,
     log_variances: object = None,
+    kinds: Sequence[str | None] | Mapping[int, str] | None = None,
+    missing: object = None,
     **options: Mapping[str, object],
 ) -> Result:
     """Returns the scores of codes [N, K] of any model against factors [N, F], such as {"mig/mig": 0.56, ...}.
 
     Args:
       codes: one row per image, usually posterior means; of numpy, JAX, torch, pandas or lists.
-      factors: the class of every factor of the same images: whole numbers, bools or strings; None for metrics that
-        need none. Rows of two pandas objects are matched by their index.
+      factors: the label of every factor of the same images: whole numbers, bools, strings or floats, where None and NaN
+        are missing labels; None for metrics that need none. Rows of two pandas objects are matched by their index.
       metrics: one name or several, see `scaledis list`.
       seed: seeds every random number of the metrics.
       protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
       chance: permutations of the factors' rows behind the chance level of each score, "mig/mig_chance"; metrics that
         fit models take a quarter of them; 0: no chance levels.
+      kinds: "category", "number" or "angle" (in radians, or "angle:360") of each factor, or {number: kind} of some; by
+        default a factor with a number that is not whole is a number, any other a category.
+      missing: a value that stands for a missing label, such as -1.
       options: of a metric by its name: `dci={"backend": "sklearn"}`.
 
     Raises UserError for an unknown metric or option, and for codes and factors that do not fit together.
@@ -264,5 +285,5 @@ def score(
     1.0
     """
     common: Result = {"protocol": protocol, "rows": rows, "n_bootstrap": n_bootstrap, "chance": chance}
-    common |= {"groups": groups, "levels": levels, "log_variances": log_variances}
+    common |= {"groups": groups, "levels": levels, "log_variances": log_variances, "kinds": kinds, "missing": missing}
     return compute(metrics, codes, factors, seed, options, **common)

@@ -1,5 +1,6 @@
 """The scores of a run: a file for each way of scoring in runs/<run>/scores/, and the newest beside its codes."""
 
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,8 @@ def path(workdir: Workdir, run: Run, step: int) -> Path:
     """Returns the file of the scores that a run's settings give at a step; later metrics are merged into it."""
     how = run.config.evaluate
     codes = f"{how.train_codes}+{how.test_codes}"
-    name = f"step={step},split={how.split},codes={codes},seed={how.seed},dci={how.dci_backend}.json"
+    kinds = "".join(f",{re.sub(r'[^-.=a-zA-Z0-9_]', '-', each)}" for each in how.kinds)
+    name = f"step={step},split={how.split},codes={codes},seed={how.seed},dci={how.dci_backend}{kinds}.json"
     return workdir.run(run.name) / "scores" / name
 
 

@@ -10,6 +10,7 @@ from scaledis.datasets import Dataset
 from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import classifiers, coding
 from scaledis.metrics.of_models.shared.classifiers import Classify
+from scaledis.metrics.shared import labels
 from scaledis.metrics.shared.information import share
 from scaledis.metrics.shared.rows import or_none
 from scaledis.metrics.shared.spec import Result, Spec
@@ -65,6 +66,8 @@ def compute(
     if not dataset.factor_names:
         raise UserError(f"{dataset.name} has no factors that an edit could change")
     factors = dataset.factors(index)
+    if not labels.read("factors", factors).plain:
+        raise UserError(f"{dataset.name} has numbers or missing labels, and edits are classified by categories")
     shares = share(information(codes.mean, factors, corrected=True), entropy(factors))
     own, alive = shares.argmax(axis=1), coding.alive(codes) & (shares.max(axis=1) > 0)
     accuracy, warnings = None, [] if alive.any() else ["edits: no unit of more than 0.1 nats knows a factor"]

@@ -5,6 +5,7 @@ from scipy.spatial import cKDTree
 from scipy.special import digamma
 
 from scaledis.core import registry
+from scaledis.metrics.shared import information as information_
 from scaledis.metrics.shared import labels
 from scaledis.metrics.shared.information import BINNINGS, BINS, Information
 from scaledis.metrics.shared.rows import standardized
@@ -45,6 +46,16 @@ def information(
             if kind != labels.CATEGORY:
                 nats[:, number] = nearest_information(units, known, number)
     return nats
+
+
+def entropy(factors: object, kinds: labels.Kinds | None = None, missing: object = None) -> np.ndarray:
+    """Returns the entropy of every factor over the rows that have its label in nats, float [F].
+
+    A number and an angle have that of their 20 bins. `factors`, `kinds` and `missing` are those of `metrics.compute`.
+    """
+    known = labels.read("factors", factors, kinds, missing)
+    columns = zip(known.classes.T, known.there.T, strict=True)
+    return np.array([information_.entropy(column[there, None])[0] if there.any() else 0.0 for column, there in columns])
 
 
 def nearest_information(units: np.ndarray, known: labels.Labels, factor: int, neighbors: int = NEIGHBORS) -> np.ndarray:
