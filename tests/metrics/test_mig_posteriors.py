@@ -90,7 +90,7 @@ def test_scores_of_units_groups_and_levels(world):
     alone = metrics.compute("mig_posteriors", codes, factors, log_variances=log_variances, chance=0)
     assert alone["mig_posteriors/mig_groups"] is None and alone["mig_posteriors/mig_levels"] is None
     joint = found["mig_posteriors/mig_levels_nats"][0]
-    assert joint[0] > 0.8 * np.log(3) and joint[1] > 0.8 * np.log(5)  # the first level holds both factors
+    assert joint[0] > 0.6 * np.log(3) and joint[1] > 0.6 * np.log(5)  # the first level holds both factors
 
 
 def test_rows_without_a_label_are_left_out_of_its_factor(world):
