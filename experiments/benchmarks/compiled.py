@@ -7,7 +7,8 @@
 
 The papers' networks at 64x64, batch 64. FLOP are those of convolutions and products of the optimized program over those
 that are needed (planning/programs.py), memory is what a device needs beside arguments and results. Writes
-experiments/results/compiled.json, and the table that plans are made from, scaledis/planning/programs.csv.
+experiments/results/compiled.json and compiled.md, and the table that plans are made from,
+scaledis/planning/programs.csv. Without a kind it writes compiled.md alone.
 """
 
 import os
@@ -57,6 +58,32 @@ def store(name: str, found: dict[str, Any]) -> None:
     rows[name] = found | here()
     write_json(FILE, dict(sorted(rows.items())))
     print(name, found, flush=True)
+    write_table(rows)
+
+
+def write_table(rows: dict[str, dict[str, Any]]) -> None:
+    """Writes the rows of the papers' networks as a table, and what the tiny steps of all methods have in common."""
+    columns = {
+        "arithmetic": "arithmetic",
+        "MB a run": "temporary_megabytes_a_run",
+        "MB touched a run": "touched_megabytes_a_run",
+        "largest window, pixels": "largest_window",
+        "groups": "most_groups",
+    }
+    head = ["device", "method", "runs", "form", *columns]
+    lines = [f"| {' | '.join(head)} |", "| --- " * 4 + "| --: " * len(columns) + "|"]
+    papers = {name: row for name, row in rows.items() if " tiny " not in name}
+    for name, row in papers.items():
+        kind, method, runs, form, *other = name.split(" ", 4)
+        cells = [f"{row[key]:,}" if key in row else "" for key in columns.values()]
+        lines.append(f"| {' '.join([kind, *other])} | `{method}` | {runs} | `{form}` | {' | '.join(cells)} |")
+    for kind in sorted({name.split()[0] for name in rows if " tiny " in name}):
+        tiny = {name: row for name, row in rows.items() if name.startswith(f"{kind} ") and " tiny " in name}
+        known = sorted({name.split()[1] for name in tiny})
+        sound = all(not row["collectives"] and not row["wide"] and row["donated"] for row in tiny.values())
+        found = "no collective, no 64-bit float, state in place" if sound else "not all are sound"
+        lines += ["", f"{kind}: tiny steps of {len(known)} methods, images on the device and on the host: {found}."]
+    FILE.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
 def papers(kind: str, options: argparse.Namespace) -> None:
@@ -93,7 +120,7 @@ def every(kind: str, options: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("kinds", nargs="+", choices=targets.targets())
+    parser.add_argument("kinds", nargs="*", help=", ".join(targets.targets()))
     parser.add_argument("--runs", type=int, nargs="+", default=SIZES)
     parser.add_argument("--methods", nargs="+")
     parser.add_argument("--forms", nargs="+", choices=["lax", "products"], help="by default that of the device")
@@ -102,6 +129,8 @@ def main() -> None:
     parser.add_argument("--colors", type=int, default=3)
     parser.add_argument("--every", action="store_true", help="tiny steps of every method")
     options = parser.parse_args()
+    if not options.kinds:
+        write_table(read_json(FILE))
     for kind in options.kinds:
         if options.every:
             every(kind, options)
