@@ -36,8 +36,8 @@ class Data:
     held_out: float = positive_float(0.0, "share of images that no run trains on; 0: the data set's split", zero=True)
     held_out_by: str | Combination = checked(
         "",
-        "hold out whole groups, a share of them: `folder`, or a factor for the images of its values; or the images whose "
-        'factors have values such as {"shape": "cube", "hue": [0, 1]}; empty: single images',
+        "whole groups held out: `folder`, or a factor for a share of its values; or all images with values of factors, "
+        'such as {"shape": "cube", "hue": [0, 1]}; empty: single images',
         "`folder`, a factor, or a dictionary of factors with one value or a list of them",
         lambda value: isinstance(value, str) or _is_combination(value),
     )
@@ -49,18 +49,18 @@ class Data:
     memory: str = one_of("auto", "where images lie in training: `auto` is `device` if they fit there", MEMORIES)
 
     def __post_init__(self) -> None:
-        if isinstance(by := self.held_out_by, Mapping):  # in order, so that equal ones are equal and have a hash
+        by: Any = self.held_out_by
+        if hasattr(by, "items"):  # in order, so that equal ones are equal and have a hash
             pairs = ((name, values if isinstance(values, tuple | list) else (values,)) for name, values in by.items())
             object.__setattr__(self, "held_out_by", plain(sorted(pairs, key=lambda pair: str(pair[0]))))
 
 
 def _is_combination(value: Any) -> bool:
     """Whether a value is a dictionary of factors and their values, as `Data` keeps it."""
-    pairs = isinstance(value, tuple) and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value)
-    return pairs and all(
-        isinstance(name, str) and isinstance(values, tuple) and values and {*map(type, values)} <= {*PLAIN[:-1]}
-        for name, values in value
-    )
+    if not isinstance(value, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+        return False
+    named = all(isinstance(name, str) and isinstance(values, tuple) and values for name, values in value)
+    return bool(value) and named and all(type(each) in PLAIN[:-1] for _, values in value for each in values)
 
 
 @dataclasses.dataclass(frozen=True)

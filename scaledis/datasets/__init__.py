@@ -101,10 +101,12 @@ def load(
     >>> dataset.images(np.arange(3)).shape
     (3, 64, 64, 1)
     """
-    given = name if isinstance(name, Examples) and not isinstance(name, str) else None
-    if given is not None:
-        name = "huggingface" if type(given).__module__.partition(".")[0] == "datasets" else "examples"
-    module = registry.module("data.name", sys.modules[__name__], name)
+    given: Examples | None = None
+    module_name: Any = name  # which may be no string at all
+    if isinstance(name, Examples) and not isinstance(name, str):
+        is_huggingface = type(name).__module__.partition(".")[0] == "datasets"
+        given, module_name = name, "huggingface" if is_huggingface else "examples"
+    module = registry.module("data.name", sys.modules[__name__], module_name)
     for key in options:
         registry.check("data", key, OPTIONS)
     own_path = None if path is None or (isinstance(path, str) and not path) else expanded("data.path", path)
@@ -113,7 +115,7 @@ def load(
     for field in dataclasses.fields(Options):
         value = getattr(wanted, field.name)
         if field.name not in understood and value != field.default:
-            raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {name}.")
+            raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {module_name}.")
     dataset = module.load(expanded("data.directory", directory), wanted)
     if not wanted.scale and isinstance(dataset.source, np.ndarray):
         blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))

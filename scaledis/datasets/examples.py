@@ -79,7 +79,8 @@ def parts(where: str, example: Any, key: str = "") -> tuple[np.ndarray, dict[str
         if len(keys) != 1 or keys[0] not in example:
             raise registry.unknown(f"data.images: the image of {where}", key, map(str, example))
         return image(where, example[keys[0]]), {name: value for name, value in example.items() if name != keys[0]}
-    if not isinstance(example, tuple | list):
+    is_pair = isinstance(example, tuple) or (isinstance(example, list) and len(example) == 2)
+    if not is_pair or not example:
         return image(where, example), {}
     first, *rest = example
     own = plain(rest[0]) if len(rest) == 1 else tuple(map(plain, rest))
