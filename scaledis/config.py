@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scaledis.core.fields import checked, flag, free, one_of, positive_float, positive_int, text, whole_numbers
-from scaledis.core.values import PLAIN, over, plain, whole
+from scaledis.core.values import PLAIN, literal, over, plain, whole
 
 RESOLUTION = 18_912  # of images of which a batch of two holds 2**31 numbers, which are most that can be allocated
 MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
@@ -39,7 +39,7 @@ class Data:
         "whole groups held out: `folder`, or a factor for a share of its values; or all images with values of factors, "
         'such as {"shape": "cube", "hue": [0, 1]}; empty: single images',
         "`folder`, a factor, or a dictionary of factors with one value or a list of them",
-        lambda value: isinstance(value, str) or _is_combination(value),
+        lambda value: _is_combination(value) or (isinstance(value, str) and not value.startswith("{")),
     )
     scale: bool = flag(False, "your own pixels are 0 to 1: multiply them by 255")
     bits: int = positive_int(0, "bits of your own pixels, such as 12 of a camera's; 0: those of the file", 0, 16)
@@ -50,6 +50,7 @@ class Data:
 
     def __post_init__(self) -> None:
         by: Any = self.held_out_by
+        by = literal(by) if isinstance(by, str) and by.startswith("{") else by
         if hasattr(by, "items"):  # in order, so that equal ones are equal and have a hash
             pairs = ((name, values if isinstance(values, tuple | list) else (values,)) for name, values in by.items())
             object.__setattr__(self, "held_out_by", plain(sorted(pairs, key=lambda pair: str(pair[0]))))

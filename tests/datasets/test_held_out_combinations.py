@@ -12,6 +12,7 @@ from scaledis.config import Data, thaw
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.configs import freeze, make_config
+from scaledis.sweeps.expand import expand
 from tests import tiny
 
 GRID = tiny.dataset()  # ground 4, place 8, colour 3
@@ -66,7 +67,9 @@ def test_combinations_that_there_are_not(by, message):
         sampling.split(NAMED, Data(held_out_by=by), "train")
 
 
-@pytest.mark.parametrize("by", [{}, {"colour": []}, {"colour": None}, {"colour": {"a": 1}}, {1: 2}, 5, ("a", "b")])
+@pytest.mark.parametrize(
+    "by", [{}, {"colour": []}, {"colour": None}, {"colour": {"a": 1}}, {1: 2}, 5, ("a", "b"), "{colour: 1}"]
+)
 def test_what_is_no_combination_is_refused(by):
     with pytest.raises(UserError, match="data.held_out_by: .* must be `folder`, a factor, or a dictionary of factors"):
         make_config("vae", {"data.held_out_by": by})
@@ -84,6 +87,12 @@ def test_a_combination_survives_its_config_as_json():
     second = make_config("vae", {"data.held_out_by": {"object_hue": (0.0, 0.1), "shape": [1]}})
     assert first == second and hash(first.data) == hash(second.data)  # whatever their order
     assert freeze(json.loads(json.dumps(thaw(first)))) == first
+
+
+def test_a_sweep_over_combinations():
+    runs = expand(thaw(make_config("vae")), ['data.held_out_by={"shape": 1, "scale": [0.75, 1.25]},{"shape": 2}'])
+    found = [run.config.data.held_out_by for run in runs]
+    assert found == [(("scale", (0.75, 1.25)), ("shape", (1,))), (("shape", (2,)),)]
 
 
 def test_the_command_line_takes_a_combination_and_the_report_says_its_share(tmp_path):
