@@ -116,13 +116,22 @@ def load(
         value = getattr(wanted, field.name)
         if field.name not in understood and value != field.default:
             raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {module_name}.")
-    dataset = module.load(expanded("data.directory", directory), wanted)
-    if not wanted.scale and isinstance(dataset.source, np.ndarray):
-        blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))
-        if not any((dataset.images(block) > 1).any() for block in blocks):  # the first bright block ends the search
-            remedy = "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first"
-            raise pixels.dark(dataset.name, 1, remedy)
+    try:
+        dataset = module.load(expanded("data.directory", directory), wanted)
+        if not wanted.scale:
+            _check_bright(
+                dataset, "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first"
+            )
+    except UserError as error:
+        raise error if given is None else UserError(f"name: {error}") from error
     return dataset if wanted.resolution in (0, dataset.image_shape[0]) else dataset.at(wanted.resolution)
+
+
+def _check_bright(dataset: Dataset, remedy: str) -> None:
+    """Raises UserError for stored images without a pixel above 1; the first bright block ends the search."""
+    blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))
+    if isinstance(dataset.source, np.ndarray) and not any((dataset.images(block) > 1).any() for block in blocks):
+        raise pixels.dark(dataset.name, 1, remedy)
 
 
 def expanded(key: str, path: str | Path) -> Path:

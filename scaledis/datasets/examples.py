@@ -35,7 +35,8 @@ def load(directory: Path, options: Options) -> Dataset:
     """
     if options.examples is None:
         raise UserError("data.name: examples are an object of Python; scaledis.load_dataset(OBJECT) takes it.")
-    given, where = options.examples, type(options.examples).__name__
+    given, kind = options.examples, type(options.examples).__name__
+    where = f"dataset {kind}"
     found: list[dict[str, object]] = []
 
     def images() -> Iterator[np.ndarray]:
@@ -46,7 +47,7 @@ def load(directory: Path, options: Options) -> Dataset:
 
     source, change = mapped(where, images(), len(given), directory, options)
     factors = labels.ranked(where, _labels(where, found), len(found))
-    name = f"examples: {where}" + (f", {change}" if change else "")
+    name = f"examples: {kind}" + (f", {change}" if change else "")
     return labels.make_dataset(name, source, factors)
 
 

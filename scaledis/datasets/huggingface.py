@@ -34,7 +34,7 @@ def load(directory: Path, options: Options) -> Dataset:
         path = options.images_path.resolve()
         rows, where, source = _from_disk(path), str(path), [[str(path), options.images], _signatures(path)]
     else:
-        rows, where, source = options.examples, "the object of datasets", None
+        rows, where, source = options.examples, "dataset of datasets", None
     if isinstance(rows, dict):
         raise UserError(f"data: {where} holds the splits {', '.join(rows)}; take one of them.")
     column = _image_column(where, rows.features, options.images)
