@@ -3,8 +3,8 @@
     python -m experiments.benchmarks.own_images --directory=/tmp/images
 
 The images are random bytes, given by an object of Python one after the other; their file of 4.9 GB lies in the
-directory and ends with the process. The peaks are `resource.getrusage`'s, after each part. They include pages of the file, which
-the system takes back when it needs memory; `own` is without them, at the end. Writes
+directory and ends with the process. The peaks are `resource.getrusage`'s, after each part. They include pages of the
+file, which the system takes back when it needs memory; `own` is without them, at the end. Writes
 experiments/results/own_images.json.
 """
 

@@ -119,11 +119,12 @@ def load(
     try:
         dataset = module.load(expanded("data.directory", directory), wanted)
         if not wanted.scale:
-            _check_bright(
-                dataset, "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first"
-            )
+            remedy = "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first"
+            _check_bright(dataset, remedy)
     except UserError as error:
-        raise error if given is None else UserError(f"name: {error}") from error
+        if given is None:
+            raise
+        raise UserError(f"name: {error}") from error
     return dataset if wanted.resolution in (0, dataset.image_shape[0]) else dataset.at(wanted.resolution)
 
 

@@ -37,6 +37,8 @@ def load(directory: Path, options: Options) -> Dataset:
         raise UserError("data.name: examples are an object of Python; scaledis.load_dataset(OBJECT) takes it.")
     given, kind = options.examples, type(options.examples).__name__
     where = f"dataset {kind}"
+    if isinstance(given, Mapping):
+        raise UserError(f"{where}: it has keys, and no examples by their places from 0 on.")
     found: list[dict[str, object]] = []
 
     def images() -> Iterator[np.ndarray]:

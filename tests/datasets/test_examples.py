@@ -122,7 +122,7 @@ def test_images_of_another_size_are_padded(tmp_path, capsys):
         ([IMAGES[0], "text"], {}, "Mine: example 1: text .str, <U4.; an array of numbers is needed"),
         ([IMAGES[0], ()], {}, r"Mine: example 1: shape \(0,\); an image"),
         ([IMAGES[0], None], {}, "Mine: example 1: None; an array of numbers is needed"),
-        ([{"picture": IMAGES[0]}], {}, "data.images: the image of Mine: example 0: '' is unknown. .*picture"),
+        ([{"picture": IMAGES[0]}], {}, "data.images: the image of dataset Mine: example 0: '' is unknown. .*picture"),
         ([{"image": IMAGES[0]}], {"images": "imag"}, "data.images: .*'imag' is unknown. Did you mean 'image'"),
         ([(IMAGES[0], (1, 2)), (IMAGES[1], (1,))], {}, "Mine: examples come with 1 or 2 labels; one number each"),
         ([(IMAGES[0], IMAGES[1])], {}, "Mine: the label 'factor_0' of example 0 is of shape .16, 3.; one value each"),
