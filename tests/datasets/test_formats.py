@@ -150,6 +150,25 @@ def test_a_stream_is_written_once_and_again_if_the_file_or_an_option_changes(tmp
     assert load(tmp_path, "images.npy", bits=13).source.max() == (deep.max() + 16) >> 5
 
 
+def test_a_prepared_file_that_is_damaged_is_named(tmp_path):
+    np.save(tmp_path / "images.npy", IMAGES.astype(float))
+    load(tmp_path, "images.npy")
+    [file] = (tmp_path / "data").rglob("images-*.npy")
+    for content in (file.read_bytes()[:5000], b""):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match="data.directory: .*images-.*npy is damaged .*; delete it"):
+            load(tmp_path, "images.npy")
+    file.unlink()
+    np.testing.assert_array_equal(load(tmp_path, "images.npy").source, IMAGES)
+
+
+@pytest.mark.parametrize("key", ["images", "labels"])
+def test_npz_has_its_own_keys(tmp_path, key):
+    np.savez(tmp_path / "my.npz", images=IMAGES)
+    with pytest.raises(UserError, match=f"data.{key}: 'x' is not understood for .*my.npz, whose keys are images"):
+        load(tmp_path, "my.npz", **{key: "x"})
+
+
 def test_images_that_are_padded_are_those_of_an_npz(tmp_path):
     small = IMAGES[:, :28, :20]
     np.save(tmp_path / "images.npy", small)

@@ -60,9 +60,17 @@ def kept(
                 if not file.exists():
                     print(f"{where}: preparing {shape[0]:,} images in {folder}, once", file=sys.stderr, flush=True)
                     _replace(folder, partial, file, where, shape, _bytes(where, blocks, options, squares))
-        return np.load(file, mmap_mode="r", allow_pickle=False), squares.change
+        return _mapped(file), squares.change
     except OSError as error:
         raise UserError(f"data.directory: {folder} could not be written: {error}") from error
+
+
+def _mapped(file: Path) -> np.ndarray:
+    try:
+        found: np.ndarray = np.load(file, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"data.directory: {file} is damaged ({error}); delete it, and it is prepared again.") from error
+    return found
 
 
 def _replace(
