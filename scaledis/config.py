@@ -8,8 +8,8 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scaledis.core.fields import flag, free, one_of, positive_float, positive_int, text, whole_numbers
-from scaledis.core.values import PLAIN, over, plain, whole
+from scaledis.core.fields import checked, flag, free, one_of, positive_float, positive_int, text, whole_numbers
+from scaledis.core.values import PLAIN, literal, over, plain, whole
 
 RESOLUTION = 18_912  # of images of which a batch of two holds 2**31 numbers, which are most that can be allocated
 MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
@@ -18,6 +18,7 @@ SPLITS = ("all", "train", "held_out")
 INJECTIONS = ("map", "vector")
 PRECISIONS = ("float32", "tf32", "bfloat16")
 ACTIVATIONS = ("float32", "bfloat16")
+Combination = tuple[tuple[str, tuple[str | float | bool, ...]], ...]  # (factor, its values), all of them at once
 DCI_BACKENDS = ("lightgbm", "sklearn")
 
 
@@ -25,19 +26,42 @@ DCI_BACKENDS = ("lightgbm", "sklearn")
 class Data:
     name: str = text("rendered", "the data set, see `scaledis list`")
     directory: str = text("~/.cache/scaledis", "where prepared data sets and caches lie")
-    path: str = text("", "your own images: a folder for data.name=folder, a file for data.name=arrays")
+    path: str = text("", "your own images: a folder for folder and huggingface, a file for arrays (.npz, .npy, .h5)")
+    images: str = text("", "where the images are: a key of an HDF5 file, a column of huggingface; empty: the only one")
+    labels: str = text("", "labels beside them: a file for folder and .npy, a key of an HDF5 file, columns a,b")
     resolution: int = positive_int(0, "pixels a side, a multiple of 16; 0: the data set's own", 0, RESOLUTION)
     correlation: tuple[tuple[str, str, float], ...] = free(
         (), "pairs of factors that are correlated in training", "a list of (factor, other factor, sigma above 0)"
     )
     held_out: float = positive_float(0.0, "share of images that no run trains on; 0: the data set's split", zero=True)
-    held_out_by: str = text("", "hold out whole groups: `folder`, or the images of a value of a factor; empty: images")
+    held_out_by: str | Combination = checked(
+        "",
+        "whole groups held out: `folder`, or a factor for a share of its values; or all images with values of factors, "
+        'such as {"shape": "cube", "hue": [0, 1]}; empty: single images',
+        "`folder`, a factor, or a dictionary of factors with one value or a list of them",
+        lambda value: _is_combination(value) or (isinstance(value, str) and not value.startswith("{")),
+    )
     scale: bool = flag(False, "your own pixels are 0 to 1: multiply them by 255")
     bits: int = positive_int(0, "bits of your own pixels, such as 12 of a camera's; 0: those of the file", 0, 16)
     folder_factor: bool = flag(False, "the sub-folders of a folder of images are a factor")
     skip_unreadable: bool = flag(False, "leave out files of a folder that cannot be read as images")
     accept_checksum: bool = flag(False, "take a published file although its checksum differs from the known one")
     memory: str = one_of("auto", "where images lie in training: `auto` is `device` if they fit there", MEMORIES)
+
+    def __post_init__(self) -> None:
+        by: Any = self.held_out_by
+        by = literal(by) if isinstance(by, str) and by.startswith("{") else by
+        if hasattr(by, "items"):  # in order, so that equal ones are equal and have a hash
+            pairs = ((name, values if isinstance(values, tuple | list) else (values,)) for name, values in by.items())
+            object.__setattr__(self, "held_out_by", plain(sorted(pairs, key=lambda pair: str(pair[0]))))
+
+
+def _is_combination(value: Any) -> bool:
+    """Whether a value is a dictionary of factors and their values, as `Data` keeps it."""
+    if not isinstance(value, tuple) or not all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):
+        return False
+    named = all(isinstance(name, str) and isinstance(values, tuple) and values for name, values in value)
+    return bool(value) and named and all(type(each) in PLAIN[:-1] for _, values in value for each in values)
 
 
 @dataclasses.dataclass(frozen=True)

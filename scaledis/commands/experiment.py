@@ -11,10 +11,11 @@ from scaledis.config import Data, flatten, thaw, typed
 from scaledis.core import hosts
 from scaledis.core.command import Command, option, overrides, positional, whole
 from scaledis.core.errors import UserError, sentences
+from scaledis.core.values import literal
 from scaledis.sweeps import config_file
 from scaledis.sweeps.config_file import ConfigFile
 from scaledis.sweeps.configs import defaults, freeze, override
-from scaledis.sweeps.expand import expand, literal
+from scaledis.sweeps.expand import expand
 from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
 

@@ -1,5 +1,6 @@
 """Values in plain Python, as a config holds them, from any framework and from the command line."""
 
+import ast
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -25,6 +26,14 @@ def plain(value: object) -> Any:
             return numbers
         return over(lambda each: float(str(np.float32(each))) if isinstance(each, float) else each, numbers)
     return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+def literal(text: str) -> object:
+    """Returns the value of a Python literal, or of true and false, as flags spell them; any other word unchanged."""
+    try:
+        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
 
 
 def over(change: Callable[[Any], object], value: object) -> Any:

@@ -9,7 +9,7 @@ import dataclasses
 import reprlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -19,9 +19,22 @@ from scaledis.core.fields import check_fields, flag
 from scaledis.datasets._builders import pixels
 from scaledis.datasets.base.dataset import Dataset, rows
 
-__all__ = ["CACHE", "Dataset", "Options", "expanded", "load", "names", "rows"]
+__all__ = ["CACHE", "Dataset", "Examples", "Options", "expanded", "load", "names", "rows"]
 
 CACHE = Data.directory  # prepared data sets and caches, unless the user names another directory
+
+
+@runtime_checkable
+class Examples(Protocol):
+    """The user's own images as an object of Python, such as a data set of PyTorch.
+
+    An example is an image [H, W], [H, W, C] or [C, H, W] of numpy, JAX, torch or Pillow; or (image, labels), where
+    labels are a number, a string, a list or a dictionary of them; or a dictionary with an image and labels.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int, /) -> Any: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +47,15 @@ class Options(Data):
     Attributes:
       path: the user's own images, or a copy of a published set that TFDS prepared.
       download: fetch published files that are missing.
+      examples: the user's own images as an object of Python.
     """
 
     path: Path | None = None  # type: ignore[assignment]  # of a config it is text
     download: bool = flag(False, "fetch published files that are missing")
+    examples: Examples | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_fields("data.", self)
         if 0 < self.bits < 8 or (self.bits and self.scale):
             raise UserError(f"data.bits: {self.bits} must be 0, or from 8 to 16 without data.scale.")
@@ -56,16 +72,21 @@ class Options(Data):
         return self.path
 
 
+OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name != "examples"]  # that `load` takes by name
+
+
 def names() -> list[str]:
     """The names that `load` takes."""
     return registry.modules(sys.modules[__name__])
 
 
-def load(name: str, directory: str | Path = CACHE, *, path: str | Path | None = None, **options: Any) -> Dataset:
-    """The data set `name`.
+def load(
+    name: str | Examples, directory: str | Path = CACHE, *, path: str | Path | None = None, **options: Any
+) -> Dataset:
+    """The data set `name`, or that of an object of Python.
 
     Args:
-      name: a file in scaledis/datasets/.
+      name: a file in scaledis/datasets/; or the user's own images as an object, see `Examples`.
       directory: where published files, prepared sets and caches are.
       path: the user's own images, or a copy of a published set that TFDS prepared.
       **options: the other fields of `Options`: `download`, `resolution`, `scale`, ...
@@ -80,23 +101,38 @@ def load(name: str, directory: str | Path = CACHE, *, path: str | Path | None = 
     >>> dataset.images(np.arange(3)).shape
     (3, 64, 64, 1)
     """
-    module = registry.module("data.name", sys.modules[__name__], name)
+    given: Examples | None = None
+    module_name: Any = name  # which may be no string at all
+    if isinstance(name, Examples) and not isinstance(name, str):
+        is_huggingface = type(name).__module__.partition(".")[0] == "datasets"
+        given, module_name = name, "huggingface" if is_huggingface else "examples"
+    module = registry.module("data.name", sys.modules[__name__], module_name)
     for key in options:
-        registry.check("data", key, [field.name for field in dataclasses.fields(Options)])
+        registry.check("data", key, OPTIONS)
     own_path = None if path is None or (isinstance(path, str) and not path) else expanded("data.path", path)
-    wanted = Options(path=own_path, **{key: values.plain(value) for key, value in options.items()})
+    wanted = Options(path=own_path, examples=given, **{key: values.plain(value) for key, value in options.items()})
     understood = {"download", "resolution", *getattr(module, "OPTIONS", ())}
     for field in dataclasses.fields(Options):
         value = getattr(wanted, field.name)
         if field.name not in understood and value != field.default:
-            raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {name}.")
-    dataset = module.load(expanded("data.directory", directory), wanted)
-    if not wanted.scale and isinstance(dataset.source, np.ndarray):
-        blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))
-        if not any((dataset.images(block) > 1).any() for block in blocks):  # the first bright block ends the search
+            raise UserError(f"data.{field.name}: {str(value)!r} is not understood by {module_name}.")
+    try:
+        dataset = module.load(expanded("data.directory", directory), wanted)
+        if not wanted.scale:
             remedy = "data.scale=True multiplies them by 255" if "scale" in understood else "scale them first"
-            raise pixels.dark(dataset.name, 1, remedy)
+            _check_bright(dataset, remedy)
+    except UserError as error:
+        if given is None:
+            raise
+        raise UserError(f"name: {error}") from error
     return dataset if wanted.resolution in (0, dataset.image_shape[0]) else dataset.at(wanted.resolution)
+
+
+def _check_bright(dataset: Dataset, remedy: str) -> None:
+    """Raises UserError for stored images without a pixel above 1; the first bright block ends the search."""
+    blocks = np.array_split(np.arange(dataset.size), max(1, -(-dataset.size // 1000)))
+    if isinstance(dataset.source, np.ndarray) and not any((dataset.images(block) > 1).any() for block in blocks):
+        raise pixels.dark(dataset.name, 1, remedy)
 
 
 def expanded(key: str, path: str | Path) -> Path:

@@ -1,117 +1,95 @@
-"""`arrays`: your own images and factors in one .npz file, a full grid or not; --config.data.path=FILE.
+"""`arrays`: your own images and labels in a file, a full grid of factors or not; --config.data.path=FILE.
 
-The file, as numpy.savez writes it, holds
+The file is one of these (`_readers` has one module each):
+    my.npz      the arrays below, read into memory
+    images.npy  the images, memory-mapped; beside it factors.csv, whose header has the names, or factors.npy
+    my.h5       the arrays below, or others by data.images and data.labels; memory-mapped if they lie in one piece
+
+Its arrays are
     images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; others with data.scale, data.bits and
              data.resolution
-    factors  whole numbers, bools or strings [N, F] or [N], optional
+    factors  numbers, bools or strings [N, F] or [N], optional; NaN where one is missing
     names    F strings, optional: factor_0, factor_1, ... without them
 """
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from scaledis import datasets
-from scaledis.core import UserError, npz, ordering, registry
-from scaledis.datasets import Dataset, Options
-from scaledis.datasets._builders import archives, pixels
+from scaledis.datasets import Dataset, Options, _readers
+from scaledis.datasets._builders import archives, labels, listing, pixels, stream
+from scaledis.datasets._readers.npz import EXPECTED
 
-OPTIONS = ("path", "scale", "bits", "resolution")
-EXPECTED = {
-    "images": "uint8 [N, H, W, C] or [N, H, W] with C 1 or 3",
-    "factors": "whole numbers, bools or strings [N, F] or [N]",
-    "names": "F strings",
-}
+OPTIONS = ("path", "scale", "bits", "resolution", "images", "labels")
 
 
 def load(directory: Path, options: Options) -> Dataset:
-    """The images [H, W, C] of the file `options.path`, with factors if it has any. `directory` is not used.
+    """The images [H, W, C] of the file `options.path`, with factors if it has any.
 
     Images of 0 to 1 need `options.scale`, images of more than 8 bits `options.bits`, and images of another size
-    `options.resolution` (`_builders.pixels`). The index of a factor is the rank of its value among those that occur,
-    strings in the order of the numbers in them (`ordering`); `factor_values` has these values. If the factors are a
-    full grid, the last one varying fastest, the data set is a full grid too; otherwise it has a table.
+    `options.resolution` (`_builders.pixels`). Of a file that is not read into memory, such images are written once, in
+    a stream, to a memory-mapped file below `directory`.
+
+    The index of a factor is the rank of its value among those that occur, strings in the order of the numbers in them
+    (`ordering`); `factor_values` has these values. If the factors are a full grid, the last one varying fastest, the
+    data set is a full grid too; otherwise it has a table. Factors with fractions or missing labels are measured.
 
     Raises:
       UserError: there is no such file.
       UserError: the file, or an array in it, has another content than the module says; the error names the remedy.
     """
     path = options.images_path
-    arrays = _read(path)
-    images = pixels.to_bytes(f"{path}: images", _images(path, arrays["images"]), options.scale, options.bits)
-    images, change = pixels.to_squares(f"{path}: images", images, options.resolution)
-    factors = _factors(path, arrays.get("factors", np.zeros((len(images), 0), int)), len(images))
-    columns = [ordering.ranked(column) for column in factors.T]
-    values = tuple(distinct for distinct, _ in columns)
-    table = np.array([ranks for _, ranks in columns], np.int32).reshape(len(columns), len(images)).T
-    sizes = tuple(map(len, values))
-    as_many = sizes and math.prod(sizes) == len(table)
-    is_grid = as_many and np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
-    return Dataset(
-        name=f"arrays: {path.stem}" + (f", {change}" if change else ""),
-        factor_names=_names(path, arrays.get("names"), factors.shape[1]),
-        factor_values=values,
-        image_shape=images.shape[1:],
-        source=np.ascontiguousarray(images),
-        gather=datasets.rows,
-        table=None if is_grid else table,
-    )
+    with _readers.reader_of(path)(path, options) as (images, own):
+        source, change = _squares(path, images, directory, options)
+        factors = _as_grid(labels.ranked(path, own, len(images)))
+    return labels.make_dataset(f"arrays: {path.stem}" + (f", {change}" if change else ""), source, factors)
 
 
-def _read(path: Path) -> Mapping[str, np.ndarray]:
-    """All arrays of the file by their keys."""
-    try:
-        keys = npz.names(path)
-    except UserError as error:
-        raise UserError(f"data.path: {error}") from error
-    for key in keys:
-        registry.check(f"{path}: key", key, EXPECTED)
-    if "images" not in keys:
-        raise archives.mismatch(path, "list of keys", keys, "images, and perhaps factors and names")
-    return {key: npz.read(path, key, EXPECTED[key]) for key in keys}
+def _squares(path: Path, images: Any, directory: Path, options: Options) -> tuple[np.ndarray, str]:
+    """The images as uint8 [N, H, W, C] of one side: in memory or mapped, as they came; and what was done to them."""
+    where, shape = f"{path}: images", _shape(path, images)
+    in_memory = isinstance(images, np.ndarray) and not isinstance(images, np.memmap)
+    if in_memory:
+        found = pixels.to_bytes(where, images.reshape(shape), options.scale, options.bits)
+        found, change = pixels.to_squares(where, found, options.resolution)
+        return np.ascontiguousarray(found), change
+    is_bytes = isinstance(images, np.memmap) and images.dtype == np.uint8 and not (options.scale or options.bits)
+    if is_bytes and images.flags.c_contiguous and pixels.are_squares(shape[1], shape[2], options.resolution):
+        return images.reshape(shape), ""
+    source = [str(path.resolve()), options.images], listing.signature(path, time.time_ns())
+    return stream.kept(where, shape, _blocks(images, shape), options, directory / "arrays", source)
 
 
-def _images(path: Path, images: np.ndarray) -> np.ndarray:
-    """The images as [N, H, W, C]."""
-    shape = images.shape
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim == 4 and images.size and images.shape[3] in (1, 3):
-        return images
+def _blocks(images: Any, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """The images [n, H, W, C] in order, in blocks of whole chunks of their file."""
+    chunks = getattr(images, "chunks", None)
+    chunk = chunks[0] if chunks else 1
+    rows = chunk * max(1, stream.rows_of_block(shape[1:]) // chunk)
+    for start in range(0, shape[0], rows):
+        yield np.asarray(images[start : start + rows]).reshape(-1, *shape[1:])
+
+
+def _shape(path: Path, images: Any) -> tuple[int, ...]:
+    """The shape of the images as [N, H, W, C]."""
+    shape: tuple[int, ...] = (*images.shape, 1) if images.ndim == 3 else images.shape
+    if len(shape) == 4 and images.size and shape[3] in (1, 3):
+        return shape
     remedy = ""
     if images.ndim == 4 and shape[1] in (1, 3):
         remedy = "; images.transpose(0, 2, 3, 1) brings the channels to the end"
     elif images.ndim == 4 and shape[3] == 4:
         remedy = "; images[..., :3] leaves the transparency out"
-    raise archives.mismatch(path, "images", f"{images.dtype} {shape}", EXPECTED["images"] + remedy)
+    raise archives.mismatch(path, "images", f"{images.dtype} {images.shape}", EXPECTED["images"] + remedy)
 
 
-def _factors(path: Path, factors: np.ndarray, count: int) -> np.ndarray:
-    """The factors as [N, F]."""
-    found = f"{factors.dtype} {factors.shape}"
-    if factors.ndim == 1:
-        factors = factors[:, None]
-    if factors.dtype.kind not in "biufUS" or factors.ndim != 2 or len(factors) != count:
-        raise archives.mismatch(path, "factors", found, f"{EXPECTED['factors']} with N = {count}, as of images")
-    if factors.dtype.kind == "S":
-        try:
-            return np.char.decode(factors, "utf-8")
-        except UnicodeDecodeError as error:
-            raise archives.mismatch(path, "factors", f"{found}, not in UTF-8 ({error})", EXPECTED["factors"]) from error
-    if factors.dtype.kind == "f" and not (np.isfinite(factors) & (factors % 1 == 0)).all():
-        remedy = "numpy.unique(column, return_inverse=True)[1] ranks a column, numpy.digitize(column, edges) bins it"
-        raise archives.mismatch(path, "factors", f"{found} with fractions or NaN", f"{EXPECTED['factors']}; {remedy}")
-    return factors
-
-
-def _names(path: Path, names: np.ndarray | None, count: int) -> tuple[str, ...]:
-    """The names of F = `count` factors, numbered where the file has none."""
-    if names is None:
-        return tuple(f"factor_{number}" for number in range(count))
-    names = np.atleast_1d(names)
-    if names.dtype.kind != "U" or names.shape != (count,) or len(set(names)) != count:
-        found = f"{names.dtype} {names.tolist()}"
-        raise archives.mismatch(path, "names", found, f"{count} different strings, one for each column of factors")
-    return tuple(names.tolist())
+def _as_grid(factors: labels.Factors) -> labels.Factors:
+    """The factors without their table if they count through all their combinations, the last one fastest."""
+    sizes, table = tuple(map(len, factors.values)), factors.table
+    if table is None or factors.measured or not sizes or math.prod(sizes) != len(table):
+        return factors
+    is_grid = np.array_equal(np.ravel_multi_index(tuple(table.T), sizes), range(len(table)))
+    return factors._replace(table=None) if is_grid else factors

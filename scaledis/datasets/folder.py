@@ -1,4 +1,6 @@
-"""`folder`: your own folder of images, any number and size, without factors; --config.data.path=FOLDER.
+"""`folder`: your own folder of images, any number and size; --config.data.path=FOLDER.
+
+Labels are in a CSV file, --config.data.labels=FILE, whose first column has the names of the image files.
 
 It is prepared once, below the data directory. folder/DIGEST holds, for a folder's path and its options,
 
@@ -21,13 +23,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis import datasets
 from scaledis.core import UserError, ordering
 from scaledis.core.progress import shown
-from scaledis.datasets import Dataset, Options
-from scaledis.datasets._builders import disk, listing, pictures, pixels
+from scaledis.datasets import Dataset, Options, expanded
+from scaledis.datasets._builders import disk, joining, labels, listing, pictures, pixels
 
-OPTIONS = ("path", "scale", "bits", "resolution", "folder_factor", "skip_unreadable")
+OPTIONS = ("path", "scale", "bits", "resolution", "folder_factor", "labels", "skip_unreadable")
 VERSION = 3  # of the prepared form: raise it when the bytes to be written change
 PIXELS = 64  # side of the images where no resolution is given
 BLOCK = 1000  # images held in memory
@@ -64,7 +65,8 @@ def load(directory: Path, options: Options) -> Dataset:
     Each image is cut to its largest central square and resized (`_builders.pictures.read`). Links are followed; hidden
     files and folders, work directories below it, environments of Python and the litter of archivers are left out. With
     `options.folder_factor` the first sub-folder on the way to an image is a factor; its values are in the order of the
-    numbers in their names. The images are a read-only memory map of a file below `directory`.
+    numbers in their names. `options.labels` is a CSV file with more factors. The images are a read-only memory map of a
+    file below `directory`.
 
     Raises:
       UserError: `options.path` is not a folder, or holds no image.
@@ -73,6 +75,7 @@ def load(directory: Path, options: Options) -> Dataset:
       UserError: `options.bits` is 0 and all images of 16 bits are dark, since they use fewer bits; or it is not 0 and
         no image has more than 8 bits.
       UserError: `options.folder_factor` is True and there are no sub-folders.
+      UserError: the rows of `options.labels` cannot be joined to the images (`_builders.joining.read`).
       UserError: the disk is full or cannot be written.
     """
     path, side = options.images_path.resolve(), options.resolution or PIXELS
@@ -81,19 +84,22 @@ def load(directory: Path, options: Options) -> Dataset:
     if prepared.unreadable:
         _report(path, prepared, folder, options.skip_unreadable)
     _check_bits(path, prepared, options.bits)
-    names: tuple[str, ...] = ()
-    values: tuple[np.ndarray, ...] = ()
-    table = np.zeros((len(prepared.rows), 0), np.int32)
-    if options.folder_factor:
-        first = [name.split("/")[0] if "/" in name else "." for name in prepared.rows]  # "." is `path` itself
-        distinct, ranks = ordering.ranked(np.array(first))
-        if len(distinct) < 2:
-            raise UserError(f"data.folder_factor: all images of {path} are in one folder, expected sub-folders.")
-        names, values, table = ("folder",), (distinct,), ranks.astype(np.int32)[:, None]
+    images, files = prepared.images, list(prepared.rows)
+    named = _sub_folders(path, files) if options.folder_factor else labels.NONE
+    if options.labels:
+        named = labels.joined(named, joining.read(expanded("data.labels", options.labels), files))
+    factors = labels.ranked(options.labels or path, named, len(files))
     name = f"folder: {path.name}" + (f" at {side}x{side}" if side != PIXELS else "")
-    _, folders = ordering.ranked(np.array([os.path.dirname(name) for name in prepared.rows]))
-    images, folders = prepared.images, folders.astype(np.int32)
-    return Dataset(name, names, values, images.shape[1:], images, datasets.rows, table, folders=folders)
+    _, folders = ordering.ranked(np.array([os.path.dirname(name) for name in files]))
+    return labels.make_dataset(name, images, factors, folders.astype(np.int32))
+
+
+def _sub_folders(path: Path, files: list[str]) -> labels.Labels:
+    """The first sub-folder on the way to each file as a factor; "." is `path` itself."""
+    first = np.array([name.split("/")[0] if "/" in name else "." for name in files])
+    if len(np.unique(first)) < 2:
+        raise UserError(f"data.folder_factor: all images of {path} are in one folder, expected sub-folders.")
+    return labels.Labels(("folder",), (first,))
 
 
 def _current(path: Path, folder: Path, side: int, options: Options) -> Prepared:
@@ -177,7 +183,7 @@ def _prepare(
     partial = folder / "images.partial"
     try:
         with disk.synced(partial) as output, ThreadPoolExecutor(os.cpu_count()) as pool:
-            _write_header(output, (len(files), side, side, 3))
+            disk.write_header(output, (len(files), side, side, 3))
             names = list(files)
             blocks = [names[start : start + BLOCK] for start in range(0, len(names), BLOCK)]
             for block in shown(blocks, "folder: reading", len(names), size=len):
@@ -186,7 +192,7 @@ def _prepare(
                     if found is not None:
                         output.write(found.data)
             output.seek(0)
-            _write_header(output, (len(rows), side, side, 3))  # as long as the first one
+            disk.write_header(output, (len(rows), side, side, 3))  # as long as the first one: numpy leaves room
         name = _images_name(rows)
         partial.rename(folder / name)
         _write_list(folder, Prepared(NOTHING.images, rows, unreadable))
@@ -209,11 +215,6 @@ def _write_list(folder: Path, prepared: Prepared) -> None:
     content = {"images": _images_name(prepared.rows), "rows": prepared.rows, "unreadable": prepared.unreadable}
     (folder / "files.partial").write_text(json.dumps(content, indent=0))
     (folder / "files.partial").rename(folder / "files.json")
-
-
-def _write_header(output: Any, shape: tuple[int, ...]) -> None:
-    # numpy pads it to 64 bytes, the alignment that JAX can share, and leaves room for any number of rows.
-    np.lib.format.write_array_header_1_0(output, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def _report(path: Path, prepared: Prepared, folder: Path, skip: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from scaledis.config import Config, differing
+from scaledis.core import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
@@ -165,7 +166,10 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     if not codes:
         return known
     factors = dataset.factors(codes["index"])
-    return known._replace(shares=information(codes["mean"], factors) / np.maximum(entropy(factors), 1e-12))
+    try:
+        return known._replace(shares=information(codes["mean"], factors) / np.maximum(entropy(factors), 1e-12))
+    except UserError:  # factors that are no classes, since they have fractions or are missing
+        return known
 
 
 def headlines(scores: Mapping[str, Any], beside: str = "") -> dict[str, float]:

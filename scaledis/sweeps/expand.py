@@ -1,6 +1,5 @@
 """Sweeps: generators of overrides by dotted key, named in the config file (`def sweep_<name>()`), here, or ad hoc."""
 
-import ast
 import itertools
 import math
 import re
@@ -10,6 +9,7 @@ from typing import Any
 
 from scaledis import config as config_schema
 from scaledis.core import UserError, registry
+from scaledis.core.values import literal
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import Run
 
@@ -114,20 +114,12 @@ def _overrides(sweep: str, namespace: Mapping[str, object]) -> list[Override]:
 
 def _values(key: str, text: str) -> list[object]:
     """Returns the values of "2,4,8", "(4,6),[5,5]" or "vlae,vae", split at the commas outside of brackets."""
-    depths = itertools.accumulate((letter in "([") - (letter in ")]") for letter in text)
+    depths = itertools.accumulate((letter in "([{") - (letter in ")]}") for letter in text)
     commas = [place for place, depth in enumerate(depths) if text[place] == "," and not depth]
     parts = [text[last + 1 : place].strip() for last, place in itertools.pairwise([-1, *commas, len(text)])]
     if not all(parts):
         raise UserError(f"--sweep: {key}={text} has an empty value; give {key}=value,value,...")
     return [literal(part) for part in parts]
-
-
-def literal(text: str) -> object:
-    """Returns the value of a Python literal, or of true and false, as flags spell them; any other word unchanged."""
-    try:
-        return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        return text
 
 
 def run_name(override: Override, taken: Container[str] = ()) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from scaledis.config import Config, differing, thaw
 from scaledis.core import hosts, kinds, runtime, safetensors
 from scaledis.core.errors import Stopped, UserError
-from scaledis.datasets import Dataset, expanded
+from scaledis.datasets import Dataset, Examples, expanded
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import expand, plan
 from scaledis.sweeps.configs import refreeze
@@ -68,7 +68,7 @@ def ignore(runs: Sequence[Run], dataset: Dataset, population: Population, states
 @kinds.checked
 def train(
     configs: Config | Iterable[Config],
-    dataset: Dataset | None = None,
+    dataset: Dataset | Examples | None = None,
     *,
     workdir: str | Path | None = None,
     init_from: Model | str | Path | None = None,
@@ -83,7 +83,8 @@ def train(
 
     Args:
       configs: from `make_config`.
-      dataset: the data set of all runs; by default that of each config.
+      dataset: the data set of all runs; by default that of each config. An object of Python with your own images
+        (`datasets.Examples`) is prepared by `data.scale`, `data.bits` and `data.resolution` of the first config.
       workdir: where states, logs and results are written.
       init_from: a model of the same network, or the folder of a saved one, whose parameters all runs start from, as
         `train.init_from` of a config does; a model is saved in the directory of caches first.
@@ -104,18 +105,19 @@ def train(
     if not configs:
         raise UserError("configs: there are none.")
     sampling.load_dataset.cache_clear()  # a file may have changed since the last call
+    images = sampling.prepared(dataset, configs[0].data)
     if init_from is not None:
         folders = {where: _folder(init_from, where) for where in {config.data.directory for config in configs}}
         configs = [_started(config, folders[config.data.directory]) for config in configs]
     runs = named(configs)
-    check(configs, dataset)
-    if dataset is not None:
+    check(configs, images)
+    if images is not None:
         for data in {config.data for config in configs}:
-            sampling.warn_of_neighbors(dataset, data)
+            sampling.warn_of_neighbors(images, data)
     models: dict[str, Model] = {}
 
-    def keep(group: Sequence[Run], images: Dataset, population: Population, states: RunState) -> None:
-        facts = sampling.facts(images, group[0].config.data)
+    def keep(group: Sequence[Run], own: Dataset, population: Population, states: RunState) -> None:
+        facts = sampling.facts(own, group[0].config.data)
         models.update({run.name: population.model(states, slot, facts) for slot, run in enumerate(group)})
 
     base = {"config": thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
@@ -125,7 +127,7 @@ def train(
         stop = held.enter_context(runtime.stopping())
         held.enter_context(directory.locked())
         try:
-            train_all(Job(directory, base, runs, dataset, extend, restart, beside=beside), stop, keep)
+            train_all(Job(directory, base, runs, images, extend, restart, beside=beside), stop, keep)
         except Stopped as stopped:
             then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
             raise KeyboardInterrupt(f"{stopped}; {then}.") from None

@@ -99,7 +99,7 @@ def score_population(
             "dataset": dataset.name,
             "fingerprint": dataset.fingerprint,
             "split": settings.split,
-            "held_out": data.held_out,
+            "held_out": sampling.share(dataset, data),
             "held_out_by": data.held_out_by,
             "train_codes": train_codes,
             "test_codes": len(index) - train_codes,

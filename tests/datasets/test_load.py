@@ -66,7 +66,7 @@ def test_the_directory_has_a_default(monkeypatch):
         ("rendered", {"resolution": 1_000_000}, "data.resolution: 1000000 must be a whole number from 0 to 18912"),
         *(("folder", {"path": path}, "data.path: .* cannot be used") for path in (3, 0, True, b"x", ["x"])),
         (None, {}, "data.name: None is unknown"),
-        (["rendered"], {}, "data.name: .'rendered'. is unknown"),
+        (["rendered"], {}, "list: example 0: text .str, <U8.; an array of numbers is needed"),
         ("arrays", {"path": "x", "bits": 7}, "data.bits: 7 must be 0, or from 8 to 16 without data.scale"),
         ("arrays", {"path": "x", "bits": 12, "scale": True}, "data.bits: 12 must be 0, or from 8 to 16 without data.s"),
         ("rendered", {"bits": 12}, "data.bits: '12' is not understood by rendered"),

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from scaledis.core import UserError
 
 
@@ -48,3 +50,8 @@ def synced(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_header(output: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Writes the header of an .npy file of bytes, padded to 64 bytes, the alignment that JAX can share."""
+    np.lib.format.write_array_header_1_0(output, {"descr": "|u1", "fortran_order": False, "shape": shape})

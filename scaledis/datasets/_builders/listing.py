@@ -27,14 +27,18 @@ def find(path: Path) -> tuple[dict[str, list[int]], list[str]]:
         if file.suffix.lower() not in pictures.SUFFIXES:
             others.append(file.name)
             continue
-        name = file.relative_to(path).as_posix()
-        try:
-            about = file.stat()
-            recent = [now] if now - about.st_ctime_ns < CLOCK else []
-            images[name] = [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, *recent]
-        except OSError:
-            images[name] = []
+        images[file.relative_to(path).as_posix()] = signature(file, now)
     return dict(sorted(images.items())), others
+
+
+def signature(file: Path, now: int) -> list[int]:
+    """[size, time of the content, time of the change, inode] of a file, see `find`; `now` is the present time."""
+    try:
+        about = file.stat()
+    except OSError:
+        return []
+    recent = [now] if now - about.st_ctime_ns < CLOCK else []
+    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, *recent]
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:

@@ -71,9 +71,22 @@ def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
             square = square.resize((side, side), Image.Resampling.LANCZOS)
     except UNREADABLE as error:
         raise UserError(f"{file}: {error}") from error
-    if square.mode == "RGBA":
-        square = Image.alpha_composite(Image.new("RGBA", square.size, "white"), square).convert("RGB")
+    square = _on_white(square)
     return Picture(np.asarray(square.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else square), largest)
+
+
+def flat(image: Image.Image) -> Image.Image:
+    """An open image as it is if it is gray, else as RGB; transparency becomes white."""
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in GRAY else _on_white(_colored(image, scale=False))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An image in RGB or RGBA as RGB."""
+    if image.mode == "RGB":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def _reduced(file: Path, image: ImageFile.ImageFile, bits: int) -> tuple[Image.Image, int]:

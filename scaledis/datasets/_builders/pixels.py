@@ -1,6 +1,8 @@
 """Pixels of any origin as bytes from 0 to 255, and images of any size as squares that the networks can halve."""
 
 import sys
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -11,14 +13,29 @@ from scaledis.datasets._builders.archives import mismatch
 STEP = 16  # a side must be its multiple: the networks halve it four times
 
 
-def to_bytes(where: str, pixels: np.ndarray, scale: bool, bits: int = 0) -> np.ndarray:
+class Squares(NamedTuple):
+    """How images of one size become squares.
+
+    Attributes:
+      side: of the squares.
+      change: what is done, for the name of the data set; "" for nothing.
+      of: images uint8 [n, h, w, C] -> uint8 [n, side, side, C].
+    """
+
+    side: int
+    change: str
+    of: Callable[[np.ndarray], np.ndarray]
+
+
+def to_bytes(where: str, pixels: np.ndarray, scale: bool, bits: int = 0, part: bool = False) -> np.ndarray:
     """Pixels of any shape and number type, 0 to 255, as uint8; with `scale`, pixels in [0, 1] times 255.
 
     With `bits` whole numbers from 0 to 2^bits - 1 keep their upper 8 bits, x >> (bits - 8). `where` names the pixels in
     an error.
 
     Raises:
-      UserError: no pixel is above 1, so that the images would be nearly black, and `scale` is False.
+      UserError: no pixel is above 1, so that the images would be nearly black, and `scale` is False. A `part` of all
+        images may be dark.
       UserError: a pixel is above 1, and `scale` is True.
       UserError: a pixel is not a whole number from 0 to 255, or to 2^bits - 1.
       UserError: the pixels have 8 bits or a fraction, and `bits` is given.
@@ -41,7 +58,7 @@ def to_bytes(where: str, pixels: np.ndarray, scale: bool, bits: int = 0) -> np.n
         if pixels.dtype.kind not in "ui" or pixels.dtype.itemsize == 1:
             raise UserError(f"{where}: data.bits={bits} is for whole numbers of more bits than 8, not {pixels.dtype}.")
         return (pixels >> (bits - 8)).astype(np.uint8)
-    if high <= 1:
+    if high <= 1 and not part:
         raise dark(where, high, "data.scale=True multiplies them by 255")
     if pixels.dtype.kind == "f" and (pixels % 1).any():
         raise UserError(f"{where}: {pixels.dtype} pixels are not all whole numbers; save them as uint8.")
@@ -58,17 +75,21 @@ def dark(where: str, largest: float, remedy: str) -> UserError:
     return UserError(f"{where}: the largest pixel is {largest:g}, so the images would be nearly black; {remedy}.")
 
 
-def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:
-    """Images uint8 [N, h, w, C] -> uint8 [N, R, R, C] with R = `resolution`, or as they are where it is 0.
+def are_squares(height: int, width: int, resolution: int) -> bool:
+    """Whether `squares` leaves images of this size as they are."""
+    return height == width and height % (resolution or STEP) == 0
+
+
+def squares(where: str, height: int, width: int, resolution: int) -> Squares:
+    """How images of height x width become squares of R = `resolution` a side; they stay as they are where R is 0.
 
     Squares whose side is a multiple of R stay as they are too: `Dataset.at` reduces them. Images that lack fewer than
     16 rows and columns get copies of the outermost ones at the borders; so 28x28 become 32x32 and no pixel changes. All
-    others are made square in this way, then resized by Lanczos' filter. The change is printed to stderr, and returned
-    for the name of the data set; it is "" for none. Raises UserError for images that need a resolution and have none.
+    others are made square in this way, then resized by Lanczos' filter. The change is printed to stderr. Raises
+    UserError for images that need a resolution and have none.
     """
-    height, width = images.shape[1:3]
-    if height == width and height % (resolution or STEP) == 0:
-        return images, ""
+    if are_squares(height, width, resolution):
+        return Squares(height, "", lambda images: images)
     longer = max(height, width)
     if not resolution:
         nearest = -(-longer // STEP) * STEP
@@ -76,17 +97,24 @@ def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndar
             f"{where}: images of {height}x{width} must be squares with a multiple of {STEP} as their side; "
             f"data.resolution={nearest} pads them, any other one resizes them too."
         )
-    padded = resolution if 0 <= resolution - longer < STEP else longer
-    done = []
-    if (height, width) != (padded, padded):
-        borders = [((padded - length) // 2, padded - length - (padded - length) // 2) for length in (height, width)]
-        images = np.pad(images, [(0, 0), *borders, (0, 0)], mode="edge")
-        done.append(f"padded to {padded}x{padded}")
-    if padded != resolution:
-        images = resized(images, (resolution, resolution))
-        done.append(f"resized to {resolution}x{resolution}")
-    print(f"{where}: images of {height}x{width} are {' and '.join(done)} (data.resolution)", file=sys.stderr)
-    return images, " and ".join(done)
+    side = resolution if 0 <= resolution - longer < STEP else longer
+    borders = [((side - length) // 2, side - length - (side - length) // 2) for length in (height, width)]
+    done = [f"padded to {side}x{side}"] if (height, width) != (side, side) else []
+    done += [f"resized to {resolution}x{resolution}"] if side != resolution else []
+    change = " and ".join(done)
+    print(f"{where}: images of {height}x{width} are {change} (data.resolution)", file=sys.stderr)
+
+    def changed(images: np.ndarray) -> np.ndarray:
+        padded = np.pad(images, [(0, 0), *borders, (0, 0)], mode="edge")
+        return padded if side == resolution else resized(padded, (resolution, resolution))
+
+    return Squares(resolution, change, changed)
+
+
+def to_squares(where: str, images: np.ndarray, resolution: int) -> tuple[np.ndarray, str]:
+    """Images uint8 [N, h, w, C] as `squares` makes them, and the change. Raises what `squares` raises."""
+    found = squares(where, images.shape[1], images.shape[2], resolution)
+    return found.of(images), found.change
 
 
 def resized(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

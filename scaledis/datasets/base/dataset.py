@@ -40,6 +40,8 @@ class Dataset:
       version: names the program that computes the images; "" if they are stored. The last bits of computed pixels
         differ between machines, so the fingerprint takes the version in their place.
       folders: int32 [N], the number of the folder of each image; None for images without folders.
+      measured: `factors` gives the numbers themselves in place of their ranks, since some have a fraction or are
+        missing. Such a set has a table, with -1 for what is missing.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Dataset:
     held_out: np.ndarray | None = None
     version: str = ""
     folders: np.ndarray | None = None
+    measured: bool = False
 
     def __post_init__(self) -> None:
         values = [value for each in self.factor_values if np.asarray(each).dtype.kind in "OU" for value in each]
@@ -103,7 +106,22 @@ class Dataset:
         return digest.hexdigest()
 
     def factors(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> factor indices int32 [n, F]. Raises UserError for an index of no image."""
+        """Image indices [n] -> factors [n, F]: the indices of their values, int32.
+
+        Of a set that is `measured`: float64, the numbers as they lie, the indices of categories, and NaN where one is
+        missing. Raises UserError for an index of no image.
+        """
+        ranks = self.ranks(index)
+        if not self.measured:
+            return ranks
+        values = [each if each.dtype.kind in "biuf" else np.arange(len(each)) for each in self.factor_values]
+        return np.stack([np.append(each, np.nan)[rank] for each, rank in zip(values, ranks.T, strict=True)], axis=1)
+
+    def ranks(self, index: np.ndarray) -> np.ndarray:
+        """Image indices [n] -> int32 [n, F], the index of each factor's value; -1 where it is missing.
+
+        Raises UserError for an index of no image.
+        """
         index = _whole("index", index, self.size, self.name).astype(np.int32)
         if self.table is not None:
             return self.table[index]

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import sys
 from collections.abc import Mapping
+from math import isclose
 from typing import Any, NamedTuple
 
 import jax
@@ -12,10 +13,10 @@ import numpy as np
 from jax import Array
 
 from scaledis import datasets
-from scaledis.config import Data
+from scaledis.config import Combination, Data
 from scaledis.core import UserError, registry, streams
 from scaledis.core.fields import is_float32
-from scaledis.datasets import Dataset
+from scaledis.datasets import Dataset, Examples
 from scaledis.types import ImageSpec
 
 FOLDER = "folder"  # groups images by their folder
@@ -40,32 +41,62 @@ def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
     """Image indices int32 [n] of a split, the same in every run: "all", "train" or "held_out".
 
     `data.held_out` is the share of images that no run trains on, drawn with one seed for all runs. With
-    `data.held_out_by` it is the share of groups, which are held out whole. If it is 0, the images that the authors of
-    the data set hold out are held out. Raises UserError for an empty split.
+    `data.held_out_by` it is the share of groups, which are held out whole; with factors and their values in
+    `data.held_out_by` all images are held out that have one of the values of each. If none is given, the images that
+    the authors of the data set hold out are held out. Raises UserError for an empty split.
     """
     mask = np.zeros(dataset.size, bool)
-    if data.held_out_by:
-        mask = _held_out_groups(dataset, data)
+    if isinstance(data.held_out_by, tuple):
+        mask = _held_out_combination(dataset, data.held_out_by)
+    elif data.held_out_by:
+        mask = _held_out_groups(dataset, data.held_out_by, data.held_out)
     elif data.held_out:
         mask[np.random.default_rng(0).permutation(dataset.size)[: round(data.held_out * dataset.size)]] = True
     elif dataset.held_out is not None:
         mask[dataset.held_out] = True
     found = np.flatnonzero({"all": np.ones_like(mask), "train": ~mask, "held_out": mask}[name]).astype(np.int32)
     if not len(found):
-        raise UserError(f"data.held_out: {data.held_out} leaves no images of {dataset.name} in the split {name!r}.")
+        key = "held_out_by" if isinstance(data.held_out_by, tuple) else "held_out"
+        value = registry.short(getattr(data, key))
+        raise UserError(f"data.{key}: {value} leaves no images of {dataset.name} in the split {name!r}.")
     return found
 
 
-def _held_out_groups(dataset: Dataset, data: Data) -> np.ndarray:
+def share(dataset: Dataset, data: Data) -> float:
+    """The share of images that a config holds out: as it says, or as many as have the factors that it names."""
+    by = data.held_out_by
+    return float(_held_out_combination(dataset, by).mean()) if isinstance(by, tuple) else data.held_out
+
+
+def _held_out_combination(dataset: Dataset, by: Combination) -> np.ndarray:
+    """Whether each image has one of the values of every factor, bool [N]. Raises UserError for an unknown one."""
+    ranks, mask = dataset.ranks(np.arange(dataset.size)), np.ones(dataset.size, bool)
+    for name, wanted in by:
+        registry.check("data.held_out_by", name, dataset.factor_names)
+        place = dataset.factor_names.index(name)
+        mask &= np.isin(ranks[:, place], [_rank(name, dataset.factor_values[place], value) for value in wanted])
+    return mask
+
+
+def _rank(name: str, values: np.ndarray, value: str | float) -> int:
+    """The place of a value among those of a factor; numbers are equal up to rounding."""
+    known = values.tolist()
+    for place, each in enumerate(known):
+        if each == value or (not isinstance(each, str | bool) and not isinstance(value, str) and isclose(each, value)):
+            return place
+    raise UserError(f"data.held_out_by: {name} is never {value!r}; it is {registry.listed(map(str, known))}.")
+
+
+def _held_out_groups(dataset: Dataset, by: str, held_out: float) -> np.ndarray:
     """Whether each image is held out, bool [N], the same for all images of a folder, or of a value of a factor.
 
     Raises UserError for an unknown factor, and if all groups fall on one side.
     """
-    groups = _groups(dataset, data.held_out_by)
+    groups = _groups(dataset, by)
     numbers = np.unique(groups)
-    count = round(data.held_out * len(numbers))
+    count = round(held_out * len(numbers))
     if not 0 < count < len(numbers):
-        share = f"{data.held_out} of {len(numbers)} groups by data.held_out_by={data.held_out_by}"
+        share = f"{held_out} of {len(numbers)} groups by data.held_out_by={by}"
         raise UserError(f"data.held_out: {share} rounds to {count}; at least one must be held out, and one train.")
     return np.isin(groups, np.random.default_rng(0).permutation(numbers)[:count])
 
@@ -78,7 +109,7 @@ def _groups(dataset: Dataset, by: str) -> np.ndarray:
     if not choices:
         raise UserError(f"data.held_out_by: {by!r} is unknown; {dataset.name} has neither folders nor factors.")
     registry.check("data.held_out_by", by, choices)
-    return dataset.factors(np.arange(dataset.size))[:, dataset.factor_names.index(by)]
+    return dataset.ranks(np.arange(dataset.size))[:, dataset.factor_names.index(by)]
 
 
 def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
@@ -98,6 +129,16 @@ def load_dataset(data: Data) -> Dataset:
         print(f"{data.name}: {dataset.extent} found in {data.path}", file=sys.stderr)
     warn_of_neighbors(dataset, data)
     return dataset
+
+
+def prepared(given: Dataset | Examples | None, data: Data) -> Dataset | None:
+    """A data set as it is, and an object of Python as the config prepares it. Raises what `datasets.load` raises."""
+    if given is None or isinstance(given, Dataset):
+        return given
+    if isinstance(given, str):
+        raise UserError(f"dataset: {given!r} is a name; set data.name, or give load_dataset({given!r}).")
+    options = {key: getattr(data, key) for key in ("scale", "bits", "resolution", "images")}
+    return datasets.load(given, data.directory, **options)
 
 
 def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
@@ -148,7 +189,7 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
     names = list(dict.fromkeys(name for a, b, _ in data.correlation for name in (a, b)))
     columns = [dataset.factor_names.index(name) for name in names]
     cells, cell_of_image, count = np.unique(
-        dataset.factors(order)[:, columns], axis=0, return_inverse=True, return_counts=True
+        dataset.ranks(order)[:, columns], axis=0, return_inverse=True, return_counts=True
     )
     scaled = dict(zip(names, (cells / np.maximum(np.asarray(dataset.factor_sizes)[columns] - 1, 1)).T, strict=True))
     log_weights = sum(-((scaled[a] - scaled[b]) ** 2) / (2 * sigma**2) for a, b, sigma in data.correlation)
@@ -165,12 +206,15 @@ def draw(sampler: Sampler, key: Array, n: int) -> Array:
 
 
 def check(data: Data) -> None:
-    """Raises UserError for a share outside [0, 1), for groups without a share, and for a correlation that is not
-    (factor, factor, sigma above 0).
+    """Raises UserError for a share outside [0, 1), for groups without a share or images with one, and for a correlation
+    that is not (factor, factor, sigma above 0).
     """
     if not 0 <= data.held_out < 1:
         raise UserError(f"data.held_out: {data.held_out!r} must be a share of at least 0 and below 1.")
-    if data.held_out_by and not data.held_out:
+    if data.held_out and isinstance(data.held_out_by, tuple):
+        by = registry.short(data.held_out_by)
+        raise UserError(f"data.held_out: {data.held_out} is a share, and data.held_out_by={by} names images; give one.")
+    if data.held_out_by and isinstance(data.held_out_by, str) and not data.held_out:
         by = registry.short(data.held_out_by)
         raise UserError(f"data.held_out_by: {by} holds nothing out, as data.held_out is 0.")
     for pair in data.correlation:
