@@ -159,9 +159,12 @@ def _convolution(graph: Graph, equation: Any, inputs: list[str]) -> str:
 
 
 def _gather(graph: Graph, equation: Any, inputs: list[str]) -> str:
-    """The rows of one axis, by constant numbers: x[:, [0, 2, 3]]."""
+    """The rows of one axis, by constant numbers, x[:, [0, 2, 3]], or a window at a constant place, x[:, 1, 2:4]."""
     numbers, sizes = equation.params["dimension_numbers"], equation.params["slice_sizes"]
     indices, shape, axes = graph.constants.get(inputs[1]), equation.invars[0].aval.shape, numbers.start_index_map
+    if indices is not None and indices.ndim == 1 and all(isinstance(sizes[axis], int) for axis in axes):
+        ends = indices + [sizes[axis] for axis in axes]
+        return _reshape(graph, equation, [graph.add("Slice", inputs[0], *map(_whole, (indices, ends, axes)))])
     if indices is not None and len(axes) == 1 and numbers.collapsed_slice_dims == axes:
         (axis,), rank = axes, indices.ndim - 1
         after = range(axis + rank, len(shape) - 1 + rank)

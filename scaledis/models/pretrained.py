@@ -8,7 +8,7 @@ from scaledis.types import Model
 
 
 @kinds.checked
-def from_pretrained(place: str | Path = "few_first_rendered_32", *, revision: str | None = None) -> Model:
+def from_pretrained(place: str | Path, *, revision: str | None = None) -> Model:
     """Loads a model that `Model.save` or `Model.push_to_hub` has written.
 
     Args:
@@ -18,8 +18,9 @@ def from_pretrained(place: str | Path = "few_first_rendered_32", *, revision: st
 
     Raises UserError for a place without a model, for a damaged file, and where the hub cannot be reached.
 
-    >>> from_pretrained()
-    Model(pro_scale_vlae, 3-3-2-2 units, rendered, seed 3001, step 40000)
+    >>> load_model().save("published")  # or load_model().push_to_hub("owner/name")
+    >>> from_pretrained("published").step
+    40000
     """
     if folder_of(place) is not None or Path(place).expanduser().exists():
         return load_model(place)

@@ -11,7 +11,7 @@ import pytest
 import scaledis
 from scaledis.core import files, portable
 from scaledis.core.errors import UserError
-from tests import doctested, tiny
+from tests import tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")
 IMAGES = tiny.dataset().images(np.arange(7))
@@ -137,8 +137,3 @@ def test_a_missing_library_is_named_with_its_extra(name, tmp_path, monkeypatch):
     same = {"same": portable.Function(lambda x: (x + 1,), "x", (2,), np.float32, ("y",))}
     with pytest.raises(UserError, match=rf"pip install scaledis\[{extra}\]"):
         portable.write(tmp_path, same, {}, "onnx" if name == "onnx" else "jax")
-
-
-def test_its_example_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    doctested(scaledis.load_exported, load_model=scaledis.load_model, np=np)
