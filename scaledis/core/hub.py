@@ -15,8 +15,8 @@ def push(folder: Path, repo: str, private: bool, message: str) -> str:
     """
     with _library(repo) as library:
         hub = library.HfApi()
-        address = hub.create_repo(repo, private=private, exist_ok=True)
-        hub.upload_folder(repo_id=repo, folder_path=folder, commit_message=message)
+        address = hub.create_repo(repo, private=private, exist_ok=True)  # which adds the owner to a name
+        hub.upload_folder(repo_id=address.repo_id, folder_path=folder, commit_message=message)
         return str(address)
 
 

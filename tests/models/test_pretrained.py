@@ -36,7 +36,7 @@ def hub(tmp_path, monkeypatch):
         assert exist_ok
         calls.append((repo, private))
         (tmp_path / "hub" / repo).mkdir(parents=True, exist_ok=True)
-        return f"https://huggingface.co/{repo}"
+        return library.RepoUrl(f"https://huggingface.co/{repo}")
 
     def upload_folder(self, *, repo_id, folder_path, commit_message):
         calls.append(commit_message)
