@@ -29,6 +29,9 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.models import load_model as load_model
     from scaledis.models.alignment import Alignment as Alignment
     from scaledis.models.alignment import align as align
+    from scaledis.models.exported import Exported as Exported
+    from scaledis.models.exported import load_exported as load_exported
+    from scaledis.models.pretrained import from_pretrained as from_pretrained
     from scaledis.networks import Network as Network
     from scaledis.networks import register_network as register_network
     from scaledis.sweeps.configs import make_config as make_config

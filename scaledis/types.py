@@ -4,6 +4,7 @@ Letters: B images of a batch, N of a data set, K latent units, L levels, P parts
 H, W, C height, width and channels of an image. Losses are in nats per image.
 """
 
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,7 +14,7 @@ import numpy as np
 from jax import Array
 
 from scaledis.config import Config as Config
-from scaledis.core import UserError, bundle, convert, files, kinds
+from scaledis.core import UserError, bundle, card, convert, files, hub, kinds, portable
 
 NEVER = -1  # RunState.diverged of a run that has not
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
@@ -205,6 +206,7 @@ class Model(NamedTuple):
     negative_log_likelihood: expected images and images, [B, H, W, C] in [0, 1] -> -log p(x | z) in nats, [B].
     functions: (state, images) -> Codes and (state, codes) -> expected images, on arrays of JAX: pure functions for the
       caller's jit, vmap and grad. Images may be float, 0 to 255, so that there is a gradient in them.
+    programs: () -> encode and decode of arrays as `export` writes them.
 
     encode and decode take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once.
     They raise UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
@@ -220,6 +222,7 @@ class Model(NamedTuple):
     make: Callable[..., Any] = _foreign
     negative_log_likelihood: Callable[[Any, Any], np.ndarray] = _foreign
     functions: tuple[Callable[[Any, Any], Codes], Callable[[Any, Any], Any]] = (_foreign, _foreign)
+    programs: Callable[[], dict[str, portable.Function]] = _foreign
 
     def save(self, path: str | Path) -> None:
         """Writes the folder `path` that `scaledis.load_model` reads: model.safetensors and model.json.
@@ -229,6 +232,41 @@ class Model(NamedTuple):
         """
         kinds.check("path", path, str | Path)
         bundle.write(files.directory("path", path), self.about, self.arrays())
+
+    def export(self, path: str | Path, format: str = "jax") -> None:
+        """Writes encode and decode as programs that need neither this package nor the code of the method.
+
+        encode is images uint8 [B, H, W, C] -> (mean, log_variance), decode codes [B, K] -> images; B may be any number.
+        The folder `path` has `encode.jax` and `decode.jax`, programs of `jax.export` for CPU, GPU and TPU that
+        `scaledis.load_exported` or `jax.export.deserialize` reads, or `encode.onnx` and `decode.onnx`; beside them is
+        `export.json`: `about`, the level of each unit, the names of the arrays, and checksums.
+
+        Raises UserError for an unknown format, where a library or the place is missing, and for a network with an
+        operation that ONNX lacks here.
+        """
+        kinds.check("path", path, str | Path)
+        kinds.check("format", format, str)
+        functions = self.programs()
+        levels = self.encode(np.zeros((0, *functions["encode"].shape), np.uint8)).levels.tolist()
+        portable.write(files.directory("path", path), functions, {**self.about, "levels": levels}, format)
+
+    def push_to_hub(self, repo: str, private: bool = False) -> str:
+        """Uploads what `save` writes, and a card, to a repository of the Hugging Face hub; returns its address.
+
+        `scaledis.from_pretrained(repo)` loads it. The card has the data with its fingerprint, the scores beside chance,
+        the config, and how to load the model. You log in by `hf auth login`.
+
+        Args:
+          repo: "owner/name"; it is made if it is missing.
+          private: whether only its owner sees a repository that is made.
+
+        Raises UserError where huggingface_hub is missing, and for what the hub refuses.
+        """
+        kinds.check("repo", repo, str)
+        with tempfile.TemporaryDirectory() as folder:
+            self.save(folder)
+            (Path(folder) / "README.md").write_text(card.make_card(self.about, repo), "utf-8")
+            return hub.push(Path(folder), repo, private, f"{self!r}")
 
     def reconstruct(self, images: Any) -> np.ndarray:
         """Images uint8 [B, H, W, C] -> the expected images of their posterior means, float [B, H, W, C] in [0, 1]."""

@@ -1,6 +1,7 @@
 """What several tests share. `tests.tiny` has a data set and a config so small that a test trains in seconds."""
 
 import ast
+import doctest
 import re
 from pathlib import Path
 from typing import Any
@@ -29,3 +30,11 @@ def doors() -> list[str]:
     tree = ast.parse(Path(scaledis.__file__).read_text())
     aliases = [alias for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for alias in node.names]
     return [alias.asname for alias in aliases if alias.asname and not alias.asname.startswith("_")]
+
+
+def doctested(thing: Any, **names: Any) -> None:
+    """Runs the example in the docstring of a function or a class."""
+    test = doctest.DocTestParser().get_doctest(thing.__doc__, {thing.__name__: thing, **names}, thing.__name__, None, 0)
+    said: list[str] = []
+    assert test.examples
+    assert not doctest.DocTestRunner(verbose=False).run(test, out=said.append).failed, "".join(said)

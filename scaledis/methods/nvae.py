@@ -92,7 +92,7 @@ def make_residual_autoencoder(config: Config, images: ImageSpec) -> Autoencoder:
         return likelihood.negative_log_likelihood(output, pixels, sigma_of(params, hyperparameters))
 
     def encode(params: Params, hyperparameters: Hyperparameters, images: Array) -> Codes:
-        noise = jnp.zeros((len(images), sum(allocation)))
+        noise = jnp.zeros((images.shape[0], sum(allocation)))  # which may be a symbol
         mean, log_variance, _ = infer(params, hyperparameters, as_pixels(images), noise)
         return Codes(mean, log_variance, partition.level_of_unit(allocation))
 

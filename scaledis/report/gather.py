@@ -121,9 +121,15 @@ def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: 
 
 
 def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summary:
-    """The summary with traversals [K, 13, ..], reconstructions and prior samples of its model, at the model's step."""
+    """The summary with the pictures of its model, at the model's step, of the last images that its scores read."""
     index, _ = evaluate.sample(dataset, config)
-    originals = dataset.images(index[-RECONSTRUCTED:])
+    return with_pictures(known, model, dataset.images(index[-RECONSTRUCTED:]))
+
+
+def with_pictures(known: Summary, model: Model, originals: np.ndarray) -> Summary:
+    """The summary with reconstructions of the originals uint8 [N, H, W, C], traversals [K, 13, ..] of the first one,
+    and samples from the prior, at the model's step.
+    """
     mean = model.encode(originals).mean
     swept = traversed(mean[0], steps=FRAMES)
     prior = np.random.default_rng(0).standard_normal((SAMPLED, mean.shape[1])).astype(np.float32)
@@ -131,7 +137,7 @@ def draw(known: Summary, model: Model, dataset: Dataset, config: Config) -> Summ
     moved, reconstructions, samples = np.split(images, np.cumsum([swept.shape[0] * FRAMES, len(mean)]))
     return known._replace(
         step=model.step,
-        traversals=moved.reshape(*swept.shape[:2], *dataset.image_shape),
+        traversals=moved.reshape(*swept.shape[:2], *images.shape[1:]),
         originals=originals,
         reconstructions=reconstructions,
         samples=samples,
@@ -165,11 +171,12 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     codes = score_files.codes(workdir, known.name) if dataset.factor_names and kl is not None else {}
     if not codes:
         return known
-    factors = dataset.factors(codes["index"])
-    try:
-        return known._replace(shares=information(codes["mean"], factors) / np.maximum(entropy(factors), 1e-12))
-    except UserError:  # factors that are no classes, since they have fractions or are missing
-        return known
+    return known._replace(shares=shares(codes["mean"], dataset.factors(codes["index"])))
+
+
+def shares(mean: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """The mutual information of units and factors over the factors' entropy, [K, F], of codes [N, K] and [N, F]."""
+    return np.asarray(information(mean, factors) / np.maximum(entropy(factors), 1e-12))
 
 
 def headlines(scores: Mapping[str, Any], beside: str = "") -> dict[str, float]:

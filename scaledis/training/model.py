@@ -11,7 +11,8 @@ from jax import Array
 
 from scaledis import methods
 from scaledis.config import Config, thaw
-from scaledis.core import UserError, chunks, convert, kinds, runtime, version
+from scaledis.core import UserError, chunks, convert, kinds, portable, runtime, version
+from scaledis.networks import conv
 from scaledis.objectives import likelihood
 from scaledis.sweeps.configs import freeze
 from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
@@ -94,13 +95,15 @@ def describe(
 def unpadded(functions: Compiled, units: np.ndarray, total: int) -> Compiled:
     """Returns (state, images) -> Codes of the `units` of a run, and (state, codes [B, K]) -> expected images."""
     encode_padded, decode_padded = functions
+    places = np.full(total, len(units))  # of each padded unit among the run's own; the last is that of a zero
+    places[units] = np.arange(len(units))
 
     def encode(state: Any, images: Array) -> Codes:
         mean, log_variance, levels = encode_padded(state, images)
         return Codes(mean[:, units], log_variance[:, units], levels[units])
 
     def decode(state: Any, codes: Array) -> Array:
-        whole = jnp.zeros((len(codes), total), codes.dtype).at[:, units].set(codes)
+        whole = jnp.pad(codes, ((0, 0), (0, 1)))[:, places]
         return jnp.asarray(decode_padded(state, whole))
 
     return encode, decode
@@ -112,24 +115,14 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
     units = np.flatnonzero(active(config, allocation))
     encode_padded, decode_padded = functions
 
-    def encode(images: Any) -> Codes:
-        runtime.check_process("encode")
-        images = convert.numbers("images", images)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
-            expected = "uint8 [B, " + ", ".join(map(str, shape)) + "]"
-            raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
-        parts = [jax.device_get(encode_padded(state, chunk)) for chunk in chunks.chunked(images)]
-        mean, log_variance = (chunks.joined([part[place] for part in parts], len(images))[:, units] for place in (0, 1))
-        return Codes(mean, log_variance, np.asarray(parts[0].levels)[units])
+    def encode(images: Array) -> Codes:
+        mean, log_variance, levels = jax.device_get(encode_padded(state, images))
+        return Codes(mean[:, units], log_variance[:, units], np.asarray(levels)[units])
 
-    def decode(codes: Any) -> np.ndarray:
-        runtime.check_process("decode")
-        codes = convert.numbers("codes", codes).astype(np.float32)
-        if codes.ndim != 2 or codes.shape[1] != len(units):
-            raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {len(units)}].")
+    def decode(codes: np.ndarray) -> Array:
         whole = np.zeros((len(codes), sum(allocation)), np.float32)
         whole[:, units] = codes
-        return chunks.joined((np.asarray(decode_padded(state, chunk)) for chunk in chunks.chunked(whole)), len(codes))
+        return jnp.asarray(decode_padded(state, whole))
 
     def arrays() -> dict[str, np.ndarray]:
         runtime.check_process("save")
@@ -141,8 +134,69 @@ def make_model(config: Config, state: Any, about: Mapping[str, Any], functions: 
         sigma = np.exp(np.asarray(state.params["log_sigma"])) if learns else config.objective.sigma
         return likelihood.of_expected(name, float(sigma), expected, images)
 
-    own = negative_log_likelihood, unpadded(functions, units, sum(allocation))
-    return Model(config, about["step"], state, encode, decode, about, arrays, restored, *own)
+    pure = unpadded(functions, units, sum(allocation))
+    return Model(
+        config,
+        about["step"],
+        state,
+        checked_encode(encode, shape),
+        checked_decode(decode, len(units)),
+        about,
+        arrays,
+        restored,
+        negative_log_likelihood,
+        pure,
+        lambda: portable_functions(pure, state, shape, len(units)),
+    )
+
+
+def checked_encode(encode: Callable[[Any], Codes], shape: tuple[int, ...]) -> Callable[[Any], Codes]:
+    """Returns `encode` for any number of images of any framework, in chunks of one shape (`Model.encode`)."""
+
+    def call(images: Any) -> Codes:
+        runtime.check_process("encode")
+        images = convert.numbers("images", images)
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != shape:
+            expected = "uint8 [B, " + ", ".join(map(str, shape)) + "]"
+            raise UserError(f"images: {images.dtype} {list(images.shape)}; this model encodes {expected}.")
+        parts = [encode(chunk) for chunk in chunks.chunked(images)]
+        mean, log_variance = (chunks.joined([part[place] for part in parts], len(images)) for place in (0, 1))
+        return Codes(mean, log_variance, parts[0].levels)
+
+    return call
+
+
+def checked_decode(decode: Callable[[Any], Any], units: int) -> Callable[[Any], np.ndarray]:
+    """Returns `decode` for any number of codes of any framework, in chunks of one shape (`Model.decode`)."""
+
+    def call(codes: Any) -> np.ndarray:
+        runtime.check_process("decode")
+        codes = convert.numbers("codes", codes).astype(np.float32)
+        if codes.ndim != 2 or codes.shape[1] != units:
+            raise UserError(f"codes: {list(codes.shape)}; this model decodes [B, {units}].")
+        return chunks.joined((np.asarray(decode(chunk)) for chunk in chunks.chunked(codes)), len(codes))
+
+    return call
+
+
+def portable_functions(
+    pure: Compiled, state: Any, image_shape: tuple[int, ...], units: int
+) -> dict[str, portable.Function]:
+    """Returns encode and decode of a state, in the form of convolutions that every runtime has."""
+    encode, decode = pure
+
+    def encoded(images: Array) -> tuple[Array, ...]:
+        with conv.using("lax"):
+            return tuple(encode(state, images)[:2])
+
+    def decoded(codes: Array) -> tuple[Array, ...]:
+        with conv.using("lax"):
+            return (decode(state, codes),)
+
+    return {
+        "encode": portable.Function(encoded, "images", image_shape, np.uint8, ("mean", "log_variance")),
+        "decode": portable.Function(decoded, "codes", (units,), np.float32, ("images",)),
+    }
 
 
 @runtime.pinned()

@@ -1,0 +1,39 @@
+"""Folders as repositories of the Hugging Face hub. Logging in and the cache are the library's own."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from scaledis.core import UserError
+
+
+def push(folder: Path, repo: str, private: bool, message: str) -> str:
+    """Uploads the files of a folder to a repository, which is made if it is missing, and returns its address.
+
+    Raises UserError where huggingface_hub is missing, and for what it refuses.
+    """
+    with _library(repo) as library:
+        hub = library.HfApi()
+        address = hub.create_repo(repo, private=private, exist_ok=True)  # which adds the owner to a name
+        hub.upload_folder(repo_id=address.repo_id, folder_path=folder, commit_message=message)
+        return str(address)
+
+
+def pull(repo: str, revision: str | None, names: Sequence[str]) -> Path:
+    """Returns the folder of the cache with these files of a repository. Raises what `push` raises."""
+    with _library(repo) as library:
+        return Path(library.snapshot_download(repo, revision=revision, allow_patterns=[*names]))
+
+
+@contextlib.contextmanager
+def _library(repo: str) -> Iterator[Any]:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError("repo: the hub needs huggingface_hub; pip install scaledis[hub].") from error
+    try:
+        yield huggingface_hub
+    except (OSError, ValueError) as error:  # its own are of both kinds
+        reason = " ".join(str(error).split())
+        raise UserError(f"repo: {repo} cannot be reached or is refused: {reason}") from error

@@ -1,0 +1,54 @@
+"""Exported models: encode and decode as programs, which need neither this package's networks nor a method's code."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from scaledis.core import files, kinds, portable
+from scaledis.training import model
+from scaledis.types import Codes
+
+
+class Exported(NamedTuple):
+    """An exported model.
+
+    encode: images uint8 [B, H, W, C] -> Codes, as numpy arrays.
+    decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
+    about: what is known of the model, as `Model.about`.
+
+    Both take arrays of any framework and any B, as those of a Model do, and raise what those raise.
+    """
+
+    encode: Callable[[Any], Codes]
+    decode: Callable[[Any], np.ndarray]
+    about: Mapping[str, Any]
+
+    def __repr__(self) -> str:
+        return f"Exported({self.about['config']['method']['name']}, step {self.about['step']})"
+
+
+@kinds.checked
+def load_exported(path: str | Path) -> Exported:
+    """Loads the folder that `Model.export(path)` wrote in the format jax.
+
+    Raises UserError for a folder of another format, for a file that is missing or damaged, and for a program of a
+    version of JAX that this one cannot read.
+
+    >>> load_model().export("portable")
+    >>> exported = load_exported("portable")
+    >>> exported.decode(np.zeros((2, 10))).shape
+    (2, 32, 32, 3)
+    """
+    about, functions = portable.read(files.directory("path", path))
+    shape, levels = tuple(about["image_shape"]), np.asarray(about["levels"])
+
+    def encode(images: np.ndarray) -> Codes:
+        mean, log_variance = functions["encode"](images)
+        return Codes(mean, log_variance, levels)
+
+    def decode(codes: np.ndarray) -> Any:
+        return functions["decode"](codes)[0]
+
+    return Exported(model.checked_encode(encode, shape), model.checked_decode(decode, len(levels)), about)

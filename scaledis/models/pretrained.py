@@ -1,0 +1,27 @@
+"""A model by the place where somebody left it: a folder here, or a repository of the Hugging Face hub."""
+
+from pathlib import Path
+
+from scaledis.core import bundle, hub, kinds
+from scaledis.models import folder_of, load_model
+from scaledis.types import Model
+
+
+@kinds.checked
+def from_pretrained(place: str | Path, *, revision: str | None = None) -> Model:
+    """Loads a model that `Model.save` or `Model.push_to_hub` has written.
+
+    Args:
+      place: a folder or a trained model of the package, as `load_model` takes it, or else a repository of the Hugging
+        Face hub, "owner/name", whose two files are downloaded once. Nothing in them can run.
+      revision: the branch, tag or commit of a repository; by default its main branch.
+
+    Raises UserError for a place without a model, for a damaged file, and where the hub cannot be reached.
+
+    >>> load_model().save("published")  # or load_model().push_to_hub("owner/name")
+    >>> from_pretrained("published").step
+    40000
+    """
+    if folder_of(place) is not None or Path(place).expanduser().exists():
+        return load_model(place)
+    return load_model(hub.pull(str(place), revision, (bundle.ABOUT, bundle.ARRAYS)))
