@@ -159,6 +159,8 @@ class Evaluate:
     chance: int = positive_int(
         20, "permutations behind chance levels, a quarter of them where models are fitted; 0: none", 0, 10_000
     )
+    floor: bool = flag(False, "score also noise, the untrained network and the principal components of the pixels")
+    ceiling: bool = flag(False, "score also the network trained to tell the factors")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,7 @@ from scaledis.core.files import read_json
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared import classifiers
 from scaledis.sweeps.expand import expand
-from scaledis.training import evaluate, loop
+from scaledis.training import evaluate, loop, scores
 from scaledis.types import Codes, Model
 from scaledis.workdir import score_files, table
 from scaledis.workdir.layout import Workdir
@@ -62,7 +62,7 @@ def test_a_split_of_very_few_images_is_an_error_that_names_both_numbers():
 
 def scored(mean, **settings):
     codes = Codes(np.asarray(mean, np.float32), np.zeros_like(mean, np.float32), LEVELS)
-    return evaluate.score_codes(codes, FACTORS, Evaluate(**settings), 64, GRID)
+    return scores.score_codes(codes, FACTORS, Evaluate(**settings), 64, GRID)
 
 
 def test_every_level_is_scored_alone_and_all_units_together():
@@ -97,7 +97,7 @@ def test_posteriors_without_noise_are_scored_by_their_means(log_variance, scored
     """A deterministic encoder: only what takes the variance is not defined."""
     mean, log_variances = FACTORS.astype(np.float32), np.zeros((96, 3), np.float32)
     log_variances[:, 1] = log_variance
-    found = evaluate.score_codes(Codes(mean, log_variances, LEVELS), FACTORS, Evaluate(metrics=("mig",)), 64, GRID)
+    found = scores.score_codes(Codes(mean, log_variances, LEVELS), FACTORS, Evaluate(metrics=("mig",)), 64, GRID)
     if not scored:
         assert found["skipped"]["all/mig"] == "the codes are not finite" and found["unit_kl_nats"] is None
         return
@@ -110,14 +110,14 @@ def test_posteriors_without_noise_are_scored_by_their_means(log_variance, scored
 
 
 def test_one_metric_that_cannot_score_is_not_in_the_way_of_another(monkeypatch):
-    compute = evaluate.compute
+    compute = scores.compute
 
     def failing(names, *args, **kwargs):
         if "dci" in names:
             raise UserError("dci has said no")
         return compute(names, *args, **kwargs)
 
-    monkeypatch.setattr(evaluate, "compute", failing)
+    monkeypatch.setattr(scores, "compute", failing)
     found = scored(FACTORS.astype(float))
     assert found["skipped"]["all/dci"] == "dci has said no" and found["all"]["mig/mig"] > 0.99
 
@@ -222,12 +222,12 @@ def test_without_factors_a_model_is_still_measured(tmp_path, capsys):
     model = model._replace(negative_log_likelihood=lambda expected, images: np.ones(len(images)))
     codes = Codes(np.ones((96, 3), np.float32), np.zeros((96, 3), np.float32), LEVELS)
     settings = Evaluate(metrics=("dci", "level", "edits", "quality"))
-    found = evaluate.score_codes(codes, NAMELESS.factors(np.arange(96)), settings, 64, NAMELESS)
-    found = evaluate.score_model(found, model, NAMELESS, np.arange(96), codes, settings)
+    found = scores.score_codes(codes, NAMELESS.factors(np.arange(96)), settings, 64, NAMELESS)
+    found = scores.score_model(found, model, NAMELESS, np.arange(96), codes, settings)
     assert found["all"]["quality/mse"] > 0 and found["all"]["level/order"] is None
     assert found["skipped"] == {"all/edits": "tiny has no factors that an edit could change"}
     broken = found | {"unit_kl_nats": None, "skipped": {}}
-    found = evaluate.score_model(broken, model, NAMELESS, np.arange(96), codes, settings)
+    found = scores.score_model(broken, model, NAMELESS, np.arange(96), codes, settings)
     assert set(found["skipped"].values()) == {"the codes are not finite"} and len(found["skipped"]) == 3
 
 

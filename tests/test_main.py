@@ -25,7 +25,7 @@ from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
 from scaledis.report import describe
-from scaledis.training import engine, evaluate, hooks
+from scaledis.training import engine, hooks, scores
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import tiny
@@ -156,20 +156,20 @@ def test_evaluating_prints_the_table_of_the_page_and_where_the_scores_are(traine
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_a_signal_between_two_scores_keeps_the_first_and_the_same_command_goes_on(name, copy, monkeypatch):
     line = ("evaluate", f"--workdir={copy.root}", "--config.evaluate.seed=2")
-    compute = evaluate.compute
+    compute = scores.compute
 
     def warned(metric, *args, **kwargs):
         if metric == "mig":
             os.kill(os.getpid(), getattr(signal, name))
         return compute(metric, *args, **kwargs)
 
-    monkeypatch.setattr(evaluate, "compute", warned)
+    monkeypatch.setattr(scores, "compute", warned)
     done = tiny.command(*line)
     assert done.returncode == 130 and "Stopped between the scores of vlae; the same command goes on" in done.stderr
     first = read_json(copy.run("vlae") / "scores.json")
     assert "dci/disentanglement" in first["all"] and "mig/mig" not in first["all"]
     assert read_json(copy.run("scale_vlae") / "scores.json")["step"] == 6  # its first scores, of another seed
-    monkeypatch.setattr(evaluate, "compute", compute)
+    monkeypatch.setattr(scores, "compute", compute)
     assert tiny.command(*line).returncode == 0
     whole = read_json(copy.run("vlae") / "scores.json")
     assert whole["all"].items() >= first["all"].items() and "mig/mig" in whole["all"] and "mig/mig" in whole["level1"]

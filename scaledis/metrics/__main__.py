@@ -20,7 +20,7 @@ from scaledis import metrics
 from scaledis.core import npz
 from scaledis.core.command import Command, names, option, parse, positional, whole
 from scaledis.core.errors import UserError, sentences
-from scaledis.metrics.shared import scoring
+from scaledis.metrics.shared import encoding, scoring
 
 ARRAYS = ("codes", "mean", "factors", "levels", "log_variance")
 PROTOCOLS = "scaledis, library (disentanglement_lib), hfs (HFS and alpha-TCVAE), paper (each metric's paper)"
@@ -42,8 +42,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def table(scores: Mapping[str, Any]) -> str:
-    """One line per score that is a number or None, with its interval and chance level if it has them."""
+def table(scores: Mapping[str, Any], floor: Mapping[str, Any]) -> str:
+    """One line per score that is a number or None, with its interval, chance level and floor if it has them."""
     lines = []
     for key, value in scores.items():
         number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -51,7 +51,8 @@ def table(scores: Mapping[str, Any]) -> str:
             low_high, level = scores.get(f"{key}_interval"), scores.get(f"{key}_chance")
             chance = "" if level is None else f"  chance {level:.4f}"
             interval = f"  [{low_high[0]:.4f}, {low_high[1]:.4f}]" if low_high else ""
-            lines.append(f"{key:<44}{f'{value:.4f}' if number else 'none':>10}{interval}{chance}")
+            noise = "" if floor.get(key) is None else f"  floor {floor[key]:.4f}"
+            lines.append(f"{key:<44}{f'{value:.4f}' if number else 'none':>10}{interval}{chance}{noise}")
     return "\n".join(lines)
 
 
@@ -65,6 +66,7 @@ class Score(Command):
 
     examples:
       scaledis score codes.npz
+      scaledis score codes.npz --floor
       scaledis score codes.npz --metrics=dci,mig --n_bootstrap=200
       scaledis score codes.npz --metrics=mig --protocol=hfs --out=mig.json
     """
@@ -77,6 +79,7 @@ class Score(Command):
     seed: int = option("the seed of all random draws", 0, whole)
     n_bootstrap: int = option("the number of resamples behind intervals; 0: no intervals", 0, whole)
     chance: int = option("the number of permutations behind chance levels; 0: none", scoring.PERMUTATIONS, whole)
+    floor: bool = option("score standard normal codes of the same shape beside them", False)
     kinds: tuple[str, ...] = option(
         "the kind of each factor, with commas between: category, number, angle or angle:360 (default: by its labels)",
         (),
@@ -90,26 +93,31 @@ class Score(Command):
         """Scores the file. Raises UserError for a file without codes, and for a metric that cannot use them."""
         arrays = read(Path(self.file))
         names = list(self.metrics) or metrics.names()
-        scores = metrics.compute(
-            names,
-            arrays["codes"],
-            arrays.get("factors"),
-            self.seed,
-            protocol=self.protocol,
-            rows=metrics.ROWS,
-            n_bootstrap=self.n_bootstrap,
-            chance=self.chance,
-            levels=arrays.get("levels"),
-            log_variances=arrays.get("log_variance"),
-            kinds=self.kinds or None,
-            missing=self.missing,
-        )
+        common: dict[str, Any] = {
+            "protocol": self.protocol,
+            "rows": metrics.ROWS,
+            "levels": arrays.get("levels"),
+            "kinds": self.kinds or None,
+            "missing": self.missing,
+        }
+        codes, factors, log_variances = arrays["codes"], arrays.get("factors"), arrays.get("log_variance")
+        beside: dict[str, Any] = {
+            "n_bootstrap": self.n_bootstrap,
+            "chance": self.chance,
+            "log_variances": log_variances,
+        }
+        scores = metrics.compute(names, codes, factors, self.seed, **common, **beside)
+        floor: Mapping[str, Any] = {}
+        if self.floor:
+            noise = encoding.noise(codes.shape, self.seed)
+            floor = metrics.compute(names, noise, factors, self.seed, chance=0, **common)
         out = Path(self.out) if self.out else Path(self.file).with_suffix(".scores.json")
         try:
-            out.write_text(json.dumps(scores, indent=1, allow_nan=False) + "\n")
+            held = {**scores, **({"floor": {"noise": {**floor}}} if floor else {})}
+            out.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n")
         except OSError as error:
             raise UserError(f"--out: {out} cannot be written: {error.strerror}.") from error
-        print(table(scores))
+        print(table(scores, floor))
         sentences = {sentence: None for key, value in scores.items() if key.endswith("/warnings") for sentence in value}
         print("\n".join([*sentences, f"wrote {out}"]), file=sys.stderr)
 

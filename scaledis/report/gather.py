@@ -158,6 +158,11 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         scores=shown,
         levels={name: headlines(scores[name]) for name in names if name in scores},
         chance={name: headlines(scores[name], CHANCE) for name in ("all", *names) if name in scores},
+        baselines={
+            f"{kind}, {name}": headlines(each)
+            for kind in score_files.BASELINES
+            for name, each in scores.get(kind, {}).items()
+        },
         diverged_at=scores["diverged"],
         kl=None if kl is None else np.asarray(kl, float),  # None, for a unit without noise, becomes NaN
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",

@@ -66,6 +66,7 @@ class Table(NamedTuple):
     best: list[float | None]  # the largest mean; None where more is not better, or fewer than two settings have one
     rows: list[Row]
     differences: dict[str, list[Any]]  # for each of the first settings, the paired differences to it (`_differences`)
+    beneath: dict[str, list[float | None]]  # floor and ceiling: means over the runs that have one
 
 
 def data(runs: Sequence[Summary]) -> dict[str, Table]:
@@ -94,7 +95,17 @@ def _of_units(runs: Sequence[Summary], group: str) -> Table:
         best.append(max(means) if len(means) > 1 and more_is_better(name) else None)
     references = list(settings)[:REFERENCES] if len(settings) > 1 else []
     differences = {each: [_differences(seeds, each, n) for n in range(len(columns))] for each in references}
-    return Table(columns, best, rows, differences)
+    return Table(columns, best, rows, differences, _beneath(runs, columns) if group == "all" else {})
+
+
+def _beneath(runs: Sequence[Summary], columns: Sequence[str]) -> dict[str, list[float | None]]:
+    """The mean scores of each baseline, None where no run has one."""
+    found: dict[str, list[float | None]] = {}
+    for name in dict.fromkeys(name for run in runs for name in run.baselines):
+        known = [[run.baselines.get(name, {}).get(column) for run in runs] for column in columns]
+        scores = [[score for score in each if score is not None] for each in known]
+        found[name] = [_mean(each) if each else None for each in scores]
+    return found
 
 
 def _cell(values: list[float], chance: list[float | None]) -> Cell | None:
@@ -128,7 +139,8 @@ def table(runs: Sequence[Summary]) -> str:
 
     A line has the scores of a setting: mean ± sample standard deviation over its seeds, with the mean chance level in
     brackets, then the seeds if there are several. The mean leaves out scores that are missing or not finite. The best
-    mean of a metric is bold where two settings have one and more is better. Without any score there is only a sentence.
+    mean of a metric is bold where two settings have one and more is better. Beneath the runs are the floor and the
+    ceiling, means over the runs that have them. Without any score there is only a sentence.
     """
     found = _of_units(runs, "all")
     if not found.metrics:
@@ -139,13 +151,18 @@ def table(runs: Sequence[Summary]) -> str:
         title = f"{row.setting} ({scored}/{len(members)} seeds)" if len(members) > 1 else members[0].name
         lines.append([title, *(_words(cell, best) for cell, best in zip(row.cells, found.best, strict=True))])
         for run in row.runs if len(members) > 1 else ():
-            lines.append([f"· {run.name}", *(MISSING if score is None else f"{score:.3f}" for score in run.cells)])
+            lines.append([f"· {run.name}", *map(_plain, run.cells)])
+    lines += [[name, *map(_plain, cells)] for name, cells in found.beneath.items()]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     cells = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
     first, *rest = (f"| {' | '.join(line)} |" for line in cells)
     rule = "|" + "|".join(["-" * (widths[0] + 2), *("-" * (width + 1) + ":" for width in widths[1:])]) + "|"
     brackets = " In brackets: the chance level." if any(run.chance.get("all") for run in runs) else ""
     return "\n".join([first, rule, *rest, "", legend(runs) + brackets])
+
+
+def _plain(score: float | None) -> str:
+    return MISSING if score is None else f"{score:.3f}"
 
 
 def _words(cell: Cell | None, best: float | None) -> str:

@@ -25,6 +25,7 @@ class Summary(NamedTuple):
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
     levels: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "level4" -> scores of its units alone
     chance: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "all", "level4" -> chance levels of its scores
+    baselines: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "floor, noise" -> scores of all units
     diverged_at: int | None = None  # the step at which the run was frozen
     sealed: bool = True  # whether its files have checksums; those of version 0.2 have none
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}

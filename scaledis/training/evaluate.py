@@ -1,34 +1,30 @@
 """Scores trained runs: encodes images, then computes every metric, over all units and for each level."""
 
 import dataclasses
-import inspect
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from scaledis import metrics
-from scaledis.config import Config, Evaluate
-from scaledis.core import hosts, registry, runtime, version
+from scaledis.config import Config
+from scaledis.core import hosts, runtime, version
 from scaledis.core.errors import Stopped, UserError
-from scaledis.core.progress import shown
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
-from scaledis.metrics import compute, of_models
+from scaledis.metrics import compute
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import PERMUTATIONS
 from scaledis.metrics.shared.spec import Result
-from scaledis.objectives import gaussian
+from scaledis.training.baselines import Task, score_baselines
 from scaledis.training.load import check_data, restore
 from scaledis.training.population import Population
-from scaledis.types import NEVER, Codes, Model, Run, RunState
+from scaledis.training.scores import score_codes, score_model
+from scaledis.types import NEVER, Run, RunState
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
-OF_LEVELS = "level"  # the metric that compares levels, and so needs all of them
 FEWEST = 10  # images that make a training and a test part
 
 
@@ -112,8 +108,10 @@ def score_population(
         scores |= score_codes(codes, factors, wanted, train_codes, dataset, stop=stop)
         scores |= score_model(scores, model, dataset, index, codes, wanted, stop=stop)
         scores = score_files.merged(held, scores)
+        task = Task(model, dataset, index, factors, train_codes, codes.levels, settings)
+        scores = score_files.merged(scores, score_baselines(scores, task, stop=stop))
         score_files.write(workdir, run, scores, codes, index, factors)
-        if score_files.missing(scores, settings, dataset):
+        if score_files.is_incomplete(scores, settings, dataset):
             raise Stopped(f"Stopped between the scores of {run.name}")
 
 
@@ -138,111 +136,6 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
             f"{train_codes} of {len(among)} images of {dataset.name} to train on; both parts need one."
         )
     return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
-
-
-def score_codes(
-    codes: Codes,
-    factors: np.ndarray,
-    settings: Evaluate,
-    train_codes: int,
-    dataset: Dataset,
-    *,
-    stop: Callable[[], bool] = runtime.never,
-) -> Result:
-    """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
-
-    A flat model has only "all". "skipped" holds the reason of each score that cannot be computed, such as
-    {"level1/dci": "..."}; the others are computed. `unit_kl_nats` is None for a unit of infinite KL, which
-    has no noise, and for all units if codes are not finite or a log variance is NaN. Once `stop()` is True the other
-    metrics are left out.
-    """
-    depth = int(codes.levels.max()) + 1
-    groups = {"all": np.ones(codes.levels.shape, bool)}
-    groups |= {f"level{depth - level}": codes.levels == level for level in range(depth) if depth > 1}
-    found: Result = {"unit_kl_nats": None, "skipped": {}, **{name: {} for name in groups}}
-    finite = bool(np.isfinite(codes.mean).all() and not np.isnan(codes.log_variance).any())
-    if finite:
-        nats = np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0)
-        found["unit_kl_nats"] = [kl if math.isfinite(kl) else None for kl in nats.tolist()]
-    if not dataset.factor_names:
-        return found
-    share, kinds = train_codes / len(codes.mean), kinds_of(settings, dataset)
-    wanted = [each for each in settings.metrics if each in metrics.names()]
-    # All units come last: a metric that was stopped before them counts as missing.
-    jobs = [(metric, name) for metric in wanted for name in reversed(groups) if name == "all" or metric != OF_LEVELS]
-    for metric, name in shown(jobs, "scores", len(jobs), name=lambda job: f"{job[0]} of {job[1]}"):
-        if stop():
-            break
-        units = groups[name]
-        try:
-            if not finite:
-                raise UserError("the codes are not finite")
-            if not np.ptp(codes.mean[:, units], axis=0).any():
-                raise UserError("the codes are the same for every image")
-            found[name] |= _scores(metric, codes, units, factors, settings, share, kinds)
-        except UserError as error:
-            found["skipped"][f"{name}/{metric}"] = str(error)
-            print(f"{name}: not scored by {metric}: {error}", file=sys.stderr)
-    return found
-
-
-def kinds_of(settings: Evaluate, dataset: Dataset) -> dict[int, str]:
-    """Returns the kinds of `evaluate.kinds` by the number of the factor. Raises UserError for an unknown factor."""
-    found = {}
-    for each in settings.kinds:
-        name, _, kind = each.partition("=")
-        registry.check("evaluate.kinds", name, dataset.factor_names)
-        found[dataset.factor_names.index(name)] = kind
-    return found
-
-
-def score_model(
-    found: Result,
-    model: Model,
-    dataset: Dataset,
-    index: np.ndarray,
-    codes: Codes,
-    settings: Evaluate,
-    *,
-    stop: Callable[[], bool] = runtime.never,
-) -> Result:
-    """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all".
-
-    Once `stop()` is True the other metrics are left out.
-    """
-    every, skipped = dict(found["all"]), dict(found["skipped"])
-    wanted = [each for each in settings.metrics if each in of_models.names()]
-    for metric in shown(wanted, "scores of the model", len(wanted), name=str):
-        if stop():
-            break
-        try:
-            if found["unit_kl_nats"] is None:
-                raise UserError("the codes are not finite")
-            own = of_models.of_codes(metric, model, dataset, index, codes, settings.seed)
-            warnings = f"{metric}/warnings"
-            every |= own | {warnings: [*every.get(warnings, []), *own[warnings]]}
-        except UserError as error:
-            skipped[f"all/{metric}"] = str(error)
-            print(f"all: not scored by {metric}: {error}", file=sys.stderr)
-    return {**found, "all": every, "skipped": skipped}
-
-
-def _scores(
-    metric: str,
-    codes: Codes,
-    units: np.ndarray,
-    factors: np.ndarray,
-    settings: Evaluate,
-    share: float,
-    kinds: Mapping[int, str],
-) -> Result:
-    """Returns the scores of one metric over some units. Rows are in random order; the first `share` of them train."""
-    known = inspect.signature(registry.module("metrics", metrics, metric).compute).parameters
-    options = {"backend": settings.dci_backend, "train_fraction": share}
-    own = {metric: {key: value for key, value in options.items() if key in known}}
-    of_units = {"levels": codes.levels[units], "log_variances": codes.log_variance[:, units]}
-    common = {"shuffle": False, "chance": settings.chance, "kinds": kinds, **of_units}
-    return compute(metric, codes.mean[:, units], factors, settings.seed, own, **common)
 
 
 def score(

@@ -173,7 +173,7 @@ def make_tracking(trackers: Sequence[Tracker]) -> MakeHook:
 
 
 def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> MakeHook:
-    """Scores every run, without chance levels, every `train.evaluate_every` steps.
+    """Scores every run, without chance levels, floor and ceiling, every `train.evaluate_every` steps.
 
     Args:
       draw: writes a run's sheet of pictures and returns its pixels; None for no sheets.
@@ -183,7 +183,7 @@ def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> M
     def make(training: Training) -> Hook:
         runs = []
         for run in training.runs:
-            quick = dataclasses.replace(run.config.evaluate, chance=0)
+            quick = dataclasses.replace(run.config.evaluate, chance=0, floor=False, ceiling=False)
             runs.append(run._replace(config=dataclasses.replace(run.config, evaluate=quick)))
         population, dataset, workdir = training.population, training.dataset, training.workdir
 

@@ -17,6 +17,7 @@ from scaledis.types import Codes, Run
 from scaledis.workdir.layout import Workdir
 
 NEWEST, CODES = "scores.json", "codes.npz"
+BASELINES = {"floor": ("noise", "untrained", "pca"), "ceiling": ("supervised",)}  # by their key of `evaluate`
 AGAIN = "The stage evaluate makes it again."
 
 
@@ -37,7 +38,7 @@ def read(workdir: Workdir, file: Path) -> dict[str, Any]:
         scores = workdir.read(file, "all", "diverged", "unit_kl_nats", "split", "held_out", "step")
     except UserError as error:
         raise UserError(f"{error} {AGAIN}") from error
-    if not isinstance(scores["all"], dict) or not isinstance(scores.get("skipped", {}), dict):
+    if not all(isinstance(scores.get(key, {}), dict) for key in ("all", "skipped", *BASELINES)):
         raise UserError(f"{file} is damaged: its scores have no names. {AGAIN}")
     return scores
 
@@ -99,7 +100,7 @@ def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
     own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
     try:
         held = read(workdir, own)
-        if not held or missing(held, run.config.evaluate, dataset):
+        if not held or is_incomplete(held, run.config.evaluate, dataset):
             return False
         return last.exists() and last.read_bytes() == own.read_bytes() and bool(codes(workdir, run.name))
     except UserError:
@@ -120,6 +121,32 @@ def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> li
     return [metric for metric in applying(settings, dataset) if metric not in skipped and not done(metric)]
 
 
+def missing_baselines(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> dict[str, list[str]]:
+    """Returns the metrics of codes that the scores lack of each baseline that is asked for, {"floor/noise": ["mig"]}.
+
+    Baselines that lack none are left out. Metrics of models have no baselines, since these only encode.
+    """
+    wanted = [each for each in settings.metrics if dataset.factor_names and each in metrics.names()]
+    found = {}
+    for kind, name in [(kind, name) for kind in asked(settings) for name in BASELINES[kind]]:
+        there = {key.partition("/")[0] for key in held.get(kind, {}).get(name, {})}
+        skipped, where = held.get("skipped", {}), f"{kind}/{name}"
+        lacking = [each for each in wanted if each not in there and f"{where}/{each}" not in skipped]
+        if lacking and where not in skipped:
+            found[where] = lacking
+    return found
+
+
+def asked(settings: Evaluate) -> list[str]:
+    """Returns the kinds of baselines that the settings ask for."""
+    return [kind for kind in BASELINES if getattr(settings, kind)]
+
+
+def is_incomplete(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> bool:
+    """Returns whether the scores lack anything that the settings ask for."""
+    return bool(missing(held, settings, dataset) or missing_baselines(held, settings, dataset))
+
+
 def applying(settings: Evaluate, dataset: Dataset) -> list[str]:
     """Returns the metrics of the settings that apply to a data set: without factors only those of models."""
     return [each for each in settings.metrics if dataset.factor_names or each in of_models.names()]
@@ -127,5 +154,5 @@ def applying(settings: Evaluate, dataset: Dataset) -> list[str]:
 
 def merged(held: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the new scores, and those that only the older ones have."""
-    both = (key for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict))
-    return {**new, **{key: held[key] | new[key] for key in both}}
+    both = [key for key in new if isinstance(new[key], dict) and isinstance(held.get(key), dict)]
+    return {**held, **new, **{key: merged(held[key], new[key]) for key in both}}

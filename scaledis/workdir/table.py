@@ -154,13 +154,18 @@ def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
     row |= {"dataset": facts.get("name"), "fingerprint": facts.get("fingerprint")}
     scores = score_files.newest(directory, name)
     for group, values in scores.items():
-        if isinstance(values, dict) and group != "skipped":
-            prefix = "" if group == "all" else f"{group}/"
-            row |= {f"{prefix}{key}": value for key, value in values.items() if isinstance(value, int | float)}
-            row |= _of_levels(values)
+        if group in score_files.BASELINES:
+            for baseline, own in values.items():
+                row |= _numbers(f"{group}/{baseline}/", own)
+        elif isinstance(values, dict) and group != "skipped":
+            row |= _numbers("" if group == "all" else f"{group}/", values) | _of_levels(values)
     row |= {key: scores.get(key) for key in SCORED}
     row["dataset"] = row["dataset"] or scores.get("dataset")
     return row
+
+
+def _numbers(prefix: str, scores: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}{key}": value for key, value in scores.items() if isinstance(value, int | float)}
 
 
 def _of_levels(scores: Mapping[str, Any]) -> dict[str, Any]:

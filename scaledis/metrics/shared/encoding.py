@@ -47,6 +47,11 @@ def sampled(codes: np.ndarray, log_variances: np.ndarray, rng: np.random.Generat
     return codes + np.exp(0.5 * np.asarray(log_variances)) * rng.normal(size=codes.shape)
 
 
+def noise(shape: tuple[int, int], seed: int) -> np.ndarray:
+    """Standard normal codes [N, K], which know nothing of the images. No metric draws by their stream."""
+    return np.random.default_rng([seed, *b"noise"]).standard_normal(shape)
+
+
 def seed_of(key: Any) -> int:
     """A seed from an integer, or from a key of JAX."""
     if isinstance(key, int | np.integer):

@@ -11,7 +11,7 @@ const table = { group: "all", against: "", seeds: settings.length === data.runs.
 
 function drawScores() {
   const groups = Object.keys(data.scores);
-  const { metrics, best, rows, differences } = data.scores[table.group];
+  const { metrics, best, rows, differences, beneath } = data.scores[table.group];
   const several = rows.some((row) => row.runs.length > 1);
   const words = (group) => (group === "all" ? "all units" : group.replace("level", "level "));
   const controls = [];
@@ -52,6 +52,8 @@ function drawScores() {
         table.against && differences[table.against] ? differences[table.against][column][place] : null))),
     several && table.seeds ? row.runs.map((run) => h("tr", { class: "seed" }, h("th", { scope: "row" }, run.name),
       run.cells.map((value) => h("td", {}, number(value))))) : []));
+  bodies.push(h("tbody", {}, Object.entries(beneath).map(([name, cells]) => h("tr", { class: "beneath" },
+    h("th", { scope: "row" }, name), cells.map((value) => h("td", {}, number(value)))))));
   fill("score-table", h("table", {},
     h("thead", {}, h("tr", {}, heading("", "setting"), metrics.map((metric) => heading(metric, metric)))), bodies));
   document.getElementById("legend").textContent = `${data.legend} ` +
