@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from scaledis.config import Config, differing
-from scaledis.core import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
