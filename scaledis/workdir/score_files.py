@@ -128,7 +128,7 @@ def missing_baselines(held: Mapping[str, Any], settings: Evaluate, dataset: Data
     """
     wanted = [each for each in settings.metrics if dataset.factor_names and each in metrics.names()]
     found = {}
-    for kind, name in [(kind, name) for kind in asked(settings) for name in BASELINES[kind]]:
+    for kind, name in [(each, name) for each in asked(settings) for name in BASELINES[each]]:
         there = {key.partition("/")[0] for key in held.get(kind, {}).get(name, {})}
         skipped, where = held.get("skipped", {}), f"{kind}/{name}"
         lacking = [each for each in wanted if each not in there and f"{where}/{each}" not in skipped]
