@@ -1,21 +1,34 @@
-"""The notebook runs from its first cell to its last, on tiny sizes."""
+"""The notebooks run from their first cell to their last, on tiny sizes."""
 
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks/quickstart.ipynb"
-SIZES = 'DATASET, STEPS, IMAGES = "rendered", 2000, 3000'
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-def test_the_notebook_runs(tmp_path, monkeypatch):
-    monkeypatch.setenv("MPLBACKEND", "agg")
-    notebook = nbformat.read(NOTEBOOK, 4)
-    cells = [cell for cell in notebook.cells if cell.source == SIZES]
+def run(name, folder, sizes, tiny):
+    """Runs a notebook with other sizes and returns the text that it prints."""
+    notebook = nbformat.read(NOTEBOOKS / name, 4)
+    cells = [cell for cell in notebook.cells if cell.source == sizes]
     assert len(cells) == 1, "the cell with the sizes has changed"
-    cells[0].source = 'DATASET, STEPS, IMAGES = "rendered_dsprites", 4, 300'
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    text = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+    cells[0].source = tiny
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+def test_the_quickstart_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    sizes = 'DATASET, STEPS, IMAGES = "rendered", 2000, 3000'
+    text = run("quickstart.ipynb", tmp_path, sizes, 'DATASET, STEPS, IMAGES = "rendered_dsprites", 4, 300')
     assert "codes (300, 10) levels [0 0 0 0 1 1 2 2 3 3]" in text
     assert "PCA         DCI-D 0." in text and "scale_vlae  DCI-D 0." in text
+
+
+def test_ones_own_images_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    sizes = "RECORDINGS, FRAMES, STEPS = 40, 60, 3000"
+    text = run("own_data.ipynb", tmp_path, sizes, "RECORDINGS, FRAMES, STEPS = 8, 14, 6")
+    assert "kinds ['category', 'number', 'angle', 'number'] labeled [24, 24, 24, 24]" in text
+    assert "supervised" in text and "pca" in text and "accuracy 0." in text or "accuracy 1." in text
