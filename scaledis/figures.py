@@ -93,7 +93,7 @@ def information(models: Models, data: Dataset, seed: int = 0) -> Figure:
 
 @_figure
 def samples(models: Models, seed: int = 0) -> Figure:
-    """Ten images of each model decoded from its prior: of all units, and of each level while all others are 0.
+    """Ten images of each model from its prior: of all units, and of the same units of one level while all others are 0.
 
     Raises UserError for no models.
     """

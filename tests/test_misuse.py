@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import math
+import sys
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +22,7 @@ from scaledis.core.errors import UserError
 from scaledis.datasets import rendered
 from scaledis.methods import Hyperparameter, estimators
 from scaledis.methods.estimators.minibatch import make_weighted
+from scaledis.models import DEFAULT
 from scaledis.networks.ladder import make_ladder
 from scaledis.training import engine
 from tests import linear, tiny
@@ -46,6 +48,8 @@ ARGUMENTS = {
         *("protocol", "rows", "n_bootstrap", "chance", "groups", "levels", "log_variances"),
     ],
     "load_model": ["path"],
+    "load_exported": ["path"],
+    "from_pretrained": ["place", "revision"],
     "align": ["runs", "images", "seed"],
     "compare": ["results", "score", "by", "against", "counts", "level"],
     "encode": ["images"],
@@ -83,6 +87,8 @@ def doors(tmp_path_factory):
         "load_dataset": (scaledis.load_dataset, {"name": "rendered"}),
         "score": (scaledis.score, {"codes": codes, "factors": codes > 0, "metrics": ["mig"]}),
         "load_model": (scaledis.load_model, {}),
+        "load_exported": (scaledis.load_exported, {}),
+        "from_pretrained": (scaledis.from_pretrained, {"place": DEFAULT}),
         "align": (scaledis.align, {"runs": [codes, codes]}),
         "compare": (scaledis.compare, {"results": table, "score": "mig/mig"}),
         "encode": (model.encode, {}),
@@ -127,6 +133,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
 
     monkeypatch.setattr(engine, "train_population", train_population)
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # tests stay off the network
     for registry in (methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY):
         monkeypatch.setattr(registry, "registered", {})
     monkeypatch.chdir(tmp_path)

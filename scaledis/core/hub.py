@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaledis.core import UserError
+from scaledis.core import UserError, registry
 
 
 def push(folder: Path, repo: str, private: bool, message: str) -> str:
@@ -13,27 +13,27 @@ def push(folder: Path, repo: str, private: bool, message: str) -> str:
 
     Raises UserError where huggingface_hub is missing, and for what it refuses.
     """
-    with _library(repo) as library:
+    with _library("repo", repo) as library:
         hub = library.HfApi()
         address = hub.create_repo(repo, private=private, exist_ok=True)  # which adds the owner to a name
         hub.upload_folder(repo_id=address.repo_id, folder_path=folder, commit_message=message)
         return str(address)
 
 
-def pull(repo: str, revision: str | None, names: Sequence[str]) -> Path:
-    """Returns the folder of the cache with these files of a repository. Raises what `push` raises."""
-    with _library(repo) as library:
+def pull(key: str, repo: str, revision: str | None, names: Sequence[str]) -> Path:
+    """Returns the folder of the cache with these files of a repository. Raises what `push` raises, naming `key`."""
+    with _library(key, repo) as library:
         return Path(library.snapshot_download(repo, revision=revision, allow_patterns=[*names]))
 
 
 @contextlib.contextmanager
-def _library(repo: str) -> Iterator[Any]:
+def _library(key: str, repo: str) -> Iterator[Any]:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise UserError("repo: the hub needs huggingface_hub; pip install scaledis[hub].") from error
+        raise UserError(f"{key}: the hub needs huggingface_hub; pip install scaledis[hub].") from error
     try:
         yield huggingface_hub
     except (OSError, ValueError) as error:  # its own are of both kinds
         reason = " ".join(str(error).split())
-        raise UserError(f"repo: {repo} cannot be reached or is refused: {reason}") from error
+        raise UserError(f"{key}: {registry.short(repo)} cannot be reached or is refused: {reason}") from error

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scaledis.core import files, kinds, portable
+from scaledis.core import UserError, files, kinds, portable, registry
 from scaledis.training import model
 from scaledis.types import Codes
 
@@ -41,7 +41,10 @@ def load_exported(path: str | Path) -> Exported:
     >>> exported.decode(np.zeros((2, 10))).shape
     (2, 32, 32, 3)
     """
-    about, functions = portable.read(files.directory("path", path))
+    folder = files.directory("path", path)
+    if not (folder / portable.ABOUT).is_file():
+        raise UserError(f"path: {registry.short(str(path))} has no {portable.ABOUT}, which Model.export writes.")
+    about, functions = portable.read(folder)
     shape, levels = tuple(about["image_shape"]), np.asarray(about["levels"])
 
     def encode(images: np.ndarray) -> Codes:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from scaledis.core import bundle, hub, kinds
+from scaledis.core import UserError, bundle, files, hub, kinds, registry
 from scaledis.models import folder_of, load_model
 from scaledis.types import Model
 
@@ -22,6 +22,9 @@ def from_pretrained(place: str | Path, *, revision: str | None = None) -> Model:
     >>> from_pretrained("published").step
     40000
     """
-    if folder_of(place) is not None or Path(place).expanduser().exists():
+    folder = files.directory("place", place)
+    if folder_of(place):
         return load_model(place)
-    return load_model(hub.pull(str(place), revision, (bundle.ABOUT, bundle.ARRAYS)))
+    if folder.exists():
+        raise UserError(f"place: {registry.short(str(place))} has no {bundle.ABOUT}.")
+    return load_model(hub.pull("place", str(place), revision, (bundle.ABOUT, bundle.ARRAYS)))

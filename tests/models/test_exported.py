@@ -102,7 +102,7 @@ def test_a_damaged_or_foreign_folder_is_one_sentence(tmp_path):
         (lambda: exported.decode(np.zeros((2, 4))), r"codes: \[2, 4\]; this model decodes \[B, 3\]"),
         (lambda: model.export(tmp_path, "tflite"), "format: 'tflite' is unknown. Choices: jax, onnx"),
         (lambda: model.export(3), "path: 3 must be text or a path"),
-        (lambda: scaledis.load_exported(tmp_path / "none"), "export.json is damaged or cannot be read"),
+        (lambda: scaledis.load_exported(tmp_path / "none"), "path: .* has no export.json, which Model.export writes"),
         (lambda: model._replace(programs=type(model)._field_defaults["make"]).export(tmp_path), "not made by scaledis"),
     ):
         with pytest.raises(UserError, match=message):

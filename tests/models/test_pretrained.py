@@ -74,7 +74,7 @@ def test_a_folder_is_loaded_without_the_hub(model, tmp_path, monkeypatch):
     for place in (tmp_path / "mine", str(tmp_path / "mine")):
         assert_same(scaledis.from_pretrained(place).encode(IMAGES), model.encode(IMAGES))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match=r"path: '.*/empty' has no model.json"):
+    with pytest.raises(UserError, match=r"place: '.*/empty' has no model.json"):
         scaledis.from_pretrained(str(tmp_path / "empty"))
     for call in (lambda: scaledis.from_pretrained("me/mine"), lambda: model.push_to_hub("me/mine")):
         with pytest.raises(UserError, match=r"pip install scaledis\[hub\]"):
@@ -118,9 +118,9 @@ def test_what_the_hub_refuses_is_one_sentence(model, monkeypatch):
     library = pytest.importorskip("huggingface_hub")
     monkeypatch.setattr(library.constants, "HF_HUB_OFFLINE", True)
     for call, message in (
-        (lambda: scaledis.from_pretrained("nobody/none"), "repo: nobody/none cannot be reached or is refused"),
-        (lambda: scaledis.from_pretrained("a b//c"), "repo: a b//c cannot be reached or is refused: Repo id must"),
-        (lambda: model.push_to_hub("me/mine"), "repo: me/mine cannot be reached or is refused"),
+        (lambda: scaledis.from_pretrained("nobody/none"), "place: 'nobody/none' cannot be reached or is refused"),
+        (lambda: scaledis.from_pretrained("a b//c"), "place: 'a b//c' cannot be reached or is refused: Repo id must"),
+        (lambda: model.push_to_hub("me/mine"), "repo: 'me/mine' cannot be reached or is refused"),
         (lambda: model.push_to_hub(Path("mine")), "repo: .* must be text"),
         (lambda: scaledis.from_pretrained(3), "place: 3 must be text or a path"),
     ):
