@@ -16,9 +16,10 @@ from scaledis.metrics.shared import encoding
 from scaledis.sweeps.expand import expand
 from scaledis.training import baselines, evaluate, hooks, loop, scores
 from scaledis.training.baselines import Task
-from scaledis.training.load import load_results, load_run
+from scaledis.training.load import load_results, load_run, restore
 from scaledis.types import Model
 from scaledis.workdir import score_files
+from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import tiny
 
@@ -32,7 +33,7 @@ ORDER = np.random.default_rng(0).permutation(96)
 @pytest.fixture(autouse=True)
 def fresh(monkeypatch):
     """A process that has scored nothing yet, and trains a supervised encoder for few steps."""
-    monkeypatch.setattr(baselines, "STEPS", 200)
+    monkeypatch.setattr(baselines, "STEPS", 20)
     monkeypatch.setattr(baselines, "_scored", {})
 
 
@@ -139,12 +140,13 @@ def test_units_are_told_what_varies_with_mean_0_and_variance_1_and_missing_label
 
 def test_floor_and_ceiling_enclose_a_run_and_are_shown_wherever_its_scores_are(trained, counted, monkeypatch):
     workdir, group = trained
+    monkeypatch.setattr(baselines, "STEPS", 800)
     group = asking(group, seed=1, floor=True, ceiling=True)
     first, second = scored(workdir, group)
     assert first["floor"].keys() == second["floor"].keys() == {"noise", "untrained", "pca"} and not first["skipped"]
     told, start = first["ceiling"]["supervised"], first["floor"]["untrained"]
-    assert told["dci/informativeness"] > start["dci/informativeness"] + 0.1 and told["dci/informativeness"] > 0.8
-    assert told["mig/mig"] > 0.5 > 0.2 > first["floor"]["noise"]["mig/mig"] >= 0
+    assert 1 >= told["dci/informativeness"] > start["dci/informativeness"] + 0.2
+    assert 1 >= told["mig/mig"] > 0.4 > 0.1 > max(first["floor"]["noise"]["mig/mig"], start["mig/mig"]) >= 0
     assert second["ceiling"]["supervised"]["dci/dropped"]["units"] == [] and told["dci/n"] == 90
     assert not any("chance" in key for scores in (*first["floor"].values(), told) for key in scores)
     names = dict.fromkeys(shape for _, shape, _ in counted)
@@ -160,7 +162,7 @@ def test_floor_and_ceiling_enclose_a_run_and_are_shown_wherever_its_scores_are(t
     mean = np.mean([each["ceiling"]["supervised"]["mig/mig"] for each in (first, second)])
     assert lines[-3].split("|")[-3].strip() == f"{mean:.3f}"
     report.write([group], workdir)
-    assert '"ceiling, supervised": [' in (workdir.report / "index.html").read_text()
+    assert '"ceiling, supervised":[' in (workdir.report / "index.html").read_text()
 
 
 def test_what_runs_share_is_computed_once(trained, counted):
@@ -267,12 +269,12 @@ def test_misuse_is_one_sentence(key, trained):
         score_files.newest(workdir, run.name)
 
 
-def test_periodic_scores_have_neither(tmp_path, monkeypatch):
-    workdir = Workdir(tmp_path)
-    asked = {"train__evaluate_every": 2, "evaluate__metrics": ("mig",), "evaluate__floor": True}
-    [group] = workdir.claim(
-        {"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(train__steps=2, **asked), [])
-    )
-    monkeypatch.setattr(baselines, "MAKERS", {})
-    loop.train_population(group, 0, GRID, workdir, beside=[hooks.make_scores()])
-    assert "floor" not in score_files.newest(workdir, group[0].name)
+def test_periodic_scores_have_neither(trained):
+    workdir, group = trained
+    group = asking(group, seed=40, metrics=("mig",), floor=True, ceiling=True)
+    population, states, step = restore(workdir, 0)
+    facts, checkpoints = sampling.facts(GRID, group[0].config.data), Checkpoints(workdir.checkpoints(0))
+    training = hooks.Training(group, population, 0, GRID, facts, workdir, checkpoints, step, lambda: False)
+    hooks.make_scores()(training).call(hooks.Moment(step, states, {}, np.asarray([-1, -1])))
+    held = score_files.newest(workdir, group[0].name)
+    assert "mig/mig" in held["all"] and not {"floor", "ceiling"} & held.keys()

@@ -32,7 +32,7 @@ from scaledis.workdir import score_files
 
 STEPS, BATCH, LEARNING_RATE = 1000, 64, 2e-3  # of the supervised encoder; the rate falls to 0 along a cosine
 T = TypeVar("T")
-CHUNK = 512  # images, the fewest of which principal components are updated at once
+CHUNK = 256  # images, the fewest of which principal components are updated at once
 
 
 class Task(NamedTuple):
@@ -108,7 +108,7 @@ def supervised(task: Task) -> Codes:
         mean = encode(state._replace(params=params), images).mean[:, :units]
         return jnp.sum(jnp.where(known, mean - wanted, 0.0) ** 2) / len(images)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=runtime.compiler_options(1, runtime.platform()))
     def update(params: Pytree, moments: Pytree, *batch: Array) -> tuple[Pytree, Pytree]:
         direction, moments = adam.update(jax.grad(loss)(params, *batch), moments)
         return optax.apply_updates(params, direction), moments
