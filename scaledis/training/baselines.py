@@ -30,9 +30,9 @@ from scaledis.training.scores import kinds_of, score_units
 from scaledis.types import Codes, ImageSpec, Model, Pytree, RunState, State
 from scaledis.workdir import score_files
 
-STEPS, BATCH, LEARNING_RATE = 1000, 64, 2e-3  # of the supervised encoder; the rate falls to 0 along a cosine
+STEPS, BATCH, LEARNING_RATE = 1000, 64, 2e-3  # of the supervised encoder, at most; the rate falls along a cosine
 T = TypeVar("T")
-CHUNK = 512  # images, the fewest of which principal components are updated at once
+CHUNK = 256  # images, the fewest of which principal components are updated at once
 
 
 class Task(NamedTuple):
@@ -90,6 +90,11 @@ def pca(task: Task) -> Codes:
     return Codes(np.concatenate([fitted.transform(rows(part)) for part in read(task.numbers)]), None, task.levels)
 
 
+def steps_of(model: Model) -> int:
+    """Returns how many steps a supervised encoder is trained: as many as the model, STEPS at most."""
+    return min(STEPS, model.config.train.steps)
+
+
 def supervised(task: Task) -> Codes:
     """Returns the codes of the run's own network, trained from its start to tell the factors.
 
@@ -102,19 +107,20 @@ def supervised(task: Task) -> Codes:
         raise UserError(f"{method} keeps no parameters that could follow a gradient")
     targets, there = _targets(task)
     encode, units = alone.model(start, 0).functions[0], targets.shape[1]
-    adam = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, STEPS))
+    steps = steps_of(task.model)
+    adam = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
 
     def loss(params: Pytree, images: Array, wanted: Array, known: Array) -> Array:
         mean = encode(state._replace(params=params), images).mean[:, :units]
         return jnp.sum(jnp.where(known, mean - wanted, 0.0) ** 2) / len(images)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=runtime.compiler_options(1, runtime.platform()))
     def update(params: Pytree, moments: Pytree, *batch: Array) -> tuple[Pytree, Pytree]:
         direction, moments = adam.update(jax.grad(loss)(params, *batch), moments)
         return optax.apply_updates(params, direction), moments
 
     params, moments, rng = state.params, adam.init(state.params), np.random.default_rng(task.settings.seed)
-    for _ in shown(range(STEPS), "supervised encoder", STEPS):
+    for _ in shown(range(steps), "supervised encoder", steps):
         rows = rng.integers(task.train_codes, size=BATCH)
         params, moments = update(params, moments, task.dataset.images(task.numbers[rows]), targets[rows], there[rows])
     trained = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state._replace(params=params))

@@ -127,10 +127,10 @@ def missing_baselines(held: Mapping[str, Any], settings: Evaluate, dataset: Data
     Baselines that lack none are left out. Metrics of models have no baselines, since these only encode.
     """
     wanted = [each for each in settings.metrics if dataset.factor_names and each in metrics.names()]
-    found = {}
-    for kind, name in [(each, name) for each in asked(settings) for name in BASELINES[each]]:
+    found, skipped = {}, held.get("skipped", {})
+    for where in [f"{kind}/{name}" for kind in asked(settings) for name in BASELINES[kind]]:
+        kind, name = where.split("/")
         there = {key.partition("/")[0] for key in held.get(kind, {}).get(name, {})}
-        skipped, where = held.get("skipped", {}), f"{kind}/{name}"
         lacking = [each for each in wanted if each not in there and f"{where}/{each}" not in skipped]
         if lacking and where not in skipped:
             found[where] = lacking

@@ -13,6 +13,7 @@ from sklearn.decomposition import PCA
 from scaledis import metrics
 from scaledis.core.errors import UserError
 from scaledis.metrics import __main__ as command
+from scaledis.metrics.shared import encoding
 from tests import archives, tiny
 from tests.frameworks import Exchanged, Tensor
 from tests.metrics import crafted
@@ -38,6 +39,20 @@ def test_a_file_gives_a_table_and_json(file, capsys):
     assert lines[0][-2:] == ["chance", f"{scores['mig/mig_chance']:.4f}"] and len(lines) == 3
     assert ["tad/tad", "none"] in lines
     assert "no factor has two classes" in printed.err
+
+
+def test_a_file_is_scored_beside_noise_of_its_shape(file, capsys):
+    command.main([str(file), "--metrics=mig,tad", "--chance=2", "--floor"])
+    scores = json.loads(file.with_suffix(".scores.json").read_text())
+    floor = scores["floor"]["noise"]
+    noise = encoding.noise(CODES.shape, 0)
+    expected = metrics.compute(["mig", "tad"], noise, FACTORS, chance=0, rows=metrics.ROWS)
+    assert 0 <= floor["mig/mig"] == expected["mig/mig"] < 0.1 < scores["mig/mig"] and "mig/mig_chance" not in floor
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0][-4:] == ["chance", f"{scores['mig/mig_chance']:.4f}", "floor", f"{floor['mig/mig']:.4f}"]
+    command.main([str(file), "--metrics=mig"])
+    assert "floor" not in json.loads(file.with_suffix(".scores.json").read_text())
+    assert "floor" not in capsys.readouterr().out
 
 
 def test_the_codes_of_a_run(tmp_path):

@@ -54,6 +54,24 @@ def test_a_score_stands_beside_its_chance_level():
     assert "In brackets" not in scores.table(RUNS)
 
 
+def test_floor_and_ceiling_stand_beneath_the_runs_and_are_never_the_best():
+    floor, ceiling = {"DCI-D": 0.1, "irs": 0.2}, {"DCI-D": 0.99, "MIG": 0.9}
+    runs = [
+        RUNS[0]._replace(baselines={"floor, noise": floor, "ceiling, supervised": ceiling}),
+        RUNS[2]._replace(baselines={"floor, noise": {"DCI-D": 0.2}}),
+        RUNS[3],
+    ]
+    text = scores.table(runs)
+    rows = cells(text)
+    assert [*rows][-2:] == ["floor, noise", "ceiling, supervised"]
+    assert rows["floor, noise"] == ["0.150", "–"] and rows["ceiling, supervised"] == ["0.990", "0.900"]
+    assert rows["ours (2/2 seeds)"][0].startswith("**0.700") and rows["run"] == ["DCI-D", "MIG"]
+    assert len({len(line) for line in text.splitlines() if line.startswith("|")}) == 1
+    found = scores.data([runs[0]._replace(levels={"level1": {"DCI-D": 0.4}}), *runs[1:]])
+    assert found["all"].beneath == {"floor, noise": [0.15, None], "ceiling, supervised": [0.99, 0.9]}
+    assert found["level1"].beneath == {} and found["all"].best == [0.7, 0.5]
+
+
 @pytest.mark.parametrize(
     ("seeds", "words"),
     [
