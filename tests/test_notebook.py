@@ -1,5 +1,6 @@
 """The notebooks run from their first cell to their last, on tiny sizes."""
 
+import re
 from pathlib import Path
 
 import nbformat
@@ -30,5 +31,7 @@ def test_ones_own_images_run(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
     sizes = "RECORDINGS, FRAMES, STEPS = 40, 60, 3000"
     text = run("own_data.ipynb", tmp_path, sizes, "RECORDINGS, FRAMES, STEPS = 8, 14, 6")
-    assert "kinds ['category', 'number', 'angle', 'number'] labeled [24, 24, 24, 24]" in text
-    assert "supervised" in text and "pca" in text and "accuracy 0." in text or "accuracy 1." in text
+    [line] = [line for line in text.splitlines() if line.startswith("kinds ")]
+    assert "'angle', 'number'] labeled [" in line and "24, 24]" in line  # of 28 frames; a constant factor has None
+    assert all(word in text for word in ("floor, pca", "ceiling, supervised"))
+    assert re.search(r"^accuracy [01]\.", text, re.MULTILINE)
