@@ -45,7 +45,7 @@ ARGUMENTS = {
     ],
     "score": [
         *("codes", "factors", "metrics", "seed", "mig"),
-        *("protocol", "rows", "n_bootstrap", "chance", "groups", "levels", "log_variances"),
+        *("protocol", "rows", "n_bootstrap", "chance", "groups", "levels", "log_variances", "kinds", "missing"),
     ],
     "load_model": ["path"],
     "load_exported": ["path"],

@@ -1,5 +1,6 @@
 """The labels of images as they are: categories, numbers and angles, some of them missing."""
 
+import contextlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -81,6 +82,7 @@ def read(name: str, value: object, kinds_: Kinds | None = None, missing: object 
         UserError: not two axes, or an empty one; an unknown kind, or another number of kinds; a label that its kind
             cannot hold; what `convert.read` and `classes` refuse.
     """
+    kinds.check("missing", missing, int | float | str | None)
     columns = list(_columns(name, value))
     wanted = _wanted(kinds_, len(columns))
     found = [_column(*column, kind, missing) for column, kind in zip(columns, wanted, strict=True)]
@@ -147,7 +149,11 @@ def _gone(column: np.ndarray, missing: object) -> np.ndarray:
     if column.dtype.kind in "OT":
         return np.array([_is_nothing(label) or _same(label, missing) for label in column], bool)
     empty = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
-    return empty if missing is None else empty | (column == missing)
+    if missing is None or isinstance(missing, str) != (column.dtype.kind == "U"):
+        return empty
+    with contextlib.suppress(OverflowError):  # no label is as large
+        return np.asarray(empty | (column == missing))
+    return empty
 
 
 def _is_nothing(label: object) -> bool:

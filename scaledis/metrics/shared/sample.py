@@ -116,7 +116,8 @@ def make_sample(
         rows, every = aligned(codes, factors, kinds_, missing)
         kept = np.array([len(counted(factor)[0]) > 1 for factor in every.classes.T])
         if not kept.any():
-            raise UserError(f"factors: all {len(kept)} are constant over {len(rows)} rows; one must vary.")
+            without = "" if missing is None else f" without the labels that are missing={missing!r}"
+            raise UserError(f"factors: all {len(kept)} are constant over {len(rows)} rows{without}; one must vary.")
         known = every.chosen(kept)
     if levels is not None:
         levels = convert.read("levels", levels)
