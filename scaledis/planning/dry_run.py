@@ -1,6 +1,7 @@
 """--dry_run: a sweep before anything of it compiles. Its programs, their memory and time, its first runs."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ def on_devices(found: Forecast) -> str:
     known = [each for each in found.programs if each.row]
     runs = sum(len(each.members) for each in known)
     of_all = "" if len(known) == len(found.programs) else f", for {_number(runs, 'run')} alone"
-    least = [f"all     at least {found.hours:,.3g} h, {found.chip_hours:,.3g} chip-hours{of_all}"] if known else []
+    least = [f"all     at least {_three(found.hours)} h, {_three(found.chip_hours)} chip-hours{of_all}"] if known else []
     disk = f"disk    {_bytes(found.disk)} of checkpoints and codes"
     return "\n".join([title, "", *parts, "", *least, disk])
 
@@ -67,7 +68,7 @@ def _on_devices(each: ProgramForecast, found: Forecast) -> Iterator[str]:
     size, seconds = each.populations[0], each.seconds[0]
     compiled = " and ".join(map(str, each.widths)) + (" runs" if len(each.widths) > 1 else " alone, in proportion")
     yield f"  memory  a chip holds {_number(each.fits, 'run')}, as compiled for {compiled}"
-    pace = f"{1 / seconds:,.3g} steps/s of {_number(size, 'run')} on {_number(each.chips[0], 'chip')}"
+    pace = f"{_three(1 / seconds)} steps/s of {_number(size, 'run')} on {_number(each.chips[0], 'chip')}"
     yield f"  time    at most {pace}, the start of {each.kernels:,} kernels a step left out"
 
 
@@ -112,6 +113,13 @@ def _memory(members: Sequence[Run], together: int) -> str:
 
 def _number(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + "s" * (count != 1)
+
+
+def _three(number: float) -> str:
+    """Returns a number above 0 with three digits that count, and no exponent."""
+    digits = max(0, 2 - math.floor(math.log10(number)))
+    text = f"{float(f'{number:.3g}'):,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text
 
 
 def _bytes(size: float) -> str:
