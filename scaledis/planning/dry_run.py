@@ -51,9 +51,9 @@ def on_devices(found: Forecast) -> str:
     known = [each for each in found.programs if each.row]
     runs = sum(len(each.members) for each in known)
     of_all = "" if len(known) == len(found.programs) else f", for {_number(runs, 'run')} alone"
-    least = [f"all     at least {_three(found.hours)} h, {_three(found.chip_hours)} chip-hours{of_all}"] if known else []
+    least = f"all     at least {_three(found.hours)} h, {_three(found.chip_hours)} chip-hours{of_all}"
     disk = f"disk    {_bytes(found.disk)} of checkpoints and codes"
-    return "\n".join([title, "", *parts, "", *least, disk])
+    return "\n".join([title, "", *parts, "", *([least] if known else []), disk])
 
 
 def _on_devices(each: ProgramForecast, found: Forecast) -> Iterator[str]:
@@ -116,7 +116,9 @@ def _number(count: int, noun: str) -> str:
 
 
 def _three(number: float) -> str:
-    """Returns a number above 0 with three digits that count, and no exponent."""
+    """Returns a number with three digits that count, and no exponent."""
+    if not number:
+        return "0"
     digits = max(0, 2 - math.floor(math.log10(number)))
     text = f"{float(f'{number:.3g}'):,.{digits}f}"
     return text.rstrip("0").rstrip(".") if digits else text
