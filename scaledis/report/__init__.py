@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scaledis.config import Config, differing, flatten, thaw
 from scaledis.core import UserError, files, runtime, version
 from scaledis.report import gather, page, scores
-from scaledis.report.pictures import animation, canvas, figures, sweeps, traversals
+from scaledis.report.pictures import animation, canvas, figures, seeds, sweeps, traversals
 from scaledis.report.summary import Summary, listed
 from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
@@ -26,8 +26,8 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     """
     runs = [run for group in groups for run in group]
     summaries = _some(gather.summaries(groups, workdir), workdir)
-    swept = sweeps.figure(runs, summaries)
-    drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | {"sweep": swept}).items() if each}
+    beside = {"sweep": sweeps.figure(runs, summaries), "seeds": seeds.figure(summaries)}
+    drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | beside).items() if each}
     for name, png in drawn.items():
         files.write_bytes(workdir.report / f"{name}.png", png)
     if moving := animation.webp(_firsts(summaries)):
@@ -39,6 +39,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         command=workdir.claimed()["command"],
         config=common([run.config for run in runs]),
         swept=drawn.get("sweep"),
+        aligned=drawn.get("seeds"),
     )
     path = workdir.report / "index.html"
     files.write_bytes(path, html.encode(errors="backslashreplace"))

@@ -175,7 +175,8 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     codes = score_files.codes(workdir, known.name) if dataset.factor_names and kl is not None else {}
     if not codes:
         return known
-    return known._replace(shares=shares(codes["mean"], dataset.factors(codes["index"])))
+    factors = dataset.factors(codes["index"])
+    return known._replace(means=codes["mean"], numbers=codes["index"], shares=shares(codes["mean"], factors))
 
 
 def shares(mean: np.ndarray, factors: np.ndarray) -> np.ndarray:

@@ -28,6 +28,7 @@ def render(
     command: str = "",
     config: Mapping[str, Any] | None = None,
     swept: bytes | None = None,
+    aligned: bytes | None = None,
 ) -> str:
     """The page as text. All arguments are escaped: names may hold any character.
 
@@ -38,8 +39,10 @@ def render(
       command: the command line that made the runs.
       config: the keys that the runs share, by dotted key; values that are not JSON are shown as text.
       swept: the picture of the sweep (`sweeps.figure`), a PNG file.
+      aligned: that of the units over seeds (`seeds.figure`).
     """
     facts = {"Data set": listed(run.dataset for run in runs), **(facts or {})}
+    beside = {"sweep": swept, "seeds": aligned}
     settings = [f"{key} = {json.dumps(value, default=str)}" for key, value in (config or {}).items()]
     return template.fill(
         ASSETS,
@@ -50,20 +53,34 @@ def render(
             f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(str(facts[key]))}</dd></div>" for key in facts
         ),
         table=html.escape(scores.table(runs)),
-        sweep=_section_of_sweep(swept) if swept else "",
+        sweep="".join(_section(*SECTIONS[name], picture) for name, picture in beside.items() if picture),
         command=html.escape(command),
         config=html.escape("\n".join(settings)),
         data=template.as_json(data(runs)),
     )
 
 
-def _section_of_sweep(picture: bytes) -> str:
-    """The section with the picture of the sweep."""
+SECTIONS = {  # of a picture: its identifier, heading, caption, and the text in its place
+    "sweep": (
+        *("sweep", "The sweep"),
+        "Scores over the swept keys, means over seeds with their 95 % intervals; a ring is the best of its column.",
+        "Scores over the swept keys; the table above has their numbers",
+    ),
+    "seeds": (
+        *("seeds", "Units over seeds"),
+        "Traversals of the units of each seed, matched up to order and sign by rank correlation over the same images. "
+        "In bold: the seeds agree beyond chance.",
+        "Traversals of matched units, a row a place and a column a seed",
+    ),
+}
+
+
+def _section(name: str, title: str, words: str, alternative: str, picture: bytes) -> str:
+    """A section with a picture, a PNG file."""
     address = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
-    words = "Scores over the swept keys, means over seeds with their 95 % intervals; a ring is the best of its column."
-    image = f'<img class="sweep" src="{address}" alt="Scores over the swept keys; the table above has their numbers">'
-    wide = f'<div class="wide" tabindex="0" role="region" aria-label="Picture of the sweep">{image}</div>'
-    return f'<section id="sweep"><h2>The sweep</h2><p class="note">{words}</p>{wide}</section>'
+    image = f'<img class="sweep" src="{address}" alt="{alternative}">'
+    wide = f'<div class="wide" tabindex="0" role="region" aria-label="Picture: {title}">{image}</div>'
+    return f'<section id="{name}"><h2>{title}</h2><p class="note">{words}</p>{wide}</section>'
 
 
 def sentence(runs: Sequence[Summary]) -> str:

@@ -31,6 +31,8 @@ class Summary(NamedTuple):
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
     kl: Any = None  # [K] nats per image, NaN where it is infinite
     shares: Any = None  # [K, F] mutual information of unit and factor over the factor's entropy, 0 to 1
+    means: Any = None  # [N, K] posterior means of the codes that were scored
+    numbers: Any = None  # int [N], the images of these codes
     changes: Any = None  # [K, F] share of images on which an edit of the unit changes the factor
     edited: tuple[str | None, ...] = ()  # the factor that the edit of each unit is meant for; None for no factor
     traversals: Any = None  # [K, S, H, W, C] uint8, or float in 0 to 1
