@@ -1,6 +1,7 @@
 """MPI3D from small files of the published layout."""
 
 import dataclasses
+import hashlib
 import io
 import zipfile
 
@@ -9,7 +10,7 @@ import pytest
 
 from scaledis import datasets
 from scaledis.core.errors import UserError
-from scaledis.datasets import Options, mpi3d_real
+from scaledis.datasets import Options, mpi3d_real, mpi3d_real_complex
 from scaledis.datasets._builders import mpi3d, prepare
 from tests.datasets import agrees, grid, holds, place, raises, shortened
 
@@ -44,7 +45,10 @@ def test_mpi3d_in_blocks(tmp_path, monkeypatch, compression):
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        (npz({"shape": (460_800, 64, 64, 3)}, b""), "is 460,800, as in the `complex` set .* expected 48 of mpi3d_real"),
+        (
+            npz({"shape": (460_800, 64, 64, 3)}, b""),
+            "is 460,800, as in mpi3d_real_complex.* expected 48 of mpi3d_real",
+        ),
         (npz({"shape": (47, 64, 64, 3)}, b""), r"images is uint8 \(47, 64, 64, 3\), expected uint8 \(48, 64, 64, 3\)"),
         (npz({"shape": (48, 64, 64, 3), "fortran_order": True}, b""), "last axis first, expected uint8"),
         (npz({"shape": (48, 64, 64, 3), "descr": "<f4"}, b""), "images is float32"),
@@ -63,8 +67,23 @@ def test_mpi3d_of_something_else(tmp_path, file, message):
 
 def test_mpi3d_complex_is_recognised_before_its_checksum_is_wrong(tmp_path):
     place(mpi3d_real.SOURCE, tmp_path, [npz({"shape": (460_800, 64, 64, 3)}, b"")])
-    with pytest.raises(ValueError, match="460,800, as in the `complex` set.* expected 1,036,800 of mpi3d_real"):
+    with pytest.raises(ValueError, match="460,800, as in mpi3d_real_complex.* expected 1,036,800 of mpi3d_real"):
         datasets.load("mpi3d_real", tmp_path)
+
+
+def test_a_file_without_a_published_checksum_says_its_own(tmp_path, monkeypatch, capsys):
+    with pytest.raises(
+        UserError, match=r"complicated_shapes_ordered.npz \(no published checksum\): by hand, from https"
+    ):
+        datasets.load("mpi3d_real_complex", tmp_path)
+    factors = grid(*ARM_SIZES)
+    images = RNG.integers(0, 256, (len(factors), 64, 64, 3), np.uint8)
+    file = npz({"shape": images.shape}, images.tobytes())
+    source = place(mpi3d_real_complex.SOURCE, tmp_path, [file], **ARM)
+    monkeypatch.setattr(mpi3d_real_complex, "SOURCE", dataclasses.replace(source, files=(mpi3d_real_complex.FILE,)))
+    agrees(datasets.load("mpi3d_real_complex", tmp_path), images, factors)
+    own = hashlib.sha256(file).hexdigest()
+    assert f"npz has the sha256 {own}; its authors published none." in capsys.readouterr().err
 
 
 def test_a_repaired_file_is_kept_and_can_be_accepted(tmp_path, monkeypatch):

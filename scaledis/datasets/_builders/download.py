@@ -31,7 +31,7 @@ class File:
       name: the name that it must have in its place.
       url: the address of the file, or of a page about it.
       size: in bytes; None if it is unknown.
-      digest: its checksum in hex, by `algorithm`.
+      digest: its checksum in hex, by `algorithm`; empty where none was published.
       fetchable: False if `url` is a page for people.
     """
 
@@ -52,15 +52,21 @@ def absent(name: str, places: dict[Path, File], other_way: str) -> UserError:
         size = "" if file.size is None else f"{file.size:,} bytes, "
         command = f"curl -fL --create-dirs -o {shlex.quote(str(path))} {shlex.quote(file.url)}"
         how = command if file.fetchable else f"by hand, from {file.url}"
-        lines.append(f"  {path} ({size}{file.algorithm} {file.digest}): {how}")
+        checksum = f"{file.algorithm} {file.digest}" if file.digest else "no published checksum"
+        lines.append(f"  {path} ({size}{checksum}): {how}")
     return UserError("\n".join([*lines, *([f"  {other_way}"] if other_way else [])]))
 
 
 def verify(file: File, path: Path, accept: bool = False) -> str:
-    """The checksum of the file at `path`. Raises UserError if it is not the published one, unless told to accept it."""
+    """The checksum of the file at `path`. Raises UserError if it is not the published one, unless told to accept it.
+
+    Where none was published, it is printed.
+    """
     with open(path, "rb") as content:
         digest = hashlib.file_digest(content, file.algorithm).hexdigest()
-    if digest != file.digest:
+    if not file.digest:
+        print(f"{path} has the {file.algorithm} {digest}; its authors published none.", file=sys.stderr)
+    elif digest != file.digest:
         size = path.stat().st_size
         if file.size not in (None, size):
             error = mismatch(path, "size in bytes", f"{size:,}", f"{file.size:,}")

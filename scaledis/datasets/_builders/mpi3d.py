@@ -1,4 +1,4 @@
-"""The factors of the three sets of MPI3D, and the reader of their archive of one array, which it never holds whole.
+"""The factors of the sets of MPI3D, and the reader of their archive of one array, which it never holds whole.
 
 Index order and sizes are those of the final files; the checksums are those of the first publication. The files were
 repaired in 2025: a file with another checksum is refused after a check of its array, unless `accept_checksum` is given.
@@ -7,7 +7,7 @@ The CRC in the archive is checked in either case, as the array is read.
 
 import contextlib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
 
@@ -35,18 +35,23 @@ HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.re
 def source(name: str, md5: str) -> prepare.Source:
     """The specification of the set `name`, published as NAME.npz."""
     url = f"https://huggingface.co/datasets/waleedgondal/mpi3d/resolve/main/{name}.npz"
+    return specified(name, download.File(f"{name}.npz", url, size=None, digest=md5, algorithm="md5"), FACTORS)
+
+
+def specified(name: str, file: download.File, factors: Mapping[str, int]) -> prepare.Source:
+    """The specification of a set by its file and the sizes of its factors, in the order of the grid."""
     return prepare.Source(
         name=name,
         version="1.0.0",
-        files=(download.File(f"{name}.npz", url, size=None, digest=md5, algorithm="md5"),),
-        factor_names=tuple(FACTORS),
-        factor_values=tuple(map(np.arange, FACTORS.values())),
+        files=(file,),
+        factor_names=tuple(factors),
+        factor_values=tuple(map(np.arange, factors.values())),
         image_shape=(64, 64, 3),
     )
 
 
 def load(source: prepare.Source, directory: Path, options: Options) -> Dataset:
-    """One of the three below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
+    """One of the sets below `directory`; images [64, 64, 3]. Raises what `prepare.load` raises."""
     return prepare.load(source, read, directory, options, check=check)
 
 
@@ -85,7 +90,7 @@ def _opened(source: prepare.Source, path: Path) -> Iterator[IO[bytes]]:
             except (ValueError, KeyError) as error:
                 raise UserError(f"{path}: images.npy is no array: {error}") from error
             if shape != source.shape and shape[0] == COMPLEX:
-                found = f"{COMPLEX:,}, as in the `complex` set of four colors and four shapes"
+                found = f"{COMPLEX:,}, as in mpi3d_real_complex, of four colors and four shapes"
                 raise archives.mismatch(path, "number of images", found, f"{source.shape[0]:,} of {source.name}")
             if (dtype, shape, fortran_order) != (np.uint8, source.shape, False):
                 order = ", last axis first" if fortran_order else ""
