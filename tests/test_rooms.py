@@ -10,7 +10,7 @@ import scaledis
 ROOT = Path(scaledis.__file__).parent
 ORDER = (
     *("core", "config", "types", "objectives", "networks", "datasets", "methods", "metrics"),
-    *("sweeps", "workdir", "training", "planning", "models", "report", "commands", "main"),
+    *("sweeps", "workdir", "training", "search", "planning", "models", "report", "commands", "main"),
 )
 DOOR = "__init__"  # imports whatever it shows, once that is asked for
 
