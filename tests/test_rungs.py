@@ -1,8 +1,12 @@
 """Starts and rungs: who goes on, by what, once and for all; survivors are the runs that they would be alone."""
 
 import dataclasses
+import importlib.metadata
 import itertools
 import math
+import signal
+import socket
+import time
 
 import jax
 import numpy as np
@@ -16,6 +20,7 @@ from scaledis.sweeps import plan, starts
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.sweeps.starts import Rung
+from scaledis.training import ray_cluster
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
@@ -23,7 +28,7 @@ from scaledis.workdir import decisions
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
-from tests import assert_same, tiny
+from tests import assert_same, processes, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
 DATASET = tiny.dataset()
@@ -225,6 +230,22 @@ def test_a_criterion_of_ones_own_gets_the_log_and_the_model(tmp_path, monkeypatc
     assert seen == {f"start={n}": (4, [2, 4]) for n in range(3)}
     [taken] = decisions.read(workdir.rungs)["start=0"]
     assert taken.go_on == ["start=1"] and taken.numbers == {"start=0": None, "start=1": 1.0, "start=2": 0.0}
+
+
+def test_a_criterion_comes_in_by_an_entry_point(monkeypatch):
+    spec = criteria.CriterionSpec(lambda candidate: 0.0)
+
+    class Entry:
+        value = "package.module:CRITERIA"
+
+        def load(self):
+            return {"theirs": spec}
+
+    found = {"scaledis.criteria": [Entry()]}
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found.get(group, []))
+    assert dataclasses.replace(criteria.REGISTRY, registered={}).choose("theirs") is spec
+    with pytest.raises(UserError, match="measure: 3 must be"):
+        criteria.CriterionSpec(3)
 
 
 @pytest.mark.parametrize(
@@ -429,3 +450,60 @@ def test_a_damaged_decision_is_one_sentence(tmp_path, content):
 def test_a_contest_is_what_its_name_says():
     contest = Contest("a", ["a", "b"], [Rung(2, 1, "x", "max"), Rung(2, 1, "y", "max"), Rung(3, 1, "x", "max")])
     assert [rung.by for rung in contest.ahead([])] == ["x", "y"] and contest.going([]) == ["a", "b"]
+
+
+def test_the_mean_share_of_the_steps_that_starts_train_for():
+    share = starts.share(tiny.config(**FEW).train)
+    assert share == pytest.approx((3 / 3 + 2 / 3 + 1 / 3) / 3)
+    assert starts.share(tiny.config().train) == 1
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_of_a_rung_and_resume_ends_where_the_unstopped_ends(tmp_path):
+    """Through the command line, in processes of their own, each killed a little later than the one before."""
+    rungs = "((0.25,2,'loss_nats','min'),(0.5,1,'kl_nats','max'))"
+    line = ["--config.train.steps=200", "--config.train.log_every=10", "--config.train.checkpoint_every=10"]
+    line += ["--config.train.starts=3", f"--config.train.rungs={rungs}", "--config.train.parallel=2", "--sweep=seeds:2"]
+    line += ["--config.train.learning_rate=1e-3", "--stages=train"]
+
+    def start(folder):
+        return processes.start(*line, f"--workdir={tmp_path / folder}", output=tmp_path / "said.txt")
+
+    killed = 0
+    for steps in (1, 4, 6, 8, 11, 14, 17, 20):
+        process = start("killed")
+        before = len(sorted((tmp_path / "killed").glob("checkpoints/*/*0")))
+        while process.is_alive() and len(sorted((tmp_path / "killed").glob("checkpoints/*/*0"))) < before + steps // 2:
+            time.sleep(0.005)
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    assert killed > 2, "the processes ended before they could be killed"
+    for folder in ("killed", "whole"):
+        process = start(folder)
+        process.join()
+        assert process.exitcode == 0, (tmp_path / "said.txt").read_text()
+    assert_equal(Workdir(tmp_path / "killed"), Workdir(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_decision_that_one_takes(tmp_path):
+    line = ["--config.train.steps=30", "--config.train.parallel=4", "--config.train.learning_rate=1e-3"]
+    line += ["--config.train.starts=2", "--config.train.rungs=((0.4,1,'loss_nats','min'),)", "--sweep=seeds:4"]
+    line += ["--stages=train"]
+    one = processes.start(*line, f"--workdir={tmp_path / 'one'}", output=tmp_path / "one.txt", devices=4)
+    one.join()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        joined = [f"--coordinator=127.0.0.1:{free.getsockname()[1]}", "--processes=2", f"--workdir={tmp_path / 'two'}"]
+    both = [processes.start(*line, *joined, f"--process={n}", output=tmp_path / f"{n}.txt", devices=2) for n in (0, 1)]
+    for process in both:
+        process.join(120)
+    codes = [process.exitcode for process in (one, *both)]
+    assert codes == [0, 0, 0], [(tmp_path / f"{name}.txt").read_text() for name in ("one", 0, 1)]
+    assert_equal(Workdir(tmp_path / "two"), Workdir(tmp_path / "one"))
+
+
+def test_ray_refuses_rungs(tmp_path):
+    with pytest.raises(UserError, match="--engine: ray trains each population to its end; runs with rungs need"):
+        ray_cluster.train_all(Job(Workdir(tmp_path), BASE, runs_of()))

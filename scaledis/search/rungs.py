@@ -25,7 +25,7 @@ from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
-from scaledis.types import Run
+from scaledis.types import Run, RunState
 from scaledis.workdir import decisions
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.decisions import Decision
@@ -165,7 +165,8 @@ def packed(survivors: Sequence[Survivor], widths: Mapping[int, int], parts: Sequ
 def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]], stop: Callable[[], bool]) -> None:
     """Writes the first checkpoint of population `number`: the states of its runs, from where they trained so far."""
     workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
-    dataset, states, seconds = dataset_of(job, runs), {}, 0.0
+    states: dict[str, RunState] = {}
+    dataset, seconds = dataset_of(job, runs), 0.0
     for index in sorted({each.population for each in pack.members}):
         # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
         trained = train_population(split[index], index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]

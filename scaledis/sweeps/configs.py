@@ -200,6 +200,11 @@ def _check(config: Config) -> None:
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
     for name in config.evaluate.metrics:
         registry.check("evaluate.metrics", name, {*metrics.names(), *of_models.names()})
+    for kind in config.evaluate.kinds:
+        if not isinstance(kind, str) or not kind.partition("=")[2]:
+            raise UserError(
+                f"evaluate.kinds: {registry.short(kind)} must be a factor and its kind, as in hue=angle:360."
+            )
     allocation, latents = config.model.allocation, config.model.latents
     if latents and sum(allocation) != latents:
         raise UserError(f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {latents}.")

@@ -170,10 +170,10 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     """Returns a table with one row for each run of one or several work directories, also while runs train.
 
     Columns: workdir, run, seed and every other key of the config that varies, every score that is one number, of all
-    units and of each level, the last terms under `final/`, step, diverged, dropped_at (the step of the rung where the run
-    was dropped, which is then no part of a comparison), the seconds that its population trained and the device, data
-    set, fingerprint, versions, commit, and `sealed`, whether all of it was read from files with checksums, which those
-    of version 0.2 lack.
+    units and of each level, the last terms under `final/`, step, diverged, dropped_at (the step of the rung where the
+    run was dropped, which is then no part of a comparison), the seconds that its population trained and the device,
+    data set, fingerprint, versions, commit, and `sealed`, whether all of it was read from files with checksums, which
+    those of version 0.2 lack.
 
     A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so. Raises
     UserError for no directories, for a directory without an experiment, and for a damaged file that no other file can
