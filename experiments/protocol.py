@@ -19,6 +19,7 @@ from experiments.tables import ROOT, command, results_of, write_results
 from scaledis import datasets
 from scaledis.core import runtime
 from scaledis.core.files import read_json
+from scaledis.search import stages
 from scaledis.sweeps.configs import freeze, override
 from scaledis.sweeps.expand import run_name
 from scaledis.sweeps.tiers import tier_config
@@ -102,7 +103,7 @@ def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[s
         runs.append(Run(run_name(dict(changed), [run.name for run in runs]), config))
     record = {"config": base, "sweep": [], "command": "experiments"}
     with workdir.locked(), runtime.stopping() as stop:
-        groups = engine.train_all(Job(workdir, record, runs), stop)
+        groups = stages.train_all(Job(workdir, record, runs), stop)
         engine.evaluate_all(workdir, groups, stop=stop)
     return [found(workdir, run.name, override) for run, override in zip(runs, overrides, strict=True)]
 

@@ -17,7 +17,7 @@ from scaledis import models
 from scaledis.config import thaw
 from scaledis.core import runtime
 from scaledis.datasets.base import sampling
-from scaledis.training import engine
+from scaledis.search import stages
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
 
@@ -48,7 +48,7 @@ def train(steps):
     config = dataclasses.replace(run.config, train=dataclasses.replace(run.config.train, steps=steps))
     record = {"config": thaw(config), "sweep": [], "command": "python -m experiments.trained"}
     with workdir.locked(), runtime.stopping() as stop:
-        engine.train_all(Job(workdir, record, [run._replace(config=config, padded=None)]), stop)
+        stages.train_all(Job(workdir, record, [run._replace(config=config, padded=None)]), stop)
     return workdir.root
 
 

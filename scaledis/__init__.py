@@ -34,8 +34,9 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.models.pretrained import from_pretrained as from_pretrained
     from scaledis.networks import Network as Network
     from scaledis.networks import register_network as register_network
+    from scaledis.search.criteria import register_criterion as register_criterion
+    from scaledis.search.train import train as train
     from scaledis.sweeps.configs import make_config as make_config
-    from scaledis.training.engine import train as train
     from scaledis.training.evaluate import score as score
     from scaledis.training.load import load_results as load_results
     from scaledis.training.load import load_run as load_run

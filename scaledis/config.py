@@ -139,6 +139,13 @@ class Train:
     )
     matmul_precision: str = one_of("float32", "number format of a network's products on a GPU or a TPU", PRECISIONS)
     activations: str = one_of("float32", "number format of layers; parameters stay float32", ACTIVATIONS)
+    starts: int = positive_int(1, "starts, from as many seeds, of which `rungs` choose one", most=100)
+    start: int = positive_int(0, "which of the starts a run is; a sweep makes all of them", 0)
+    rungs: tuple[tuple[float, int, str, str], ...] = free(
+        (),
+        "when starts are dropped, by which number of the log",
+        "a list of (share of the steps, starts that go on, number, max or min), the last of which leaves 1",
+    )
     init_from: str = text("", "folder of a saved model whose parameters a run starts from; empty: random ones")
     log_every: int = positive_int(100, "steps between lines of the log")
     checkpoint_every: int = positive_int(5000, "steps between checkpoints")

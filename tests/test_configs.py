@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scaledis.methods.pro_vlae import STAGES, presence_of
-from scaledis.sweeps import plan
+from scaledis.sweeps import plan, starts
 from scaledis.sweeps.expand import expand as expanded
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -60,7 +60,10 @@ def test_granularities_betas_and_seeds_at_one_capacity_are_one_program():
 
 @pytest.mark.parametrize("tier", ["small", "paper"])
 def test_the_starts_of_few_first_end_where_the_top_is_no_longer_alone(tier):
-    [run] = expand("few_first", tier=tier)
+    run, *others = expand("few_first", tier=tier)
+    assert len(others) == 2 and {rung.step for rung in starts.rungs_of(run.config.train)} == {
+        run.config.train.steps // 5
+    }
     steps, top = run.config.train.steps, presence_of(run.config)
     values = {key: np.float32(value) for key, value in run.config.method.hyperparameters.items() if key in STAGES}
     assert steps == 8 * {"small": 5000, "paper": 300_000}[tier]

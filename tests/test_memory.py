@@ -4,10 +4,11 @@ import jax
 import numpy as np
 import pytest
 
+import scaledis
 from scaledis.core import runtime
 from scaledis.core.errors import UserError
 from scaledis.sweeps.expand import expand
-from scaledis.training import engine, memory
+from scaledis.training import memory
 from scaledis.training.population import Population, make_mesh
 from scaledis.workdir.layout import Workdir
 from tests import tiny
@@ -51,11 +52,11 @@ def test_a_population_larger_than_the_device_is_cut_and_no_result_changes(monkey
     settings = {"method__name": "linear", "train__parallel": 4, "train__steps": 3}
     runs = expand(tiny.plain(**settings), ["seeds:4"])
     configs = [run.config for run in runs]
-    whole = engine.train(configs, DATASET, workdir=tmp_path / "whole")
+    whole = scaledis.train(configs, DATASET, workdir=tmp_path / "whole")
     assert len(Workdir(tmp_path / "whole").groups()) == 1
     monkeypatch.setattr(Population, "memory", lambda self, dataset: 100 * len(self.configs))
     monkeypatch.setattr(runtime, "device_memory", lambda: 199 / memory.ROOM)
-    cut = engine.train(configs, DATASET, workdir=tmp_path / "cut")
+    cut = scaledis.train(configs, DATASET, workdir=tmp_path / "cut")
     assert [len(names) for names in Workdir(tmp_path / "cut").groups()] == [2, 2]
     images = np.asarray(DATASET.images(np.arange(4)))
     for model, same in zip(whole, cut, strict=True):

@@ -24,6 +24,7 @@ from scaledis.methods import Hyperparameter, estimators
 from scaledis.methods.estimators.minibatch import make_weighted
 from scaledis.models import DEFAULT
 from scaledis.networks.ladder import make_ladder
+from scaledis.search import criteria
 from scaledis.training import engine
 from tests import linear, tiny
 
@@ -39,6 +40,7 @@ ARGUMENTS = {
     ],
     "register_network": ["name", "make", "check", "pads"],
     "register_estimator": ["name", "make", "check"],
+    "register_criterion": ["name", "measure"],
     "load_dataset": [
         *("name", "directory", "path", "download"),
         *("resolution", "scale", "folder_factor", "skip_unreadable", "accept_checksum"),
@@ -84,6 +86,7 @@ def doors(tmp_path_factory):
         "register_method": (use, {"name": "mine", "build": linear.build, "equation": "L = 0"}),
         "register_network": (use_network, {"name": "mine", "make": make_ladder}),
         "register_estimator": (use_estimator, {"name": "mine", "make": make_weighted}),
+        "register_criterion": (use_criterion, {"name": "mine", "measure": lambda one: 0.0}),
         "load_dataset": (scaledis.load_dataset, {"name": "rendered"}),
         "score": (scaledis.score, {"codes": codes, "factors": codes > 0, "metrics": ["mig"]}),
         "load_model": (scaledis.load_model, {}),
@@ -112,6 +115,12 @@ def use_estimator(name, *args, **more):
     scaledis.train(tiny.config(objective__estimator=name), tiny.dataset())
 
 
+def use_criterion(name, *args, **more):
+    scaledis.register_criterion(name, *args, **more)
+    rungs = ((0.5, 1, name, "max"),)
+    scaledis.train(tiny.config(method__name="vlae", train__starts=2, train__rungs=rungs), tiny.dataset())
+
+
 def test_the_walk_knows_every_door_and_every_argument():
     found = [name for name in tests.doors() if name.islower()]
     assert {*ARGUMENTS} == {*found, "encode", "decode"}
@@ -134,7 +143,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
     monkeypatch.setattr(engine, "train_population", train_population)
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # tests stay off the network
-    for registry in (methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY):
+    for registry in (methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY, criteria.REGISTRY):
         monkeypatch.setattr(registry, "registered", {})
     monkeypatch.chdir(tmp_path)
     (call, right), raw = doors[door], {}

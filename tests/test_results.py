@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import scaledis
 from scaledis.core.errors import UserError
 from scaledis.core.files import read_json, write_sealed
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
-from scaledis.training import engine
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
 from scaledis.workdir.layout import Workdir
@@ -29,7 +29,7 @@ PAIR = ("vlae", "scale_vlae")
 def new(tmp_path_factory):
     folder = tmp_path_factory.mktemp("new")
     configs = [tiny.config(method__name="vlae", train__steps=4, seed=seed) for seed in (0, 1)]
-    engine.train(configs, DATASET, workdir=folder)
+    scaledis.train(configs, DATASET, workdir=folder)
     return folder
 
 

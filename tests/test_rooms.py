@@ -10,7 +10,8 @@ import scaledis
 ROOT = Path(scaledis.__file__).parent
 ORDER = (
     *("core", "config", "types", "objectives", "networks", "datasets", "methods", "metrics"),
-    *("sweeps", "workdir", "training", "planning", "sklearn", "models", "report", "figures", "commands", "main"),
+    *("sweeps", "workdir", "training", "search", "planning", "sklearn", "models", "report", "figures"),
+    *("commands", "main"),
 )
 DOOR = "__init__"  # imports whatever it shows, once that is asked for
 

@@ -14,8 +14,9 @@ from scaledis.core.errors import UserError
 from scaledis.core.files import read_json
 from scaledis.datasets.base import sampling
 from scaledis.report.pictures import sheets
+from scaledis.search import stages
 from scaledis.sweeps.expand import expand
-from scaledis.training import engine, hooks
+from scaledis.training import hooks
 from scaledis.training.engine import Job
 from scaledis.training.trackers import Tracker, make_tracker, wandb_id
 from scaledis.workdir.layout import Workdir
@@ -40,7 +41,7 @@ def tracked(tmp_path_factory):
         runs = expand(tiny.plain(**SETTINGS), [])
         base = {"config": tiny.plain(**SETTINGS), "sweep": [], "command": "test"}
         beside = [hooks.make_tracking([tracker]), hooks.make_scores(sheets.write, [tracker])]
-        engine.train_all(Job(workdir, base, runs, beside=beside))
+        stages.train_all(Job(workdir, base, runs, beside=beside))
     return workdir, seen
 
 

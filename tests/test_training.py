@@ -15,11 +15,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
+import scaledis
 from scaledis.core import runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
-from scaledis.training import engine, hooks, loop, progress
+from scaledis.training import hooks, loop, progress
 from scaledis.training.load import load_run
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -97,7 +98,7 @@ def test_a_signal_that_the_program_handles_stays_its_own():
 
 def test_an_interrupt_of_a_call_leaves_a_checkpoint_and_the_same_call_goes_on(tmp_path, uninterrupted):
     """In a notebook; the second call is made in a thread, where no signal is heard."""
-    call = functools.partial(engine.train, runs_of()[0].config, DATASET)
+    call = functools.partial(scaledis.train, runs_of()[0].config, DATASET)
 
     def interrupt(step, terms):
         signal.raise_signal(signal.SIGINT)
@@ -317,7 +318,7 @@ def test_the_populations_of_a_program_are_padded_alike_and_each_is_its_own_runs(
     configs = [tiny.config(model__allocation=each, **line) for each in settings]
     for steps in (4, 6):
         longer = [dataclasses.replace(each, train=dataclasses.replace(each.train, steps=steps)) for each in configs]
-        models = engine.train(longer, DATASET, workdir=tmp_path)
+        models = scaledis.train(longer, DATASET, workdir=tmp_path)
     assert [each.padded for each in Workdir(tmp_path).planned()] == [(2, 3), (2, 3)]
     for model, run, own in zip(models, Workdir(tmp_path).runs(), settings, strict=True):
         codes, loaded = model.encode(DATASET.images(range(8))), load_run(tmp_path, run.name)

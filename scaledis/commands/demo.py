@@ -15,8 +15,8 @@ from scaledis.core.errors import Stopped
 from scaledis.core.progress import duration
 from scaledis.core.statistics import difference
 from scaledis.datasets.base import sampling
+from scaledis.search.train import train
 from scaledis.sweeps import plan
-from scaledis.training.engine import train
 from scaledis.training.load import load_results
 from scaledis.types import Run
 

@@ -1,9 +1,9 @@
 """`scaledis train` and `scaledis sweep`."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scaledis.commands.experiment import Distributed, Named
 from scaledis.commands.results import ALL, SHARD, STEP, finish, look
@@ -13,6 +13,7 @@ from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run, forecast, targets
 from scaledis.report.pictures import sheets
+from scaledis.search import contests, stages
 from scaledis.sweeps import config_file, shards
 from scaledis.sweeps.expand import MANY_RUNS, available
 from scaledis.training import engine, hooks, ray_cluster
@@ -38,7 +39,7 @@ class Engine(NamedTuple):
 
 
 ENGINES = {
-    "local": Engine(engine.train_all),
+    "local": Engine(stages.train_all),
     "ray": Engine(ray_cluster.train_all, ray_cluster.leave_devices, tracks=False),
 }
 
@@ -62,6 +63,9 @@ class Train(Distributed, Named):
     stages: tuple[str, ...] = option("what is done, with commas between", STAGES, names, commas=True)
     step: int | None = option(STEP, parse=whole)
     shard: str = option(SHARD, ALL)
+    halving: str | None = option(
+        "drop runs of the sweep at rungs: eta:3,rungs:4,by:elbo_nats lets the best third go on, four times"
+    )
     engine: str = option("where populations train: `local` is this process, `ray` a cluster of Ray", "local")
     time_limit: str | None = option("stop with a checkpoint after this time, such as 50m; the exit code is then 130")
     dry_run: bool = option("print the runs, their programs, memory and time; compile and train nothing", False)
@@ -71,6 +75,10 @@ class Train(Distributed, Named):
     extend: bool = option("allow more steps even where they change a schedule or a stage of a run", False)
     restart: bool = option("begin again at step 0 where no checkpoint can be used", False)
     track: tuple[str, ...] = option("log to tensorboard or wandb too, with commas between", (), names, commas=True)
+
+    def record(self) -> Mapping[str, Any]:
+        halving = {} if self.halving is None else {contests.HALVING: self.halving}
+        return {**super().record(), **halving}
 
     def execute(self) -> None:
         """Runs the stages. Raises UserError for arguments that cannot run, and Stopped by a signal or a time limit."""

@@ -23,6 +23,7 @@ class Registry(Generic[Entry]):
       key: the key of a config that names an entry.
       kind: the class of an entry.
       package: the name of the package whose modules are walked.
+      plural: of the noun, where it does not end in s.
       registered: the user's entries.
     """
 
@@ -30,13 +31,17 @@ class Registry(Generic[Entry]):
     key: str
     kind: type[Entry]
     package: str
+    plural: str = ""
     registered: dict[str, Entry] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.plural = self.plural or f"{self.noun}s"
 
     @functools.cached_property
     def installed(self) -> dict[str, Entry]:
         """The entries of the package and of all entry points. Raises UserError for a name that two of them have."""
-        found = registry.collect(sys.modules[self.package], f"{self.noun.upper()}S")
-        for point in importlib.metadata.entry_points(group=f"scaledis.{self.noun}s"):
+        found = registry.collect(sys.modules[self.package], self.plural.upper())
+        for point in importlib.metadata.entry_points(group=f"scaledis.{self.plural}"):
             loaded = point.load()
             kinds.check(f"entry point {point.value}", loaded, Mapping[str, self.kind])  # type: ignore[name-defined]
             for name, entry in loaded.items():
@@ -65,6 +70,6 @@ class Registry(Generic[Entry]):
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise UserError(f"name: {name!r} must be a lower-case word, such as my_{self.noun}.")
         if name in self.installed:
-            where = f"among the {self.noun}s of scaledis or of an installed package"
+            where = f"among the {self.plural} of scaledis or of an installed package"
             raise UserError(f"name: {name!r} is {where}; choose another.")
         self.registered[name] = entry

@@ -27,6 +27,7 @@ COLUMNS = (
     *("one", "other", "test", "seeds_one", "seeds_other", "mean_one", "mean_other", "difference", "low", "high"),
     *("p", "holm", "verdict", "seeds_needed"),
 )
+DROPPED = "dropped_at"  # the column of the step at which a run was dropped
 Scores = Mapping[int, float]  # seed -> score
 
 
@@ -167,6 +168,7 @@ def compare(
 
     Args:
       results: one row for each run, as `load_results` returns them, with the columns `by`, `score` and "seed".
+        Runs that were dropped at a rung are left out.
       score: the column to compare. Runs without it are left out.
       by: the column or columns that tell the settings apart; runs of one setting differ only in their seed.
       against: the setting that all others are compared with; by default every pair of settings is compared.
@@ -195,6 +197,8 @@ def compare(
         raise UserError(f"level: {level} must lie between 0 and 1.")
     against = plain(against)
     scores: dict[object, dict[int, float]] = {}
+    if DROPPED in results:
+        results = results[results[DROPPED].isna()]
     for values, runs in results.dropna(subset=[score]).groupby(keys, sort=False, dropna=False):
         name = values[0] if len(keys) == 1 else values
         if runs["seed"].duplicated().any():

@@ -9,7 +9,7 @@ from scaledis.config import Config
 from scaledis.core.progress import duration
 from scaledis.planning.forecast import Forecast, ProgramForecast
 from scaledis.planning.sizes import sizes_of
-from scaledis.sweeps import plan
+from scaledis.sweeps import plan, starts
 from scaledis.types import Run
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
@@ -99,7 +99,8 @@ def _program(members: Sequence[Run], rates: dict[Config, Rate]) -> Iterator[str]
     if rate is None:
         yield "  time    unknown: no run of this program has trained here"
         return
-    seconds = config.train.steps * len(populations) * rate.seconds_per_step
+    steps = starts.share(config.train) * config.train.steps
+    seconds = steps * len(populations) * rate.seconds_per_step
     pace = f"{1 / rate.seconds_per_step:,.1f} steps/s of {_number(rate.runs, 'run')} on {rate.device}"
     yield f"  time    {duration(seconds)} at {pace}"
 

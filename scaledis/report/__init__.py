@@ -24,7 +24,8 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
 
     `groups` are the populations in the order of the plan. Raises UserError if no run has been trained.
     """
-    runs = [run for group in groups for run in group]
+    left_out = workdir.dropped()
+    runs = [run for group in groups for run in group if run.name not in left_out]
     summaries = _some(gather.summaries(groups, workdir), workdir)
     beside = {"sweep": sweeps.figure(runs, summaries), "seeds": seeds.figure(summaries)}
     drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | beside).items() if each}
@@ -35,7 +36,7 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     html = page.render(
         workdir.root.resolve().name,
         summaries,
-        facts=facts(runs, summaries),
+        facts=facts(runs, summaries) | gather.dropped(workdir),
         command=workdir.claimed()["command"],
         config=common([run.config for run in runs]),
         swept=drawn.get("sweep"),
@@ -43,12 +44,18 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     )
     path = workdir.report / "index.html"
     files.write_bytes(path, html.encode(errors="backslashreplace"))
-    return f"{scores.table(summaries)}\n\n{path}"
+    return f"{_in_words(summaries, workdir)}\n\n{path}"
 
 
 def table(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     """The table of the newest scores. Raises UserError if no run has been trained."""
-    return scores.table(_some(gather.summaries(groups, workdir, drawn=0), workdir))
+    return _in_words(_some(gather.summaries(groups, workdir, drawn=0), workdir), workdir)
+
+
+def _in_words(summaries: Sequence[Summary], workdir: Workdir) -> str:
+    """The table of scores, and below it the runs that are no part of it."""
+    dropped = [f" {title}: {words}." for title, words in gather.dropped(workdir).items()]
+    return "".join([scores.table(summaries), *dropped])
 
 
 def _some(summaries: Sequence[Summary], workdir: Workdir) -> Sequence[Summary]:

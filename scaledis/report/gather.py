@@ -15,6 +15,7 @@ from scaledis.metrics import entropy, information
 from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary, shown
+from scaledis.sweeps import starts
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
 from scaledis.types import Model, Run, traversed
@@ -25,16 +26,19 @@ from scaledis.workdir.layout import Workdir
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
 RECONSTRUCTED, SAMPLED = 10, 20  # images
+OF_SEEDS = ("seed", starts.KEY)  # keys in which runs of one setting differ
 
 
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
     """The summaries of all trained runs, in the order of the plan.
 
-    At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run with the setting and
+    Runs that were dropped at a rung are left out (`dropped`). At most `drawn` runs are drawn, the first seeds of all
+    settings before any second one. A run with the setting and
     seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
     file is damaged.
     """
-    settings = setting_names([run for group in groups for run in group])
+    left_out = workdir.dropped()
+    settings = setting_names([run for group in groups for run in group if run.name not in left_out])
     chosen = _drawn(settings, drawn)
     found: dict[tuple[str, int], Summary] = {}
     for index, group in enumerate(groups):
@@ -45,12 +49,21 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DR
     return list(found.values())
 
 
+def dropped(workdir: Workdir) -> dict[str, str]:
+    """The fact of the runs that were dropped at rungs: their number and the steps; {} without any."""
+    steps = workdir.dropped().values()
+    several = f"{len(steps):,} runs" if len(steps) > 1 else "1 run"
+    at = f"step {' and '.join(f'{step:,}' for step in sorted({*steps}))}"
+    return {"Dropped at a rung, and in no mean": f"{several} ({at})"} if steps else {}
+
+
 def setting_names(runs: Sequence[Run]) -> dict[str, str]:
     """{run: the name of its setting}: the method, then the keys in which settings differ, each with its value.
 
-    Runs that differ only in the seed share a setting. A key of a method counts only if the runs of the method differ.
+    Runs that differ only in the seed, or in the start that went on, share a setting. A key of a method counts only if
+    the runs of the method differ.
     """
-    columns = {key: values for key, values in differing(run.config for run in runs).items() if key != "seed"}
+    columns = {key: each for key, each in differing(run.config for run in runs).items() if key not in OF_SEEDS}
     common = sorted(key for key in columns if not key.startswith("method."))
     places: dict[str, list[int]] = {}  # method -> its runs
     for place, run in enumerate(runs):
@@ -78,9 +91,12 @@ def _drawn(settings: Mapping[str, str], count: int) -> set[str]:
 def _of_group(
     group: Sequence[Run], index: int, settings: Mapping[str, str], drawn: set[str], workdir: Workdir
 ) -> list[Summary]:
-    """The summaries of population `index`, [] if it was never trained. It restores only models that are drawn."""
+    """The summaries of the runs of population `index` that have a setting, [] if it was never trained.
+
+    It restores only models that are drawn.
+    """
     checkpoints = Checkpoints(workdir.checkpoints(index))
-    if not checkpoints.steps:
+    if not checkpoints.steps or settings.keys().isdisjoint(run.name for run in group):
         return []
     dataset = sampling.load_dataset(group[0].config.data)
     check_data(workdir, group, dataset)
@@ -91,7 +107,8 @@ def _of_group(
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
     reached = checkpoints.steps[-1]
     shown = {name: model for name, model in models.items() if name in drawn}
-    return [summary(run, settings[run.name], dataset, workdir, shown.get(run.name), reached) for run in group]
+    going = [run for run in group if run.name in settings]
+    return [summary(run, settings[run.name], dataset, workdir, shown.get(run.name), reached) for run in going]
 
 
 def summary(

@@ -16,6 +16,7 @@ from scaledis.methods import estimators
 from scaledis.methods.base import optimizer
 from scaledis.metrics import of_models
 from scaledis.objectives.likelihood import LIKELIHOODS
+from scaledis.sweeps import starts
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -126,10 +127,11 @@ def refreeze(config: Config) -> Config:
 
 
 def length_dependent(config: Config) -> list[str]:
-    """Returns the keys whose meaning depends on `train.steps`: schedules over all steps, and a method's shares."""
+    """Returns the keys whose meaning depends on `train.steps`: schedules, rungs, and a method's shares of the steps."""
     keys = [f"schedule.{key}" for key, spec in vars(config.schedule).items() if spec != "constant" and ":" not in spec]
     shares = methods.choose(config.method.name).shares
-    return keys + [f"method.{name}" for name in shares if not config.method.hyperparameters[name]]
+    rungs = ["train.rungs"] if config.train.rungs else []
+    return keys + rungs + [f"method.{name}" for name in shares if not config.method.hyperparameters[name]]
 
 
 def _method(given: dict[str, object]) -> Method:
@@ -198,11 +200,17 @@ def _check(config: Config) -> None:
     registry.check("objective.likelihood", config.objective.likelihood, LIKELIHOODS)
     for name in config.evaluate.metrics:
         registry.check("evaluate.metrics", name, {*metrics.names(), *of_models.names()})
+    for kind in config.evaluate.kinds:
+        if not isinstance(kind, str) or not kind.partition("=")[2]:
+            raise UserError(
+                f"evaluate.kinds: {registry.short(kind)} must be a factor and its kind, as in hue=angle:360."
+            )
     allocation, latents = config.model.allocation, config.model.latents
     if latents and sum(allocation) != latents:
         raise UserError(f"model.allocation: {allocation} has {sum(allocation)} units, but model.latents is {latents}.")
     methods.check_network(config)
     sampling.check(config.data)
+    starts.check(config.train)
     estimators.choose(config.objective.estimator).check(config)
     for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)

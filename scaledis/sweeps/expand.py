@@ -10,6 +10,7 @@ from typing import Any
 from scaledis import config as config_schema
 from scaledis.core import UserError, registry
 from scaledis.core.values import literal
+from scaledis.sweeps import starts
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import Run
 
@@ -60,7 +61,7 @@ def available(namespace: Mapping[str, object] = MappingProxyType({})) -> dict[st
 def expand(
     base: Mapping[str, object], sweeps: Sequence[str], namespace: Mapping[str, object] = MappingProxyType({})
 ) -> list[Run]:
-    """Returns the runs of the product of the sweeps over the base config; without sweeps, one run.
+    """Returns the runs of the product of the sweeps over the base config; without sweeps, one run, or its starts.
 
     A sweep is a name, `seeds:n`, or `key=value,value,...`.
 
@@ -80,12 +81,12 @@ def expand(
     names: dict[tuple[object, ...], str] = {}  # by content
     for parts in itertools.product(*steps):
         changed = {key: config_schema.typed(key, value) for part in parts for key, value in part.items()}
-        frozen = freeze(override(base, changed, "sweep key"))
-        name = run_name(changed, runs)
-        same = names.setdefault(tuple(config_schema.flatten(config_schema.thaw(frozen)).values()), name)
-        if same != name:
-            raise UserError(f"--sweep: {', '.join(sweeps)} gives the same run twice, as {same} and as {name}.")
-        runs[name.casefold()] = Run(name, frozen)
+        for start, frozen in starts.each(freeze(override(base, changed, "sweep key"))):
+            name = run_name({**changed, **start}, runs)
+            same = names.setdefault(tuple(config_schema.flatten(config_schema.thaw(frozen)).values()), name)
+            if same != name:
+                raise UserError(f"--sweep: {', '.join(sweeps)} gives the same run twice, as {same} and as {name}.")
+            runs[name.casefold()] = Run(name, frozen)
     return list(runs.values())
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
+from typing import TypeVar
 
 import jax
 import numpy as np
@@ -12,6 +13,7 @@ from scaledis.core import runtime
 from scaledis.networks import sizing
 from scaledis.types import Config, Run
 
+Each = TypeVar("Each")
 MOST_WASTE = 1 / 3  # of a program's arithmetic that may be on zeros
 A_DEVICE = 64  # runs that an accelerator trains at once
 USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to the data set
@@ -33,7 +35,7 @@ def shared(config: Config) -> Config:
         method=dataclasses.replace(config.method, name=name, hyperparameters=static),
         model=dataclasses.replace(model, allocation=allocation, latents=0, parameters=capacity),
         objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
-        train=dataclasses.replace(config.train, learning_rate=1.0),
+        train=dataclasses.replace(config.train, learning_rate=1.0, start=0),
     )
 
 
@@ -64,7 +66,7 @@ def together(members: Sequence[Run]) -> int:
     return parallel(members[0].config.train.parallel)
 
 
-def cut(members: Sequence[Run], count: int) -> list[list[Run]]:
+def cut(members: Sequence[Each], count: int) -> list[list[Each]]:
     """Returns the runs of a program in populations of at most `count`."""
     return [list(members[i : i + count]) for i in range(0, len(members), count)]
 

@@ -1,12 +1,14 @@
 """Shards: one experiment for many processes that know nothing of each other, such as the tasks of a job array.
 
-The plan says which runs train together; shard i of n takes its populations i, i + n, i + 2 n, ... Shards need no
-coordination: the same command starts a dead shard again.
+The plan says which runs train together; shard i of n takes its populations i, i + n, i + 2 n, ..., or its parts where
+populations hold starts of one run (`starts.parts`). Shards need no coordination: the same command starts a dead shard
+again.
 """
 
 import dataclasses
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from scaledis.core import UserError
@@ -29,9 +31,10 @@ class Shard:
         """Whether this is the only shard."""
         return self.count == 1
 
-    def take(self, populations: Sequence[Each]) -> list[tuple[int, Each]]:
-        """Returns this shard's populations, each with its number in the plan."""
-        return list(enumerate(populations))[self.index :: self.count]
+    def take(self, populations: Sequence[Each], parts: Iterable[int] | None = None) -> list[tuple[int, Each]]:
+        """Returns this shard's populations, each with its number in the plan; by default each is a part of its own."""
+        numbered = zip(enumerate(populations), itertools.count() if parts is None else parts, strict=False)
+        return [each for each, part in numbered if part % self.count == self.index]
 
 
 WHOLE = Shard()

@@ -13,7 +13,8 @@ from scaledis import config as config_schema
 from scaledis import methods
 from scaledis.core import UserError, runtime
 from scaledis.objectives import partition
-from scaledis.training.load import find, restore
+from scaledis.sweeps import starts
+from scaledis.training.load import find, restore, stored
 from scaledis.training.model import active, hyperparameters
 from scaledis.training.population import Population, select
 from scaledis.types import NEVER, Pytree, Run, RunState
@@ -37,8 +38,8 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
     index, slot = find(source, name)
     checkpoints = Checkpoints(source.checkpoints(index))
     population, states, at = restore(source, index, step)
-    checkpoints.check_whole(population.shapes, at)
-    run = Run(name, population.configs[slot])
+    checkpoints.check_whole(stored(source, index).shapes, at)
+    run = Run(name, starts.alone(population.configs[slot]))
     alone = Population([run.config], population.images)
     state = without_padding(jax.device_get(select(states, slot)), population, alone)
     with target.locked():

@@ -36,6 +36,7 @@ def train_population(
     stop: Callable[[], bool] = never,
     restart: bool = False,
     beside: Sequence[MakeHook] = (),
+    until: int | None = None,
 ) -> tuple[Population, RunState]:
     """Trains population `index` of the work directory to its last step and returns it with its states.
 
@@ -49,6 +50,7 @@ def train_population(
       stop: called at every stop of the loop.
       restart: whether runs without a usable checkpoint begin again.
       beside: hooks besides those of the log and the checkpoints.
+      until: a step before the last one, to train to.
 
     Raises Stopped, after a checkpoint, once `stop()` is True; UserError if the data have changed, if earlier progress
     is damaged and `restart` is not given, or if a checkpoint cannot be written.
@@ -57,12 +59,13 @@ def train_population(
     spec = sampling.spec_of(dataset, runs[0].config.data)
     population = Population([run.config for run in runs], spec, allocation=runs[0].padded)
     settings = population.config.train
+    last = min(until or settings.steps, settings.steps)
     checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
     step, states = _resume(population, index, checkpoints, workdir, runs, facts, restart)
     if hosts.first():
         _prepare(runs, workdir, checkpoints, facts)
     diverged = hosts.fetch(states.diverged)
-    if step >= settings.steps or (diverged != NEVER).all():
+    if step >= last or (diverged != NEVER).all():
         return population, states
     if hosts.first():
         workdir.results(index).unlink(missing_ok=True)  # its rows have fewer steps
@@ -76,17 +79,17 @@ def train_population(
         for make in (hooks.make_log, hooks.make_checkpoints, *beside):
             called.append(make(training))
             opened.callback(called[-1].close)
-        return population, _advance(training, states, diverged, called)
+        return population, _advance(training, states, diverged, called, last)
 
 
-def _advance(training: Training, states: RunState, diverged: np.ndarray, called: Sequence[Hook]) -> RunState:
-    """Advances the states to the last step, or until all runs have diverged. Raises Stopped."""
+def _advance(training: Training, states: RunState, diverged: np.ndarray, called: Sequence[Hook], last: int) -> RunState:
+    """Advances the states to the step `last`, or until all runs have diverged. Raises Stopped."""
     step, settings = training.step, training.population.config.train
     advance = training.population.make_advance(training.dataset)
     own = settings.log_every, settings.checkpoint_every, settings.evaluate_every
     rhythms = {every for every in (*own, *(hook.every for hook in called)) if every}
-    while step < settings.steps and not (diverged != NEVER).all():
-        following = min(settings.steps, *(step - step % every + every for every in rhythms))
+    while step < last and not (diverged != NEVER).all():
+        following = min(last, *(step - step % every + every for every in rhythms))
         states, terms = advance(states, following - step)
         step, before, (terms, diverged) = following, diverged, hosts.fetch((terms, states.diverged))
         if (diverged != before).any():
@@ -97,7 +100,7 @@ def _advance(training: Training, states: RunState, diverged: np.ndarray, called:
         for hook in called:
             if hook.every is None:
                 hook.call(moment)
-        ended = step == settings.steps or bool((diverged != NEVER).all())
+        ended = step == last or bool((diverged != NEVER).all())
         stopped = hosts.any_process(training.stop())
         for hook in called:
             if hook.every is not None and hook.due(step, ended or stopped):

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from scaledis import methods
 from scaledis.core import UserError, bundle, hosts, runtime
 from scaledis.datasets import Dataset
-from scaledis.sweeps import plan
+from scaledis.sweeps import plan, starts
 from scaledis.training.model import Padding, describe, hyperparameters, make_model, restored
 from scaledis.training.program import Shape, make_mesh, make_program
 from scaledis.training.steps import Advance
-from scaledis.types import Config, ImageSpec, Model, RunState, State
+from scaledis.types import Batch, Config, ImageSpec, Model, RunState, State
 from scaledis.workdir.checkpoint import flat, structure
 
 
@@ -78,7 +79,7 @@ class Population:
     def _arguments(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Seeds [R], and the hyperparameters of all runs with a leading axis [R]."""
         rows = [hyperparameters(config, self.allocation) for config in self.configs]
-        seeds = np.asarray([config.seed for config in self.configs], np.uint32)
+        seeds = np.asarray([starts.seed_of(config) for config in self.configs], np.uint32)
         return seeds, jax.tree.map(lambda *leaves: np.stack(leaves), *rows)
 
     @functools.cached_property
@@ -96,6 +97,32 @@ class Population:
         runs = self.program.init(*self._arguments)
         source = self.config.train.init_from
         return runs._replace(state=self._from_model(runs.state, Path(source).expanduser())) if source else runs
+
+    def gather(self, rows: Sequence[RunState]) -> RunState:
+        """Returns the runs [R] from the state of each, numpy arrays out of populations of the same allocation.
+
+        A network that was widened for others there has its zeros cut off, or gets those that it needs here.
+        """
+
+        def joined(shape: jax.ShapeDtypeStruct, *leaves: np.ndarray) -> np.ndarray:
+            whole = np.zeros(shape.shape, shape.dtype)
+            for slot, leaf in enumerate(leaves):
+                inner = tuple(slice(min(sizes)) for sizes in zip(leaf.shape, shape.shape[1:], strict=True))
+                whole[slot, ...][inner] = leaf[inner]
+            return whole
+
+        runs: RunState = hosts.place(jax.tree.map(joined, self.shapes, *rows), self.program.by_run)
+        return runs
+
+    @functools.cached_property
+    @runtime.pinned()
+    def terms(self) -> tuple[str, ...]:
+        """The names of the terms of a step; nothing is computed."""
+        shape = (self.config.train.batch, *self.images.shape)
+        batch = jax.eval_shape(lambda: Batch(jnp.zeros(shape, np.uint8), jnp.zeros(shape[:1], np.int32)))
+        state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), self.shapes.state)
+        key = jax.eval_shape(lambda: jax.random.key(0, impl=runtime.KEYS))
+        return tuple(jax.eval_shape(self.program.method.update, state, batch, key)[1])
 
     def _from_model(self, state: Any, folder: Path) -> Any:
         """Returns the state [R] with the parameters of the saved model of `folder` in every run.

@@ -30,7 +30,7 @@ def leave_devices() -> None:
 
 
 def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
-    """`engine.train_all` on the cluster at $RAY_ADDRESS, or on this machine, which is then a cluster of one node.
+    """`stages.train_all` on the cluster at $RAY_ADDRESS, or on this machine, which is then a cluster of one node.
 
     A population takes one GPU where the cluster has any, else a core for each run that its node trains at once. The
     plan too is made by a task, on a device like those that train; this process needs none. A population that fails
@@ -42,6 +42,8 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
         raise UserError(f"--shard: {job.shard} cannot be one of several with --engine=ray, which spreads all of them.")
     if not hosts.alone():
         raise UserError("--distributed: cannot go with --engine=ray, whose tasks train alone.")
+    if job.base.get("halving") or any(run.config.train.rungs for run in job.runs):
+        raise UserError("--engine: ray trains each population to its end; runs with rungs need the local one.")
     ray = _connect()
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(max_calls=1, max_retries=RETRIES, retry_exceptions=[Stopped])  # a process a task

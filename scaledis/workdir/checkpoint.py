@@ -92,6 +92,10 @@ class Checkpoints:
         for left in [*self._directory.glob("*.partial"), *beyond]:
             shutil.rmtree(left, ignore_errors=True)
 
+    def delete(self) -> None:
+        """Deletes all checkpoints of the population."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+
     def manifest(self, step: int) -> dict[str, Any]:
         """Returns the manifest of a step. Raises Damaged if it cannot be read."""
         path = self._directory / str(step) / MANIFEST

@@ -1,6 +1,7 @@
 """The files of a work directory. Everything is JSON, .npz or Parquet, sealed, written to a temporary name and renamed.
 
 config.json, plan.json           the base config and sweeps; which runs train together
+rungs.json                       which starts were dropped where, and by what numbers (decisions.py)
 planned/<population>.json        the configs of its runs, used until a run begins and has its own
 checkpoints/<population>/<step>  states
 runs/<run>/config.json           the config of a run, and the facts of its data set
@@ -17,6 +18,7 @@ import dataclasses
 import fcntl
 import functools
 import shlex
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,9 +31,9 @@ from scaledis.sweeps import plan
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.types import Run
-from scaledis.workdir import claims, locks
+from scaledis.workdir import claims, decisions, locks, planned
 from scaledis.workdir.claims import FREE as FREE
-from scaledis.workdir.planned import Planned, is_folder, population
+from scaledis.workdir.planned import Planned, is_folder
 
 WRITERS = 16  # files written at once
 UNSEALED = ("0.1.0", "0.2.0")  # versions whose files have no checksums
@@ -45,7 +47,7 @@ class Workdir:
     def __init__(self, root: str | Path):
         self.root = directory("workdir", root)
         self.config, self.plan = (self.root / name for name in EXPERIMENT)
-        self.report = self.root / "report"
+        self.report, self.rungs = self.root / "report", self.root / "rungs.json"
         self._places: dict[str, int] = {}  # run -> population
         self._latest: tuple[Path, dict[str, Any]] = self.root, {}  # planned configs, which never change, of a file
 
@@ -93,6 +95,10 @@ class Workdir:
     def results(self, population: int) -> Path:
         return self.root / "results" / f"{population}.parquet"
 
+    def locked_plan(self, shard: Shard = WHOLE) -> contextlib.AbstractContextManager[None]:
+        """Locks the plan and the decisions, which shards change in turns."""
+        return locks.lock(self.root, ".lock-claim", shard, fcntl.LOCK_EX, wait=True)
+
     @contextlib.contextmanager
     def locked(self, shard: Shard = WHOLE) -> Iterator[None]:
         """Locks the directory for this process. Shards share its lock, and each holds a second one alone.
@@ -122,10 +128,19 @@ class Workdir:
         """Returns the populations of the plan, [] if there is none. Raises UserError for a damaged plan."""
         if not self.plan.exists():
             return []
-        found = self.read(self.plan)
-        if not isinstance(found, list | dict):
-            raise UserError(f"{self.plan} is damaged: it is not a list of populations.")
-        return [population(self.plan, each) for each in (found.values() if isinstance(found, dict) else found)]
+        return planned.populations(self.plan, self.read(self.plan))
+
+    def write_plan(self, populations: Sequence[Planned]) -> None:
+        """Writes the plan anew, whole or not at all."""
+        write_lines(self.plan, planned.as_json(populations))
+
+    def parts(self) -> list[int]:
+        """Returns the part of each population, by which shards take it."""
+        return [each.part for each in self.planned()]
+
+    def dropped(self) -> dict[str, int]:
+        """Returns the step at which each dropped run was dropped. Raises UserError for a damaged rungs.json."""
+        return decisions.dropped(decisions.read(self.rungs))
 
     def groups(self) -> list[list[str]]:
         """Returns the names of the runs of each population."""
@@ -133,7 +148,7 @@ class Workdir:
 
     def populations(self, find: Callable[[str], Run]) -> list[list[Run]]:
         """Returns the runs of each population, found by name, padded to the allocation of their population."""
-        return [[find(name)._replace(padded=padded) for name in names] for names, padded in self.planned()]
+        return [[find(name)._replace(padded=padded) for name in names] for names, padded, _ in self.planned()]
 
     def runs(self) -> list[Run]:
         """Returns the runs of the experiment that the directory holds, from their own configs."""
@@ -210,7 +225,7 @@ class Workdir:
         Raises UserError, with the differences, if the directory holds a run with another config or a run that `runs`
         lacks, or if it was begun with another number of shards or, with shards, by another version of the code.
         """
-        with locks.lock(self.root, ".lock-claim", shard, fcntl.LOCK_EX, wait=True):
+        with self.locked_plan(shard):
             if not shard.whole:
                 claims.check_shards(self.root, self.claimed() if self.config.exists() else {}, shard)
             there, known = self.planned(), {run.name: run for run in runs}
@@ -222,17 +237,19 @@ class Workdir:
                     f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their "
                     "values in the sweep, or take another workdir."
                 )
-            for _, each in shard.take(there):
+            dropped = self.dropped()
+            for _, each in shard.take(there, [each.part for each in there]):
                 for name in each.names:
-                    self.check_same(known[name], extend)
-            new = list(enumerate(plan.populations([run for run in runs if run.name not in held], at_once), len(there)))
+                    self.check_same(known[name], extend or name in dropped)
+            groups = plan.populations([run for run in runs if run.name not in held], at_once)
+            new = list(enumerate(groups, len(there)))
+            for index, _ in new if there else ():  # left by a process that was killed before it wrote the plan
+                shutil.rmtree(self.checkpoints(index), ignore_errors=True)
             configs = [{run.name: thaw(run.config) for run in group} for _, group in new]
             with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
                 list(writers.map(write_lines, [self.planned_configs(index) for index, _ in new], configs))
-            there += [Planned([run.name for run in group], group[0].padded) for _, group in new]
             write_sealed(self.config, {"begun": self.begun, **base, "shards": shard.count, **version.here()})
-            plan_ = {str(n): {"runs": names, "allocation": padded} for n, (names, padded) in enumerate(there)}
-            write_lines(self.plan, plan_)
+            self.write_plan(planned.appended(there, groups))
         return self.populations(known.__getitem__)
 
     def check_same(self, run: Run, extend: bool) -> None:

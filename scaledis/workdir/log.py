@@ -7,14 +7,16 @@ import contextlib
 import hashlib
 import json
 import math
+import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaledis.core import UserError, fields, files
 
 MARK, DIGITS = f', "{files.SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
+LAST = 0.05  # of the lines, over which a term is averaged
 START = "0" * DIGITS  # stands for the line before the first
 
 
@@ -76,6 +78,13 @@ def read_records(path: Path, reached: int = 0, *, needs_seals: bool = True) -> l
     if damage:
         print(f"{path} is damaged: {damage}; its other lines are used.", file=sys.stderr)
     return records
+
+
+def last_mean(records: Sequence[Mapping[str, Any]], term: str) -> float | None:
+    """Returns the mean of a term over the last log lines; None where one of them lacks it, as of a frozen run."""
+    values = [record.get(term) for record in records[-max(1, round(LAST * len(records))) :]]
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known and len(known) == len(values) else None
 
 
 def _checksum(before: str, line: str) -> str:

@@ -73,8 +73,9 @@ def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dic
     held = [directory.held(name, "method", "train") for name in names]  # their methods need not be registered here
     configs = [of_config({key: value for key, value in each.items() if key != "dataset"}) for each in held]
     checkpoints = Checkpoints(directory.checkpoints(index))
-    reached, made = checkpoints.newest or 0, _made(checkpoints)
-    values = [config | _row(directory, name, reached) | made for name, config in zip(names, configs, strict=True)]
+    reached, made, dropped = checkpoints.newest or 0, _made(checkpoints), directory.dropped()
+    found = [_row(directory, name, reached) | {"dropped_at": dropped.get(name)} | made for name in names]
+    values = [config | row for config, row in zip(configs, found, strict=True)]
     return values, list(dict.fromkeys(key for config in configs for key in config))
 
 

@@ -13,6 +13,7 @@ from scaledis.report import scores
 from scaledis.report.pictures.canvas import COLORS, FAINT, INK, MUTED, RULE, canvas, fit, panel
 from scaledis.report.pictures.figures import SHARE
 from scaledis.report.summary import Summary, shown, source
+from scaledis.sweeps import starts
 from scaledis.types import Run
 
 ELBO, LAST = "ELBO, nats", 0.05  # averaged over the last part of the log
@@ -71,7 +72,7 @@ def swept(runs: Sequence[Run]) -> list[Axis]:
         values = list(dict.fromkeys(column))
         if all(isinstance(value, int | float) for value in values):
             values.sort()
-        if key != "seed":
+        if key not in ("seed", starts.KEY):
             places = {run.name: values.index(value) for run, value in zip(runs, column, strict=True)}
             axes.append(Axis(key, values, places))
     kept: list[Axis] = []

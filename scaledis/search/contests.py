@@ -1,0 +1,145 @@
+"""Contests: which runs are compared with each other, and at which rungs.
+
+The starts of one run are a contest (`train.starts`, `train.rungs`). With --halving all runs of a sweep are one.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from scaledis.core import UserError, registry
+from scaledis.datasets.base import sampling
+from scaledis.search import criteria
+from scaledis.sweeps import plan, starts
+from scaledis.sweeps.starts import BEST, Rung
+from scaledis.training.engine import Job, dataset_of
+from scaledis.training.population import Population
+from scaledis.types import Config, Run
+from scaledis.workdir.decisions import EVERY, Decision, Decisions
+
+HALVING = "halving"  # the key of config.json that keeps it
+
+
+class Contest(NamedTuple):
+    """Runs that are compared at rungs.
+
+    name: under which its decisions are kept.
+    runs: all that were compared at its first rung, or will be.
+    rungs: in the order of their steps.
+    """
+
+    name: str
+    runs: Sequence[str]
+    rungs: Sequence[Rung]
+
+    def ahead(self, taken: Sequence[Decision]) -> list[Rung]:
+        """Returns the next rungs behind the decisions that were taken: all those of one step; [] behind the last."""
+        left = self.rungs[len(taken) :]
+        return [rung for rung in left if rung.step <= left[0].step]
+
+    def going(self, taken: Sequence[Decision]) -> Sequence[str]:
+        """Returns the runs that go on after the decisions that were taken."""
+        return taken[-1].go_on if taken else self.runs
+
+
+class Halving(NamedTuple):
+    """Successive halving: at each of `rungs` rungs the best one of `eta` runs goes on; the steps grow by `eta` too."""
+
+    eta: int
+    rungs: int
+    by: str
+    best: str
+
+    def at(self, count: int, steps: int) -> list[Rung]:
+        """Returns the rungs of so many runs of so many steps, until one run is left."""
+        found = []
+        for power in range(self.rungs, 0, -1):
+            if count > 1:
+                count = math.ceil(count / self.eta)
+                found.append(Rung(max(1, round(steps / self.eta**power)), count, self.by, self.best))
+        return found
+
+
+def parse(text: str) -> Halving:
+    """Returns the Halving of "eta:3,rungs:4,by:elbo_nats", with best:max unless it says best:min.
+
+    Raises UserError for anything else.
+    """
+    found = re.fullmatch(r"eta:(\d{1,3}),rungs:(\d{1,2}),by:([^,:]+)(?:,best:(\w+))?", text, re.ASCII)
+    if not found or int(found[1]) < 2 or int(found[2]) < 1 or (found[4] or BEST[0]) not in BEST:
+        raise UserError(
+            f"--halving: {registry.short(text)} must be eta:3,rungs:4,by:elbo_nats, with an eta of 2 or more, and "
+            "best:min behind it where the least is the best."
+        )
+    return Halving(int(found[1]), int(found[2]), found[3], found[4] or BEST[0])
+
+
+def of_job(job: Job, decided: Decisions) -> list[Contest]:
+    """Returns the contests of a job; those that have begun are as their decisions say.
+
+    Raises UserError for --halving with a shard, with starts, or with runs of different length, for a halved sweep that
+    has grown, and for starts that are not all there.
+    """
+    if text := job.base.get(HALVING):
+        return _of_sweep(job, parse(str(text)), decided)
+    known = {run.name: run.config for run in job.runs}
+    begun = [
+        _of_starts(name, list(taken[0].numbers), known[taken[-1].go_on[0]])
+        for name, taken in decided.items()
+        if known.keys() >= taken[0].numbers.keys()  # else the directory is of other runs, which `claim` says
+    ]
+    members: dict[Config, list[Run]] = {}
+    over = {name for contest in begun for name in contest.runs}
+    for run in job.runs:
+        if run.config.train.rungs and run.name not in over:
+            members.setdefault(starts.contest(run.config), []).append(run)
+    for config, runs in members.items():
+        if len(runs) != config.train.starts:
+            found = f"{len(runs)} of the {config.train.starts} starts beside {runs[0].name} have its config"
+            raise UserError(f"train.starts: {found}; repeat the command that began them.")
+    return begun + [_of_starts(runs[0].name, [run.name for run in runs], config) for config, runs in members.items()]
+
+
+def check(job: Job) -> None:
+    """Raises UserError for a rung by a number that is neither a criterion nor in the log of its runs."""
+    own = criteria.specs()
+    halving = [parse(str(job.base[HALVING])).by] if job.base.get(HALVING) else []
+    seen = set()
+    for run in job.runs:
+        wanted = {*halving, *(by for _, _, by, _ in run.config.train.rungs)} - own.keys()
+        program = plan.shared(run.config)
+        if wanted and program not in seen:
+            seen.add(program)
+            images = sampling.spec_of(dataset_of(job, [run]), run.config.data)
+            terms = Population([run.config], images).terms
+            for by in sorted(wanted):
+                registry.check("--halving" if halving else "train.rungs", by, {*terms, *own})
+
+
+def following(contests: Sequence[Contest], decided: Decisions) -> Mapping[str, int]:
+    """Returns the step of the next rung of each run that has one ahead."""
+    found: dict[str, int] = {}
+    for contest in contests:
+        taken = decided.get(contest.name, [])
+        if rungs := contest.ahead(taken):
+            found |= dict.fromkeys(contest.going(taken), rungs[0].step)
+    return found
+
+
+def _of_starts(name: str, runs: Sequence[str], config: Config) -> Contest:
+    return Contest(name, runs, starts.rungs_of(config.train))
+
+
+def _of_sweep(job: Job, halving: Halving, decided: Decisions) -> list[Contest]:
+    names, steps = [run.name for run in job.runs], {run.config.train.steps for run in job.runs}
+    if not job.shard.whole:
+        raise UserError(f"--shard: {job.shard} cannot go with --halving, which compares all runs of the sweep.")
+    if any(run.config.train.rungs for run in job.runs):
+        raise UserError("--halving: runs with train.starts choose among their own starts; take one of both.")
+    if len(steps) > 1:
+        raise UserError(f"--halving: runs of {', '.join(map(str, sorted(steps)))} steps cannot be compared at a rung.")
+    if decided and set(decided[EVERY][0].numbers) != set(names):
+        then, now = len(decided[EVERY][0].numbers), len(names)
+        raise UserError(f"--halving: it has compared {then} runs already, and the sweep now gives {now}.")
+    return [Contest(EVERY, names, halving.at(len(names), *steps))]

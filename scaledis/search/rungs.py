@@ -1,0 +1,191 @@
+"""Rungs: the decision which runs go on, and the populations that the survivors train in from there.
+
+A decision is on the disk, sealed, before anything follows from it. Then the survivors of several populations are
+packed into new ones: first their checkpoints are written, then the plan, which completes it. Whatever a killed process
+left of that is done again from the decision.
+"""
+
+import contextlib
+import functools
+import operator
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+
+from scaledis.core import UserError, hosts, runtime
+from scaledis.datasets.base import sampling
+from scaledis.search import criteria
+from scaledis.search.contests import Contest
+from scaledis.search.criteria import Candidate
+from scaledis.sweeps import plan, starts
+from scaledis.sweeps.starts import Rung
+from scaledis.training.engine import Groups, Job, dataset_of
+from scaledis.training.load import load_run
+from scaledis.training.loop import train_population
+from scaledis.training.population import Population
+from scaledis.types import Run, RunState
+from scaledis.workdir import decisions
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.decisions import Decision
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
+from scaledis.workdir.planned import Planned
+
+
+def decide(job: Job, contests: Sequence[Contest], own: set[str]) -> None:
+    """Takes and writes the next decision of every contest whose runs are among `own`, which have reached the rung.
+
+    The first process decides, the others wait. Raises UserError for a contest of which other shards have a part.
+    """
+    if hosts.first():
+        with job.workdir.locked_plan(job.shard):
+            decided = decisions.read(job.workdir.rungs)
+            taken = {each.name: _next(job, each, decided.get(each.name, []), own) for each in contests}
+            new = {name: each for name, each in taken.items() if each}
+            decisions.write(job.workdir.rungs, decided | {name: [*decided.get(name, []), *new[name]] for name in new})
+        for line in _words(list(new.values())):
+            print(line, file=sys.stderr)
+    hosts.wait()
+
+
+def _next(job: Job, contest: Contest, taken: Sequence[Decision], own: set[str]) -> list[Decision]:
+    """Returns the decisions of a contest at its next step; [] if it has none ahead, or none of its runs are `own`."""
+    rungs, going = contest.ahead(taken), contest.going(taken)
+    if not rungs or own.isdisjoint(going):
+        return []
+    if not own.issuperset(going):
+        raise UserError(f"--shard: {job.shard} has a part of the starts of {contest.name} only; go on without --shard.")
+    known = {run.name: run for run in job.runs}
+    found: list[Decision] = []
+    for rung in rungs:
+        found.append(decision(job.workdir, [known[name] for name in contest.going([*taken, *found])], rung))
+    return found
+
+
+def decision(workdir: Workdir, runs: Sequence[Run], rung: Rung) -> Decision:
+    """Returns which of the runs go on. A run without a number comes last, and equal ones keep their order."""
+    numbers: dict[str, float | None] = {}
+    for run in runs:
+        records = read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals)
+        so_far = [record for record in records if record["step"] <= rung.step]
+        load = functools.partial(load_run, workdir.root, run.name)
+        numbers[run.name] = criteria.measured(rung.by, Candidate(run, so_far, load))
+    sign = -1 if rung.best == "max" else 1
+    ranked = sorted(numbers, key=lambda name: (numbers[name] is None, sign * (numbers[name] or 0.0)))
+    return Decision(rung.step, rung.by, rung.best, numbers, ranked[: rung.keep])
+
+
+def _words(taken: Sequence[Sequence[Decision]]) -> list[str]:
+    """Returns a line for each rung, over all contests."""
+    rows: dict[tuple[int, str], list[int]] = {}
+    for each in (each for several in taken for each in several):
+        counts = rows.setdefault((each.step, each.by), [0, 0])
+        counts[0] += len(each.go_on)
+        counts[1] += len(each.numbers)
+    return [f"Step {step:,}: {go:,} of {all_:,} runs go on, by {by}." for (step, by), (go, all_) in rows.items()]
+
+
+class Survivor(NamedTuple):
+    """A run that goes on: the number of its population, and the step that it has come to."""
+
+    run: Run
+    population: int
+    step: int
+
+
+class Pack(NamedTuple):
+    """A population of survivors, and its part of the plan."""
+
+    members: Sequence[Survivor]
+    part: int
+
+    @property
+    def runs(self) -> list[Run]:
+        return [each.run for each in self.members]
+
+
+def repack(job: Job, groups: Groups, stop: Callable[[], bool] = runtime.never) -> Groups:
+    """Returns all populations, with the survivors of those that have lost runs packed into new ones.
+
+    A population whose runs all go on, or are all dropped, stays as it is. Raises what `train_population` raises.
+    """
+    workdir, decided = job.workdir, decisions.read(job.workdir.rungs)
+    dropped = decisions.dropped(decided)
+    own = job.shard.take(groups, workdir.parts())
+    split = {n: group for n, group in own if 0 < sum(run.name in dropped for run in group) < len(group)}
+    if not split:
+        return groups
+    last = {name: several[-1] for several in decided.values() for name in several[-1].go_on}
+    order = {run.name: n for n, run in enumerate(job.runs)}  # in which the starts of a run follow each other
+    going = [(run, n) for n, group in split.items() for run in group if run.name in last]
+    found = [Survivor(run, n, _step(job.workdir, n, run.name, last[run.name])) for run, n in going]
+    found.sort(key=lambda each: order[each.run.name])
+    packs = packed(found, {n: len(group) for n, group in split.items()}, workdir.parts())
+    moved = {run.name for pack in packs for run in pack.runs}
+    with workdir.locked_plan(job.shard) if hosts.first() else contextlib.nullcontext():
+        hosts.wait()  # until no shard changes the plan
+        there = workdir.planned()
+        for number, pack in enumerate(packs, len(there)):
+            _write(job, number, pack, split, stop)
+        if hosts.first():
+            left = [each._replace(names=[name for name in each.names if name not in moved]) for each in there]
+            new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
+            workdir.write_plan([*left, *new])
+    hosts.wait()
+    return workdir.populations({run.name: run for run in job.runs}.__getitem__)
+
+
+def _step(workdir: Workdir, population: int, name: str, last: Decision) -> int:
+    """Returns the step that a survivor has come to: the rung's, or an earlier one where its population had diverged."""
+    newest = Checkpoints(workdir.checkpoints(population)).newest
+    return last.step if newest is None or last.numbers[name] is not None else min(last.step, newest)
+
+
+def packed(survivors: Sequence[Survivor], widths: Mapping[int, int], parts: Sequence[int]) -> list[Pack]:
+    """Returns the populations of the survivors, each as wide as the widest of those that its program comes from.
+
+    Args:
+      survivors: in the order in which they fill the populations.
+      widths: runs of each population that has lost some, by its number.
+      parts: of all populations of the plan.
+    """
+    alike: dict[object, list[Survivor]] = {}
+    for each in survivors:
+        alike.setdefault((plan.shared(each.run.config), each.run.padded, each.step), []).append(each)
+    packs: list[Pack] = []
+    for members in alike.values():
+        for own in plan.cut(members, max(widths[each.population] for each in members)):
+            inside = packs and starts.same(packs[-1].runs[-1], own[0].run)
+            packs.append(Pack(own, packs[-1].part if inside else parts[own[0].population]))
+    return packs
+
+
+def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]], stop: Callable[[], bool]) -> None:
+    """Writes the first checkpoint of population `number`: the states of its runs, from where they trained so far."""
+    workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
+    states: dict[str, RunState] = {}
+    dataset, seconds = dataset_of(job, runs), 0.0
+    for index in sorted({each.population for each in pack.members}):
+        # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
+        trained = train_population(split[index], index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]
+        host, held = hosts.fetch(trained), Checkpoints(workdir.checkpoints(index))
+        rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(split[index]))]
+        states |= {run.name: row for run, row in zip(split[index], rows, strict=True)}
+        seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
+    images = sampling.spec_of(dataset, runs[0].config.data)
+    new = Population([run.config for run in runs], images, allocation=runs[0].padded)
+    own = [states[run.name] for run in runs]
+    about = {
+        "runs": [run.name for run in runs],
+        "dataset": workdir.dataset_of(runs[0].name),
+        "diverged": [int(row.diverged) for row in own],
+        "seconds": seconds,
+        **runtime.conditions(),
+    }
+    checkpoints = Checkpoints(workdir.checkpoints(number))
+    if hosts.first():
+        checkpoints.delete()  # what a killed process left may be of other runs
+    hosts.wait()
+    checkpoints.save(step, new.gather(own), about)

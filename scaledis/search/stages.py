@@ -1,0 +1,61 @@
+"""Stages: all populations of a job advance to their next rung, some runs are dropped, and the others go on.
+
+This is synchronous successive halving: no run passes a rung before all runs that it is compared with have come there.
+Where populations train one after another, each advances to the rung in its turn. A job without rungs has one stage.
+"""
+
+import sys
+from collections.abc import Callable
+
+from scaledis.core import hosts, runtime
+from scaledis.core.errors import Stopped, UserError
+from scaledis.search import contests, rungs
+from scaledis.training import engine
+from scaledis.training.engine import Groups, Job, Keep
+from scaledis.workdir import decisions
+
+
+def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = engine.ignore) -> Groups:
+    """Trains the runs of a job in their populations, and returns all populations, those of dropped runs too.
+
+    `keep` gets each population of the shard once it is trained. Where all were trained before, a line says so. Raises
+    what `engine.claim`, `contests.of_job` and `engine.train_groups` raise, and UserError for a rung by an unknown
+    number and for another --halving than that of the work directory; Stopped once `stop()` is True.
+    """
+    contests.check(job)
+    _check_halving(job)
+    workdir = job.workdir
+    found = contests.of_job(job, decisions.read(workdir.rungs))
+    groups, trained, began = engine.claim(job), set(), False
+    while True:
+        groups = rungs.repack(job, groups, stop)
+        decided = decisions.read(workdir.rungs)
+        dropped, ahead = decisions.dropped(decided), contests.following(found, decided)
+        own = [
+            (index, group)
+            for index, group in job.shard.take(groups, workdir.parts())
+            if index not in trained and not dropped.keys() >= {run.name for run in group}
+        ]
+        stops = {index: [ahead[run.name] for run in group if run.name in ahead] for index, group in own}
+        until = {index: min(steps) for index, steps in stops.items() if steps}
+        began |= engine.train_groups(job, own, until, stop, keep)
+        trained |= {index for index, _ in own} - until.keys()
+        if not until:
+            break
+        rungs.decide(job, found, {run.name for index, group in own if index in until for run in group})
+        if hosts.any_process(stop()):
+            raise Stopped("Stopped at a rung")
+    count = sum(len(groups[index]) for index in trained)
+    if count and hosts.first() and not began:
+        runs = "the run is" if count == 1 else f"all {count:,} runs are"
+        print(f"{workdir.root}: {runs} trained already; `{workdir.report_command}` shows the results.", file=sys.stderr)
+    return groups
+
+
+def _check_halving(job: Job) -> None:
+    """Raises UserError if the work directory was begun with another --halving, or with one of both alone."""
+    if not job.workdir.config.exists():
+        return
+    there, here = (held.get(contests.HALVING) or "none" for held in (job.workdir.claimed(), job.base))
+    if there != here:
+        raise UserError(f"--halving: {job.workdir.root} was begun with {there}, and this is {here}.")

@@ -1,0 +1,509 @@
+"""Starts and rungs: who goes on, by what, once and for all; survivors are the runs that they would be alone."""
+
+import dataclasses
+import importlib.metadata
+import itertools
+import math
+import signal
+import socket
+import time
+
+import jax
+import numpy as np
+import pytest
+
+import scaledis
+from scaledis.core.errors import Stopped, UserError
+from scaledis.search import contests, criteria, rungs, stages
+from scaledis.search.contests import Contest, Halving
+from scaledis.sweeps import plan, starts
+from scaledis.sweeps.expand import expand
+from scaledis.sweeps.shards import Shard
+from scaledis.sweeps.starts import Rung
+from scaledis.training import ray_cluster
+from scaledis.training.engine import Job
+from scaledis.training.extract import extract
+from scaledis.training.load import load_results, load_run
+from scaledis.workdir import decisions
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import read_records
+from tests import assert_same, processes, tiny
+
+pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
+DATASET = tiny.dataset()
+BASE = {"config": {}, "sweep": [], "command": "test"}
+RUNGS = ((1 / 3, 2, "loss_nats", "min"), (2 / 3, 1, "kl_nats", "max"))  # after 2 and 4 of 6 steps
+FEW = {"method__name": "linear", "train__learning_rate": 1e-3, "train__starts": 3, "train__rungs": RUNGS}
+FEW |= {"train__parallel": 2, "evaluate__metrics": ("mig",)}
+NONE = {"beside": ()}
+
+
+def runs_of(*sweeps, **overrides):
+    return expand(tiny.plain(**{**FEW, **overrides}), sweeps)
+
+
+def train(folder, runs, **options):
+    """The work directory of runs that were trained with their rungs."""
+    workdir = Workdir(folder)
+    base = BASE | options.pop("base", {})
+    stages.train_all(Job(workdir, base, runs, DATASET, **NONE, **options))
+    return workdir
+
+
+def log_of(workdir, name):
+    return read_records(workdir.run(name) / "metrics.jsonl")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, linear_method):
+    """Two runs of three starts, in populations of two."""
+    return train(tmp_path_factory.mktemp("whole"), runs_of("seeds:2"))
+
+
+def test_each_rung_lets_the_best_go_on(whole):
+    decided = decisions.read(whole.rungs)
+    assert [*decided] == ["seed=0,start=0", "seed=1,start=0"]
+    for seed, (first, second) in enumerate(decided.values()):
+        names = [f"seed={seed},start={start}" for start in range(3)]
+        losses = {name: log_of(whole, name)[0]["loss_nats"] for name in names}
+        assert first.numbers == losses and (first.step, second.step) == (2, 4)
+        assert list(first.go_on) == sorted(names, key=losses.__getitem__)[:2]
+        # By the rule of the protocol: the last twentieth of the log lines, at least one.
+        kl = {name: log_of(whole, name)[1]["kl_nats"] for name in first.go_on}
+        assert second.numbers == kl and second.go_on == [max(kl, key=kl.__getitem__)]
+
+
+def test_a_survivor_is_the_run_that_it_would_be_alone_and_a_dropped_run_stays_at_its_step(whole, tmp_path):
+    dropped = whole.dropped()
+    assert sorted(dropped.values()) == [2, 2, 4, 4]
+    for run in runs_of("seeds:2"):
+        steps = dropped.get(run.name, 6)
+        alone = tiny.population([starts.alone(run.config)], DATASET)
+        states, terms = alone.init(), []
+        advance = alone.make_advance(DATASET)
+        for _ in range(0, steps, 2):
+            states, found = advance(states, 2)
+            terms.append(jax.device_get(found))
+        model = load_run(whole.root, run.name)
+        assert model.step == steps
+        for leaf, other in zip(jax.tree.leaves(model.state), jax.tree.leaves(states.state), strict=True):
+            np.testing.assert_allclose(leaf, other[0], rtol=2e-4, atol=2e-5)
+        lines = log_of(whole, run.name)
+        assert [line["step"] for line in lines] == list(range(2, steps + 1, 2))
+        for line, term in zip(lines, terms, strict=True):
+            assert line["loss_nats"] == pytest.approx(term["loss_nats"][0], rel=1e-4)
+
+
+def test_bit_for_bit_where_each_device_holds_one_run_before_and_after(tmp_path):
+    """Two devices: populations of two before the rung, and of two behind it."""
+    cut = ((1 / 3, 1, "loss_nats", "min"),)
+    some = train(tmp_path / "starts", runs_of("seeds:2", train__starts=2, train__rungs=cut))
+    names = [name for name in (run.name for run in some.runs()) if name not in some.dropped()]
+    assert [len(group) for group in some.groups()][-1] == 2
+    configs = [starts.alone(some.read_config(name)) for name in names]
+    models = scaledis.train(configs, DATASET, workdir=tmp_path / "alone")
+    for name, model in zip(names, models, strict=True):
+        assert_same(load_run(some.root, name).state, model.state)
+    alone = Workdir(tmp_path / "alone")
+    assert [log_of(some, name) for name in names] == [log_of(alone, run.name) for run in alone.runs()]
+
+
+def test_survivors_are_packed_into_full_populations(whole):
+    groups, dropped = whole.groups(), whole.dropped()
+    assert sorted(itertools.chain(*groups)) == sorted(run.name for run in runs_of("seeds:2"))
+    assert len(groups) > 3 and all(0 < len(group) <= 2 for group in groups)
+    for index, group in enumerate(groups):
+        assert len({dropped.get(name) for name in group}) == 1, "a population has dropped runs alone, or none"
+        steps = Checkpoints(whole.checkpoints(index)).newest
+        assert steps == dropped.get(group[0], 6)
+    [last] = [group for group in groups if group[0] not in dropped]
+    assert [name[:6] for name in last] == ["seed=0", "seed=1"]
+
+
+def test_the_same_command_says_that_all_is_done_and_changes_nothing(whole, capsys):
+    before = tiny.tree(whole.root)
+    train(whole.root, runs_of("seeds:2"))
+    assert "all 2 runs are trained already" in capsys.readouterr().err
+    after = tiny.tree(whole.root)
+    assert {name: after[name] for name in before if name != "config.json"} == {
+        name: before[name] for name in before if name != "config.json"
+    }
+
+
+def test_a_decision_is_read_and_not_taken_again(tmp_path):
+    workdir, runs = Workdir(tmp_path), runs_of()
+    with pytest.raises(Stopped, match="Stopped at a rung"):
+        stages.train_all(Job(workdir, BASE, runs, DATASET, **NONE), workdir.rungs.exists)
+    decided = decisions.read(workdir.rungs)
+    assert [len(each) for each in decided.values()] == [1]
+    kept = decided["start=0"][0]._replace(go_on=["start=2", "start=1"])  # another choice than the numbers'
+    decisions.write(workdir.rungs, {"start=0": [kept]})
+    train(tmp_path, runs)
+    found = decisions.read(workdir.rungs)["start=0"]
+    assert found[0] == kept and {*found[1].numbers} == {"start=1", "start=2"}
+
+
+def test_what_was_killed_anywhere_ends_where_the_unstopped_ends(whole, tmp_path, monkeypatch):
+    """A process that dies before each of its writes in turn; the last time it ends."""
+    workdir, runs = Workdir(tmp_path), runs_of("seeds:2")
+    moments = itertools.count()
+
+    class Killed(BaseException):
+        """No code catches it."""
+
+    def killing(function):
+        def call(*args, **kwargs):
+            if args and getattr(args[0], "_directory", tmp_path).is_relative_to(tmp_path):
+                if next(moments) == at:
+                    raise Killed
+            return function(*args, **kwargs)
+
+        return call
+
+    for module, name in [(decisions, "write"), (Workdir, "write_plan"), (Checkpoints, "save"), (Checkpoints, "delete")]:
+        monkeypatch.setattr(module, name, killing(getattr(module, name)))
+    for at in (0, 3, 4, 5, 2, 2, 3, 1, 2, 3, math.inf):
+        moments = itertools.count()
+        if at == math.inf:
+            train(tmp_path, runs)
+        else:
+            with pytest.raises(Killed):
+                train(tmp_path, runs)
+    assert_equal(workdir, whole)
+
+
+def assert_equal(workdir, other):
+    """Two directories with the same decisions, plan, states and logs."""
+    assert decisions.read(workdir.rungs) == decisions.read(other.rungs)
+    assert workdir.planned() == other.planned()
+    for run in other.runs():
+        assert log_of(workdir, run.name) == log_of(other, run.name)
+        assert_same(load_run(workdir.root, run.name).state, load_run(other.root, run.name).state)
+
+
+def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):
+    workdir = Workdir(tmp_path)
+    runs = [run for run in runs_of(train__starts=4, train__rungs=((0.5, 3, "loss_nats", "max"), (1, 1, "x", "min")))]
+    lines = [{"loss_nats": -5.0}, {"loss_nats": None, "diverged": 2}, {"loss_nats": 1.0}, {}]
+    for run, line in zip(runs, lines, strict=True):
+        records = scaledis.workdir.log.Records(workdir.run(run.name) / "metrics.jsonl", 0)
+        for step, more in ((2, line), (4, {"loss_nats": 99.0})):  # the line of step 4 is behind the rung
+            records.append({"step": step, **more})
+    rung = Rung(2, 3, "loss_nats", "max")
+    found = rungs.decision(workdir, runs, rung)
+    assert list(found.numbers.values()) == [-5.0, None, 1.0, None]
+    assert found.go_on == ["start=2", "start=0", "start=1"]
+    assert rungs.decision(workdir, runs, rung._replace(best="min")).go_on == ["start=0", "start=2", "start=1"]
+
+
+def test_a_start_that_diverges_is_dropped_and_a_run_whose_starts_all_diverge_is_frozen(tmp_path, capsys):
+    settings = {"train__learning_rate": 1e30, "train__starts": 2, "train__rungs": ((2 / 3, 1, "loss_nats", "min"),)}
+    workdir = train(tmp_path, runs_of(**settings))
+    assert workdir.dropped() == {"start=1": 4}
+    table = load_results(tmp_path).set_index("run")
+    assert table["diverged"].notna().all() and table["dropped_at"].isna().to_dict() == {
+        "start=0": True,
+        "start=1": False,
+    }
+    assert "damaged" not in capsys.readouterr().err
+
+
+def test_the_number_is_the_mean_over_the_last_twentieth_of_the_log():
+    records = [{"step": n, "loss_nats": float(n)} for n in range(1, 101)]
+    assert scaledis.workdir.log.last_mean(records, "loss_nats") == np.mean([96, 97, 98, 99, 100])
+    assert scaledis.workdir.log.last_mean(records[:9], "loss_nats") == 9
+    assert scaledis.workdir.log.last_mean([*records[:98], {"loss_nats": None}, records[99]], "loss_nats") is None
+    assert scaledis.workdir.log.last_mean([], "loss_nats") is None
+
+
+def test_a_criterion_of_ones_own_gets_the_log_and_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    seen = {}
+
+    def second(candidate):
+        seen[candidate.run.name] = candidate.load().step, [record["step"] for record in candidate.records]
+        return {"start=1": 1.0, "start=0": math.nan, "start=2": 0.0}[candidate.run.name]
+
+    scaledis.register_criterion("second", second)
+    workdir = train(tmp_path, runs_of(train__rungs=((2 / 3, 1, "second", "max"),)))
+    assert seen == {f"start={n}": (4, [2, 4]) for n in range(3)}
+    [taken] = decisions.read(workdir.rungs)["start=0"]
+    assert taken.go_on == ["start=1"] and taken.numbers == {"start=0": None, "start=1": 1.0, "start=2": 0.0}
+
+
+def test_a_criterion_comes_in_by_an_entry_point(monkeypatch):
+    spec = criteria.CriterionSpec(lambda candidate: 0.0)
+
+    class Entry:
+        value = "package.module:CRITERIA"
+
+        def load(self):
+            return {"theirs": spec}
+
+    found = {"scaledis.criteria": [Entry()]}
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: found.get(group, []))
+    assert dataclasses.replace(criteria.REGISTRY, registered={}).choose("theirs") is spec
+    with pytest.raises(UserError, match="measure: 3 must be"):
+        criteria.CriterionSpec(3)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"train__rungs": ()}, "train.starts: 3 starts need train.rungs"),
+        (
+            {"train__rungs": ((0.5, 2, "a", "max"), (0.2, 1, "a", "max"))},
+            "the share 0.2 comes after 0.5; shares must not",
+        ),
+        ({"train__rungs": ((0.5, 4, "a", "max"),)}, "train.rungs: 4 cannot go on of 3 that are left"),
+        ({"train__rungs": ((0.5, 3, "a", "max"),)}, "train.rungs: 3 cannot go on of 3 that are left"),
+        ({"train__rungs": ((0.5, 0, "a", "max"),)}, "train.rungs: 0 cannot go on of 3"),
+        ({"train__rungs": ((0.5, 2, "a", "max"),)}, "train.rungs: 2 starts are left at the end; the last rung must"),
+        ({"train__rungs": ((1.5, 1, "a", "max"),)}, r"train.rungs: \(1.5, .*\) must be \(share of the steps above 0"),
+        ({"train__rungs": ((math.nan, 1, "a", "max"),)}, r"train.rungs: \(nan, .*\) must be"),
+        ({"train__rungs": ((0.5, 1, "a", "most"),)}, r"train.rungs: \(0.5, 1, 'a', 'most'\) must be"),
+        ({"train__rungs": ((0.5, True, "a", "max"),)}, "train.rungs: .* must be"),
+        ({"train__rungs": (0.5, 1, "a", "max")}, "train.rungs: 0.5 must be"),
+        ({"train__rungs": "abc"}, "train.rungs: 'abc' must be"),
+        ({"train__starts": 1}, "train.rungs: 2 cannot go on of 1"),
+        ({"train__starts": 0}, "train.starts: 0 must be a whole number from 1 to 100"),
+        ({"train__start": 3}, "train.start: 3 must be less than train.starts, 3"),
+    ],
+)
+def test_rungs_that_choose_nothing_are_one_sentence(given, message):
+    with pytest.raises(UserError, match=message):
+        tiny.config(**{**FEW, **given})
+
+
+def test_a_rung_by_an_unknown_number_is_refused_before_anything_is_written(tmp_path):
+    for base, runs, message in [
+        ({}, runs_of(train__rungs=((0.5, 1, "los_nats", "min"),)), "train.rungs: 'los_nats' is unknown. .*'loss_nats'"),
+        ({"halving": "eta:2,rungs:1,by:elbow"}, runs_of(train__starts=1, train__rungs=()), "--halving: 'elbow' is unk"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            train(tmp_path, runs, base=base)
+        assert not list(tmp_path.iterdir())
+
+
+def test_starts_of_near_seeds_are_all_different_and_the_first_has_the_seed_itself():
+    configs = [tiny.config(**FEW, seed=seed) for seed in (*range(200), 9_999_999, 2**31 - 1)]
+    seeds = [starts.seed_of(start) for config in configs for _, start in starts.each(config)]
+    assert len({*seeds}) == len(seeds) and all(0 <= seed < 2**31 for seed in seeds)
+    assert seeds[::3] == [config.seed for config in configs]
+    steps = [n * starts.STRIDE % 2**31 for n in range(1, 100)]
+    assert min(min(step, 2**31 - step) for step in steps) > 10_000_000
+    start = configs[7]
+    third = starts.each(start)[2][1]
+    assert starts.alone(third) == dataclasses.replace(
+        tiny.config(**{**FEW, "train__starts": 1, "train__rungs": ()}), seed=(7 + 2 * starts.STRIDE) % 2**31
+    )
+
+
+def test_the_door_returns_the_start_that_went_on(tmp_path):
+    configs = [tiny.config(**FEW, seed=seed) for seed in (0, 1)]
+    models = scaledis.train(configs, DATASET, workdir=tmp_path)
+    assert [model.config.seed for model in models] == [0, 1] and all(model.step == 6 for model in models)
+    last = [taken[-1].go_on for taken in decisions.read(Workdir(tmp_path).rungs).values()]
+    assert [[f"start={model.config.train.start},seed={model.config.seed}"] for model in models] == last
+
+
+def test_dropped_runs_are_rows_that_say_so_and_part_of_no_mean(whole, tmp_path):
+    table = load_results(whole.root)
+    assert len(table) == 6 and table["dropped_at"].notna().sum() == 4
+    assert table["seed"].tolist().count(0) == 3
+    other = train(tmp_path, runs_of("seeds:2", train__starts=1, train__rungs=(), train__batch=9))
+    both = load_results([whole.root, other.root])
+    [row] = scaledis.compare(both, "final/loss_nats", by="train.batch").to_dict("records")
+    assert row["seeds_one"] == row["seeds_other"] == 2
+    kept = table[table["dropped_at"].isna()]["final/loss_nats"].mean()
+    assert kept in (pytest.approx(row["mean_one"]), pytest.approx(row["mean_other"]))
+
+
+def test_evaluation_and_the_page_leave_dropped_runs_out(whole):
+    done = tiny.command("evaluate", f"--workdir={whole.root}")
+    assert done.returncode == 0, done.stderr
+    table = load_results(whole.root)
+    assert (table["mig/mig"].notna() == table["dropped_at"].isna()).all()
+    done = tiny.command("report", f"--workdir={whole.root}")
+    assert done.returncode == 0 and "(2/2 seeds)" in done.stdout, done.stderr
+    assert "Dropped at a rung, and in no mean: 4 runs (step 2 and 4)" in done.stdout
+    page = (whole.report / "index.html").read_text()
+    assert "4 runs (step 2 and 4)" in page
+
+
+def test_an_extracted_start_goes_on_as_a_run_of_its_own(whole, tmp_path):
+    name = next(iter(whole.dropped()))
+    extract(whole.root, name, tmp_path / "one")
+    own = Workdir(tmp_path / "one").read_config(name)
+    assert own == starts.alone(whole.read_config(name))
+    train(tmp_path / "one", Workdir(tmp_path / "one").runs())
+    assert load_run(tmp_path / "one").step == 6
+
+
+def test_shards_take_all_starts_of_a_run_and_end_where_one_process_ends(whole, tmp_path):
+    runs = runs_of("seeds:4")
+    for index in (0, 1, 0):
+        workdir = train(tmp_path / "shards", runs, shard=Shard(index, 2))
+    parts, groups = workdir.parts(), workdir.groups()
+    for seed in range(4):
+        own = {parts[n] % 2 for n, group in enumerate(groups) for name in group if name.startswith(f"seed={seed},")}
+        assert len(own) == 1, "the starts of a run are in one shard"
+    assert {part % 2 for part in parts} == {0, 1}
+    taken = decisions.read(workdir.rungs)
+    assert {name: taken[name] for name in decisions.read(whole.rungs)} == decisions.read(whole.rungs)
+    assert len(workdir.dropped()) == 8 and (load_results(workdir.root)["step"] == 6).sum() == 4
+
+
+def test_parts_are_as_small_as_the_starts_allow():
+    for count, width, sizes in [(3, 2, [3, 3]), (2, 2, [1] * 4), (3, 64, [1]), (3, 3, [1] * 4), (1, 2, [1] * 2)]:
+        cut = ((0.5, 1, "loss_nats", "min"),) if count > 1 else ()
+        groups = plan.cut(runs_of("seeds:4", train__starts=count, train__rungs=cut), width)
+        parts = starts.parts(groups, 5)
+        assert parts[0] == 5 and [parts.count(part) for part in dict.fromkeys(parts)] == sizes
+        assert [*dict.fromkeys(parts)] == list(range(5, 5 + len(sizes)))
+
+
+PLAIN = {"train__starts": 1, "train__rungs": ()}
+
+
+def test_halving_lets_the_best_of_all_runs_go_on(tmp_path):
+    runs = runs_of("seeds:5", "train.learning_rate=1e-3,1e-4", **PLAIN)
+    halving = {"halving": "eta:3,rungs:2,by:loss_nats,best:min"}
+    workdir = train(tmp_path, runs, base=halving)
+    first, second = decisions.read(workdir.rungs)["*"]
+    assert [len(first.numbers), len(first.go_on), len(second.go_on)] == [10, 4, 2]
+    assert (first.step, second.step) == (1, 2)
+    assert list(first.go_on) == sorted(first.numbers, key=first.numbers.__getitem__)[:4]
+    table = load_results(tmp_path)
+    assert sorted(table["step"]) == [1] * 6 + [2] * 2 + [6] * 2
+    with pytest.raises(
+        UserError, match="--halving: .* was begun with eta:3,rungs:2,by:loss_nats,best:min, and this is no"
+    ):
+        train(tmp_path, runs)
+    more = runs_of("seeds:6", "train.learning_rate=1e-3,1e-4", **PLAIN)
+    with pytest.raises(UserError, match="--halving: it has compared 10 runs already, and the sweep now gives 12"):
+        train(tmp_path, more, base=halving)
+
+
+def test_the_rungs_of_a_halving():
+    assert Halving(3, 4, "x", "max").at(81, 8100) == [
+        Rung(100, 27, "x", "max"),
+        Rung(300, 9, "x", "max"),
+        Rung(900, 3, "x", "max"),
+        Rung(2700, 1, "x", "max"),
+    ]
+    assert [rung.keep for rung in Halving(2, 9, "x", "min").at(5, 1000)] == [3, 2, 1]
+    assert contests.parse("eta:3,rungs:4,by:elbo_nats") == Halving(3, 4, "elbo_nats", "max")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "3", "eta:1,rungs:4,by:x", "eta:3,rungs:0,by:x", "eta:3,rungs:4", "eta:3,rungs:4,by:x,best:y"]
+)
+def test_a_halving_that_cannot_be_is_one_sentence(text):
+    with pytest.raises(UserError, match="--halving: .* must be eta:3,rungs:4,by:elbo_nats"):
+        contests.parse(text)
+
+
+def test_what_halving_cannot_go_with_is_one_sentence(tmp_path):
+    halving = {"halving": "eta:2,rungs:1,by:loss_nats"}
+    for runs, options, message in [
+        (runs_of("seeds:2", **PLAIN), {"shard": Shard(0, 2)}, "--shard: 0/2 cannot go with --halving"),
+        (runs_of(), {}, "--halving: runs with train.starts choose among their own starts"),
+        (runs_of("train.steps=4,6", **PLAIN), {}, "--halving: runs of 4, 6 steps cannot be compared at a rung"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            train(tmp_path, runs, base=halving, **options)
+        assert not list(tmp_path.iterdir())
+
+
+def test_halving_on_the_command_line(tmp_path):
+    line = ["--config=tests/tiny_config.py", "--config.method.name=linear", "--sweep=seeds:4", f"--workdir={tmp_path}"]
+    line += ["--stages=train", "--config.train.learning_rate=1e-3"]
+    done = tiny.command(*line, "--halving=eta:2,rungs:1,by:loss_nats,best:min")
+    assert done.returncode == 0 and "Step 3: 2 of 4 runs go on, by loss_nats." in done.stderr, done.stderr
+    done = tiny.command(f"--workdir={tmp_path}", "--stages=train")
+    assert done.returncode == 0 and "all 2 runs are trained already" in done.stderr, done.stderr
+    done = tiny.command(*line, "--halving=eta:2", "--shard=0/2")
+    assert done.returncode == 2 and "--halving: 'eta:2' must be eta:3" in done.stderr
+
+
+def test_more_seeds_have_decisions_of_their_own_and_more_steps_need_no_new_ones(whole, tmp_path):
+    train(tmp_path, runs_of("seeds:1"))
+    workdir = train(tmp_path, runs_of("seeds:2"))
+    assert decisions.read(workdir.rungs) == decisions.read(whole.rungs)
+    longer = runs_of("seeds:2", train__steps=8)
+    with pytest.raises(UserError, match="train.rungs of run .* would change its course"):
+        train(tmp_path, longer)
+    train(tmp_path, longer, extend=True)
+    assert decisions.read(workdir.rungs) == decisions.read(whole.rungs)
+    assert sorted(load_results(tmp_path)["step"]) == [2, 2, 4, 4, 8, 8]
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"a": [{"step": 1}]}', "{"])
+def test_a_damaged_decision_is_one_sentence(tmp_path, content):
+    (tmp_path / "rungs.json").write_text(content)
+    with pytest.raises(UserError, match=r"rungs\.json is damaged"):
+        decisions.read(tmp_path / "rungs.json")
+
+
+def test_a_contest_is_what_its_name_says():
+    contest = Contest("a", ["a", "b"], [Rung(2, 1, "x", "max"), Rung(2, 1, "y", "max"), Rung(3, 1, "x", "max")])
+    assert [rung.by for rung in contest.ahead([])] == ["x", "y"] and contest.going([]) == ["a", "b"]
+
+
+def test_the_mean_share_of_the_steps_that_starts_train_for():
+    share = starts.share(tiny.config(**FEW).train)
+    assert share == pytest.approx((3 / 3 + 2 / 3 + 1 / 3) / 3)
+    assert starts.share(tiny.config().train) == 1
+
+
+@pytest.mark.slow
+def test_kill_9_in_the_middle_of_a_rung_and_resume_ends_where_the_unstopped_ends(tmp_path):
+    """Through the command line, in processes of their own, each killed a little later than the one before."""
+    rungs = "((0.25,2,'loss_nats','min'),(0.5,1,'kl_nats','max'))"
+    line = ["--config.train.steps=200", "--config.train.log_every=10", "--config.train.checkpoint_every=10"]
+    line += ["--config.train.starts=3", f"--config.train.rungs={rungs}", "--config.train.parallel=2", "--sweep=seeds:2"]
+    line += ["--config.train.learning_rate=1e-3", "--stages=train"]
+
+    def start(folder):
+        return processes.start(*line, f"--workdir={tmp_path / folder}", output=tmp_path / "said.txt")
+
+    killed = 0
+    for steps in (1, 4, 6, 8, 11, 14, 17, 20):
+        process = start("killed")
+        before = len(sorted((tmp_path / "killed").glob("checkpoints/*/*0")))
+        while process.is_alive() and len(sorted((tmp_path / "killed").glob("checkpoints/*/*0"))) < before + steps // 2:
+            time.sleep(0.005)
+        process.kill()
+        process.join()
+        killed += process.exitcode == -signal.SIGKILL
+    assert killed > 2, "the processes ended before they could be killed"
+    for folder in ("killed", "whole"):
+        process = start(folder)
+        process.join()
+        assert process.exitcode == 0, (tmp_path / "said.txt").read_text()
+    assert_equal(Workdir(tmp_path / "killed"), Workdir(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_decision_that_one_takes(tmp_path):
+    line = ["--config.train.steps=30", "--config.train.parallel=4", "--config.train.learning_rate=1e-3"]
+    line += ["--config.train.starts=2", "--config.train.rungs=((0.4,1,'loss_nats','min'),)", "--sweep=seeds:4"]
+    line += ["--stages=train"]
+    one = processes.start(*line, f"--workdir={tmp_path / 'one'}", output=tmp_path / "one.txt", devices=4)
+    one.join()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        joined = [f"--coordinator=127.0.0.1:{free.getsockname()[1]}", "--processes=2", f"--workdir={tmp_path / 'two'}"]
+    both = [processes.start(*line, *joined, f"--process={n}", output=tmp_path / f"{n}.txt", devices=2) for n in (0, 1)]
+    for process in both:
+        process.join(120)
+    codes = [process.exitcode for process in (one, *both)]
+    assert codes == [0, 0, 0], [(tmp_path / f"{name}.txt").read_text() for name in ("one", 0, 1)]
+    assert_equal(Workdir(tmp_path / "two"), Workdir(tmp_path / "one"))
+
+
+def test_ray_refuses_rungs(tmp_path):
+    with pytest.raises(UserError, match="--engine: ray trains each population to its end; runs with rungs need"):
+        ray_cluster.train_all(Job(Workdir(tmp_path), BASE, runs_of()))
