@@ -37,6 +37,7 @@ RUNGS = ((1 / 3, 2, "loss_nats", "min"), (2 / 3, 1, "kl_nats", "max"))  # after 
 FEW = {"method__name": "linear", "train__learning_rate": 1e-3, "train__starts": 3, "train__rungs": RUNGS}
 FEW |= {"train__parallel": 2, "evaluate__metrics": ("mig",)}
 NONE = {"beside": ()}
+PLAIN = {"train__starts": 1, "train__rungs": ()}
 
 
 def runs_of(*sweeps, **overrides):
@@ -180,6 +181,49 @@ def assert_equal(workdir, other):
     for run in other.runs():
         assert log_of(workdir, run.name) == log_of(other, run.name)
         assert_same(load_run(workdir.root, run.name).state, load_run(other.root, run.name).state)
+
+
+def test_a_damaged_checkpoint_of_a_decided_population_is_made_again_from_the_one_before(tmp_path, monkeypatch):
+    workdir, runs = Workdir(tmp_path / "damaged"), runs_of("seeds:2", train__checkpoint_every=1)
+    write_plan = Workdir.write_plan
+
+    def full(self, populations):
+        if self.rungs.exists():
+            raise UserError("plan.json cannot be written")
+        write_plan(self, populations)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workdir, "write_plan", full)
+        with pytest.raises(UserError, match="cannot be written"):
+            train(workdir.root, runs)
+    assert Checkpoints(workdir.checkpoints(0)).steps == [1, 2]
+    for file in (workdir.checkpoints(0) / "2" / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"x" * len(file.read_bytes()))
+    train(workdir.root, runs)
+    assert_equal(workdir, train(tmp_path / "whole", runs))
+
+
+def test_survivors_of_other_widths_and_allocations_are_the_runs_that_they_are_alone(tmp_path):
+    """Narrow networks leave a population that was widened for others, and a wide one joins another."""
+    settings = {**PLAIN, "method__name": "vlae", "train__steps": 4, "train__parallel": 2}
+    sizes = [(6000, (2, 1)), (9000, (1, 3)), (6000, (1, 3)), (6000, (2, 1)), (9000, (2, 1)), (6000, (1, 2))]
+    each = [{"model.parameters": size, "model.allocation": units, "seed": n} for n, (size, units) in enumerate(sizes)]
+    runs = expand(tiny.plain(**settings), ["mine"], {"sweep_mine": lambda: each})
+    keep = {runs[n].name for n in (0, 3, 4)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(criteria.REGISTRY, "registered", {})
+        scaledis.register_criterion("kept", lambda candidate: float(candidate.run.name in keep))
+        workdir = train(tmp_path, runs, base={"halving": "eta:2,rungs:1,by:kept"})
+    assert {run.name for run in runs} - workdir.dropped().keys() == keep
+    images = DATASET.images(np.arange(8))
+    for run in runs:
+        steps, model = workdir.dropped().get(run.name, 4), load_run(tmp_path, run.name)
+        alone = tiny.population([run.config], DATASET)
+        states, _ = alone.make_advance(DATASET)(alone.init(), steps)
+        assert model.step == steps
+        for found, wanted in zip(model.encode(images), alone.model(states, 0).encode(images), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4)
 
 
 def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):
@@ -362,9 +406,6 @@ def test_parts_are_as_small_as_the_starts_allow():
         parts = starts.parts(groups, 5)
         assert parts[0] == 5 and [parts.count(part) for part in dict.fromkeys(parts)] == sizes
         assert [*dict.fromkeys(parts)] == list(range(5, 5 + len(sizes)))
-
-
-PLAIN = {"train__starts": 1, "train__rungs": ()}
 
 
 def test_halving_lets_the_best_of_all_runs_go_on(tmp_path):
