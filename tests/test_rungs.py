@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import scaledis
+from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
 from scaledis.search import contests, criteria, rungs, stages
 from scaledis.search.contests import Contest, Halving
@@ -24,7 +25,7 @@ from scaledis.training import ray_cluster
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
-from scaledis.workdir import decisions
+from scaledis.workdir import decisions, log
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -231,7 +232,7 @@ def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):
     runs = [run for run in runs_of(train__starts=4, train__rungs=((0.5, 3, "loss_nats", "max"), (1, 1, "x", "min")))]
     lines = [{"loss_nats": -5.0}, {"loss_nats": None, "diverged": 2}, {"loss_nats": 1.0}, {}]
     for run, line in zip(runs, lines, strict=True):
-        records = scaledis.workdir.log.Records(workdir.run(run.name) / "metrics.jsonl", 0)
+        records = log.Records(workdir.run(run.name) / "metrics.jsonl", 0)
         for step, more in ((2, line), (4, {"loss_nats": 99.0})):  # the line of step 4 is behind the rung
             records.append({"step": step, **more})
     rung = Rung(2, 3, "loss_nats", "max")
@@ -255,10 +256,10 @@ def test_a_start_that_diverges_is_dropped_and_a_run_whose_starts_all_diverge_is_
 
 def test_the_number_is_the_mean_over_the_last_twentieth_of_the_log():
     records = [{"step": n, "loss_nats": float(n)} for n in range(1, 101)]
-    assert scaledis.workdir.log.last_mean(records, "loss_nats") == np.mean([96, 97, 98, 99, 100])
-    assert scaledis.workdir.log.last_mean(records[:9], "loss_nats") == 9
-    assert scaledis.workdir.log.last_mean([*records[:98], {"loss_nats": None}, records[99]], "loss_nats") is None
-    assert scaledis.workdir.log.last_mean([], "loss_nats") is None
+    assert log.last_mean(records, "loss_nats") == np.mean([96, 97, 98, 99, 100])
+    assert log.last_mean(records[:9], "loss_nats") == 9
+    assert log.last_mean([*records[:98], {"loss_nats": None}, records[99]], "loss_nats") is None
+    assert log.last_mean([], "loss_nats") is None
 
 
 def test_a_criterion_of_ones_own_gets_the_log_and_the_model(tmp_path, monkeypatch):
@@ -548,3 +549,13 @@ def test_two_processes_take_the_decision_that_one_takes(tmp_path):
 def test_ray_refuses_rungs(tmp_path):
     with pytest.raises(UserError, match="--engine: ray trains each population to its end; runs with rungs need"):
         ray_cluster.train_all(Job(Workdir(tmp_path), BASE, runs_of()))
+
+
+def test_a_criterion_cannot_load_what_other_processes_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    scaledis.register_criterion("loads", lambda candidate: float(candidate.load().step))
+    monkeypatch.setattr(hosts, "alone", lambda: False)
+    workdir, [run, *_] = Workdir(tmp_path), runs_of()
+    log.Records(workdir.run(run.name) / "metrics.jsonl", 0).append({"step": 2})
+    with pytest.raises(UserError, match="train.rungs: a criterion that loads a model cannot go with --distributed"):
+        rungs.decision(workdir, [run], Rung(2, 1, "loads", "max"))
