@@ -1,6 +1,6 @@
 """Few units first: the scale-aware ladder whose top of three units is alone for a fifth of the steps.
 
-    scaledis train few_first                                    # three starts, of which one goes on
+    scaledis train --config=configs/few_first.py                # three starts, of which one goes on
     scaledis train few_first --seeds=5 --workdir=runs/five      # five runs, each the best of three starts
 
 Three units have no room for three circles of hues, and so cut them; meanwhile sigma falls from twice its value. The

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import scaledis
+from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
 from scaledis.search import contests, criteria, rungs, stages
 from scaledis.search.contests import Contest, Halving
@@ -24,7 +25,7 @@ from scaledis.training import ray_cluster
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
-from scaledis.workdir import decisions
+from scaledis.workdir import decisions, log
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -37,6 +38,7 @@ RUNGS = ((1 / 3, 2, "loss_nats", "min"), (2 / 3, 1, "kl_nats", "max"))  # after 
 FEW = {"method__name": "linear", "train__learning_rate": 1e-3, "train__starts": 3, "train__rungs": RUNGS}
 FEW |= {"train__parallel": 2, "evaluate__metrics": ("mig",)}
 NONE = {"beside": ()}
+PLAIN = {"train__starts": 1, "train__rungs": ()}
 
 
 def runs_of(*sweeps, **overrides):
@@ -182,12 +184,55 @@ def assert_equal(workdir, other):
         assert_same(load_run(workdir.root, run.name).state, load_run(other.root, run.name).state)
 
 
+def test_a_damaged_checkpoint_of_a_decided_population_is_made_again_from_the_one_before(tmp_path, monkeypatch):
+    workdir, runs = Workdir(tmp_path / "damaged"), runs_of("seeds:2", train__checkpoint_every=1)
+    write_plan = Workdir.write_plan
+
+    def full(self, populations):
+        if self.rungs.exists():
+            raise UserError("plan.json cannot be written")
+        write_plan(self, populations)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Workdir, "write_plan", full)
+        with pytest.raises(UserError, match="cannot be written"):
+            train(workdir.root, runs)
+    assert Checkpoints(workdir.checkpoints(0)).steps == [1, 2]
+    for file in (workdir.checkpoints(0) / "2" / "state").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"x" * len(file.read_bytes()))
+    train(workdir.root, runs)
+    assert_equal(workdir, train(tmp_path / "whole", runs))
+
+
+def test_survivors_of_other_widths_and_allocations_are_the_runs_that_they_are_alone(tmp_path):
+    """Narrow networks leave a population that was widened for others, and a wide one joins another."""
+    settings = {**PLAIN, "method__name": "vlae", "train__steps": 4, "train__parallel": 2}
+    sizes = [(6000, (2, 1)), (9000, (1, 3)), (6000, (1, 3)), (6000, (2, 1)), (9000, (2, 1)), (6000, (1, 2))]
+    each = [{"model.parameters": size, "model.allocation": units, "seed": n} for n, (size, units) in enumerate(sizes)]
+    runs = expand(tiny.plain(**settings), ["mine"], {"sweep_mine": lambda: each})
+    keep = {runs[n].name for n in (0, 3, 4)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(criteria.REGISTRY, "registered", {})
+        scaledis.register_criterion("kept", lambda candidate: float(candidate.run.name in keep))
+        workdir = train(tmp_path, runs, base={"halving": "eta:2,rungs:1,by:kept"})
+    assert {run.name for run in runs} - workdir.dropped().keys() == keep
+    images = DATASET.images(np.arange(8))
+    for run in runs:
+        steps, model = workdir.dropped().get(run.name, 4), load_run(tmp_path, run.name)
+        alone = tiny.population([run.config], DATASET)
+        states, _ = alone.make_advance(DATASET)(alone.init(), steps)
+        assert model.step == steps
+        for found, wanted in zip(model.encode(images), alone.model(states, 0).encode(images), strict=True):
+            np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4)
+
+
 def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):
     workdir = Workdir(tmp_path)
     runs = [run for run in runs_of(train__starts=4, train__rungs=((0.5, 3, "loss_nats", "max"), (1, 1, "x", "min")))]
     lines = [{"loss_nats": -5.0}, {"loss_nats": None, "diverged": 2}, {"loss_nats": 1.0}, {}]
     for run, line in zip(runs, lines, strict=True):
-        records = scaledis.workdir.log.Records(workdir.run(run.name) / "metrics.jsonl", 0)
+        records = log.Records(workdir.run(run.name) / "metrics.jsonl", 0)
         for step, more in ((2, line), (4, {"loss_nats": 99.0})):  # the line of step 4 is behind the rung
             records.append({"step": step, **more})
     rung = Rung(2, 3, "loss_nats", "max")
@@ -211,10 +256,10 @@ def test_a_start_that_diverges_is_dropped_and_a_run_whose_starts_all_diverge_is_
 
 def test_the_number_is_the_mean_over_the_last_twentieth_of_the_log():
     records = [{"step": n, "loss_nats": float(n)} for n in range(1, 101)]
-    assert scaledis.workdir.log.last_mean(records, "loss_nats") == np.mean([96, 97, 98, 99, 100])
-    assert scaledis.workdir.log.last_mean(records[:9], "loss_nats") == 9
-    assert scaledis.workdir.log.last_mean([*records[:98], {"loss_nats": None}, records[99]], "loss_nats") is None
-    assert scaledis.workdir.log.last_mean([], "loss_nats") is None
+    assert log.last_mean(records, "loss_nats") == np.mean([96, 97, 98, 99, 100])
+    assert log.last_mean(records[:9], "loss_nats") == 9
+    assert log.last_mean([*records[:98], {"loss_nats": None}, records[99]], "loss_nats") is None
+    assert log.last_mean([], "loss_nats") is None
 
 
 def test_a_criterion_of_ones_own_gets_the_log_and_the_model(tmp_path, monkeypatch):
@@ -364,9 +409,6 @@ def test_parts_are_as_small_as_the_starts_allow():
         assert [*dict.fromkeys(parts)] == list(range(5, 5 + len(sizes)))
 
 
-PLAIN = {"train__starts": 1, "train__rungs": ()}
-
-
 def test_halving_lets_the_best_of_all_runs_go_on(tmp_path):
     runs = runs_of("seeds:5", "train.learning_rate=1e-3,1e-4", **PLAIN)
     halving = {"halving": "eta:3,rungs:2,by:loss_nats,best:min"}
@@ -507,3 +549,13 @@ def test_two_processes_take_the_decision_that_one_takes(tmp_path):
 def test_ray_refuses_rungs(tmp_path):
     with pytest.raises(UserError, match="--engine: ray trains each population to its end; runs with rungs need"):
         ray_cluster.train_all(Job(Workdir(tmp_path), BASE, runs_of()))
+
+
+def test_a_criterion_cannot_load_what_other_processes_hold(tmp_path, monkeypatch):
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    scaledis.register_criterion("loads", lambda candidate: float(candidate.load().step))
+    monkeypatch.setattr(hosts, "alone", lambda: False)
+    workdir, [run, *_] = Workdir(tmp_path), runs_of()
+    log.Records(workdir.run(run.name) / "metrics.jsonl", 0).append({"step": 2})
+    with pytest.raises(UserError, match="train.rungs: a criterion that loads a model cannot go with --distributed"):
+        rungs.decision(workdir, [run], Rung(2, 1, "loads", "max"))

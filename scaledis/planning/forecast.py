@@ -23,7 +23,7 @@ from scaledis.planning import hlo, programs, table
 from scaledis.planning.sizes import sizes_of
 from scaledis.planning.table import Cost, Key, Table
 from scaledis.planning.targets import Devices, Target
-from scaledis.sweeps import plan
+from scaledis.sweeps import plan, starts
 from scaledis.training import memory, steps
 from scaledis.training.population import Population
 from scaledis.training.program import spread
@@ -60,8 +60,10 @@ class ProgramForecast(NamedTuple):
     disk: float
 
     @property
-    def steps(self) -> int:
-        return self.members[0].config.train.steps
+    def steps(self) -> float:
+        """Of a run, in the mean over those that rungs drop."""
+        train = self.members[0].config.train
+        return starts.share(train) * train.steps
 
 
 class Forecast(NamedTuple):

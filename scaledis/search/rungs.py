@@ -25,7 +25,7 @@ from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
-from scaledis.types import Run, RunState
+from scaledis.types import Model, Run, RunState
 from scaledis.workdir import decisions
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.decisions import Decision
@@ -70,11 +70,20 @@ def decision(workdir: Workdir, runs: Sequence[Run], rung: Rung) -> Decision:
     for run in runs:
         records = read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals)
         so_far = [record for record in records if record["step"] <= rung.step]
-        load = functools.partial(load_run, workdir.root, run.name)
+        load = functools.partial(_load, workdir, run.name)
         numbers[run.name] = criteria.measured(rung.by, Candidate(run, so_far, load))
     sign = -1 if rung.best == "max" else 1
     ranked = sorted(numbers, key=lambda name: (numbers[name] is None, sign * (numbers[name] or 0.0)))
     return Decision(rung.step, rung.by, rung.best, numbers, ranked[: rung.keep])
+
+
+def _load(workdir: Workdir, name: str) -> Model:
+    """Returns the model of a run at its rung. Raises UserError where other processes hold a part of it."""
+    if not hosts.alone():
+        raise UserError(
+            "train.rungs: a criterion that loads a model cannot go with --distributed; take one of the log."
+        )
+    return load_run(workdir.root, name)
 
 
 def _words(taken: Sequence[Sequence[Decision]]) -> list[str]:

@@ -92,7 +92,7 @@ def train_groups(
     `train_population` and `evaluate_population` raise.
     """
     ends = {index: (len(group), until.get(index, group[0].config.train.steps)) for index, group in groups}
-    progress = SweepProgress(ends)
+    progress = SweepProgress(ends, "at the rung" if until else "done")
     for index, group in groups:
         train_group(job, group, index, progress, stop, keep, until.get(index))
     return progress.began

@@ -48,9 +48,9 @@ class SweepProgress:
     run, and a failed run has diverged.
     """
 
-    def __init__(self, sizes: Mapping[int, tuple[int, int]]):
-        """`sizes`: {number of a population: (runs, steps)}."""
-        self._sizes = sizes
+    def __init__(self, sizes: Mapping[int, tuple[int, int]], done: str = "done"):
+        """`sizes`: {number of a population: (runs, steps)}; `done` is what a run is at these steps."""
+        self._sizes, self._word = sizes, done
         self._left = {number: runs * steps for number, (runs, steps) in sizes.items()}  # steps
         self._done = self._failed = 0
         self._seconds, self._advanced = 0.0, 0  # between log lines, without the time of compiling
@@ -83,7 +83,11 @@ class SweepProgress:
         if len(self._sizes) == 1:
             return
         total = sum(runs for runs, _ in self._sizes.values())
-        words = [f"{self._done:,} of {total:,} runs done", f"{running} running", f"{self._failed + failed} failed"]
+        words = [
+            f"{self._done:,} of {total:,} runs {self._word}",
+            f"{running} running",
+            f"{self._failed + failed} failed",
+        ]
         if self._advanced:
             rate = self._advanced / max(self._seconds, 1e-9)
             words += [f"{rate:,.1f} steps/s in all", f"{duration(sum(self._left.values()) / rate)} left"]
