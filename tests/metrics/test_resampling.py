@@ -53,16 +53,20 @@ def test_an_accuracy_has_the_error_of_its_test_rows(data, monkeypatch):
 
 
 def test_a_gap_of_predictions_has_the_error_of_a_slow_resample(data, monkeypatch):
-    fits, predictor = [], sap.line
+    fits, predictor = {}, sap.line  # threads fit in any order
 
-    def counted(*arguments):
-        fits.append(predictor(*arguments))
-        return fits[-1]
+    def counted(unit, factor, *arguments):
+        fits[unit.tobytes(), factor.tobytes()] = found = predictor(unit, factor, *arguments)
+        return found
 
     monkeypatch.setitem(sap.PREDICTORS, "library", (counted, sap.LINE[1]))
     found = error("sap", "sap", data)
     assert len(fits) == 4  # two units, two factors
-    correct = [[predicted[160:] == factor[160:] for predicted in fits[k::2]] for k, factor in enumerate(data[1].T)]
+    units, factors = ([column.tobytes() for column in each.T] for each in data)
+    correct = [
+        [fits[unit, name][160:] == factor[160:] for unit in units]
+        for name, factor in zip(factors, data[1].T, strict=True)
+    ]
 
     def slow_sap(rows):
         shares = [sorted(sum(int(unit[row]) for row in rows) / len(rows) for unit in factor) for factor in correct]
