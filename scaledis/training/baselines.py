@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from scaledis import methods
 from scaledis.config import Evaluate
 from scaledis.core import runtime
 from scaledis.core.errors import UserError
@@ -191,7 +192,8 @@ def score_baselines(held: Result, task: Task, *, stop: Callable[[], bool] = runt
 
 def _of_baseline(name: str, metrics: list[str], task: Task, stop: Callable[[], bool]) -> dict[str, Result | str]:
     """Returns {metric: its scores, or why there are none}, or {"": why} if there are no codes."""
-    own = None if name in OF_DATA else dataclasses.replace(task.model.config, evaluate=Evaluate())
+    config = dataclasses.replace(task.model.config, evaluate=Evaluate())
+    own = () if name in OF_DATA else (methods.makers(config), config)
     plain = dataclasses.replace(task.settings, metrics=(), chance=0, floor=False, ceiling=False)
     images = task.dataset.fingerprint, task.numbers.tobytes(), task.train_codes
     key = (name, own, plain, *images, task.levels.tobytes())
