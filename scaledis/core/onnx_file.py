@@ -14,7 +14,6 @@ from scaledis.core import UserError
 from scaledis.core.onnx_nodes import NODES, Graph, Value, kind
 
 OPSET, IR = 18, 8  # of December 2022, which every runtime of today reads
-BATCH = "batch"  # the name of the first axis
 CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
 CALLS |= {"custom_vjp_call": "call_jaxpr"}
 
@@ -63,7 +62,7 @@ def _needs(node: Any, needed: set[str]) -> bool:
 def _described(name: str, like: Any) -> Any:
     from onnx import helper
 
-    sizes = [size if isinstance(size, int) else BATCH for size in like.shape]
+    sizes = [size if isinstance(size, int) else str(size) for size in like.shape]
     return helper.make_tensor_value_info(name, kind(like.dtype), sizes)
 
 
