@@ -87,7 +87,7 @@ def compute(
 
 def _explicitness(wrong: np.ndarray) -> Result:
     """`explicitness` and `explicitness_per_factor` of errors [n, F, capacities + 1], NaN where there is no label."""
-    losses = np.nanmean(wrong, axis=0)
+    losses = rows.mean_of_labeled(wrong)
     curve, guess = losses[:, :-1], losses[:, -1]
     best = curve.min(axis=1)
     headroom = guess - best

@@ -96,7 +96,7 @@ def compute(
 
 def _explicitness(losses: np.ndarray) -> Result:
     """`explicitness` and `explicitness_per_factor` of log losses [n, 2, F] of classifiers and of class frequencies."""
-    left, whole = np.nanmean(losses, axis=0)
+    left, whole = rows.mean_of_labeled(losses)
     scores = np.where(whole > 0, 1 - share(left, whole), 0)
     return {"explicitness": float(scores.mean()), "explicitness_per_factor": scores}
 

@@ -153,6 +153,20 @@ def test_the_smallest_integer_is_a_label_of_a_user():
     assert labels.read("factors", smallest).classes[:, 0].tolist() == [0, 1, 2]
 
 
+def test_objects_hold_numbers_and_missing_labels_of_every_float():
+    column = np.array([[np.float32("nan")], [np.float32(0.5)], [2]], object)
+    known = labels.read("factors", column)
+    assert known.kinds == ("number",) and known.there[:, 0].tolist() == [False, True, True]
+
+
+def test_a_factor_without_labels_in_a_part_is_a_sentence(world):
+    codes, factors = world
+    rare = np.where(np.arange(ROWS) < 5, factors[:, 0], np.nan)[:, None]
+    for name in ("dci", "sap", "infomec", "dci_es", "modularity"):
+        with pytest.raises(UserError, match="factor 0: 5 of 2000 training rows and 0 test rows have its label"):
+            metrics.compute(name, codes, rare, shuffle=False, **FAST)
+
+
 def test_information_of_an_angle_needs_no_origin(world):
     codes, factors = world
     first, second = (

@@ -7,7 +7,7 @@ each with its own order of the units, alternate.
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.special import expit, softmax
@@ -25,6 +25,22 @@ EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
 FEW_ROWS, EXACT_BOOSTERS = 100, 4  # with more rows: mean rows per class, and boosters with exact bins below it
 LEAVES = 2**DEPTH
 Function = Callable[[np.ndarray], np.ndarray]
+
+
+class Problem(NamedTuple):
+    """What T targets of the training rows are fitted to.
+
+    Attributes:
+        target: float [split, T].
+        start: [T], the scores before the first round.
+        mean: scores [n, T] -> the means of the targets.
+        curvature: residuals [n, T] -> the second derivatives of the loss in the scores.
+    """
+
+    target: np.ndarray
+    start: np.ndarray
+    mean: Function
+    curvature: Function
 
 
 def fit(ranks: np.ndarray, factors: np.ndarray, split: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -99,8 +115,8 @@ def _classifier(
     start = np.log(prior) - (np.log1p(-prior) if binary else 0)
     probabilities: Function = expit if binary else lambda scores: softmax(scores, axis=1)
     rate = RATE if binary else RATE * (1 - 1 / len(values))
-    boosted = _boosted(datasets, orders, ranks, target, start, rate, lock)
-    gains, scores = boosted(probabilities, lambda residual: np.abs(residual) * (1 - np.abs(residual)))
+    problem = Problem(target, start, probabilities, lambda residual: np.abs(residual) * (1 - np.abs(residual)))
+    gains, scores = _boosted(datasets, orders, ranks, problem, rate, lock)
     return gains, values[(scores[:, 0] > 0).astype(int) if binary else scores.argmax(axis=1)]
 
 
@@ -115,8 +131,8 @@ def regress(ranks: np.ndarray, targets: np.ndarray, split: int, seed: int) -> tu
     datasets = _datasets(ranks, orders, split, seed, split <= EXACT_ROWS or values <= BINS) if values > 1 else []
     mean, deviation = targets[:split].mean(axis=0), targets[:split].std() or 1.0
     target = (targets[:split] - mean) / deviation
-    boosted = _boosted(datasets, orders, ranks, target, np.zeros(len(mean)), RATE, threading.Lock())
-    gains, scores = boosted(lambda scores: scores, np.ones_like)
+    problem = Problem(target, np.zeros(len(mean)), lambda scores: scores, np.ones_like)
+    gains, scores = _boosted(datasets, orders, ranks, problem, RATE, threading.Lock())
     return gains, mean + deviation * scores
 
 
@@ -129,39 +145,31 @@ def _boosted(
     datasets: list["Dataset"],
     orders: np.ndarray,
     ranks: np.ndarray,
-    target: np.ndarray,
-    start: np.ndarray,
+    problem: Problem,
     rate: float,
     lock: threading.Lock,
-) -> Callable[[Function, Function], tuple[np.ndarray, np.ndarray]]:
-    """Returns (mean of scores, curvature of residuals) -> gains [K] and scores [N, T] for targets [split, T].
-
-    A round has one tree a target, which fits what is left of it, and whose leaves take Newton steps from `start` [T].
-    """
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gains [K] and scores [N, T]. A round has one tree a target, which fits what is left of it by Newton steps."""
     import lightgbm
 
-    split, trees = target.shape
-
-    def boosted(mean: Function, curvature: Function) -> tuple[np.ndarray, np.ndarray]:
-        scores = np.tile(start, (len(ranks), 1))
-        with lock:  # a data set stores the parameters of the booster that takes it
-            boosters = [lightgbm.Booster({**(data.params or {}), "num_class": trees}, data) for data in datasets]
-        for step in range(ROUNDS if boosters else 0):
-            turn, number = divmod(step, BOOSTERS)
-            residual = target - mean(scores[:split])
-            slope = -residual[:, 0] if trees == 1 else -residual
-            if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
-                break  # nothing left to split
-            codes, predict = ranks[:, orders[number]], boosters[number].predict
-            leaves = predict(codes, start_iteration=turn, num_iteration=1, pred_leaf=True, num_threads=1)
-            leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
-            scores += rate * _newton_steps(leaves[:split], residual, curvature(residual))[leaves]
-        gains = np.zeros(ranks.shape[1])
-        for booster, order in zip(boosters, orders[: len(boosters)], strict=True):
-            gains[order] += booster.feature_importance("gain")
-        return gains, scores
-
-    return boosted
+    split, trees = problem.target.shape
+    scores = np.tile(problem.start, (len(ranks), 1))
+    with lock:  # a data set stores the parameters of the booster that takes it
+        boosters = [lightgbm.Booster({**(data.params or {}), "num_class": trees}, data) for data in datasets]
+    for step in range(ROUNDS if boosters else 0):
+        turn, number = divmod(step, BOOSTERS)
+        residual = problem.target - problem.mean(scores[:split])
+        slope = -residual[:, 0] if trees == 1 else -residual
+        if boosters[number].update(fobj=lambda *_, slope=slope: (slope, np.ones_like(slope))):
+            break  # nothing left to split
+        codes, predict = ranks[:, orders[number]], boosters[number].predict
+        leaves = predict(codes, start_iteration=turn, num_iteration=1, pred_leaf=True, num_threads=1)
+        leaves = np.asarray(leaves).reshape(len(ranks), trees).astype(np.int64) + LEAVES * np.arange(trees)
+        scores += rate * _newton_steps(leaves[:split], residual, problem.curvature(residual))[leaves]
+    gains = np.zeros(ranks.shape[1])
+    for booster, order in zip(boosters, orders[: len(boosters)], strict=True):
+        gains[order] += booster.feature_importance("gain")
+    return gains, scores
 
 
 def _newton_steps(leaves: np.ndarray, residual: np.ndarray, curvature: np.ndarray) -> np.ndarray:

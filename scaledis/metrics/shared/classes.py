@@ -32,15 +32,21 @@ def class_numbers(name: str, value: object) -> np.ndarray:
     """
     if convert.is_pandas(value):
         return _stacked(convert.columns(name, value))
+    array = table(name, value)
+    there = array[array != MISSING] if array.dtype == np.int64 else array
+    if array.dtype.kind in "biu" and (not there.size or _are_exact(there)):
+        return array.astype(np.int64, copy=False)
+    return _stacked((f"{name}, column {number}", column) for number, column in enumerate(array.T))
+
+
+def table(name: str, value: object) -> np.ndarray:
+    """`value` as an array [N, F] of any type. Raises UserError for other axes, and for what `convert.read` refuses."""
     array = convert.read(name, value)
     if array.dtype.kind not in "biu" and isinstance(value, list | tuple):
         array = np.array(value, object)  # numpy would turn None, NaN and numbers beside strings into text
     if array.ndim != 2 or 0 in array.shape:
         raise UserError(f"{name}: shape {array.shape}; two axes, neither empty, are needed")
-    there = array[array != MISSING] if array.dtype == np.int64 else array
-    if array.dtype.kind in "biu" and (not there.size or _are_exact(there)):
-        return array.astype(np.int64, copy=False)
-    return _stacked((f"{name}, column {number}", column) for number, column in enumerate(array.T))
+    return array
 
 
 def classes(where: str, column: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 
 from scaledis.core import UserError, convert, kinds, registry
-from scaledis.metrics.shared.classes import MISSING, classes
+from scaledis.metrics.shared.classes import MISSING, classes, table
 from scaledis.metrics.shared.information import BINS, binned
 from scaledis.metrics.shared.spec import ALL_KINDS
 
 CATEGORY, NUMBER, ANGLE = ALL_KINDS
 TURN = 2 * math.pi
+FLOATS = float | np.floating
 Kinds = Sequence[str | None] | Mapping[int, str]
 
 
@@ -93,12 +94,7 @@ def read(name: str, value: object, kinds_: Kinds | None = None, missing: object 
 def _columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
     if convert.is_pandas(value):
         return convert.columns(name, value)
-    array = convert.read(name, value)
-    if array.dtype.kind not in "biu" and isinstance(value, list | tuple):
-        array = np.array(value, object)  # numpy would turn None, NaN and numbers beside strings into text
-    if array.ndim != 2 or 0 in array.shape:
-        raise UserError(f"{name}: shape {array.shape}; two axes, neither empty, are needed")
-    return ((f"{name}, column {number}", column) for number, column in enumerate(array.T))
+    return ((f"{name}, column {number}", column) for number, column in enumerate(table(name, value).T))
 
 
 def _wanted(given: Kinds | None, factors: int) -> list[str | None]:
@@ -140,7 +136,7 @@ def _column(where: str, column: np.ndarray, wanted: str | None, missing: object)
         raise UserError(f"{where}: row {np.flatnonzero(there)[~np.isfinite(numbers)][0]} is infinite")
     if kind == ANGLE:
         numbers = numbers * (TURN / _period(wanted or ANGLE)) % TURN
-    own[there], amounts[there] = _bins(numbers - _start(numbers) * (kind == ANGLE), kind), numbers
+    own[there], amounts[there] = _bins(numbers, kind), numbers
     return own, amounts, kind
 
 
@@ -157,7 +153,7 @@ def _gone(column: np.ndarray, missing: object) -> np.ndarray:
 
 
 def _is_nothing(label: object) -> bool:
-    return label is None or type(label).__name__ == "NAType" or (isinstance(label, float) and label != label)
+    return label is None or type(label).__name__ == "NAType" or (isinstance(label, FLOATS) and label != label)
 
 
 def _same(label: object, missing: object) -> bool:
@@ -170,7 +166,7 @@ def _is_amount(present: np.ndarray) -> bool:
         finite = present[np.isfinite(present)]
         return bool((finite % 1 != 0).any())
     return present.dtype.kind == "O" and any(
-        isinstance(each, float) and math.isfinite(each) and each % 1 != 0 for each in present
+        isinstance(each, FLOATS) and math.isfinite(each) and each % 1 != 0 for each in present
     )
 
 
@@ -194,6 +190,8 @@ def _start(angles: np.ndarray) -> float:
 def _bins(numbers: np.ndarray, kind: str) -> np.ndarray:
     """The bin of each number, int [n] from 0: that of its value up to 20 values, else one of 20 quantiles."""
     if kind == ANGLE:
-        numbers = np.round(numbers % TURN, 12)  # so that a turn does not change which angles are equal
+        numbers = np.round(
+            (numbers - _start(numbers)) % TURN, 12
+        )  # so that a turn does not change which angles are equal
     values, ranks = np.unique(numbers, return_inverse=True)
     return ranks if len(values) <= BINS else binned(numbers[:, None], BINS, "quantile")[:, 0]

@@ -54,8 +54,8 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
     """The number of rows of `factors` [N, F] that train, the first ones; the others test.
 
     Raises:
-        UserError: no rows to train or to test on; rows in the order of a factor whose training rows lack the classes of
-            half of the test rows.
+        UserError: no rows to train or to test on, or none with a label of some factor; rows in the order of a factor
+            whose training rows lack the classes of half of the test rows.
     """
     check("train_fraction", train_fraction, float, 0, 1)
     split = round(len(factors) * train_fraction)
@@ -63,6 +63,10 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
         rows = f"{split} of {len(factors)} rows"
         raise UserError(f"train_fraction: {train_fraction} leaves {rows} to train on; both parts need one")
     for number, factor in enumerate(factors.T):
+        there = factor != MISSING
+        if not (there[:split].any() and there[split:].any()):
+            found = f"{there[:split].sum()} of {split} training rows and {there[split:].sum()} test rows have its label"
+            raise UserError(f"factors: factor {number}: {found}; both parts need one")
         unseen = ~np.isin(factor[split:], [*np.unique(factor[:split]), MISSING])
         if unseen.mean() >= 0.5 and unseen.sum() >= NOT_BY_CHANCE and (np.diff(factor) >= 0).all():
             lacking = f"the {split} training rows lack its classes {_few(np.unique(factor[split:][unseen]))}"
@@ -97,7 +101,7 @@ def counted(factor: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean_of_labeled(values: np.ndarray) -> np.ndarray:
-    """The mean of every column of [n, F] over the rows that are not NaN, [F]; 0 for a column of NaN."""
+    """The mean of every column of [n, ...] over the rows that are not NaN; 0 for a column of NaN."""
     there = ~np.isnan(values)
     return np.asarray(np.where(there, values, 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1))
 
