@@ -2,6 +2,7 @@
 
 config.json, plan.json           the base config and sweeps; which runs train together
 rungs.json                       which starts were dropped where, and by what numbers (decisions.py)
+trials.json                      the settings that a search has tried (trials.py), from its study in study.*
 planned/<population>.json        the configs of its runs, used until a run begins and has its own
 checkpoints/<population>/<step>  states
 runs/<run>/config.json           the config of a run, and the facts of its data set
@@ -47,7 +48,7 @@ class Workdir:
     def __init__(self, root: str | Path):
         self.root = directory("workdir", root)
         self.config, self.plan = (self.root / name for name in EXPERIMENT)
-        self.report, self.rungs = self.root / "report", self.root / "rungs.json"
+        self.report, self.rungs, self.trials = (self.root / name for name in ("report", "rungs.json", "trials.json"))
         self._places: dict[str, int] = {}  # run -> population
         self._latest: tuple[Path, dict[str, Any]] = self.root, {}  # planned configs, which never change, of a file
 

@@ -1,0 +1,94 @@
+"""Trials: the settings that a search has tried, and what came of them.
+
+trials.json    {"search": its settings, "importance": .., "trials": {number: trial}}, sealed
+
+The search writes it from its study whenever that changes; tables and the page read it, and need no library of studies.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scaledis.core import UserError
+from scaledis.core.files import read_json, write_lines
+
+STATES = ("running", "complete", "pruned", "failed")
+KEYS = ("search", "importance", "trials")
+
+
+class Objective(NamedTuple):
+    """What a search looks for: a number of the log, a criterion, a score or `udr`, and its direction.
+
+    by: its name, such as "elbo_nats" or "dci/disentanglement".
+    best: "max" or "min".
+    """
+
+    by: str
+    best: str
+
+    def __str__(self) -> str:
+        return f"{self.by}:{self.best}"
+
+
+class Trial(NamedTuple):
+    """A setting that was tried.
+
+    number: from 0, in the order in which trials were begun.
+    state: one of `STATES`; a pruned trial was dropped at a rung or diverged, a failed one could not run.
+    params: the value of each key of the space, by dotted key.
+    runs: the names of its runs; [] if it could not run.
+    values: that of each objective, the mean over the runs that went on; [] unless it is complete.
+    why: the reason of a trial that failed or was pruned, else "".
+    """
+
+    number: int
+    state: str
+    params: Mapping[str, Any]
+    runs: Sequence[str] = ()
+    values: Sequence[float] = ()
+    why: str = ""
+
+
+class Trials(NamedTuple):
+    """All that a work directory keeps of its search.
+
+    objectives: one, or several that are weighed against each other.
+    space: the text of each key's range, such as {"method.beta": "log:1..64"}.
+    trials: in the order of their numbers.
+    importance: for each objective by its name the share of its variance that each key explains, largest first; {} until
+      enough trials are complete.
+    """
+
+    objectives: Sequence[Objective]
+    space: Mapping[str, str]
+    trials: Sequence[Trial] = ()
+    importance: Mapping[str, Mapping[str, float]] = {}
+
+    @property
+    def of_run(self) -> dict[str, Trial]:
+        """The trial of each run."""
+        return {name: trial for trial in self.trials for name in trial.runs}
+
+
+def read(path: Path) -> Trials | None:
+    """Returns the content of the file; None without one. Raises UserError if it is damaged."""
+    if not path.exists():
+        return None
+    held = read_json(path, *KEYS, needs_seal=True)
+    try:
+        objectives = [Objective(*each) for each in held["search"]["objectives"]]
+        trials = [Trial(int(number), **each) for number, each in held["trials"].items()]
+        found = Trials(objectives, dict(held["search"]["space"]), trials, dict(held["importance"]))
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: {error}.") from error
+    for trial in trials:
+        if trial.state not in STATES or len(trial.values) != (len(objectives) if trial.state == "complete" else 0):
+            raise UserError(f"{path} is damaged: trial {trial.number} has a state or values that no trial has.")
+    return found
+
+
+def write(path: Path, found: Trials) -> None:
+    """Writes all trials, sealed."""
+    trials = {str(each.number): {k: v for k, v in each._asdict().items() if k != "number"} for each in found.trials}
+    search = {"objectives": list(found.objectives), "space": dict(found.space)}
+    write_lines(path, {"search": search, "importance": dict(found.importance), "trials": trials})
