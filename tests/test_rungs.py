@@ -236,10 +236,14 @@ def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):
         for step, more in ((2, line), (4, {"loss_nats": 99.0})):  # the line of step 4 is behind the rung
             records.append({"step": step, **more})
     rung = Rung(2, 3, "loss_nats", "max")
-    found = rungs.decision(workdir, runs, rung)
+    found = rungs.decision(Job(workdir, BASE, runs, DATASET), runs, rung)
     assert list(found.numbers.values()) == [-5.0, None, 1.0, None]
     assert found.go_on == ["start=2", "start=0", "start=1"]
-    assert rungs.decision(workdir, runs, rung._replace(best="min")).go_on == ["start=0", "start=2", "start=1"]
+    assert rungs.decision(Job(workdir, BASE, runs, DATASET), runs, rung._replace(best="min")).go_on == [
+        "start=0",
+        "start=2",
+        "start=1",
+    ]
 
 
 def test_a_start_that_diverges_is_dropped_and_a_run_whose_starts_all_diverge_is_frozen(tmp_path, capsys):
@@ -558,4 +562,4 @@ def test_a_criterion_cannot_load_what_other_processes_hold(tmp_path, monkeypatch
     workdir, [run, *_] = Workdir(tmp_path), runs_of()
     log.Records(workdir.run(run.name) / "metrics.jsonl", 0).append({"step": 2})
     with pytest.raises(UserError, match="train.rungs: a criterion that loads a model cannot go with --distributed"):
-        rungs.decision(workdir, [run], Rung(2, 1, "loads", "max"))
+        rungs.decision(Job(workdir, BASE, [run], DATASET), [run], Rung(2, 1, "loads", "max"))

@@ -1,21 +1,25 @@
 """`scaledis train` and `scaledis sweep`."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from scaledis.commands.experiment import Distributed, Named
 from scaledis.commands.results import ALL, SHARD, STEP, finish, look
+from scaledis.config import typed
 from scaledis.core import hosts, registry, runtime
 from scaledis.core.command import names, option, positional, seconds, whole
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run, forecast, targets
 from scaledis.report.pictures import sheets
-from scaledis.search import contests, stages
+from scaledis.search import batches, contests, settings, space, stages
+from scaledis.search.settings import Settings
 from scaledis.sweeps import config_file, shards
-from scaledis.sweeps.expand import MANY_RUNS, available
+from scaledis.sweeps.configs import override
+from scaledis.sweeps.expand import MANY_RUNS, available, expand
 from scaledis.training import engine, hooks, ray_cluster
 from scaledis.training.engine import Groups, Job
 from scaledis.training.evaluate import sample
@@ -28,12 +32,12 @@ STAGES = ("train", "evaluate", "report")
 class Engine(NamedTuple):
     """Trains the populations of a job.
 
-    train_all: (job, stop) -> all populations.
+    train_all: (job, stop=) -> all populations.
     prepare: is called before JAX computes.
     tracks: whether trackers can follow the runs, which train in this process.
     """
 
-    train_all: Callable[[Job, Callable[[], bool]], Groups]
+    train_all: Callable[..., Groups]
     prepare: Callable[[], None] = lambda: None
     tracks: bool = True
 
@@ -66,6 +70,14 @@ class Train(Distributed, Named):
     halving: str | None = option(
         "drop runs of the sweep at rungs: eta:3,rungs:4,by:elbo_nats lets the best third go on, four times"
     )
+    search: str | None = option(
+        "search a space for the best setting: optuna:200 tries 200; also optuna:200,sampler:quasi,seed:1,batch:16"
+    )
+    space: tuple[str, ...] = option("the range of a key that is searched, such as method.beta=log:1..64", ())
+    objective: tuple[str, ...] = option(
+        "what is looked for: a number of the log, a score such as dci/disentanglement, or udr; with :min the least",
+        (),
+    )
     engine: str = option("where populations train: `local` is this process, `ray` a cluster of Ray", "local")
     time_limit: str | None = option("stop with a checkpoint after this time, such as 50m; the exit code is then 130")
     dry_run: bool = option("print the runs, their programs, memory and time; compile and train nothing", False)
@@ -96,9 +108,28 @@ class Train(Distributed, Named):
             else:
                 look(self, self.stages, self.step, self.shard, self.time_limit)
 
+    @property
+    def searched(self) -> Settings | None:
+        """The settings of the search; None without one. Raises UserError for settings that cannot be."""
+        if self.search is None:
+            for name in ("space", "objective"):
+                if getattr(self, name):
+                    raise UserError(f"--{name}: it is for a search; give --search=optuna:N too.")
+            return None
+        if not self.loaded:
+            raise UserError("--search: it needs a config; give one by its name or with --config.")
+        ranges = space.of_file(self.loaded.namespace) | space.parse(self.space)
+        return settings.parse(self.search, self.objective, ranges)
+
+    def trial(self, params: Mapping[str, object]) -> list[Run]:
+        """Returns the runs of the values that a search gives to keys."""
+        assert self.loaded  # `searched` has made sure
+        typed_ = {key: typed(key, value) for key, value in params.items()}
+        return expand(override(self.loaded.config, typed_, "--space"), self.sweeps, self.loaded.namespace)
+
     def _plan(self) -> None:
         devices = targets.parse(self.device) if self.device else None
-        directory, runs = self.directory, self.runs()
+        directory, runs = self.directory, self._planned()
         _check(runs)
         print(dry_run.report(runs, directory))
         if devices and self.compile:
@@ -106,28 +137,41 @@ class Train(Distributed, Named):
         if devices:
             print("\n" + dry_run.on_devices(forecast.forecast(runs, devices)))
 
+    def _planned(self) -> list[Run]:
+        """Returns the runs of the command; those of a search have the middle of its space."""
+        if not (wanted := self.searched):
+            return self.runs()
+        space.check(wanted.space, self.trial)
+        runs = self.trial(space.middle(wanted.space))
+        return [run for number in range(wanted.trials) for run in batches.named(number, runs)]
+
     def _train(self) -> None:
         limit = seconds("--time_limit", self.time_limit)
         chosen = registry.choose("--engine", self.engine, ENGINES)
         if self.track and not chosen.tracks:
             raise UserError(f"--track: follows runs of this process only; leave it out with --engine={self.engine}.")
         chosen.prepare()
-        workdir, shard, runs = self.directory, shards.parse(self.shard), self.runs()
+        workdir, shard, wanted, runs = self.directory, shards.parse(self.shard), self.searched, self._planned()
         if len(runs) > MANY_RUNS and not self.yes:
             count = f"{len(runs):,} runs"
             raise UserError(f"--sweep: it gives {count}; --dry_run prints what they take, and --yes trains them.")
         _check(runs)
+        train_all = chosen.train_all
+        if wanted:
+            train_all = functools.partial(batches.train_all, wanted=wanted, runs_of=self.trial, train=train_all)
+        elif workdir.config.exists() and (held := workdir.claimed()).get(settings.KEY):
+            raise UserError(f"workdir: {workdir.root} holds a search; go on with `{held['command']}`.")
         lock = workdir.locked(shard) if hosts.first() else contextlib.nullcontext()
         with lock, runtime.stopping(limit) as stop:
-            with contextlib.ExitStack() as held:
+            with contextlib.ExitStack() as held_:
                 trackers = [make_tracker(name, workdir) for name in self.track if hosts.first()]
                 for tracker in trackers:
-                    held.callback(tracker.close)
-                groups = chosen.train_all(
+                    held_.callback(tracker.close)
+                groups = train_all(
                     Job(
                         workdir,
                         self.record(),
-                        runs,
+                        () if wanted else runs,
                         extend=self.extend,
                         restart=self.restart,
                         shard=shard,
@@ -138,7 +182,7 @@ class Train(Distributed, Named):
                             hooks.make_scores(sheets.write, trackers),
                         ],
                     ),
-                    stop,
+                    stop=stop,
                 )
             finish(workdir, groups, self.stages, self.step, shard, stop)
 
@@ -161,7 +205,7 @@ class Sweep(Train):
     @property
     def sweeps(self) -> list[str]:
         sweeps = [*self.product, *super().sweeps]
-        if self.name is None or sweeps:
+        if self.name is None or sweeps or self.search:
             return sweeps
         own = config_file.title(str(self.file))
         registry.check("sweep", own, available(self.namespace))

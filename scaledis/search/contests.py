@@ -5,7 +5,7 @@ The starts of one run are a contest (`train.starts`, `train.rungs`). With --halv
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from scaledis.core import UserError, registry
@@ -83,7 +83,7 @@ def of_job(job: Job, decided: Decisions) -> list[Contest]:
     """
     if text := job.base.get(HALVING):
         return _of_sweep(job, parse(str(text)), decided)
-    known = {run.name: run.config for run in job.runs}
+    known = {run.name: run.config for run in job.current}
     begun = [
         _of_starts(name, list(taken[0].numbers), known[taken[-1].go_on[0]])
         for name, taken in decided.items()
@@ -91,7 +91,7 @@ def of_job(job: Job, decided: Decisions) -> list[Contest]:
     ]
     members: dict[Config, list[Run]] = {}
     over = {name for contest in begun for name in contest.runs}
-    for run in job.runs:
+    for run in job.current:
         if run.config.train.rungs and run.name not in over:
             members.setdefault(starts.contest(run.config), []).append(run)
     for config, runs in members.items():
@@ -102,19 +102,30 @@ def of_job(job: Job, decided: Decisions) -> list[Contest]:
 
 
 def check(job: Job) -> None:
-    """Raises UserError for a rung by a number that is neither a criterion nor in the log of its runs."""
-    own = criteria.specs()
+    """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs."""
     halving = [parse(str(job.base[HALVING])).by] if job.base.get(HALVING) else []
-    seen = set()
-    for run in job.runs:
-        wanted = {*halving, *(by for _, _, by, _ in run.config.train.rungs)} - own.keys()
+    key, seen = "--halving" if halving else "train.rungs", set()
+    for run in job.current:
+        wanted = {*halving, *(by for _, _, by, _ in run.config.train.rungs)}
         program = plan.shared(run.config)
         if wanted and program not in seen:
             seen.add(program)
-            images = sampling.spec_of(dataset_of(job, [run]), run.config.data)
-            terms = Population([run.config], images).terms
             for by in sorted(wanted):
-                registry.check("--halving" if halving else "train.rungs", by, {*terms, *own})
+                check_number(job, run, key, by)
+
+
+def check_number(job: Job, run: Run, key: str, by: str, others: Iterable[str] = ()) -> None:
+    """Raises UserError, naming `key`, unless a run of the job has the number `by`; `others` are choices besides."""
+    if by in criteria.specs():
+        return
+    dataset = dataset_of(job, [run])
+    if "/" in by:
+        registry.check(key, by, criteria.scores())
+        if not dataset.factor_names:
+            raise UserError(f"{key}: {by} is a score, and {dataset.name} has no factors to score by.")
+        return
+    terms = Population([run.config], sampling.spec_of(dataset, run.config.data)).terms
+    registry.check(key, by, {*terms, *criteria.specs(), *criteria.scores(), *others})
 
 
 def following(contests: Sequence[Contest], decided: Decisions) -> Mapping[str, int]:
@@ -132,14 +143,15 @@ def _of_starts(name: str, runs: Sequence[str], config: Config) -> Contest:
 
 
 def _of_sweep(job: Job, halving: Halving, decided: Decisions) -> list[Contest]:
-    names, steps = [run.name for run in job.runs], {run.config.train.steps for run in job.runs}
-    if not job.shard.whole:
+    names, steps = [run.name for run in job.current], {run.config.train.steps for run in job.current}
+    name = EVERY if job.only is None else names[0]  # of a search each batch is compared
+    if not job.shard.whole and job.only is None:
         raise UserError(f"--shard: {job.shard} cannot go with --halving, which compares all runs of the sweep.")
-    if any(run.config.train.rungs for run in job.runs):
+    if any(run.config.train.rungs for run in job.current):
         raise UserError("--halving: runs with train.starts choose among their own starts; take one of both.")
     if len(steps) > 1:
         raise UserError(f"--halving: runs of {', '.join(map(str, sorted(steps)))} steps cannot be compared at a rung.")
-    if decided and set(decided[EVERY][0].numbers) != set(names):
-        then, now = len(decided[EVERY][0].numbers), len(names)
+    if name in decided and set(decided[name][0].numbers) != set(names):
+        then, now = len(decided[name][0].numbers), len(names)
         raise UserError(f"--halving: it has compared {then} runs already, and the sweep now gives {now}.")
-    return [Contest(EVERY, names, halving.at(len(names), *steps))]
+    return [Contest(name, names, halving.at(len(names), *steps))]

@@ -21,12 +21,13 @@ from scaledis.search.contests import Contest
 from scaledis.search.criteria import Candidate
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.starts import Rung
+from scaledis.training import engine
 from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
 from scaledis.types import Model, Run, RunState
-from scaledis.workdir import decisions
+from scaledis.workdir import decisions, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.decisions import Decision
 from scaledis.workdir.layout import Workdir
@@ -60,21 +61,32 @@ def _next(job: Job, contest: Contest, taken: Sequence[Decision], own: set[str]) 
     known = {run.name: run for run in job.runs}
     found: list[Decision] = []
     for rung in rungs:
-        found.append(decision(job.workdir, [known[name] for name in contest.going([*taken, *found])], rung))
+        found.append(decision(job, [known[name] for name in contest.going([*taken, *found])], rung))
     return found
 
 
-def decision(workdir: Workdir, runs: Sequence[Run], rung: Rung) -> Decision:
+def decision(job: Job, runs: Sequence[Run], rung: Rung) -> Decision:
     """Returns which of the runs go on. A run without a number comes last, and equal ones keep their order."""
     numbers: dict[str, float | None] = {}
     for run in runs:
-        records = read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals)
-        so_far = [record for record in records if record["step"] <= rung.step]
-        load = functools.partial(_load, workdir, run.name)
-        numbers[run.name] = criteria.measured(rung.by, Candidate(run, so_far, load))
+        numbers[run.name] = criteria.measured(rung.by, candidate(job, run, rung.step))
     sign = -1 if rung.best == "max" else 1
     ranked = sorted(numbers, key=lambda name: (numbers[name] is None, sign * (numbers[name] or 0.0)))
     return Decision(rung.step, rung.by, rung.best, numbers, ranked[: rung.keep])
+
+
+def candidate(job: Job, run: Run, step: int) -> Candidate:
+    """Returns a run of a job as it is compared at a step."""
+    workdir = job.workdir
+    records = read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals)
+    scores = score_files.newest(workdir, run.name)
+    return Candidate(
+        run,
+        [record for record in records if record["step"] <= step],
+        functools.partial(_load, workdir, run.name),
+        functools.partial(dataset_of, job, [run]),
+        scores["all"] if scores.get("step") == step else {},
+    )
 
 
 def _load(workdir: Workdir, name: str) -> Model:
@@ -143,7 +155,7 @@ def repack(job: Job, groups: Groups, stop: Callable[[], bool] = runtime.never) -
             new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
             workdir.write_plan([*left, *new])
     hosts.wait()
-    return workdir.populations({run.name: run for run in job.runs}.__getitem__)
+    return engine.populations(job)
 
 
 def _step(workdir: Workdir, population: int, name: str, last: Decision) -> int:

@@ -35,6 +35,7 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = e
             (index, group)
             for index, group in job.shard.take(groups, workdir.parts())
             if index not in trained and not dropped.keys() >= {run.name for run in group}
+            if job.only is None or any(run.name in job.only for run in group)
         ]
         stops = {index: [ahead[run.name] for run in group if run.name in ahead] for index, group in own}
         until = {index: min(steps) for index, steps in stops.items() if steps}

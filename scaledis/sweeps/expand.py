@@ -9,7 +9,7 @@ from typing import Any
 
 from scaledis import config as config_schema
 from scaledis.core import UserError, registry
-from scaledis.core.values import literal
+from scaledis.core.values import literals
 from scaledis.sweeps import starts
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import Run
@@ -114,13 +114,11 @@ def _overrides(sweep: str, namespace: Mapping[str, object]) -> list[Override]:
 
 
 def _values(key: str, text: str) -> list[object]:
-    """Returns the values of "2,4,8", "(4,6),[5,5]" or "vlae,vae", split at the commas outside of brackets."""
-    depths = itertools.accumulate((letter in "([{") - (letter in ")]}") for letter in text)
-    commas = [place for place, depth in enumerate(depths) if text[place] == "," and not depth]
-    parts = [text[last + 1 : place].strip() for last, place in itertools.pairwise([-1, *commas, len(text)])]
-    if not all(parts):
+    """Returns the values of key=value,value,... Raises UserError for an empty one."""
+    values = literals(text)
+    if "" in values:
         raise UserError(f"--sweep: {key}={text} has an empty value; give {key}=value,value,...")
-    return [literal(part) for part in parts]
+    return values
 
 
 def run_name(override: Override, taken: Container[str] = ()) -> str:

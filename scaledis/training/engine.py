@@ -1,7 +1,7 @@
 """Trains and scores populations of an experiment; `search.stages` says which, and to which step."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from scaledis.config import Config, differing
@@ -30,7 +30,8 @@ class Job(NamedTuple):
 
     workdir: where everything is written; the caller holds its lock.
     base: the config, the sweeps and the command, which the work directory keeps.
-    runs: all runs of the experiment.
+    runs: all runs of the experiment that are known.
+    only: the names of those that train now; the directory may hold others, which stay as they are. None for all.
     dataset: the one that all runs train on; None for that of each config.
     extend: whether runs may go on to more steps although that changes a schedule or a stage.
     restart: whether runs without a usable checkpoint begin again.
@@ -48,6 +49,12 @@ class Job(NamedTuple):
     shard: Shard = WHOLE
     evaluate: bool = False
     beside: Sequence[MakeHook] = (hooks.make_progress, hooks.make_scores())
+    only: Collection[str] | None = None
+
+    @property
+    def current(self) -> Sequence[Run]:
+        """The runs that train now."""
+        return self.runs if self.only is None else [run for run in self.runs if run.name in self.only]
 
 
 def ignore(runs: Sequence[Run], dataset: Dataset, population: Population, states: RunState) -> None:
@@ -126,6 +133,12 @@ def train_group(
     return diverged
 
 
+def populations(job: Job) -> Groups:
+    """Returns all populations of the plan; a run that the job does not know is read from the work directory."""
+    known = {run.name: run for run in job.runs}
+    return job.workdir.populations(lambda name: known.get(name) or Run(name, job.workdir.read_config(name)))
+
+
 def dataset_of(job: Job, group: Sequence[Run]) -> Dataset:
     """Returns the data set that a population trains on."""
     return job.dataset or sampling.load_dataset(group[0].config.data)
@@ -136,16 +149,16 @@ def claim(job: Job) -> Groups:
 
     Raises what `Workdir.claim` raises.
     """
-    workdir, runs = job.workdir, job.runs
+    workdir, grows = job.workdir, job.only is not None
     at_once = functools.partial(memory.together, dataset=job.dataset)
-    groups = workdir.claim(job.base, runs, job.extend, job.shard, at_once) if hosts.first() else []
+    groups = workdir.claim(job.base, job.runs, job.extend, job.shard, at_once, grows) if hosts.first() else []
     hosts.wait()
     if hosts.first():
         return groups
-    known = {run.name: run for run in runs}
-    if {name for group in workdir.groups() for name in group} != known.keys():
+    there, here = {name for group in workdir.groups() for name in group}, {run.name for run in job.runs}
+    if not there >= here or (there > here and not grows):
         raise UserError(f"workdir: {workdir.root} is another directory for the first process; share one file system.")
-    return workdir.populations(known.__getitem__)
+    return populations(job)
 
 
 def evaluate_all(

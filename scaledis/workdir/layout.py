@@ -208,6 +208,7 @@ class Workdir:
         extend: bool = False,
         shard: Shard = WHOLE,
         at_once: Callable[[Sequence[Run]], int] = plan.together,
+        grows: bool = False,
     ) -> list[list[Run]]:
         """Takes the directory for these runs and returns all of them in their populations.
 
@@ -222,6 +223,8 @@ class Workdir:
           extend: whether a run may be lengthened if that changes its schedule or stages.
           shard: the shard whose runs are compared with the directory.
           at_once: runs of a program -> the number that train at once.
+          grows: whether the directory may hold other runs too, which are returned with them; those that are new are
+            all of this shard.
 
         Raises UserError, with the differences, if the directory holds a run with another config or a run that `runs`
         lacks, or if it was begun with another number of shards or, with shards, by another version of the code.
@@ -233,14 +236,14 @@ class Workdir:
             for folder in (self.root, self.root / "planned", self.root / "results", self.report):
                 clear(folder)
             held = {name: None for each in there for name in each.names}
-            if missing := [name for name in held if name not in known]:
+            if not grows and (missing := [name for name in held if name not in known]):
                 raise UserError(
                     f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their "
                     "values in the sweep, or take another workdir."
                 )
             dropped = self.dropped()
             for _, each in shard.take(there, [each.part for each in there]):
-                for name in each.names:
+                for name in [name for name in each.names if name in known]:
                     self.check_same(known[name], extend or name in dropped)
             groups = plan.populations([run for run in runs if run.name not in held], at_once)
             new = list(enumerate(groups, len(there)))
@@ -250,8 +253,8 @@ class Workdir:
             with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
                 list(writers.map(write_lines, [self.planned_configs(index) for index, _ in new], configs))
             write_sealed(self.config, {"begun": self.begun, **base, "shards": shard.count, **version.here()})
-            self.write_plan(planned.appended(there, groups))
-        return self.populations(known.__getitem__)
+            self.write_plan(planned.appended(there, groups, shard if grows else None))
+        return self.populations(lambda name: known.get(name) or Run(name, self.read_config(name)))
 
     def check_same(self, run: Run, extend: bool) -> None:
         """Raises UserError, with the differences, if the directory holds the run with another config (see `claim`)."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from scaledis.core import UserError
 from scaledis.sweeps import starts
+from scaledis.sweeps.shards import Shard
 from scaledis.types import Run
 
 LONGEST = 255  # bytes of a folder's name
@@ -31,9 +32,11 @@ def populations(plan: Path, held: Any) -> list[Planned]:
     return [_population(plan, n, each) for n, each in enumerate(held.values() if isinstance(held, dict) else held)]
 
 
-def appended(there: Sequence[Planned], groups: Sequence[Sequence[Run]]) -> list[Planned]:
-    """Returns the populations of a plan, and behind them those of new runs."""
-    parts = starts.parts(groups, 1 + max([each.part for each in there], default=-1))
+def appended(there: Sequence[Planned], groups: Sequence[Sequence[Run]], shard: Shard | None = None) -> list[Planned]:
+    """Returns the populations of a plan, and behind them those of new runs, which `shard` trains if it is given."""
+    first = 1 + max([each.part for each in there], default=-1)
+    own = [part for part in range(first, first + shard.count) if part % shard.count == shard.index] if shard else []
+    parts = own * len(groups) if shard else starts.parts(groups, first)
     new = [
         Planned([run.name for run in group], group[0].padded, part) for group, part in zip(groups, parts, strict=True)
     ]

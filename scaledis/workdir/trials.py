@@ -39,6 +39,8 @@ class Trial(NamedTuple):
     runs: the names of its runs; [] if it could not run.
     values: that of each objective, the mean over the runs that went on; [] unless it is complete.
     why: the reason of a trial that failed or was pruned, else "".
+    batch: the number of the first trial of those that it was asked for with.
+    shard: the shard that trains it.
     """
 
     number: int
@@ -47,6 +49,8 @@ class Trial(NamedTuple):
     runs: Sequence[str] = ()
     values: Sequence[float] = ()
     why: str = ""
+    batch: int = 0
+    shard: int = 0
 
 
 class Trials(NamedTuple):

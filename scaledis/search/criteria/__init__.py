@@ -1,17 +1,28 @@
-"""Criteria: what runs are compared by at a rung, by name: a number of the log, or a function of one's own.
+"""Criteria: what runs are compared by, by name: a number of the log, a score, or a function of one's own.
+
+Rungs compare runs by them (`train.rungs`), and a search looks for the best of them (`--objective`).
 
 A module here may define `CRITERIA`, name -> CriterionSpec. From outside the package a criterion comes in by
 `register_criterion`, or by an entry point of the group "scaledis.criteria" that points at such a dictionary.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
-from scaledis.core import kinds
+import numpy as np
+
+from scaledis import metrics
+from scaledis.core import UserError, kinds
 from scaledis.core.plugins import Registry
+from scaledis.datasets import Dataset
+from scaledis.metrics.of_models.shared import coding
+from scaledis.training.evaluate import sample
+from scaledis.training.scores import kinds_of, score_units
 from scaledis.types import Model, Run
 from scaledis.workdir import log
 
@@ -22,11 +33,15 @@ class Candidate(NamedTuple):
     run: its name and config.
     records: the lines of its log up to there, {"step": 100, "elbo_nats": -71.5, ...}; None where it had diverged.
     load: returns its model at the rung.
+    dataset: returns the data set that it trains on.
+    scores: those that it has at the rung already, {"dci/disentanglement": 0.53, ...}.
     """
 
     run: Run
     records: Sequence[Mapping[str, float | None]]
     load: Callable[[], Model]
+    dataset: Callable[[], Dataset]
+    scores: Mapping[str, Any] = MappingProxyType({})
 
 
 Criterion = Callable[[Candidate], float | None]
@@ -77,10 +92,20 @@ def specs() -> dict[str, CriterionSpec]:
     return REGISTRY.entries()
 
 
+def scores() -> list[str]:
+    """Returns the scores that runs can be compared by, such as "dci/disentanglement"."""
+    return [f"{name}/{score}" for name in metrics.names() for score in metrics.spec(name).with_chance]
+
+
 def choose(by: str) -> Criterion:
-    """Returns the criterion `by`, or else the mean of that number over the last log lines (`log.last_mean`)."""
+    """Returns the criterion `by`, or the score of that name, or else the mean over the last log lines of that number.
+
+    It is `log.last_mean`.
+    """
     own = specs().get(by)
-    return own.measure if own else functools.partial(_of_log, by)
+    if own:
+        return own.measure
+    return functools.partial(_of_scores if "/" in by else _of_log, by)
 
 
 def measured(by: str, candidate: Candidate) -> float | None:
@@ -89,6 +114,20 @@ def measured(by: str, candidate: Candidate) -> float | None:
         return None
     number = choose(by)(candidate)
     return float(number) if number is not None and math.isfinite(number) else None
+
+
+def _of_scores(score: str, candidate: Candidate) -> float | None:
+    """Returns a score over all units, as `evaluate` computes it; None where the metric is not defined for the codes."""
+    known = candidate.scores.get(score)
+    if known is None:
+        dataset, config = candidate.dataset(), candidate.run.config
+        index, train_codes = sample(dataset, config)
+        codes, settings = coding.encode_images(candidate.load(), dataset, index), config.evaluate
+        metric, units, factors = score.partition("/")[0], np.ones(len(codes.levels), bool), dataset.factors(index)
+        plain, kinds_ = dataclasses.replace(settings, chance=0), kinds_of(settings, dataset)
+        with contextlib.suppress(UserError):
+            known = score_units(metric, codes, units, factors, plain, train_codes / len(index), kinds_).get(score)
+    return known if isinstance(known, float) else None
 
 
 def _of_log(term: str, candidate: Candidate) -> float | None:

@@ -1,0 +1,99 @@
+"""The settings of a search: how many trials of which sampler, what they look for, and where.
+
+--search=optuna:200,sampler:tpe,seed:0,batch:16 --objective=dci/disentanglement --space=method.beta=log:1..64
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from scaledis.core import UserError, registry
+from scaledis.search import samplers
+from scaledis.search import space as spaces
+from scaledis.search.space import Range
+from scaledis.sweeps.starts import BEST
+from scaledis.workdir.trials import Objective
+
+KEY = "search"  # the key of config.json that keeps them
+OBJECTIVE = "elbo_nats"  # where none is given
+BACKENDS = ("optuna",)
+MOST_TRIALS = 100_000
+
+
+class Settings(NamedTuple):
+    """The settings of a search.
+
+    trials: how many there are in the end.
+    objectives: what is looked for.
+    space: the range of each key.
+    sampler: one of `samplers.SAMPLERS`.
+    seed: of the sampler.
+    batch: trials that are asked for at once; 0 for as many as a population holds.
+    """
+
+    trials: int
+    objectives: Sequence[Objective]
+    space: Mapping[str, Range]
+    sampler: str = "tpe"
+    seed: int = 0
+    batch: int = 0
+
+    def record(self) -> dict[str, Any]:
+        """Returns the settings as JSON holds them."""
+        words = {"objectives": [str(each) for each in self.objectives]}
+        return self._asdict() | words | {"space": {key: str(each) for key, each in self.space.items()}}
+
+
+def parse(text: str, objectives: Sequence[str], space: Mapping[str, Range]) -> Settings:
+    """Returns the settings of "optuna:200" or "optuna:200,sampler:quasi,seed:3,batch:16".
+
+    Raises UserError for anything else, and for an objective that is given twice.
+    """
+    backend, *others = text.split(",")
+    found = re.fullmatch(r"([a-z]+):(\d{1,6})", backend, re.ASCII)
+    if not found or not 0 < int(found[2]) <= MOST_TRIALS:
+        raise UserError(f"--search: {registry.short(text)} must be optuna and a number of trials, such as optuna:200.")
+    registry.check("--search", found[1], BACKENDS)
+    options: dict[str, Any] = {}
+    for each in others:
+        key, _, value = each.partition(":")
+        registry.check("--search: option", key, ("sampler", "seed", "batch"))
+        if key == "sampler":
+            registry.check("--search: sampler", value, samplers.SAMPLERS)
+        elif not re.fullmatch(r"\d{1,9}", value, re.ASCII):
+            raise UserError(f"--search: {key} of {registry.short(value)} must be a whole number.")
+        options[key] = value if key == "sampler" else int(value)
+    looked_for = [_objective(each) for each in objectives or [OBJECTIVE]]
+    if len({each.by for each in looked_for}) < len(looked_for):
+        raise UserError(f"--objective: {', '.join(each.by for each in looked_for)} has one twice.")
+    return Settings(int(found[2]), looked_for, space, **options)
+
+
+def held(record: Mapping[str, Any]) -> Settings:
+    """Returns the settings that config.json keeps."""
+    space = {key: spaces.of_text(key, *each.split(":", 1)) for key, each in record["space"].items()}
+    objectives = [_objective(each) for each in record["objectives"]]
+    return Settings(**{**record, "objectives": objectives, "space": space})
+
+
+def check_same(there: Mapping[str, Any] | None, here: Settings | None) -> None:
+    """Raises UserError if a work directory was begun with another search, or with one of both alone.
+
+    More trials are the same search.
+    """
+    one, other = (_compared(each) for each in (there, here and here.record()))
+    if one != other:
+        keys = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
+        words = "; ".join(f"{key} is {one.get(key, 'none')} there and {other.get(key, 'none')} here" for key in keys)
+        raise UserError(f"--search: the directory holds another search: {words}; take another workdir.")
+
+
+def _compared(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (record or {}).items() if key != "trials"}
+
+
+def _objective(text: str) -> Objective:
+    by, colon, best = text.rpartition(":")
+    if colon and best not in BEST:
+        raise UserError(f"--objective: {registry.short(text)} must end in :max or :min, or have no colon.")
+    return Objective(by, best) if colon else Objective(text, BEST[0])
