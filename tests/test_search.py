@@ -288,6 +288,20 @@ def test_a_search_for_agreement_finds_udr(tmp_path):
     assert trial.values == [pytest.approx(np.mean(wanted))] and 0 < trial.values[0] <= 1
 
 
+def test_the_elbo_across_weights_is_warned_of(tmp_path, capsys):
+    config = {**CONFIG, "train": {**CONFIG["train"], "steps": 2}}
+    scaledis.register_criterion("elbo_nats", lambda candidate: -candidate.records[-1]["loss_nats"])
+    search(tmp_path / "a", "optuna:1", ["elbo_nats"], config=config)
+    words = (
+        "--objective: elbo_nats favors the least penalty across objective.sigma; it tells the better of several seeds"
+    )
+    assert words in capsys.readouterr().err
+    search(
+        tmp_path / "b", "optuna:1", ["elbo_nats"], {"train.learning_rate": space.log_uniform(1e-4, 1)}, config=config
+    )
+    assert "favors" not in capsys.readouterr().err
+
+
 def test_several_objectives_are_weighed_against_each_other(tmp_path):
     workdir = search(tmp_path, "optuna:4", ["kl_nats:min", "reconstruction_nats:min"])
     held = study_of(workdir)
@@ -393,6 +407,7 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
         ({"text": "optuna:5,sampler:cma"}, "--search: sampler: 'cma' is unknown. Choices: quasi, random, tpe"),
         ({"text": "optuna:5,workers:2"}, "--search: option: 'workers' is unknown"),
         ({"text": "optuna:5,seed:x"}, "seed of 'x' must be a whole number"),
+        ({"by": []}, "--objective: missing; give a score, such as dci/disentanglement, or without factors udr"),
         ({"by": ["kl_nat"]}, "--objective: 'kl_nat' is unknown. Did you mean 'kl_nats'"),
         ({"by": ["mig/migs"]}, "--objective: 'mig/migs' is unknown. Did you mean 'mig/mig'"),
         ({"by": ["kl_nats:least"]}, "'kl_nats:least' must end in :max or :min"),

@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from scaledis.core import UserError, registry
+from scaledis.config import differing
+from scaledis.core import UserError, hosts, registry
 from scaledis.datasets.base import sampling
 from scaledis.search import criteria
 from scaledis.sweeps import plan, starts
@@ -105,6 +106,8 @@ def check(job: Job) -> None:
     """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs."""
     halving = [parse(str(job.base[HALVING])).by] if job.base.get(HALVING) else []
     key, seen = "--halving" if halving else "train.rungs", set()
+    if halving and hosts.first():
+        criteria.warn(key, halving[0], differing(run.config for run in job.current))
     for run in job.current:
         wanted = {*halving, *(by for _, _, by, _ in run.config.train.rungs)}
         program = plan.shared(run.config)

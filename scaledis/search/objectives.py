@@ -32,6 +32,7 @@ def check(job: Job, settings: Settings, runs: Sequence[Run]) -> None:
     for by, _ in settings.objectives:
         if by not in OF_SEVERAL:
             contests.check_number(job, runs[0], "--objective", by, OF_SEVERAL)
+            criteria.warn("--objective", by, settings.space)
         elif seeds < 2:
             raise UserError(f"--objective: {by} compares seeds, and a trial has one; give several, as in --seeds=3.")
 

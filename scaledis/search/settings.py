@@ -15,7 +15,6 @@ from scaledis.sweeps.starts import BEST
 from scaledis.workdir.trials import Objective
 
 KEY = "search"  # the key of config.json that keeps them
-OBJECTIVE = "elbo_nats"  # where none is given
 BACKENDS = ("optuna",)
 MOST_TRIALS = 100_000
 
@@ -63,7 +62,10 @@ def parse(text: str, objectives: Sequence[str], space: Mapping[str, Range]) -> S
         elif not re.fullmatch(r"\d{1,9}", value, re.ASCII):
             raise UserError(f"--search: {key} of {registry.short(value)} must be a whole number.")
         options[key] = value if key == "sampler" else int(value)
-    looked_for = [_objective(each) for each in objectives or [OBJECTIVE]]
+    if not objectives:
+        known = "such as dci/disentanglement, or without factors udr with --seeds=3"
+        raise UserError(f"--objective: missing; give a score, {known}.")
+    looked_for = [_objective(each) for each in objectives]
     if len({each.by for each in looked_for}) < len(looked_for):
         raise UserError(f"--objective: {', '.join(each.by for each in looked_for)} has one twice.")
     return Settings(int(found[2]), looked_for, space, **options)

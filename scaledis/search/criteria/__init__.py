@@ -10,7 +10,8 @@ import contextlib
 import dataclasses
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -44,6 +45,7 @@ class Candidate(NamedTuple):
     scores: Mapping[str, Any] = MappingProxyType({})
 
 
+ELBO = "elbo_nats"
 Criterion = Callable[[Candidate], float | None]
 
 
@@ -106,6 +108,15 @@ def choose(by: str) -> Criterion:
     if own:
         return own.measure
     return functools.partial(_of_scores if "/" in by else _of_log, by)
+
+
+def warn(key: str, by: str, varying: Iterable[str]) -> None:
+    """Prints that the ELBO does not compare settings, if `by` is the ELBO and one of the keys changes its terms."""
+    others = sorted(each for each in varying if each.partition(".")[0] in ("method", "objective", "schedule"))
+    if by == ELBO and others:
+        better = "it tells the better of several seeds; a score or udr tells the better setting"
+        found = f"{by} favors the least penalty across {', '.join(others)}"
+        print(f"{key}: {found}; {better} (docs/settings.md).", file=sys.stderr)
 
 
 def measured(by: str, candidate: Candidate) -> float | None:
