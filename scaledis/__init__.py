@@ -36,6 +36,7 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.networks import register_network as register_network
     from scaledis.search.criteria import register_criterion as register_criterion
     from scaledis.search.train import train as train
+    from scaledis.search.tune import tune as tune
     from scaledis.sweeps.configs import make_config as make_config
     from scaledis.training.evaluate import score as score
     from scaledis.training.load import load_results as load_results

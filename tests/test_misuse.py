@@ -32,6 +32,10 @@ pytestmark = pytest.mark.usefixtures("shared_programs")
 ARGUMENTS = {
     "make_config": ["method", "overrides"],
     "train": ["configs", "dataset", "workdir", "init_from", "callback", "extend", "restart"],
+    "tune": [
+        *("config", "space", "objective", "trials", "seeds", "dataset", "workdir"),
+        *("sampler", "seed", "batch", "halving"),
+    ],
     "load_run": ["workdir", "name", "step"],
     "load_results": ["workdirs"],
     "register_method": [
@@ -75,12 +79,14 @@ def doors(tmp_path_factory):
     with zipfile.ZipFile(Path(__file__).with_name("workdir_0.2.0.zip")) as archive:
         archive.extractall(old)
     config, images = tiny.config(method__name="vlae"), tiny.dataset()
+    searched = {"config": config, "space": {"train.learning_rate": "log:1e-4..1e-3"}, "objective": "kl_nats:min"}
     model = scaledis.load_run(old, "vlae")
     codes = np.random.default_rng(0).normal(size=(60, 2))
     table = pandas.DataFrame({"method.name": ["a", "b"], "seed": [0, 0], "mig/mig": [0.1, 0.2]})
     return {
         "make_config": (scaledis.make_config, {}),
         "train": (scaledis.train, {"configs": config, "dataset": images}),
+        "tune": (scaledis.tune, {**searched, "dataset": images, "trials": 1}),
         "load_run": (scaledis.load_run, {"workdir": old, "name": "vlae"}),
         "load_results": (scaledis.load_results, {}),
         "register_method": (use, {"name": "mine", "build": linear.build, "equation": "L = 0"}),

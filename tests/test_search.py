@@ -402,7 +402,7 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
     ("options", "words"),
     [
         ({"text": "optuna"}, "--search: 'optuna' must be optuna and a number of trials, such as optuna:200"),
-        ({"text": "optuna:0"}, "must be optuna and a number"),
+        ({"text": "optuna:0"}, "--search: trials of 0 must be a whole number from 1 to 1,000,000"),
         ({"text": "hyperopt:5"}, "--search: 'hyperopt' is unknown. Choices: optuna"),
         ({"text": "optuna:5,sampler:cma"}, "--search: sampler: 'cma' is unknown. Choices: quasi, random, tpe"),
         ({"text": "optuna:5,workers:2"}, "--search: option: 'workers' is unknown"),
@@ -466,3 +466,20 @@ def test_the_list_of_trials_is_read_as_it_was_written(tmp_path):
 def test_ranges_are_made_by_functions_too():
     assert space.integers(2, 8) == Range("int", (2, 8)) and space.integers(2, 8, log=True).kind == "logint"
     assert space.choice("vae", (2, 1)).bounds == ("vae", (2, 1)) and "udr" in objectives.OF_SEVERAL
+
+
+def test_the_door_for_python_is_the_same_search(tmp_path, capsys):
+    config = scaledis.make_config("linear", {**{key.replace("__", "."): each for key, each in SETTINGS.items()},
+                                            "model.allocation": (2, 1), "train.batch": 8, "evaluate.train_codes": 60,
+                                            "evaluate.test_codes": 30, "evaluate.chance": 0})  # fmt: skip
+    ranges = {"train.learning_rate": "log:1e-5..1e-2", "objective.sigma": space.uniform(0.1, 1.0)}
+    table = scaledis.tune(config, ranges, "mig/mig", 3, seeds=2, dataset=DATASET, workdir=tmp_path / "a", batch=2)
+    assert table["run"].tolist() == [f"trial={trial},seed={seed}" for trial in range(3) for seed in range(2)]
+    for trial in told(Workdir(tmp_path / "a")):
+        of_trial = table[table["run"].isin(trial.runs)]
+        assert trial.values == [pytest.approx(of_trial["mig/mig"].mean())]
+        assert {*of_trial["train.learning_rate"]} == {trial.params["train.learning_rate"]}
+    again = scaledis.tune(config, ranges, "mig/mig", 3, seeds=2, dataset=DATASET, workdir=tmp_path / "a", batch=2)
+    assert again.equals(table)
+    with pytest.raises(UserError, match="log of .0.0, 1.0. must be two numbers above 0"):
+        scaledis.tune(config, {"train.learning_rate": "log:0..1"}, "mig/mig", dataset=DATASET)

@@ -16,7 +16,7 @@ from scaledis.workdir.trials import Objective
 
 KEY = "search"  # the key of config.json that keeps them
 BACKENDS = ("optuna",)
-MOST_TRIALS = 100_000
+MOST = 1_000_000  # trials
 
 
 class Settings(NamedTuple):
@@ -50,25 +50,39 @@ def parse(text: str, objectives: Sequence[str], space: Mapping[str, Range]) -> S
     """
     backend, *others = text.split(",")
     found = re.fullmatch(r"([a-z]+):(\d{1,6})", backend, re.ASCII)
-    if not found or not 0 < int(found[2]) <= MOST_TRIALS:
+    if not found:
         raise UserError(f"--search: {registry.short(text)} must be optuna and a number of trials, such as optuna:200.")
     registry.check("--search", found[1], BACKENDS)
     options: dict[str, Any] = {}
     for each in others:
         key, _, value = each.partition(":")
         registry.check("--search: option", key, ("sampler", "seed", "batch"))
-        if key == "sampler":
-            registry.check("--search: sampler", value, samplers.SAMPLERS)
-        elif not re.fullmatch(r"\d{1,9}", value, re.ASCII):
-            raise UserError(f"--search: {key} of {registry.short(value)} must be a whole number.")
-        options[key] = value if key == "sampler" else int(value)
+        options[key] = int(value) if re.fullmatch(r"\d{1,9}", value, re.ASCII) else value
+    return make(int(found[2]), objectives, space, **options)
+
+
+def make(
+    trials: int,
+    objectives: Sequence[str],
+    space: Mapping[str, Range],
+    sampler: str = "tpe",
+    seed: int = 0,
+    batch: int = 0,
+) -> Settings:
+    """Returns the settings of a search. Raises UserError for numbers, a sampler or objectives that cannot be."""
+    for key, value, least in (("trials", trials, 1), ("seed", seed, 0), ("batch", batch, 0)):
+        if type(value) is not int or not least <= value <= MOST:
+            raise UserError(
+                f"--search: {key} of {registry.short(value)} must be a whole number from {least} to {MOST:,}."
+            )
+    registry.check("--search: sampler", sampler, samplers.SAMPLERS)
     if not objectives:
         known = "such as dci/disentanglement, or without factors udr with --seeds=3"
         raise UserError(f"--objective: missing; give a score, {known}.")
     looked_for = [_objective(each) for each in objectives]
     if len({each.by for each in looked_for}) < len(looked_for):
         raise UserError(f"--objective: {', '.join(each.by for each in looked_for)} has one twice.")
-    return Settings(int(found[2]), looked_for, space, **options)
+    return Settings(trials, looked_for, space, sampler, seed, batch)
 
 
 def held(record: Mapping[str, Any]) -> Settings:

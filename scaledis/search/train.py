@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -85,17 +85,27 @@ def train(
 
     base = {"config": thaw(configs[0]), "sweep": [], "command": "scaledis.train"}
     beside = [hooks.make_callback(callback) if callback else hooks.make_progress, hooks.make_scores()]
+    with writing(workdir) as (directory, stop):
+        stages.train_all(Job(directory, base, runs, images, extend, restart, beside=beside), stop, keep)
+    names = (run.name for run in runs)
+    return [models[name] for each in several for name in [next(names) for _ in each] if name in models]
+
+
+@contextlib.contextmanager
+def writing(workdir: str | Path | None) -> Iterator[tuple[Workdir, Callable[[], bool]]]:
+    """Locks a work directory, a temporary one for None, and yields it with a function that tells whether to stop.
+
+    Raises KeyboardInterrupt where the work within was stopped.
+    """
     with contextlib.ExitStack() as held:
         directory = Workdir(held.enter_context(tempfile.TemporaryDirectory()) if workdir is None else workdir)
         stop = held.enter_context(runtime.stopping())
         held.enter_context(directory.locked())
         try:
-            stages.train_all(Job(directory, base, runs, images, extend, restart, beside=beside), stop, keep)
+            yield directory, stop
         except Stopped as stopped:
             then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
             raise KeyboardInterrupt(f"{stopped}; {then}.") from None
-    names = (run.name for run in runs)
-    return [models[name] for each in several for name in [next(names) for _ in each] if name in models]
 
 
 def _folder(source: Model | str | Path, directory: str) -> str:
