@@ -21,7 +21,6 @@ from scaledis.sweeps import plan, starts
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.sweeps.starts import Rung
-from scaledis.training import ray_cluster
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
@@ -544,11 +543,6 @@ def test_two_processes_take_the_decision_that_one_takes(tmp_path):
     codes = [process.exitcode for process in (one, *both)]
     assert codes == [0, 0, 0], [(tmp_path / f"{name}.txt").read_text() for name in ("one", 0, 1)]
     assert_equal(Workdir(tmp_path / "two"), Workdir(tmp_path / "one"))
-
-
-def test_ray_refuses_rungs(tmp_path):
-    with pytest.raises(UserError, match="--engine: ray trains each population to its end; runs with rungs need"):
-        ray_cluster.train_all(Job(Workdir(tmp_path), BASE, runs_of()))
 
 
 def test_a_criterion_cannot_load_what_other_processes_hold(tmp_path, monkeypatch):

@@ -105,20 +105,30 @@ class Survivor(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """A population of survivors, and its part of the plan."""
+    """A population of survivors.
+
+    members: its runs.
+    part: its part of the plan.
+    sources: the runs of the populations that they come from, by number.
+    """
 
     members: Sequence[Survivor]
     part: int
+    sources: Mapping[int, Sequence[Run]]
 
     @property
     def runs(self) -> list[Run]:
         return [each.run for each in self.members]
 
 
-def repack(job: Job, groups: Groups, stop: Callable[[], bool] = runtime.never) -> Groups:
+Write = Callable[[Job, Mapping[int, Pack], Callable[[], bool]], None]
+
+
+def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = runtime.never) -> Groups:
     """Returns all populations, with the survivors of those that have lost runs packed into new ones.
 
-    A population whose runs all go on, or are all dropped, stays as it is. Raises what `train_population` raises.
+    A population whose runs all go on, or are all dropped, stays as it is. `write` writes the first checkpoints of the
+    new ones, as the function below does. Raises what it raises.
     """
     workdir, decided = job.workdir, decisions.read(job.workdir.rungs)
     dropped = decisions.dropped(decided)
@@ -131,13 +141,12 @@ def repack(job: Job, groups: Groups, stop: Callable[[], bool] = runtime.never) -
     going = [(run, n) for n, group in split.items() for run in group if run.name in last]
     found = [Survivor(run, n, _step(job.workdir, n, run.name, last[run.name])) for run, n in going]
     found.sort(key=lambda each: order[each.run.name])
-    packs = packed(found, {n: len(group) for n, group in split.items()}, workdir.parts())
+    packs = packed(found, split, workdir.parts())
     moved = {run.name for pack in packs for run in pack.runs}
     with workdir.locked_plan(job.shard) if hosts.first() else contextlib.nullcontext():
         hosts.wait()  # until no shard changes the plan
         there = workdir.planned()
-        for number, pack in enumerate(packs, len(there)):
-            _write(job, number, pack, split, stop)
+        write(job, dict(enumerate(packs, len(there))), stop)
         if hosts.first():
             left = [each._replace(names=[name for name in each.names if name not in moved]) for each in there]
             new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
@@ -152,12 +161,12 @@ def _step(workdir: Workdir, population: int, name: str, last: Decision) -> int:
     return last.step if newest is None or last.numbers[name] is not None else min(last.step, newest)
 
 
-def packed(survivors: Sequence[Survivor], widths: Mapping[int, int], parts: Sequence[int]) -> list[Pack]:
+def packed(survivors: Sequence[Survivor], split: Mapping[int, Sequence[Run]], parts: Sequence[int]) -> list[Pack]:
     """Returns the populations of the survivors, each as wide as the widest of those that its program comes from.
 
     Args:
       survivors: in the order in which they fill the populations.
-      widths: runs of each population that has lost some, by its number.
+      split: the runs of each population that has lost some, by its number.
       parts: of all populations of the plan.
     """
     alike: dict[object, list[Survivor]] = {}
@@ -165,23 +174,32 @@ def packed(survivors: Sequence[Survivor], widths: Mapping[int, int], parts: Sequ
         alike.setdefault((plan.shared(each.run.config), each.run.padded, each.step), []).append(each)
     packs: list[Pack] = []
     for members in alike.values():
-        for own in plan.cut(members, max(widths[each.population] for each in members)):
+        for own in plan.cut(members, max(len(split[each.population]) for each in members)):
             inside = packs and starts.same(packs[-1].runs[-1], own[0].run)
-            packs.append(Pack(own, packs[-1].part if inside else parts[own[0].population]))
+            part = packs[-1].part if inside else parts[own[0].population]
+            packs.append(Pack(own, part, {n: split[n] for n in sorted({each.population for each in own})}))
     return packs
 
 
-def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]], stop: Callable[[], bool]) -> None:
-    """Writes the first checkpoint of population `number`: the states of its runs, from where they trained so far."""
+def write(job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None:
+    """Writes the first checkpoints of the packs, by the numbers of their populations.
+
+    They hold the states of the runs from where they trained so far. Raises what `train_population` raises.
+    """
+    for number, pack in packs.items():
+        _write(job, number, pack, stop)
+
+
+def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
     workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
     states: dict[str, RunState] = {}
     dataset, seconds = dataset_of(job, runs), 0.0
-    for index in sorted({each.population for each in pack.members}):
+    for index, group in pack.sources.items():
         # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
-        trained = train_population(split[index], index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]
+        trained = train_population(group, index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]
         host, held = hosts.fetch(trained), Checkpoints(workdir.checkpoints(index))
-        rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(split[index]))]
-        states |= {run.name: row for run, row in zip(split[index], rows, strict=True)}
+        rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(group))]
+        states |= {run.name: row for run, row in zip(group, rows, strict=True)}
         seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
     images = sampling.spec_of(dataset, runs[0].config.data)
     new = Population([run.config for run in runs], images, allocation=runs[0].padded)
