@@ -15,6 +15,7 @@ import pytest
 import scaledis
 from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
+from scaledis.planning import dry_run
 from scaledis.search import contests, criteria, rungs, stages
 from scaledis.search.contests import Contest, Halving
 from scaledis.sweeps import plan, starts
@@ -120,6 +121,55 @@ def test_survivors_are_packed_into_full_populations(whole):
         assert steps == dropped.get(group[0], 6)
     [last] = [group for group in groups if group[0] not in dropped]
     assert [name[:6] for name in last] == ["seed=0", "seed=1"]
+
+
+def places(count, width, generator):
+    """Steps of all places of the populations of a halving of `count` runs, whose winners are drawn, and of all runs."""
+    groups = dict(enumerate(plan.cut(runs_of(f"seeds:{count}", **PLAIN), width)))
+    held = needed = last = 0
+    for rung in [*Halving(3, 3, "x", "max").at(count, 270), Rung(270, 0, "x", "max")]:
+        own = [run for group in groups.values() for run in group]
+        held += len(groups) * width * (rung.step - last)
+        needed += math.ceil(len(own) / width) * width * (rung.step - last)
+        last, going = rung.step, {own[n].name for n in generator.choice(len(own), rung.keep, replace=False)}
+        survivors = [
+            rungs.Survivor(run, n, rung.step) for n, group in groups.items() for run in group if run.name in going
+        ]
+        packs = rungs.packed(survivors, groups, [0] * (max(groups) + 1))
+        moved = {run.name for pack in packs for run in pack.runs}
+        stay = {n: [run for run in group if run.name in going - moved] for n, group in groups.items()}
+        assert all(group in ([], groups[n]) for n, group in stay.items()), "a population is moved or stays as it is"
+        assert all(run in pack.sources[n] for pack in packs for run, n, _ in pack.members)
+        stay |= dict(enumerate((pack.runs for pack in packs), max(groups) + 1))
+        groups = {n: group for n, group in stay.items() if group}
+    return held, needed
+
+
+@pytest.mark.parametrize(("count", "width"), [(27, 2), (27, 4), (81, 8), (81, 64)])
+def test_whoever_goes_on_survivors_train_in_as_few_populations_as_hold_them(count, width):
+    for seed in range(5):
+        held, needed = places(count, width, np.random.default_rng(seed))
+        assert held == needed
+
+
+def test_a_narrow_population_whose_runs_all_go_on_fills_up_with_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    scaledis.register_criterion("even", lambda candidate: float(candidate.run.config.seed % 2 == 0))
+    runs = runs_of("seeds:3", **PLAIN)
+    workdir = train(tmp_path, runs, base={"halving": "eta:2,rungs:1,by:even"})
+    assert workdir.groups() == [["seed=1"], [], ["seed=0", "seed=2"]]
+    for seed, name in ((0, "seed=0"), (2, "seed=2")):
+        alone = tiny.population([runs[seed].config], DATASET)
+        states, _ = alone.make_advance(DATASET)(alone.init(), 6)
+        for leaf, other in zip(
+            jax.tree.leaves(load_run(tmp_path, name).state), jax.tree.leaves(states.state), strict=True
+        ):
+            np.testing.assert_allclose(leaf, other[0], rtol=2e-4, atol=2e-5)
+    done = tiny.command(f"--workdir={tmp_path}", "--stages=evaluate,report")
+    assert done.returncode == 0, done.stderr
+    table = load_results(tmp_path)
+    assert table["run"].tolist() == ["seed=1", "seed=0", "seed=2"] and table["mig/mig"].notna().sum() == 2
+    assert "3 runs in 2 populations" in dry_run.report(runs, workdir)
 
 
 def test_the_same_command_says_that_all_is_done_and_changes_nothing(whole, capsys):
