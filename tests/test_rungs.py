@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import itertools
 import math
+import shutil
 import signal
 import socket
 import time
@@ -24,8 +25,8 @@ from scaledis.sweeps.shards import Shard
 from scaledis.sweeps.starts import Rung
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
-from scaledis.training.load import load_results, load_run
-from scaledis.workdir import decisions, log
+from scaledis.training.load import find, load_results, load_run
+from scaledis.workdir import decisions, log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -123,8 +124,8 @@ def test_survivors_are_packed_into_full_populations(whole):
     assert [name[:6] for name in last] == ["seed=0", "seed=1"]
 
 
-def places(count, width, generator):
-    """Steps of all places of the populations of a halving of `count` runs, whose winners are drawn, and of all runs."""
+def halved(count, width, generator):
+    """Steps of all places in the populations of a halving whose winners are drawn, and of full populations."""
     groups = dict(enumerate(plan.cut(runs_of(f"seeds:{count}", **PLAIN), width)))
     held = needed = last = 0
     for rung in [*Halving(3, 3, "x", "max").at(count, 270), Rung(270, 0, "x", "max")]:
@@ -148,7 +149,7 @@ def places(count, width, generator):
 @pytest.mark.parametrize(("count", "width"), [(27, 2), (27, 4), (81, 8), (81, 64)])
 def test_whoever_goes_on_survivors_train_in_as_few_populations_as_hold_them(count, width):
     for seed in range(5):
-        held, needed = places(count, width, np.random.default_rng(seed))
+        held, needed = halved(count, width, np.random.default_rng(seed))
         assert held == needed
 
 
@@ -424,6 +425,30 @@ def test_evaluation_and_the_page_leave_dropped_runs_out(whole):
     assert "Dropped at a rung, and in no mean: 4 runs (step 2 and 4)" in done.stdout
     page = (whole.report / "index.html").read_text()
     assert "4 runs (step 2 and 4)" in page
+
+
+def test_a_survivor_is_loaded_scored_and_extracted_at_a_step_before_its_rungs(whole, tmp_path):
+    copy = Workdir(shutil.copytree(whole.root, tmp_path / "copy"))
+    going = [run for run in runs_of("seeds:2") if run.name not in whole.dropped()]
+    assert min(Checkpoints(whole.checkpoints(find(whole, going[0].name)[0])).steps) == 4
+    for run in going:
+        alone = tiny.population([starts.alone(run.config)], DATASET)
+        wanted, _ = alone.make_advance(DATASET)(alone.init(), 2)
+        extract(copy.root, run.name, tmp_path / run.name, step=2)
+        for model in (load_run(copy.root, run.name, step=2), load_run(tmp_path / run.name)):
+            assert model.step == 2
+            for leaf, other in zip(jax.tree.leaves(model.state), jax.tree.leaves(wanted.state), strict=True):
+                np.testing.assert_allclose(leaf, other[0], rtol=2e-4, atol=2e-5)
+        assert [line["step"] for line in log_of(Workdir(tmp_path / run.name), run.name)] == [2]
+    done = tiny.command("evaluate", f"--workdir={copy.root}", "--step=2")
+    assert done.returncode == 0, done.stderr
+    assert all(score_files.newest(copy, run.name)["step"] == 2 for run in going)
+    for folder in copy.checkpoints(0).parent.glob("*/2"):  # as `train.keep` would
+        shutil.rmtree(folder)
+    done = tiny.command("evaluate", f"--workdir={copy.root}", "--step=2")
+    assert done.stderr == "scaledis: --step: there is no checkpoint of step 2; there are [4, 6].\n"
+    with pytest.raises(UserError, match=r"there is no checkpoint of step 2; there are \[4, 6\]"):
+        load_run(copy.root, going[0].name, step=2)
 
 
 def test_an_extracted_start_goes_on_as_a_run_of_its_own(whole, tmp_path):
