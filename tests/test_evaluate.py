@@ -174,7 +174,10 @@ def test_other_data_are_refused(pair):
 
 def test_a_population_without_a_checkpoint_is_said_and_left_out(pair, capsys):
     workdir, group = pair
-    for index, step, message in [(0, 4, "there is no checkpoint of step 4, only of [2]"), (1, None, "no checkpoint")]:
+    for index, step, message in [
+        (0, 4, "there is no checkpoint of step 4, only of [2]; train.keep says how many are kept"),
+        (1, None, "no checkpoint"),
+    ]:
         evaluate.evaluate_population(group, index, GRID, workdir, step=step)
         assert message in capsys.readouterr().err
 

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import itertools
 import math
+import shutil
 import signal
 import socket
 import time
@@ -15,17 +16,17 @@ import pytest
 import scaledis
 from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
+from scaledis.planning import dry_run
 from scaledis.search import contests, criteria, rungs, stages
 from scaledis.search.contests import Contest, Halving
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.sweeps.starts import Rung
-from scaledis.training import ray_cluster
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
-from scaledis.training.load import load_results, load_run
-from scaledis.workdir import decisions, log
+from scaledis.training.load import find, load_results, load_run
+from scaledis.workdir import decisions, log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -121,6 +122,55 @@ def test_survivors_are_packed_into_full_populations(whole):
         assert steps == dropped.get(group[0], 6)
     [last] = [group for group in groups if group[0] not in dropped]
     assert [name[:6] for name in last] == ["seed=0", "seed=1"]
+
+
+def halved(count, width, generator):
+    """Steps of all places in the populations of a halving whose winners are drawn, and of full populations."""
+    groups = dict(enumerate(plan.cut(runs_of(f"seeds:{count}", **PLAIN), width)))
+    held = needed = last = 0
+    for rung in [*Halving(3, 3, "x", "max").at(count, 270), Rung(270, 0, "x", "max")]:
+        own = [run for group in groups.values() for run in group]
+        held += len(groups) * width * (rung.step - last)
+        needed += math.ceil(len(own) / width) * width * (rung.step - last)
+        last, going = rung.step, {own[n].name for n in generator.choice(len(own), rung.keep, replace=False)}
+        survivors = [
+            rungs.Survivor(run, n, rung.step) for n, group in groups.items() for run in group if run.name in going
+        ]
+        packs = rungs.packed(survivors, groups, [0] * (max(groups) + 1))
+        moved = {run.name for pack in packs for run in pack.runs}
+        stay = {n: [run for run in group if run.name in going - moved] for n, group in groups.items()}
+        assert all(group in ([], groups[n]) for n, group in stay.items()), "a population is moved or stays as it is"
+        assert all(run in pack.sources[n] for pack in packs for run, n, _ in pack.members)
+        stay |= dict(enumerate((pack.runs for pack in packs), max(groups) + 1))
+        groups = {n: group for n, group in stay.items() if group}
+    return held, needed
+
+
+@pytest.mark.parametrize(("count", "width"), [(27, 2), (27, 4), (81, 8), (81, 64)])
+def test_whoever_goes_on_survivors_train_in_as_few_populations_as_hold_them(count, width):
+    for seed in range(5):
+        held, needed = halved(count, width, np.random.default_rng(seed))
+        assert held == needed
+
+
+def test_a_narrow_population_whose_runs_all_go_on_fills_up_with_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    scaledis.register_criterion("even", lambda candidate: float(candidate.run.config.seed % 2 == 0))
+    runs = runs_of("seeds:3", **PLAIN)
+    workdir = train(tmp_path, runs, base={"halving": "eta:2,rungs:1,by:even"})
+    assert workdir.groups() == [["seed=1"], [], ["seed=0", "seed=2"]]
+    for seed, name in ((0, "seed=0"), (2, "seed=2")):
+        alone = tiny.population([runs[seed].config], DATASET)
+        states, _ = alone.make_advance(DATASET)(alone.init(), 6)
+        for leaf, other in zip(
+            jax.tree.leaves(load_run(tmp_path, name).state), jax.tree.leaves(states.state), strict=True
+        ):
+            np.testing.assert_allclose(leaf, other[0], rtol=2e-4, atol=2e-5)
+    done = tiny.command(f"--workdir={tmp_path}", "--stages=evaluate,report")
+    assert done.returncode == 0, done.stderr
+    table = load_results(tmp_path)
+    assert table["run"].tolist() == ["seed=1", "seed=0", "seed=2"] and table["mig/mig"].notna().sum() == 2
+    assert "3 runs in 2 populations" in dry_run.report(runs, workdir)
 
 
 def test_the_same_command_says_that_all_is_done_and_changes_nothing(whole, capsys):
@@ -381,6 +431,30 @@ def test_evaluation_and_the_page_leave_dropped_runs_out(whole):
     assert "4 runs (step 2 and 4)" in page
 
 
+def test_a_survivor_is_loaded_scored_and_extracted_at_a_step_before_its_rungs(whole, tmp_path):
+    copy = Workdir(shutil.copytree(whole.root, tmp_path / "copy"))
+    going = [run for run in runs_of("seeds:2") if run.name not in whole.dropped()]
+    assert min(Checkpoints(whole.checkpoints(find(whole, going[0].name)[0])).steps) == 4
+    for run in going:
+        alone = tiny.population([starts.alone(run.config)], DATASET)
+        wanted, _ = alone.make_advance(DATASET)(alone.init(), 2)
+        extract(copy.root, run.name, tmp_path / run.name, step=2)
+        for model in (load_run(copy.root, run.name, step=2), load_run(tmp_path / run.name)):
+            assert model.step == 2
+            for leaf, other in zip(jax.tree.leaves(model.state), jax.tree.leaves(wanted.state), strict=True):
+                np.testing.assert_allclose(leaf, other[0], rtol=2e-4, atol=2e-5)
+        assert [line["step"] for line in log_of(Workdir(tmp_path / run.name), run.name)] == [2]
+    done = tiny.command("evaluate", f"--workdir={copy.root}", "--step=2")
+    assert done.returncode == 0, done.stderr
+    assert all(score_files.newest(copy, run.name)["step"] == 2 for run in going)
+    for folder in copy.checkpoints(0).parent.glob("*/2"):  # as `train.keep` would
+        shutil.rmtree(folder)
+    done = tiny.command("evaluate", f"--workdir={copy.root}", "--step=2")
+    assert done.stderr == "scaledis: --step: there is no checkpoint of step 2; there are [4, 6].\n"
+    with pytest.raises(UserError, match=r"there is no checkpoint of step 2; there are \[4, 6\]"):
+        load_run(copy.root, going[0].name, step=2)
+
+
 def test_an_extracted_start_goes_on_as_a_run_of_its_own(whole, tmp_path):
     name = next(iter(whole.dropped()))
     extract(whole.root, name, tmp_path / "one")
@@ -548,11 +622,6 @@ def test_two_processes_take_the_decision_that_one_takes(tmp_path):
     codes = [process.exitcode for process in (one, *both)]
     assert codes == [0, 0, 0], [(tmp_path / f"{name}.txt").read_text() for name in ("one", 0, 1)]
     assert_equal(Workdir(tmp_path / "two"), Workdir(tmp_path / "one"))
-
-
-def test_ray_refuses_rungs(tmp_path):
-    with pytest.raises(UserError, match="--engine: ray trains each population to its end; runs with rungs need"):
-        ray_cluster.train_all(Job(Workdir(tmp_path), BASE, runs_of()))
 
 
 def test_a_criterion_cannot_load_what_other_processes_hold(tmp_path, monkeypatch):

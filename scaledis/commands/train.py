@@ -15,12 +15,12 @@ from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run, forecast, targets
 from scaledis.report.pictures import sheets
-from scaledis.search import batches, contests, settings, space, stages
+from scaledis.search import batches, contests, ray_cluster, settings, space, stages
 from scaledis.search.settings import Settings
 from scaledis.sweeps import config_file, shards
 from scaledis.sweeps.configs import override
 from scaledis.sweeps.expand import MANY_RUNS, available, expand
-from scaledis.training import engine, hooks, ray_cluster
+from scaledis.training import engine, hooks
 from scaledis.training.engine import Groups, Job
 from scaledis.training.evaluate import sample
 from scaledis.training.trackers import make_tracker

@@ -80,7 +80,7 @@ def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:
         checkpoints, manifest = Checkpoints(workdir.checkpoints(index)), {}
         with contextlib.suppress(Damaged):
             manifest = {} if checkpoints.newest is None else checkpoints.manifest(checkpoints.newest)
-        if names[0] in known and manifest.get("step") and "seconds" in manifest:
+        if names and names[0] in known and manifest.get("step") and "seconds" in manifest:
             key = plan.shared(known[names[0]].config)
             rate = Rate(manifest["seconds"] / manifest["step"], len(names), manifest.get("device", "another device"))
             found[key] = max(rate, found.get(key, rate), key=lambda each: each.runs)

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import operator
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -117,39 +118,53 @@ class Survivor(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """A population of survivors, and its part of the plan."""
+    """A population of survivors.
+
+    members: its runs.
+    part: its part of the plan.
+    sources: the runs of the populations that they come from, by number.
+    """
 
     members: Sequence[Survivor]
     part: int
+    sources: Mapping[int, Sequence[Run]]
 
     @property
     def runs(self) -> list[Run]:
         return [each.run for each in self.members]
 
 
-def repack(job: Job, groups: Groups, stop: Callable[[], bool] = runtime.never) -> Groups:
+Write = Callable[[Job, Mapping[int, Pack], Callable[[], bool]], None]
+
+
+def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = runtime.never) -> Groups:
     """Returns all populations, with the survivors of those that have lost runs packed into new ones.
 
-    A population whose runs all go on, or are all dropped, stays as it is. Raises what `train_population` raises.
+    A population whose runs are all dropped stays as it is; so does one whose runs all go on, unless it is narrower than
+    others of its program, which then fill up. `write` writes the first checkpoints of the new ones, as the function
+    below does. Raises what it raises.
     """
     workdir, decided = job.workdir, decisions.read(job.workdir.rungs)
     dropped = decisions.dropped(decided)
-    own = job.shard.take(groups, workdir.parts())
-    split = {n: group for n, group in own if 0 < sum(run.name in dropped for run in group) < len(group)}
+    own = dict(job.shard.take(groups, workdir.parts()))
+    split = {n for n, group in own.items() if 0 < sum(run.name in dropped for run in group) < len(group)}
     if not split:
         return groups
     last = {name: several[-1] for several in decided.values() for name in several[-1].go_on}
     order = {run.name: n for n, run in enumerate(job.runs)}  # in which the starts of a run follow each other
-    going = [(run, n) for n, group in split.items() for run in group if run.name in last]
-    found = [Survivor(run, n, _step(job.workdir, n, run.name, last[run.name])) for run, n in going]
+    found = []
+    for n, group in own.items():
+        going = [run for run in group if run.name in last]
+        newest = Checkpoints(workdir.checkpoints(n)).newest if going else None
+        here = [Survivor(run, n, _step(newest, run.name, last[run.name])) for run in going]
+        found += [each for each in here if n in split or each.step == newest]  # others have trained further
     found.sort(key=lambda each: order[each.run.name])
-    packs = packed(found, {n: len(group) for n, group in split.items()}, workdir.parts())
+    packs = packed(found, own, workdir.parts())
     moved = {run.name for pack in packs for run in pack.runs}
     with workdir.locked_plan(job.shard) if hosts.first() else contextlib.nullcontext():
         hosts.wait()  # until no shard changes the plan
         there = workdir.planned()
-        for number, pack in enumerate(packs, len(there)):
-            _write(job, number, pack, split, stop)
+        write(job, dict(enumerate(packs, len(there))), stop)
         if hosts.first():
             left = [each._replace(names=[name for name in each.names if name not in moved]) for each in there]
             new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
@@ -158,18 +173,19 @@ def repack(job: Job, groups: Groups, stop: Callable[[], bool] = runtime.never) -
     return engine.populations(job)
 
 
-def _step(workdir: Workdir, population: int, name: str, last: Decision) -> int:
+def _step(newest: int | None, name: str, last: Decision) -> int:
     """Returns the step that a survivor has come to: the rung's, or an earlier one where its population had diverged."""
-    newest = Checkpoints(workdir.checkpoints(population)).newest
     return last.step if newest is None or last.numbers[name] is not None else min(last.step, newest)
 
 
-def packed(survivors: Sequence[Survivor], widths: Mapping[int, int], parts: Sequence[int]) -> list[Pack]:
-    """Returns the populations of the survivors, each as wide as the widest of those that its program comes from.
+def packed(survivors: Sequence[Survivor], groups: Mapping[int, Sequence[Run]], parts: Sequence[int]) -> list[Pack]:
+    """Returns new populations, each but the last of a program as wide as the widest of those that its runs come from.
+
+    So n survivors of populations of up to w runs train in ceil(n / w) populations.
 
     Args:
       survivors: in the order in which they fill the populations.
-      widths: runs of each population that has lost some, by its number.
+      groups: the runs of the populations that they come from, by number.
       parts: of all populations of the plan.
     """
     alike: dict[object, list[Survivor]] = {}
@@ -177,23 +193,35 @@ def packed(survivors: Sequence[Survivor], widths: Mapping[int, int], parts: Sequ
         alike.setdefault((plan.shared(each.run.config), each.run.padded, each.step), []).append(each)
     packs: list[Pack] = []
     for members in alike.values():
-        for own in plan.cut(members, max(widths[each.population] for each in members)):
+        left = Counter(each.population for each in members)
+        width, split = max(len(groups[n]) for n in left), {n for n, count in left.items() if count < len(groups[n])}
+        moved = [each for each in members if each.population in split or len(groups[each.population]) < width]
+        for own in plan.cut(moved, width) if split else ():
             inside = packs and starts.same(packs[-1].runs[-1], own[0].run)
-            packs.append(Pack(own, packs[-1].part if inside else parts[own[0].population]))
+            part = packs[-1].part if inside else parts[own[0].population]
+            packs.append(Pack(own, part, {n: groups[n] for n in sorted({each.population for each in own})}))
     return packs
 
 
-def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]], stop: Callable[[], bool]) -> None:
-    """Writes the first checkpoint of population `number`: the states of its runs, from where they trained so far."""
+def write(job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None:
+    """Writes the first checkpoints of the packs, by the numbers of their populations.
+
+    They hold the states of the runs from where they trained so far. Raises what `train_population` raises.
+    """
+    for number, pack in packs.items():
+        _write(job, number, pack, stop)
+
+
+def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
     workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
     states: dict[str, RunState] = {}
     dataset, seconds = dataset_of(job, runs), 0.0
-    for index in sorted({each.population for each in pack.members}):
+    for index, group in pack.sources.items():
         # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
-        trained = train_population(split[index], index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]
+        trained = train_population(group, index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]
         host, held = hosts.fetch(trained), Checkpoints(workdir.checkpoints(index))
-        rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(split[index]))]
-        states |= {run.name: row for run, row in zip(split[index], rows, strict=True)}
+        rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(group))]
+        states |= {run.name: row for run, row in zip(group, rows, strict=True)}
         seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
     images = sampling.spec_of(dataset, runs[0].config.data)
     new = Population([run.config for run in runs], images, allocation=runs[0].padded)

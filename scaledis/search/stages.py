@@ -4,31 +4,53 @@ This is synchronous successive halving: no run passes a rung before all runs tha
 Where populations train one after another, each advances to the rung in its turn. A job without rungs has one stage.
 """
 
+import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.search import contests, rungs
+from scaledis.search.rungs import Write
 from scaledis.training import engine
 from scaledis.training.engine import Groups, Job, Keep
+from scaledis.types import Run
 from scaledis.workdir import decisions
 
 
+class Works(NamedTuple):
+    """What an engine does on devices.
+
+    claim: makes the plan of a job, as `engine.claim`.
+    write: writes the first checkpoints of populations of survivors, as `rungs.write`.
+    train: trains populations, each to its step, as `engine.train_groups`.
+    """
+
+    claim: Callable[[Job], Groups]
+    write: Write
+    train: Callable[[Job, Sequence[tuple[int, Sequence[Run]]], Mapping[int, int], Callable[[], bool]], bool]
+
+
 def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = engine.ignore) -> Groups:
+    """`train_on` the devices of this process. `keep` gets each population of the shard once it is trained."""
+    train = functools.partial(engine.train_groups, keep=keep)
+    return train_on(Works(engine.claim, rungs.write, train), job, stop)
+
+
+def train_on(works: Works, job: Job, stop: Callable[[], bool]) -> Groups:
     """Trains the runs of a job in their populations, and returns all populations, those of dropped runs too.
 
-    `keep` gets each population of the shard once it is trained. Where all were trained before, a line says so. Raises
-    what `engine.claim`, `contests.of_job` and `engine.train_groups` raise, and UserError for a rung by an unknown
-    number and for another --halving than that of the work directory; Stopped once `stop()` is True.
+    Where all were trained before, a line says so. Raises what `works` and `contests.of_job` raise, and UserError for a
+    rung by an unknown number and for another --halving than that of the work directory; Stopped once `stop()` is True.
     """
     contests.check(job)
     _check_halving(job)
     workdir = job.workdir
     found = contests.of_job(job, decisions.read(workdir.rungs))
-    groups, trained, began = engine.claim(job), set(), False
+    groups, trained, began = works.claim(job), set(), False
     while True:
-        groups = rungs.repack(job, groups, stop)
+        groups = rungs.repack(job, groups, works.write, stop)
         decided = decisions.read(workdir.rungs)
         dropped, ahead = decisions.dropped(decided), contests.following(found, decided)
         own = [
@@ -39,7 +61,7 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = e
         ]
         stops = {index: [ahead[run.name] for run in group if run.name in ahead] for index, group in own}
         until = {index: min(steps) for index, steps in stops.items() if steps}
-        began |= engine.train_groups(job, own, until, stop, keep)
+        began |= works.train(job, own, until, stop)
         trained |= {index for index, _ in own} - until.keys()
         if not until:
             break

@@ -16,7 +16,7 @@ from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import PERMUTATIONS
 from scaledis.metrics.shared.spec import Result
 from scaledis.training.baselines import Task, score_baselines
-from scaledis.training.load import check_data, restore
+from scaledis.training.load import check_data, places, restore
 from scaledis.training.population import Population
 from scaledis.training.scores import score_codes, score_model
 from scaledis.types import NEVER, Run, RunState
@@ -47,8 +47,8 @@ def evaluate_population(
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
     wanted = checkpoints.newest if step is None else step
-    if wanted is None or wanted not in checkpoints.steps:
-        at = "" if step is None else f" of step {step}, only of {checkpoints.steps}"
+    if wanted is None or (wanted not in checkpoints.steps and not places(workdir, index, wanted)):
+        at = "" if step is None else f" of step {step}, only of {checkpoints.steps}; train.keep says how many are kept"
         print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
         return False
     if hosts.any_process(hosts.first() and all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):

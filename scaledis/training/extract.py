@@ -14,7 +14,7 @@ from scaledis import methods
 from scaledis.core import UserError, runtime
 from scaledis.objectives import partition
 from scaledis.sweeps import starts
-from scaledis.training.load import find, restore, stored
+from scaledis.training.load import find, places, restore, stored
 from scaledis.training.model import active, hyperparameters
 from scaledis.training.population import Population, select
 from scaledis.types import NEVER, Pytree, Run, RunState
@@ -36,9 +36,10 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
     """
     source, target = Workdir(workdir), Workdir(to)
     index, slot = find(source, name)
-    checkpoints = Checkpoints(source.checkpoints(index))
     population, states, at = restore(source, index, step)
-    checkpoints.check_whole(stored(source, index).shapes, at)
+    place = places(source, index, at)[name]
+    checkpoints = Checkpoints(source.checkpoints(place))
+    checkpoints.check_whole(stored(source, place).shapes, at)
     run = Run(name, starts.alone(population.configs[slot]))
     alone = Population([run.config], population.images)
     state = without_padding(jax.device_get(select(states, slot)), population, alone)

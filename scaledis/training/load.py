@@ -90,6 +90,7 @@ def restore(
     """Restores population `index` of the plan and returns it with its states [R] and their step.
 
     Its checkpoint may hold more runs than the plan has there: those that went on elsewhere from a rung are left out.
+    A `step` before a rung is taken from the populations that its runs trained in before it (`places`).
 
     Args:
       workdir: the work directory; nothing in it changes.
@@ -103,16 +104,36 @@ def restore(
     checkpoints, names = Checkpoints(workdir.checkpoints(index)), workdir.planned()[index].names
     if not checkpoints.steps:
         raise NoCheckpoint(f"workdir: {workdir.root} has no checkpoint of {', '.join(names)}.")
-    if step is not None and step not in checkpoints.steps:
+    there = step is None or step in checkpoints.steps
+    found = {index} if there else {*places(workdir, index, step or 0).values()}
+    if not found:
         raise UserError(f"step: there is no checkpoint of step {step}; there are {checkpoints.steps}.")
     population = population or _population(workdir, index, names)
-    held = _held(checkpoints, names)
-    whole = population if held == names else stored(workdir, index)
-    states, reached = _restored(workdir, checkpoints, whole, names, step)
-    if whole is not population:
-        host = hosts.fetch(states)
-        states = population.gather([jax.tree.map(operator.itemgetter(held.index(name)), host) for name in names])
-    return population, states, reached
+    if there and _held(checkpoints, names) == names:
+        return population, *_restored(workdir, checkpoints, population, names, step)
+    rows: dict[str, RunState] = {}
+    for number in sorted(found):
+        whole, own = stored(workdir, number), Checkpoints(workdir.checkpoints(number))
+        states, reached = _restored(workdir, own, whole, names, step)
+        host, held = hosts.fetch(states), _held(own, workdir.groups()[number])
+        rows |= {name: jax.tree.map(operator.itemgetter(slot), host) for slot, name in enumerate(held)}
+    return population, population.gather([rows[name] for name in names]), reached
+
+
+def places(workdir: Workdir, index: int, step: int) -> dict[str, int]:
+    """Returns the number of the population that has a checkpoint of `step` for each run of population `index`.
+
+    It is the population itself or, before a rung, another one that the run came from. Returns {} where one is missing.
+    """
+    groups = workdir.groups()
+    found: dict[str, int] = {}
+    for number in range(index, -1, -1) if workdir.rungs.exists() else [index]:
+        checkpoints = Checkpoints(workdir.checkpoints(number))
+        if step in checkpoints.steps:
+            found = dict.fromkeys(_held(checkpoints, groups[number]), number) | found
+        if found.keys() >= {*groups[index]}:
+            return {name: found[name] for name in groups[index]}
+    return {}
 
 
 def stored(workdir: Workdir, index: int) -> Population:

@@ -112,12 +112,12 @@ class Workdir:
                 held.enter_context(locks.lock(self.root, f".lock-{shard.index}", shard, fcntl.LOCK_EX))
             yield
 
-    def locked_population(self, index: int, count: int) -> contextlib.AbstractContextManager[None]:
+    def locked_population(self, index: int, count: int, wait: bool = False) -> contextlib.AbstractContextManager[None]:
         """Locks population `index` of `count` for a process whose parent holds the directory.
 
-        Raises UserError if another process holds it.
+        Raises UserError if another process holds it, unless `wait` is True.
         """
-        return locks.lock(self.root, f".lock-{index}", Shard(index, count), fcntl.LOCK_EX)
+        return locks.lock(self.root, f".lock-{index}", Shard(index, count), fcntl.LOCK_EX, wait)
 
     def claimed(self) -> dict[str, Any]:
         """Returns the experiment that the directory holds. Raises UserError if it holds none."""

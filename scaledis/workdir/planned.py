@@ -15,7 +15,7 @@ LONGEST = 255  # bytes of a folder's name
 class Planned(NamedTuple):
     """A population of the plan.
 
-    names: of its runs.
+    names: of its runs; [] if all went on elsewhere from a rung.
     padded: the allocation that they are padded to; None: not fixed.
     part: the number by which shards take it; populations that hold starts of one run have the same.
     """
@@ -53,9 +53,10 @@ def as_json(populations: Sequence[Planned]) -> dict[str, Any]:
 
 def _population(plan: Path, number: int, held: Any) -> Planned:
     """Returns an entry of the file, which version 0.1 wrote as a list of names. Raises UserError for damage."""
-    entry = held if isinstance(held, dict) else {"runs": held}
-    names, padded, part = entry.get("runs"), entry.get("allocation"), entry.get("part", number)
-    if not names or not _is_list(names, str) or not _is_list([] if padded is None else padded, int):
+    entry: dict[str, Any] = held if isinstance(held, dict) else {"runs": held}
+    names: Any = entry.get("runs")
+    padded, part = entry.get("allocation"), entry.get("part", number)
+    if not _is_list(names, str) or not _is_list([] if padded is None else padded, int):
         raise UserError(f"{plan} is damaged: a population is not the names of its runs and an allocation.")
     if not isinstance(part, int) or part < 0:
         raise UserError(f"{plan} is damaged: the part of a population is not a number.")

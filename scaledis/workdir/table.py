@@ -56,6 +56,8 @@ def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
     by_schema: dict[str, list[pyarrow.Table]] = {}
     found = []
     for index, names in enumerate(groups):
+        if not names:
+            continue  # its runs went on elsewhere from a rung
         table = read_file(directory, index, names) if directory.results(index).name in there else None
         if table is None:
             part, keys = rows(directory, index, names)
