@@ -1,6 +1,7 @@
 """Values in plain Python, as a config holds them, from any framework and from the command line."""
 
 import ast
+import itertools
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -34,6 +35,17 @@ def literal(text: str) -> object:
         return ast.literal_eval({"true": "True", "false": "False"}.get(text, text))
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+def literals(text: str) -> list[object]:
+    """Returns the values of "2,4,8", "(4,6),[5,5]" or "vlae,vae", split at the commas outside of brackets.
+
+    A part without a letter is "".
+    """
+    depths = itertools.accumulate((letter in "([{") - (letter in ")]}") for letter in text)
+    commas = [place for place, depth in enumerate(depths) if text[place] == "," and not depth]
+    parts = itertools.pairwise([-1, *commas, len(text)])
+    return [literal(text[last + 1 : place].strip()) for last, place in parts]
 
 
 def over(change: Callable[[Any], object], value: object) -> Any:
