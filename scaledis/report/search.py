@@ -105,9 +105,7 @@ def sentence(found: Trials) -> str:
     known = labels(found.space)
     setting = ", ".join(f"{word} {axes.words(best.params[key])}" for key, word in known.items() if key in best.params)
     several = len(found.objectives) > 1
-    front_of = (
-        f" {len(front(found)):,} of them are the Pareto front of {names}, which no trial beats." if several else ""
-    )
+    front_of = f" {len(front(found)):,} of them are the Pareto front of {names}." if several else ""
     told = f"Trial {best.number} has the {EXTREME[first.best]} {name_of(first)}, {value_of(first, best.values[0])}"
     return f"{counted(found)}.{front_of} {told}{f', with {setting}' if setting else ''}. {caveat(found.objectives)}"
 
@@ -208,9 +206,8 @@ def table(found: Trials) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     head, *rest = (f"| {' | '.join(map(str.rjust, line, widths))} |" for line in lines)
     rule = "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|"
-    return "\n".join(
-        [sentence(found), "", head, rule, *rest, "", f"Above: {which(found)}; scaledis.load_results has all."]
-    )
+    scope = f"Scores are those of {which(found)}; load_results has all."
+    return "\n".join([sentence(found), "", head, rule, *rest, "", scope])
 
 
 def data(found: Trials) -> dict[str, Any]:

@@ -60,10 +60,11 @@ def _values(spot: Axes, found: Trials, across: Parallel) -> None:
     spot.set(xlim=(-0.02, 1.02), ylim=(BELOW - 0.06, 1.04))
     spot.set_xticks(*zip(*across.numbers.ticks(), strict=True))
     _ticks(spot, across, value, bool(best))
-    spot.legend(
-        **{"loc": "upper right", "bbox_to_anchor": (1, BELOW), "ncols": 4},
-        **{"frameon": False, "fontsize": 8, "labelcolor": MUTED, "handlelength": 1.4, "borderaxespad": 0},
-    )
+    if found.trials:
+        spot.legend(
+            **{"loc": "upper right", "bbox_to_anchor": (1, BELOW), "ncols": 4},
+            **{"frameon": False, "fontsize": 8, "labelcolor": MUTED, "handlelength": 1.4, "borderaxespad": 0},
+        )
 
 
 def _scatter(spot: Axes, found: Trials, across: Parallel, other: int) -> None:
