@@ -207,9 +207,9 @@ function parallel(found, room) {
 }
 
 function trialTable(title, several) {
-  const { heads, trials } = data.search, last = heads.length - 1;
+  const { heads, trials, best, keys } = data.search, last = heads.length - 1, titles = data.search.titles.slice(0, keys);
   return [h("h3", {}, title), h("div", { class: "wide", tabindex: 0, role: "region", "aria-label": title }, h("table", { class: "trials" },
-    h("thead", {}, h("tr", {}, heads.map((head, n) => h("th", { scope: "col", title: data.search.titles[n - 1 - data.search.best.length] }, head)))),
+    h("thead", {}, h("tr", {}, heads.map((head, n) => h("th", { scope: "col", title: titles[n - 1 - best.length] }, head)))),
     h("tbody", {}, several.map((at) => h("tr", { onpointerenter: () => tell(at) }, trials[at].cells.map((cell, n) =>
-      (n ? h("td", {}, cell, n === last && trials[at].why && h("small", {}, trials[at].why)) : h("th", { scope: "row" }, cell))))))))];
+      (n ? h("td", { title: cell }, cell, n === last && trials[at].why && h("small", {}, trials[at].why)) : h("th", { scope: "row" }, cell))))))))];
 }
