@@ -13,11 +13,15 @@ from pyarrow import parquet
 from scaledis.core import runtime, version
 from scaledis.core.errors import UserError
 from scaledis.core.files import read_json, write_sealed
+from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training.load import load_results
-from scaledis.workdir import table
+from scaledis.types import Run
+from scaledis.workdir import table, trials
 from scaledis.workdir.layout import Workdir
+from scaledis.workdir.log import Records
 from tests import tiny
+from tests.report import material
 
 pytestmark = pytest.mark.usefixtures("linear_method")
 LINE = ["--config=tests/tiny_config.py", "--config.method.name=linear", "--config.evaluate.metrics=mig"]
@@ -150,3 +154,89 @@ def test_a_key_with_numbers_and_tuples_and_one_that_a_population_does_not_know(t
     found = load_results(tmp_path)
     assert found["method.beta"].tolist() == ["2.0", "[2.0, 3.0]", 4.5, 5.0]
     assert "train.keep" not in found and found["run"].tolist() == [run.name for run in runs]
+
+
+def searched(folder, states=("complete", "failed", "pruned", "complete"), values=(0.5, 0, 0, 0.25), beta=(1, 2, 3, 4)):
+    """A directory with a search of two seeds a trial: its runs, without checkpoints, have a log of equal terms."""
+    found = material.search(values, states, params=[{"method.beta": float(each)} for each in beta])
+    settings = [(trial, seed, name) for trial in found.trials for seed, name in enumerate(trial.runs)]
+    runs = [
+        Run(name, tiny.config(method__beta=trial.params["method.beta"], seed=seed)) for trial, seed, name in settings
+    ]
+    directory = Workdir(folder)
+    if runs:
+        directory.claim({"config": tiny.plain(), "sweep": [], "command": "test"}, runs)
+    else:
+        write_sealed(directory.config, {"config": tiny.plain(), "sweep": [], "command": "test", "version": "1"})
+    for run in runs:
+        directory.write_config(run, sampling.facts(tiny.dataset(), run.config.data))
+        Records(directory.run(run.name) / "metrics.jsonl", 0).append({"step": 2, "loss_nats": 9.0 + run.config.seed})
+    trials.write(directory.trials, found)
+    return directory
+
+
+def test_of_a_search_there_is_a_row_for_each_run_and_for_each_trial_without_runs(tmp_path):
+    directory = searched(tmp_path)
+    before = tiny.tree(tmp_path)
+    found = load_results(tmp_path)
+    objective = "objective/dci/disentanglement"
+    assert list(found)[:7] == ["workdir", "run", "trial", "trial_state", objective, "seed", "method.beta"]
+    assert found["trial"].dtype == "Int64" and found["trial"].tolist() == [0, 0, 1, 2, 2, 3, 3]
+    assert found["trial_state"].tolist() == ["complete"] * 2 + ["failed"] + ["pruned"] * 2 + ["complete"] * 2
+    values = found[objective]
+    assert values.dtype == "float64" and values.dropna().to_dict() == {0: 0.5, 1: 0.5, 5: 0.25, 6: 0.25}
+    assert found["run"].isna().tolist() == [False, False, True, False, False, False, False]
+    assert found["method.beta"].tolist() == [1, 1, 2, 3, 3, 4, 4] and found["seed"].tolist() == [0, 1, 0, 0, 1, 0, 1]
+    assert [name for name in found if name in table.DEFAULTS] == ["seed"]  # a trial without runs adds no other key
+    assert found["sealed"].dtype == bool and found["sealed"].all() and found["step"].isna().sum() == 1
+    assert tiny.tree(tmp_path) == before
+    directory.trials.unlink()
+    assert not {"trial", "trial_state"} & {*load_results(tmp_path)}
+
+
+def test_a_search_whose_runs_have_not_begun_and_one_of_which_nothing_could_be_built(tmp_path):
+    directory = searched(tmp_path / "begun")
+    held = trials.read(directory.trials)
+    more = [*held.trials, trials.Trial(4, "running", {"method.beta": 5.0}, ["trial=4,seed=0"])]
+    trials.write(directory.trials, held._replace(trials=more))
+    found = load_results(directory.root).iloc[-1]
+    assert (found["trial"], found["trial_state"], found["method.beta"]) == (4, "running", 5) and pandas.isna(
+        found["run"]
+    )
+    searched(tmp_path / "failed", ["failed"] * 2, [0, 0])
+    found = load_results(tmp_path / "failed")
+    assert found["trial_state"].tolist() == ["failed"] * 2 and found["method.beta"].tolist() == [1, 2]
+    assert found["run"].isna().all() and found["objective/dci/disentanglement"].isna().all()
+    (tmp_path / "failed" / "trials.json").write_text("{}")
+    with pytest.raises(UserError, match=r"trials.json is damaged: it has no checksum"):
+        load_results(tmp_path / "failed")
+
+
+def test_trials_of_one_setting_each_count_and_copies_of_them_do_not(tmp_path, capsys):
+    directory = searched(tmp_path / "search", beta=(1, 2, 3, 1))
+    first = load_results(directory.root)
+    assert first["trial"].tolist() == [0, 0, 1, 2, 2, 3, 3] and not capsys.readouterr().err
+    copy = shutil.copytree(directory.root, tmp_path / "copy")
+    assert load_results([directory.root, copy])["trial"].tolist() == [0, 0, 1, 2, 2, 3, 3, 1]
+    assert "6 of 14 runs are copies" in capsys.readouterr().err
+    (copy / "trials.json").unlink()  # runs that were extracted from a search are no trials
+    for places in ([directory.root, copy], [copy, directory.root]):
+        found = load_results(places)
+        assert sorted(found["trial"]) == [0, 0, 1, 2, 2, 3, 3] and found["trial"].dtype == "Int64"
+    plain = tiny.claimed(tmp_path / "plain", Run("other", tiny.config(method__beta=9.0)))
+    found = load_results([plain.root, directory.root])
+    assert found["trial"].tolist()[1:] == [0, 0, 1, 2, 2, 3, 3] and pandas.isna(found.loc[0, "trial"])
+
+
+def test_the_report_of_a_search_shows_its_best_trials_and_evaluate_prints_them(copy):
+    names = [name for names in copy.groups() for name in names]
+    found = material.search([0.25, 0.5, 0.125], params=[{"method.beta": n + 1.0} for n in range(3)])
+    found = found._replace(trials=[each._replace(runs=[name]) for each, name in zip(found.trials, names, strict=True)])
+    trials.write(copy.trials, found)
+    done = tiny.command("report", f"--workdir={copy.root}")
+    assert done.returncode == 0 and "3 trials: 3 complete. Trial 1 has the highest DCI-D, 0.5000" in done.stdout, done
+    assert (copy.report / "search.png").stat().st_size > 10_000 and not (copy.report / "sweep.png").exists()
+    assert '"search":{"sentence":"3 trials: 3 complete.' in (copy.report / "index.html").read_text()
+    done = tiny.command("evaluate", f"--workdir={copy.root}")
+    lines = [line.split("|")[1].strip() for line in done.stdout.splitlines() if line.startswith("| ")]
+    assert lines == ["run", *(names[n] for n in (1, 0, 2)), "trial", "1", "0", "2"], done

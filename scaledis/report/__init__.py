@@ -9,10 +9,12 @@ from matplotlib.figure import Figure
 
 from scaledis.config import Config, differing, flatten, thaw
 from scaledis.core import UserError, files, runtime, version
-from scaledis.report import gather, page, scores
+from scaledis.report import gather, page, scores, search
 from scaledis.report.pictures import animation, canvas, figures, seeds, sweeps, traversals
+from scaledis.report.pictures import search as search_picture
 from scaledis.report.summary import Summary, listed
 from scaledis.types import Run
+from scaledis.workdir import trials
 from scaledis.workdir.layout import Workdir
 
 SHEETS = 4  # settings whose first seed the pictures show; the page shows all runs
@@ -22,12 +24,14 @@ SHEETS = 4  # settings whose first seed the pictures show; the page shows all ru
 def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     """Writes report/index.html and its pictures from the newest checkpoints and scores; returns the table of scores.
 
-    `groups` are the populations in the order of the plan. Raises UserError if no run has been trained.
+    Of a search they show the runs of its best trials (`search.shown`), beside all trials. `groups` are the populations
+    in the order of the plan. Raises UserError if no run has been trained.
     """
     left_out = workdir.dropped()
     runs = [run for group in groups for run in group if run.name not in left_out]
-    summaries = _some(gather.summaries(groups, workdir), workdir)
-    beside = {"sweep": sweeps.figure(runs, summaries), "seeds": seeds.figure(summaries)}
+    summaries, tried = _some(gather.summaries(groups, workdir), workdir), trials.read(workdir.trials)
+    of_runs = search_picture.figure(tried) if tried else sweeps.figure(runs, summaries)
+    beside = {"search" if tried else "sweep": of_runs, "seeds": seeds.figure(summaries)}
     drawn = {name: canvas.png(each) for name, each in (pictures(summaries) | beside).items() if each}
     for name, png in drawn.items():
         files.write_bytes(workdir.report / f"{name}.png", png)
@@ -36,11 +40,12 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     html = page.render(
         workdir.root.resolve().name,
         summaries,
-        facts=facts(runs, summaries) | gather.dropped(workdir),
+        facts=facts(runs, summaries) | gather.dropped(workdir) | ({"Shown": search.which(tried)} if tried else {}),
         command=workdir.claimed()["command"],
         config=common([run.config for run in runs]),
         swept=drawn.get("sweep"),
         aligned=drawn.get("seeds"),
+        tried=tried,
     )
     path = workdir.report / "index.html"
     files.write_bytes(path, html.encode(errors="backslashreplace"))
@@ -53,9 +58,10 @@ def table(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
 
 
 def _in_words(summaries: Sequence[Summary], workdir: Workdir) -> str:
-    """The table of scores, and below it the runs that are no part of it."""
+    """The table of scores, and below it the runs that are no part of it, and what a search found."""
+    tried = trials.read(workdir.trials)
     dropped = [f" {title}: {words}." for title, words in gather.dropped(workdir).items()]
-    return "".join([scores.table(summaries), *dropped])
+    return "".join([scores.table(summaries), *dropped, *([f"\n\n{search.table(tried)}"] if tried else [])])
 
 
 def _some(summaries: Sequence[Summary], workdir: Workdir) -> Sequence[Summary]:

@@ -13,13 +13,14 @@ from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
 from scaledis.metrics.shared.scoring import CHANCE
+from scaledis.report import search
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary, shown
 from scaledis.sweeps import starts
 from scaledis.training import evaluate
 from scaledis.training.load import NoCheckpoint, check_data, restore
 from scaledis.types import Model, Run, traversed
-from scaledis.workdir import log, score_files
+from scaledis.workdir import log, score_files, trials
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 
@@ -30,15 +31,16 @@ OF_SEEDS = ("seed", starts.KEY)  # keys in which runs of one setting differ
 
 
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
-    """The summaries of all trained runs, in the order of the plan.
+    """The summaries of all trained runs, in the order of the plan; of a search those of its best trials, best first.
 
     Runs that were dropped at a rung are left out (`dropped`). At most `drawn` runs are drawn, the first seeds of all
     settings before any second one. A run with the setting and
     seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
     file is damaged.
     """
-    left_out = workdir.dropped()
-    settings = setting_names([run for group in groups for run in group if run.name not in left_out])
+    left_out, tried = workdir.dropped(), trials.read(workdir.trials)
+    runs = [run for group in groups for run in group if run.name not in left_out]
+    settings = of_trials(runs, tried) if tried else setting_names(runs)
     chosen = _drawn(settings, drawn)
     found: dict[tuple[str, int], Summary] = {}
     for index, group in enumerate(groups):
@@ -46,7 +48,14 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DR
             first = found.setdefault((each.setting, each.seed), each)
             if first is not each:
                 print(f"{each.name} is a copy of {first.name} and is left out.", file=sys.stderr)
-    return list(found.values())
+    several = list(found.values())
+    return sorted(several, key=lambda each: list(settings).index(each.name)) if tried else several
+
+
+def of_trials(runs: Sequence[Run], tried: trials.Trials) -> dict[str, str]:
+    """{run: the name of its trial} of those trials of a search that are shown (`search.shown`), in their order."""
+    names = {run.name for run in runs}
+    return {name: trial for name, trial in search.settings(tried).items() if name in names}
 
 
 def dropped(workdir: Workdir) -> dict[str, str]:

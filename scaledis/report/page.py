@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from scaledis.report import content, scores, template
+from scaledis.report import content, scores, search, template
 from scaledis.report.scores import by_setting
 from scaledis.report.summary import Summary, listed, source
 from scaledis.report.template import ASSETS
+from scaledis.workdir.trials import Trials
 
 PICTURES = 6_000_000  # bytes that the pictures of all runs take together
 EFFORTS = ((82, 1), (60, 1), (40, 1), (60, 2), (30, 2), (20, 4))  # quality of WebP, and the stride of the pixels kept
@@ -29,6 +30,7 @@ def render(
     config: Mapping[str, Any] | None = None,
     swept: bytes | None = None,
     aligned: bytes | None = None,
+    tried: Trials | None = None,
 ) -> str:
     """The page as text. All arguments are escaped: names may hold any character.
 
@@ -40,6 +42,7 @@ def render(
       config: the keys that the runs share, by dotted key; values that are not JSON are shown as text.
       swept: the picture of the sweep (`sweeps.figure`), a PNG file.
       aligned: that of the units over seeds (`seeds.figure`).
+      tried: the trials of the search that made the runs.
     """
     facts = {"Data set": listed(run.dataset for run in runs), **(facts or {})}
     beside = {"sweep": swept, "seeds": aligned}
@@ -47,16 +50,17 @@ def render(
     return template.fill(
         ASSETS,
         "page",
+        ["search"],
         title=html.escape(title),
         sentence=html.escape(sentence(runs)),
         facts="".join(
             f"<div><dt>{html.escape(key)}</dt><dd>{html.escape(str(facts[key]))}</dd></div>" for key in facts
         ),
-        table=html.escape(scores.table(runs)),
+        table=html.escape("\n\n".join([scores.table(runs), *([search.table(tried)] if tried else [])])),
         sweep="".join(_section(*SECTIONS[name], picture) for name, picture in beside.items() if picture),
         command=html.escape(command),
         config=html.escape("\n".join(settings)),
-        data=template.as_json(data(runs)),
+        data=template.as_json(data(runs) | {"search": search.data(tried) if tried else None}),
     )
 
 

@@ -196,7 +196,12 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     seconds that its population trained and the device, data set, fingerprint, versions, commit, and `sealed`, whether
     all of it was read from files with checksums, which those of version 0.2 lack.
 
-    A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so. Raises
+    Of a search also: `trial`, its number, `trial_state` ("running", "complete", "pruned" or "failed"), and a column for
+    each objective, such as `objective/elbo_nats`, with the value of the trial, which all its runs share. The rows are
+    in the order of the trials, and a trial that could not be built has a row without a `run`.
+
+    A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so; trials of
+    equal settings each count. Raises
     UserError for no directories, for a directory without an experiment, and for a damaged file that no other file can
     replace.
 
@@ -217,7 +222,12 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     rows, keys = table.joined(tables)
     rows = _once(rows, keys)
     varying = [key for key in keys if key == "seed" or rows[key].nunique(dropna=False) > 1]
-    first = ["workdir", "run", *varying]
+    of_search = [
+        column for column in rows if column in (table.TRIAL, table.STATE) or column.startswith(table.OBJECTIVE)
+    ]
+    if of_search:
+        rows[table.TRIAL] = rows[table.TRIAL].astype("Int64")
+    first = ["workdir", "run", *of_search, *varying]
     return rows[[*first, *(column for column in rows if column not in {*first, *keys})]]
 
 
@@ -229,7 +239,11 @@ def _once(rows: pandas.DataFrame, keys: Sequence[str]) -> pandas.DataFrame:
         return rows
     likely = rows[alike & rows["step"].notna()]
     same = [*(key for key in keys if not key.startswith(FREE)), "fingerprint", "step", *terms]
-    copies = likely[likely.duplicated(same)]
+    twice = likely.duplicated(same)
+    if table.TRIAL in likely:  # a search may try a setting twice
+        likely = likely.sort_values(table.TRIAL, kind="stable")
+        twice = likely.duplicated([*same, table.TRIAL]) | likely.duplicated(same) & likely[table.TRIAL].isna()
+    copies = likely[twice]
     for _, copy in copies[:1].iterrows():
         such = f"{copy['run']} of {copy['workdir']}"
         print(f"{len(copies)} of {len(rows)} runs are copies, such as {such}; each counts once.", file=sys.stderr)

@@ -1,10 +1,13 @@
 """Results as a table with a row for each run: one Parquet file for a population, made from the files of its runs.
 
 results/<population>.parquet     written when the population is scored, whole or not at all
+
+What a search says of its trials changes while it runs, so it is joined when the table is read (`with_trials`).
 """
 
 import io
 import json
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -17,7 +20,7 @@ from scaledis import config as config_schema
 from scaledis.config import Config
 from scaledis.core import UserError
 from scaledis.core.files import BLANK, has_seal, read_bytes, sealed, write_bytes
-from scaledis.workdir import log, score_files
+from scaledis.workdir import log, score_files, trials
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
 
@@ -25,6 +28,7 @@ KEYS, SEAL = b"keys", b"seal"  # entries of a file's metadata: the columns that 
 DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
 PER_LEVEL = "_per_level"
 MADE = ("seconds", "device", "jax")  # columns from a checkpoint's manifest
+TRIAL, STATE, OBJECTIVE = "trial", "trial_state", "objective/"  # columns of a search; the last one before a name
 SCORED = ("split", "train_codes", "test_codes", "version", "commit")  # columns from a run's scores
 
 
@@ -46,11 +50,11 @@ def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]
 def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
     """Returns all rows of a work directory, in the order of the plan, and the columns that are keys of the config.
 
-    Rows whose file is missing or damaged are read from the files of the runs. Raises UserError for a directory
-    without an experiment, and for a damaged file of a run.
+    Rows whose file is missing or damaged are read from the files of the runs. Those of a search are in the order of its
+    trials (`with_trials`). Raises UserError for a directory without an experiment, and for a damaged file of a run.
     """
-    groups = directory.groups()
-    if not groups:
+    groups, tried = directory.groups(), trials.read(directory.trials)
+    if not groups and not (tried and tried.trials):
         raise UserError(f"workdir: {directory.root} holds no experiment.")
     there = {path.name for path in directory.results(0).parent.glob("*.parquet")}
     by_schema: dict[str, list[pyarrow.Table]] = {}
@@ -65,9 +69,45 @@ def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
         else:
             by_schema.setdefault(str(table.schema), []).append(table)
     found += [(pyarrow.concat_tables(same).to_pandas(), _keys(same[0])) for same in by_schema.values()]
-    table, keys = joined(found)
+    table, keys = joined(found or [(pandas.DataFrame(columns=["run"]), [])])
     order = [name for names in groups for name in names]
-    return table.set_index("run").reindex(order).reset_index(), keys
+    table = table.set_index("run").reindex(order).reset_index()
+    return with_trials(table, keys, tried, directory.claimed()["config"]) if tried else (table, keys)
+
+
+def with_trials(
+    table: pandas.DataFrame, keys: list[str], tried: trials.Trials, base: Mapping[str, Any]
+) -> tuple[pandas.DataFrame, list[str]]:
+    """Returns a table with the columns of a search and a row for each trial that has none, and the keys of the config.
+
+    The columns are `TRIAL`, `STATE`, and `OBJECTIVE` with the name of each objective. A trial without a run in the
+    table, because it could not be built, has a row without a name, whose keys are those of the trial, else what all
+    runs have, else those of the base config.
+    """
+    names, of_run = [*table["run"]], tried.of_run
+    alone = [trial for trial in tried.trials if set(names).isdisjoint(trial.runs)]
+    if alone:
+        alike = {key: table[key].iloc[0] for key in keys if names and table[key].nunique(dropna=False) == 1}
+        params = [{key: _plain(value) for key, value in trial.params.items()} for trial in alone]
+        known = of_config(base) | alike
+        every = list(dict.fromkeys([*(keys or known), *(key for each in params for key in each)]))
+        told = {"run": None, "step": None, "diverged": None, "dropped_at": None, "sealed": True}
+        rows = [told | {key: each.get(key, known.get(key)) for key in every} for each in params]
+        table, keys = joined([*([(table, keys)] if names else []), (pandas.DataFrame(rows), every)])
+    of_row = [*(of_run.get(name) for name in names), *alone]
+    return table.assign(**_columns(tried, of_row)).sort_values(TRIAL, kind="stable", ignore_index=True), keys
+
+
+def _columns(tried: trials.Trials, of_row: Sequence[trials.Trial | None]) -> dict[str, Any]:
+    """Returns the columns of a search from the trial of each row."""
+    columns: dict[str, Any] = {
+        TRIAL: pandas.array([each and each.number for each in of_row], "Int64"),
+        STATE: [each and each.state for each in of_row],
+    }
+    for n, objective in enumerate(tried.objectives):
+        values = [each.values[n] if each and each.values else math.nan for each in of_row]
+        columns[OBJECTIVE + objective.by] = pandas.array(values, "float64")
+    return columns
 
 
 def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dict[str, Any]], list[str]]:
@@ -83,8 +123,7 @@ def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dic
 
 def of_config(held: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a config by dotted key, with defaults for keys that it lacks, and tuples as JSON."""
-    flat = DEFAULTS | config_schema.flatten(held)
-    return {key: json.dumps(value) if isinstance(value, list | tuple | dict) else value for key, value in flat.items()}
+    return {key: _plain(value) for key, value in (DEFAULTS | config_schema.flatten(held)).items()}
 
 
 def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pandas.DataFrame, list[str]]:
@@ -123,6 +162,10 @@ def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.T
         return table
     kept = table.drop_columns(["sealed"]) if "sealed" in table.column_names else table
     return kept.append_column("sealed", pyarrow.array([False] * len(kept)))
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
 
 def _keys(table: pyarrow.Table) -> list[str]:

@@ -1,5 +1,6 @@
 """Runs with everything that a report can show, made up: no training."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from scaledis.report.summary import Summary
 from scaledis.types import Run
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
+from scaledis.workdir.trials import Objective, Trial, Trials
 from tests import tiny
 
 OWN_STYLE = {  # of a user's matplotlibrc
@@ -67,3 +69,18 @@ def workdir(root: Path, runs: list[Run], states: Any = None) -> Workdir:
         states = tiny.population([run.config for run in group], images).init()
     Checkpoints(directory.checkpoints(0)).save(2, states, {"runs": [run.name for run in group]})
     return directory
+
+
+def search(values, states=(), objectives=(("dci/disentanglement", "max"),), space=None, seeds=2, **known) -> Trials:
+    """A search with a trial for each of `values`, a number or a row of them; a trial of another state has none.
+
+    Trial n has the beta n + 1, or else params of `known`.
+    """
+    space = {"method.beta": "log:1..64"} if space is None else space
+    trials = []
+    for n, (value, state) in enumerate(itertools.zip_longest(values, states, fillvalue="complete")):
+        own = [float(each) for each in np.atleast_1d(value)] if state == "complete" else []
+        runs = [f"trial={n},seed={seed}" for seed in range(seeds)] if state != "failed" else []
+        params = known["params"][n] if "params" in known else dict.fromkeys(space, n + 1.0)
+        trials.append(Trial(n, state, params, runs, own, "it cannot be built" if state == "failed" else ""))
+    return Trials([Objective(*each) for each in objectives], space, trials, known.get("importance", {}))

@@ -106,10 +106,56 @@ def test_a_term_and_a_setting_are_shown_and_hidden(opened):
     assert len(find(opened, ".panels path")) == curves * 2 // 3
 
 
+SPACE = {"method.beta": "log:1..64", "method.gamma": "uniform:0..8", "model.allocation": "choice:(4,2),(3,3)"}
+
+
+@pytest.fixture(params=browser.WIDTHS)
+def searched(request, chromium, tmp_path):
+    """The page of a search of 40 trials over eight keys, at one width."""
+    space = SPACE | {f"train.key{n}": "uniform:0..40" for n in range(5)}
+    params = [
+        {"method.beta": 1.5 * n + 1, "model.allocation": [3, 3]} | {f"train.key{n}": n for n in range(5)}
+        for n in range(40)
+    ]
+    states = ["pruned" if n % 10 == 4 else "failed" if n % 10 == 7 else "complete" for n in range(40)]
+    tried = material.search(range(40), states, space=space, params=params)
+    path = tmp_path / "index.html"
+    path.write_text(page.render("demo", material.sweep(), tried=tried))
+    browser.resize(chromium, browser.WIDTHS[request.param])
+    browser.errors(chromium)
+    chromium.get(path.as_uri())
+    yield chromium
+    assert browser.errors(chromium) == []
+
+
+def test_a_trial_of_a_search_is_told_by_pointer_and_keyboard(searched):
+    assert searched.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+    told = lambda: find(searched, "#search-told")[0].text  # noqa: E731
+    assert told().startswith("Point at a trial") and len(find(searched, "#search-keys .trial")) == 32
+    over, keys = find(searched, "#search svg.chart")
+    over.send_keys("\ue010")  # end
+    assert told().startswith("trial 39, complete: DCI-D 39.00, beta 59.5, gamma –, allocation 3-3")
+    assert over.get_attribute("aria-valuetext") == told()
+    over.send_keys("\ue012" * 2)  # twice to the left
+    assert told().startswith("trial 37, failed (it cannot be built): DCI-D –")
+    keys.send_keys("\ue011")  # home: the best
+    assert told().startswith("trial 39,") and find(searched, "#search .one")[0].get_attribute("d").startswith("M")
+    searched.execute_script("arguments[0].scrollIntoView({block: 'center'})", over)
+    from selenium.webdriver import ActionChains
+
+    left = find(searched, "#search circle.complete")[0]  # trial 0
+    ActionChains(searched).move_to_element(left).perform()
+    assert told().startswith("trial 0, complete")
+    assert [row.text.split()[0] for row in find(searched, ".trials tbody tr")] == [
+        str(n) for n in (39, 38, 36, 35, 33, 32, 31, 30, 29, 28)
+    ]
+
+
 def test_names_with_markup_are_text(chromium, tmp_path):
     runs = [material.summary(EVIL + str(n), n, factors=(EVIL, "b"), dataset=EVIL) for n in range(2)]
     path = tmp_path / "index.html"
-    path.write_text(page.render(EVIL, runs, facts={EVIL: EVIL}, command=EVIL, config={EVIL: EVIL}))
+    tried = material.search([1, 2], space={EVIL: "choice:a,b"}, params=[{EVIL: EVIL}] * 2)
+    path.write_text(page.render(EVIL, runs, facts={EVIL: EVIL}, command=EVIL, config={EVIL: EVIL}, tried=tried))
     browser.resize(chromium, 390)
     chromium.get(path.as_uri())
     assert "hit" != chromium.title and EVIL in chromium.title

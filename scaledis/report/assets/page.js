@@ -369,6 +369,7 @@ function show(id, draw) {
   draw();
 }
 
+if (data.search) show("search", drawSearch);
 if (data.scores.all) show("scores", drawScores);
 else show("scores", () => { document.getElementById("legend").textContent = "No run has scores."; });
 show("ladders", () => { drawPicker(); drawRuns(); });
