@@ -16,6 +16,7 @@ from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared import classifiers
+from scaledis.workdir import decisions, score_files
 from tests import tiny
 from tests.datasets import place
 from tests.datasets.test_celeba import faces
@@ -322,14 +323,7 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
     command("length")
     known, short = (read_json(results / f"{name}/small.json") for name in ("length", "table1"))
     for method in ("pro_scale_vlae", "pro_scale_vlae-bank"):
-        starts = known.pop(f"{method}, starts")["runs"]
-        of = {run["override"]["seed"]: run for run in starts}
-        best = []
-        for seed in (3, 4):
-            *others, _ = sorted((seed, seed + 10, seed + 20), key=lambda each: -of[each]["ELBO"])
-            best.append(min(others, key=lambda each: of[each]["R"]))
-        assert len(starts) == 6 and all(run["step"] == 3 for run in starts)
-        assert [run["override"]["seed"] for run in known[method]["runs"]] == best
+        assert [(run["override"]["seed"], run["step"]) for run in known[method]["runs"]] == [(3, 16), (4, 16)]
     assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae", "pro_scale_vlae-bank"]
     estimators = [known[method]["runs"][0]["override"].get("objective.estimator") for method in list(known)[3:]]
     assert estimators == ["minibatch_weighted", "memory_bank"]
@@ -447,3 +441,20 @@ def test_the_settings_of_the_search_are_spread_over_its_space_with_the_known_one
         low, high = runs.SPACE[key]
         assert low * high == pytest.approx(best**2)
         assert all(low <= runs.setting(number)[key] <= high for number in (0, 63))
+
+
+def test_of_starts_the_one_that_went_on_is_scored(small):
+    scripts, *_ = small
+    protocol = scripts["protocol"]
+    workdir = protocol.place("primary", "small", "few", "runs")
+    few = {key: value for key, value in protocol.few_first(10).items() if key.startswith("train.")}
+    base = tiny.plain(train__log_every=1, evaluate__metrics=("mig",))
+    rows = protocol.run(workdir, base, [{**few, "seed": 5}, {"seed": 6}])
+    [[by_elbo, by_r]] = decisions.read(workdir.rungs).values()
+    assert (by_elbo.step, by_elbo.by, by_r.by) == (2, "elbo_nats", "regularization_nats")
+    least = min(by_elbo.numbers, key=by_elbo.numbers.get)
+    assert len(by_elbo.numbers) == 3 and by_r.numbers.keys() == by_elbo.numbers.keys() - {least}
+    kept = min(by_r.numbers, key=by_r.numbers.get)
+    assert [(row["override"]["seed"], row["step"]) for row in rows] == [(5, 10), (6, base["train"]["steps"])]
+    assert rows[0]["MIG"] == score_files.newest(workdir, kept)["all"]["mig/mig"]
+    assert protocol.run(workdir, base, [{**few, "seed": 5}, {"seed": 6}]) == rows
