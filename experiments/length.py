@@ -4,23 +4,20 @@
 
 Each has the setting that Table 1 chose for it at its own length, on the same five seeds, scored eight times on the
 way; the first score is that of Table 1's run. Beside them is `pro_scale_vlae` with few units first: a top of three
-units is alone for a fifth of the steps, while sigma falls from twice its value; of three such starts the one goes on
-that is least dependent. That was found on other seeds; once more it has an aggregate posterior of the last 1,024
+units is alone for a fifth of the steps, while sigma falls from twice its value; of three such starts one goes on, as
+configs/few_first.py says. That was found on other seeds; once more it has an aggregate posterior of the last 1,024
 images (`pro_scale_vlae-bank`). Writes experiments/results/length/<tier>.json, .md and .png. The claim of Table 1 once
 more: ours > VLAE > the best flat method in DCI-D; and what few units first add to ours, and the bank to these.
 """
-
-import runpy
 
 import matplotlib.pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 from experiments import protocol
 from experiments.pictures import save
-from experiments.protocol import SCORES, SEEDS, arguments, chosen, low_priority, run_groups
+from experiments.protocol import SCORES, SEEDS, arguments, chosen, few_first, low_priority, run_groups
 from experiments.table1 import LADDERS
 from experiments.tables import (
-    ROOT,
     by_elbo,
     check_some,
     claim,
@@ -37,10 +34,8 @@ from experiments.tables import (
 from scaledis.core import runtime
 
 TIMES, SCORED = 8, 8
-STARTS = 3
 # Few units first, as a change to configs/few_first.py, which has a bank.
 FEW = {"pro_scale_vlae": {"objective.estimator": "minibatch_weighted"}, "pro_scale_vlae-bank": {}}
-few_first = runpy.run_path(str(ROOT / "configs/few_first.py"))["overrides"]
 FRESH = (3, 4, 5, 6, 7, 8, 9, 10)  # seeds 0 to 2 told that the loss does not tell which start is entangled
 NAMES = ("scale_vlae", "vlae", "flat", *FEW)  # flat: the best flat method of Table 1
 
@@ -54,8 +49,7 @@ def main():
     longer = {"train.steps": steps, "train.evaluate_every": steps // SCORED, "evaluate.metrics": ("dci", "mig")}
     for method in (methods[name] for name in given.names):
         if method in FEW:
-            setting = few_first(steps) | FEW[method]
-            seeds = best_starts(given.tier, method, setting)
+            setting, seeds = few_first(steps) | FEW[method], FRESH
         else:
             setting, seeds = chosen(given.tier, method), SEEDS
         runs = [{**setting, **longer, "seed": seed} for seed in seeds]
@@ -73,25 +67,11 @@ def methods_of(tier_name):
     return {name: best if name == "flat" else name for name in NAMES}
 
 
-def best_starts(tier_name, method, setting):
-    """The seeds to go on with, one of each three: without the one of least ELBO, which may lack a factor, that of least
-    R, whose units are the least dependent. No factor is looked at."""
-    groups = [[seed + 10 * number for number in range(STARTS)] for seed in FRESH]
-    first = {**setting, "train.steps": int(setting["method.alone"]), "evaluate.metrics": ("mig",)}
-    starts = [{**first, "seed": seed} for group in groups for seed in group]
-    name = f"{method}, starts"
-    run_groups("length", tier_name, f"{method}-starts", {name: starts})
-    of = {run["override"]["seed"]: run for run in results_of("length", tier_name)[name]["runs"]}
-    whole = [[of[seed] for seed in group if of[seed]["diverged"] is None] for group in groups]
-    kept = [sorted(group, key=lambda run: run["ELBO"])[-2:] for group in whole]
-    return [min(group, key=lambda run: run["R"])["override"]["seed"] for group in kept]
-
-
 def report(tier_name, methods):
     """The table, the picture and the claims, of what has run."""
     known = results_of("length", tier_name)
     there = [method for method in methods if method in known]
-    check_some("length", tier_name, there)  # the starts alone are no line of it
+    check_some("length", tier_name, there)
     scored = list(known[there[0]]["runs"][0]["over_steps"])
     rows = [
         [
@@ -128,7 +108,7 @@ def report(tier_name, methods):
 
 
 def numbered(runs):
-    """The runs with their place for a seed: the starts have other seeds than ours, so they pair by place alone."""
+    """The runs with their place for a seed: few units first has other seeds than ours, so they pair by place alone."""
     return [{**run, "override": {"seed": place}} for place, run in enumerate(runs)]
 
 

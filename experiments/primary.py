@@ -9,21 +9,18 @@ They run in parts of two seeds, each written when it is there, and resume. Setti
 experiments/results/primary/<tier>.json and .md.
 """
 
-import runpy
-
 from experiments import protocol, tuning
-from experiments.protocol import SCORES, arguments, low_priority, place, run
-from experiments.tables import ROOT, finished, made_with, mean, results_of, shown, write_markdown, write_results
+from experiments.protocol import SCORES, arguments, few_first, low_priority, place, run
+from experiments.tables import finished, made_with, mean, results_of, shown, write_markdown, write_results
 from scaledis.core import runtime
 from scaledis.sweeps.expand import sweep_allocations
 
 PART = 2  # seeds
 COUNTS = {"length": 20, "few": 20, "figure1": 24, "depth": 24, "allocations": 8}  # seeds of each group of rows
-FIRST_SEED, FIRST_START, STARTS = 200, 3000, 3
+FIRST_SEED, FIRST_OF_STARTS = 200, 3000
 FLAT = ("beta_tcvae_hfs", "beta_tcvae", "dava")
 TIMES, SCORED = 8, 8
 LEVELS = ("dci", "mig", "level")
-few_first = runpy.run_path(str(ROOT / "configs/few_first.py"))["overrides"]
 
 
 def main():
@@ -84,32 +81,15 @@ def train_part(tier_name, entry, setting, numbers):
     if not missing:
         return
     title = f"{entry}-{missing[0]}".replace(" ", "_")
-    if entry.startswith("few"):
-        seeds = best_starts(tier_name, title, setting, missing)
-    else:
-        seeds = [FIRST_SEED + number for number in missing]
+    first = FIRST_OF_STARTS if entry.startswith("few") else FIRST_SEED
     rows = run(
         place("primary", tier_name, title, "runs"),
         protocol.tier(tier_name),
-        [{**setting, "seed": seed} for seed in seeds],
+        [{**setting, "seed": first + number} for number in missing],
     )
     rows = [{**row, "number": number} for row, number in zip(rows, missing, strict=True)]
     known[entry] = {"runs": [*before, *rows], "machine": runtime.machine()}
     write_results("primary", tier_name, known)
-
-
-def best_starts(tier_name, title, setting, numbers):
-    """For each number the seed of three that goes on: without the one of least ELBO, which may lack a factor, that of
-    least R, whose units are the least dependent. No factor is looked at."""
-    groups = [[FIRST_START + STARTS * number + start for start in range(STARTS)] for number in numbers]
-    first = {**setting, "train.steps": int(setting["method.alone"]), "evaluate.metrics": ("mig",)}
-    first.pop("train.evaluate_every")
-    overrides = [{**first, "seed": seed} for group in groups for seed in group]
-    rows = run(place("primary", tier_name, title, "starts"), protocol.tier(tier_name), overrides)
-    of = {row["override"]["seed"]: row for row in rows}
-    whole = [[of[seed] for seed in group if of[seed]["diverged"] is None] for group in groups]
-    kept = [sorted(group, key=lambda row: row["ELBO"])[-2:] for group in whole]
-    return [min(group, key=lambda row: row["R"])["override"]["seed"] for group in kept]
 
 
 def report(tier_name):

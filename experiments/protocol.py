@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import itertools
 import os
+import runpy
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from scaledis import datasets
 from scaledis.core import runtime
 from scaledis.core.files import read_json
 from scaledis.search import stages
+from scaledis.sweeps import starts
 from scaledis.sweeps.configs import freeze, override
 from scaledis.sweeps.expand import run_name
 from scaledis.sweeps.tiers import tier_config
@@ -44,6 +46,7 @@ TERMS = {
     "R": "regularization_nats",
     "I of blocks": "mutual_information_of_blocks_nats",
 }
+CONFIGS = ROOT / "configs"
 LAST = 0.05  # of the log lines, over which the terms are averaged
 
 
@@ -90,22 +93,34 @@ def tier(name: str) -> dict[str, Any]:
     return override(base, {"data.name": data}) if data else base
 
 
+def few_first(steps: int) -> dict[str, Any]:
+    """configs/few_first.py as a change of a tier's config, in a training of so many steps, with its starts."""
+    config = runpy.run_path(str(CONFIGS / "few_first.py"))
+    rungs = {"train.starts": config["STARTS"], "train.rungs": config["RUNGS"]}
+    return {**config["overrides"](steps), "train.steps": steps, **rungs}
+
+
 def place(comparison: str, tier_name: str, entry: str, phase: str) -> Workdir:
     """Where the runs of a phase are."""
     return Workdir(ROOT / "runs" / f"{comparison}-{tier_name}" / f"{entry}-{phase}")
 
 
 def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Trains and scores one run for each override, and returns what is known of them."""
+    """Trains and scores one run for each override, and returns what is known of each; of its starts the last one."""
     runs: list[Run] = []
+    several: list[list[str]] = []  # the starts of each override
     for changed in overrides:
-        config = freeze(override(base, changed))
-        runs.append(Run(run_name(dict(changed), [run.name for run in runs]), config))
+        several.append([])
+        for start, config in starts.each(freeze(override(base, changed))):
+            several[-1].append(run_name({**changed, **start}, [run.name for run in runs]))
+            runs.append(Run(several[-1][-1], config))
     record = {"config": base, "sweep": [], "command": "experiments"}
     with workdir.locked(), runtime.stopping() as stop:
         groups = stages.train_all(Job(workdir, record, runs), stop)
         engine.evaluate_all(workdir, groups, stop=stop)
-    return [found(workdir, run.name, override) for run, override in zip(runs, overrides, strict=True)]
+    dropped = workdir.dropped()
+    kept = [name for names in several for name in names if name not in dropped]
+    return [found(workdir, name, override) for name, override in zip(kept, overrides, strict=True)]
 
 
 def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments import replay, strategies
 from scaledis import datasets
 from scaledis.core import runtime
 from scaledis.core.files import read_json
@@ -15,6 +16,7 @@ from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared import classifiers
+from scaledis.workdir import decisions, score_files
 from tests import tiny
 from tests.datasets import place
 from tests.datasets.test_celeba import faces
@@ -22,7 +24,7 @@ from tests.datasets.test_celeba import faces
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = (
     *("blocks", "elbo", "figure1", "figure2", "granularity", "hues", "length", "primary", "protocol", "resolution"),
-    *("table1", "table2", "tables", "tuning", "v_shape"),
+    *("search", "search_runs", "table1", "table2", "tables", "tuning", "v_shape"),
 )
 TIERS = ("small", "paper")
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
@@ -137,7 +139,7 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small):
     assert {"granularity, beta 5, small", "granularity, beta 5 with a bank, small"} <= set(claims)
 
 
-@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"protocol", "tables"}))
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"protocol", "search_runs", "tables"}))
 def test_a_table_of_nothing_is_not_written(small, script):
     scripts, results, command = small
     with pytest.raises(SystemExit, match=r"python -m experiments\.\w+ --tier=small"):
@@ -321,14 +323,7 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
     command("length")
     known, short = (read_json(results / f"{name}/small.json") for name in ("length", "table1"))
     for method in ("pro_scale_vlae", "pro_scale_vlae-bank"):
-        starts = known.pop(f"{method}, starts")["runs"]
-        of = {run["override"]["seed"]: run for run in starts}
-        best = []
-        for seed in (3, 4):
-            *others, _ = sorted((seed, seed + 10, seed + 20), key=lambda each: -of[each]["ELBO"])
-            best.append(min(others, key=lambda each: of[each]["R"]))
-        assert len(starts) == 6 and all(run["step"] == 3 for run in starts)
-        assert [run["override"]["seed"] for run in known[method]["runs"]] == best
+        assert [(run["override"]["seed"], run["step"]) for run in known[method]["runs"]] == [(3, 16), (4, 16)]
     assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae", "pro_scale_vlae-bank"]
     estimators = [known[method]["runs"][0]["override"].get("objective.estimator") for method in list(known)[3:]]
     assert estimators == ["minibatch_weighted", "memory_bank"]
@@ -397,3 +392,69 @@ def test_blocks_have_both_bounds_and_go_on_with_the_next_seeds(small, monkeypatc
     before = tiny.tree(results)
     command("blocks")
     assert tiny.tree(results) == before
+
+
+@pytest.mark.slow
+def test_a_search_is_replayed_on_the_settings_that_have_all_of_their_seeds_and_goes_on_where_it_was(small, monkeypatch):
+    scripts, results, command = small
+    for name, value in {"SETTINGS": 4, "PART": 2, "FEW": 45, "KEPT": 16}.items():
+        monkeypatch.setattr(scripts["search_runs"], name, value)
+    for name, value in {"REPLAYS": 4, "HALVES": 2, "OF_HALF": 2}.items():
+        monkeypatch.setattr(replay, name, value)
+    monkeypatch.setattr(scripts["search"], "ARMS", [arm for arm in strategies.ARMS if "TPE" not in arm.title])
+    monkeypatch.setattr(scripts["protocol"], "tier", lambda name: tiny.plain(train__steps=8))
+    several = list(scripts["search_runs"].parts())
+    monkeypatch.setattr(scripts["search_runs"], "parts", lambda: several[:3])
+    command("search")
+    assert "2 of 4 settings x 2 of 2 seeds" in (results / "search/small.md").read_text()
+    assert not (results / "claims.json").exists()
+    first = read_json(results / "search/small.json")["settings 0 to 1, seed 0"]
+    assert [row["number"] for row in first["runs"]] == [0, 1] and first["runs"][1]["override"]["seed"] == 0
+    assert list(first["runs"][0]["over_steps"]) == ["1", "2", "3", "4", "8"]
+    assert first["runs"][0]["over_steps"]["8"]["ELBO"] == first["runs"][0]["ELBO"]
+    with np.load(results / "search/small-settings0-seed1.npz", allow_pickle=False) as kept:
+        assert kept["mean"].shape == (2, 16, 3) and kept["mean"].dtype == np.float16 and kept["nats"].shape == (2, 3)
+    monkeypatch.setattr(scripts["search_runs"], "parts", lambda: several)
+    command("search")
+    assert "4 of 4 settings x 2 of 2 seeds" in (results / "search/small.md").read_text()
+    assert read_json(results / "search/small.json")["settings 0 to 1, seed 0"] == first
+    assert len(rows_of(results / "search/small.md")) == len(scripts["search"].ARMS)
+    claims = read_json(results / "claims.json")
+    assert len(claims) == sum(bool(arm.claimed) for arm in scripts["search"].ARMS)
+    before = tiny.tree(results)
+    command("search")
+    assert tiny.tree(results) == before
+
+
+def test_the_settings_of_the_search_are_spread_over_its_space_with_the_known_ones_inside(scripts):
+    runs = scripts["search_runs"]
+    at = runs.points()
+    assert at.shape == (64, 4)
+    for number in (16, 64):  # each axis has one of the first 16 in each sixteenth of it, and one of 64 in each 64th
+        assert all(sorted(np.floor(axis * number)) == list(range(number)) for axis in at[:number].T)
+    for key, best in {
+        "method.beta": 8,
+        "method.gamma": 3,
+        "train.learning_rate": 2e-3,
+        "objective.sigma": 0.25,
+    }.items():
+        low, high = runs.SPACE[key]
+        assert low * high == pytest.approx(best**2)
+        assert all(low <= runs.setting(number)[key] <= high for number in (0, 63))
+
+
+def test_of_starts_the_one_that_went_on_is_scored(small):
+    scripts, *_ = small
+    protocol = scripts["protocol"]
+    workdir = protocol.place("primary", "small", "few", "runs")
+    few = {key: value for key, value in protocol.few_first(10).items() if key.startswith("train.")}
+    base = tiny.plain(train__log_every=1, evaluate__metrics=("mig",))
+    rows = protocol.run(workdir, base, [{**few, "seed": 5}, {"seed": 6}])
+    [[by_elbo, by_r]] = decisions.read(workdir.rungs).values()
+    assert (by_elbo.step, by_elbo.by, by_r.by) == (2, "elbo_nats", "regularization_nats")
+    least = min(by_elbo.numbers, key=by_elbo.numbers.get)
+    assert len(by_elbo.numbers) == 3 and by_r.numbers.keys() == by_elbo.numbers.keys() - {least}
+    kept = min(by_r.numbers, key=by_r.numbers.get)
+    assert [(row["override"]["seed"], row["step"]) for row in rows] == [(5, 10), (6, base["train"]["steps"])]
+    assert rows[0]["MIG"] == score_files.newest(workdir, kept)["all"]["mig/mig"]
+    assert protocol.run(workdir, base, [{**few, "seed": 5}, {"seed": 6}]) == rows
