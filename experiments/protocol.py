@@ -111,8 +111,9 @@ def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[s
     several: list[list[str]] = []  # the starts of each override
     for changed in overrides:
         several.append([])
+        named = {key: value for key, value in changed.items() if key != "train.rungs"}  # too long for a name
         for start, config in starts.each(freeze(override(base, changed))):
-            several[-1].append(run_name({**changed, **start}, [run.name for run in runs]))
+            several[-1].append(run_name({**named, **start}, [run.name for run in runs]))
             runs.append(Run(several[-1][-1], config))
     record = {"config": base, "sweep": [], "command": "experiments"}
     with workdir.locked(), runtime.stopping() as stop:

@@ -4,14 +4,16 @@
     python -m experiments.search --tier=small --table     # only the table of the parts that have run
 
 Every way of strategies.py is replayed 1,000 times on the runs of search_runs.py; nothing trains for it. Writes
-experiments/results/search/<tier>.json and .md, and of each part <tier>-settings<first>-seed<seed>.npz: the codes of
-1,000 images in half precision and the KL of every unit, of which UDR is computed.
+experiments/results/search/<tier>.json, .md and .png, and of each part <tier>-settings<first>-seed<seed>.npz: the codes
+of 1,000 images in half precision and the KL of every unit, of which UDR is computed.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 from scipy.stats import spearmanr
 
 from experiments import search_runs
+from experiments.pictures import save
 from experiments.protocol import arguments, low_priority
 from experiments.replay import REPLAYS, Table, replayed
 from experiments.search_runs import LOGGED
@@ -90,6 +92,7 @@ def report(tier_name):
     scores = ("DCI-D, kept", "range", "DCI-D, other seeds", "MIG, kept", "MIG, other seeds")
     columns = ["budget", "way", "factors", "steps", *scores, "difference in DCI-D, kept", "other seeds"]
     write_markdown("search", tier_name, "Ways to choose settings and seeds", about, columns, rows)
+    draw(tier_name, found)
     if there == asked:
         write_claims(tier_name, found)
 
@@ -100,6 +103,31 @@ def cells(outcome):
     kept, *others = (words(outcome[title]) for title in ("DCI-D, kept", "DCI-D, other", "MIG, kept", "MIG, other"))
     gaps = [words(outcome[f"DCI-D, {which}, difference"]) for which in ("kept", "other")]
     return [f"{outcome['spent'].mean:,.0f}", kept, f"{low:.2f} to {high:.2f}", *others, *gaps]
+
+
+def draw(tier_name, found):
+    """DCI-D of what each way keeps, a panel a budget; hollow are the ways that need no factors."""
+    budgets = list(dict.fromkeys(arm.budget for arm in ARMS))
+    ratios = [sum(arm.budget == budget for arm in ARMS) for budget in budgets]
+    figure, axes = plt.subplots(
+        len(budgets), 1, figsize=(8, 0.28 * len(ARMS) + 1), sharex=True, height_ratios=ratios, layout="constrained"
+    )
+    for axis, budget in zip(axes, budgets, strict=True):
+        arms = [arm for arm in ARMS if arm.budget == budget]
+        for color, (name, label) in enumerate({"kept": "the run that is kept", "other": "other seeds"}.items()):
+            for place, arm in enumerate(arms):
+                of = found[arm.title][f"DCI-D, {name}"]
+                face = {} if arm.factors else {"markerfacecolor": "white"}
+                label_once = label if place == 0 else None
+                own = {"color": f"C{color}", "markersize": 5, "capsize": 2, "label": label_once, **face}
+                axis.errorbar(of.mean, place + (color - 0.5) * 0.3, xerr=of.half, fmt="o", **own)
+        axis.set(yticks=range(len(arms)), yticklabels=[arm.title for arm in arms])
+        axis.invert_yaxis()
+        axis.grid(axis="y", alpha=0.2)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].set(xlabel="DCI-D")
+    figure.legend(*axes[-1].get_legend_handles_labels(), frameon=False, loc="outside upper center", ncols=2)
+    save(figure, "search", tier_name)
 
 
 def words(estimate):

@@ -419,6 +419,7 @@ def test_a_search_is_replayed_on_the_settings_that_have_all_of_their_seeds_and_g
     assert "4 of 4 settings x 2 of 2 seeds" in (results / "search/small.md").read_text()
     assert read_json(results / "search/small.json")["settings 0 to 1, seed 0"] == first
     assert len(rows_of(results / "search/small.md")) == len(scripts["search"].ARMS)
+    assert (results / "search/small.png").read_bytes()[:4] == b"\x89PNG"
     claims = read_json(results / "claims.json")
     assert len(claims) == sum(bool(arm.claimed) for arm in scripts["search"].ARMS)
     before = tiny.tree(results)
