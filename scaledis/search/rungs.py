@@ -20,7 +20,9 @@ from scaledis.search import criteria
 from scaledis.search.contests import Contest
 from scaledis.search.criteria import Candidate
 from scaledis.sweeps import plan, starts
+from scaledis.sweeps.best import parse
 from scaledis.sweeps.starts import Rung
+from scaledis.training import best
 from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
@@ -175,6 +177,7 @@ def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]]
     """Writes the first checkpoint of population `number`: the states of its runs, from where they trained so far."""
     workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
     states: dict[str, RunState] = {}
+    bests: dict[str, best.Kept] = {}
     dataset, seconds = dataset_of(job, runs), 0.0
     for index in sorted({each.population for each in pack.members}):
         # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
@@ -183,13 +186,16 @@ def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]]
         rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(split[index]))]
         states |= {run.name: row for run, row in zip(split[index], rows, strict=True)}
         seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
+        if wanted := runs[0].config.train.keep_best:
+            bests |= best.kept(workdir, index, str(parse(wanted)))
     images = sampling.spec_of(dataset, runs[0].config.data)
     new = Population([run.config for run in runs], images, allocation=runs[0].padded)
-    own = [states[run.name] for run in runs]
+    own = {run.name: states[run.name] for run in runs}
+    facts = workdir.dataset_of(runs[0].name)
     about = {
         "runs": [run.name for run in runs],
-        "dataset": workdir.dataset_of(runs[0].name),
-        "diverged": [int(row.diverged) for row in own],
+        "dataset": facts,
+        "diverged": [int(row.diverged) for row in own.values()],
         "seconds": seconds,
         **runtime.conditions(),
     }
@@ -197,4 +203,5 @@ def _write(job: Job, number: int, pack: Pack, split: Mapping[int, Sequence[Run]]
     if hosts.first():
         checkpoints.delete()  # what a killed process left may be of other runs
     hosts.wait()
-    checkpoints.save(step, new.gather(own), about)
+    best.write(workdir, number, new, own, bests, facts)
+    checkpoints.save(step, new.gather([*own.values()]), about)
