@@ -25,7 +25,7 @@ from scaledis.workdir.best import BEST, Best
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
 
-Measure = Callable[[Training, str, Moment], Sequence[float | None]]  # the numbers of the runs, in the first process
+Measure = Callable[[Moment], Sequence[float | None]]  # the numbers of the runs, in the first process
 
 
 class Kept(NamedTuple):
@@ -49,17 +49,21 @@ def make_best(training: Training) -> Hook:
     """
     settings, checkpoints = training.population.config.train, best.checkpoints(training.workdir, training.number)
     wanted, steps = parse(settings.keep_best), settings.steps
-    every, measure = (settings.evaluate_every, _scores) if wanted.is_score else (settings.checkpoint_every, _logged)
+    every, make_measure = (
+        (settings.evaluate_every, _scores) if wanted.is_score else (settings.checkpoint_every, _logged)
+    )
+    watch, measure = make_measure(training, wanted.by)
     held, compared = _begin(training, str(wanted), checkpoints)
 
     def call(moment: Moment) -> None:
         nonlocal held, compared
+        watch(moment)
         if moment.step <= compared or (moment.step % every and moment.step != steps):  # a signal may stop anywhere
             return
         compared = moment.step
         found = [
             number if number is not None and math.isfinite(number) and diverged == NEVER else None
-            for number, diverged in zip(measure(training, wanted.by, moment), moment.diverged, strict=True)
+            for number, diverged in zip(measure(moment), moment.diverged, strict=True)
         ]
         better = _by_first([wanted.better(*each) for each in zip(found, held.numbers, strict=True)])
         if not better.any():
@@ -79,7 +83,7 @@ def make_best(training: Training) -> Hook:
         )
         checkpoints.save(moment.step, states, {"dataset": training.facts, **runtime.conditions(), **held.about})
 
-    return Hook(call, every, at_end=not wanted.is_score)
+    return Hook(call, every if wanted.is_score else None)
 
 
 def _begin(training: Training, by: str, checkpoints: Checkpoints) -> tuple[Best, int]:
@@ -111,28 +115,41 @@ def _by_first(values: Sequence[bool]) -> np.ndarray:
     return hosts.from_first(np.asarray(values, bool))
 
 
-def _logged(training: Training, term: str, moment: Moment) -> Sequence[float | None]:
-    """Returns a number of the log of each run."""
+def _logged(training: Training, term: str) -> tuple[Callable[[Moment], None], Measure]:
+    """Returns what follows the log of each run, line by line, and what measures a number of it."""
     workdir = training.workdir
     paths = [workdir.run(run.name) / "metrics.jsonl" for run in training.runs if hosts.first()]
     logs = [log.read_records(path, needs_seals=workdir.needs_seals) for path in paths]
-    return [log.last_mean(records, term) for records in logs] or [None] * len(training.runs)
+    lines = [[{term: record.get(term)} for record in records] for records in logs]
+
+    def watch(moment: Moment) -> None:
+        for own, value in zip(lines, moment.terms[term].tolist(), strict=False):  # only the first process has lines
+            own.append({term: value if math.isfinite(value) else None})
+
+    return watch, lambda moment: [log.last_mean(own, term) for own in lines] or [None] * len(training.runs)
 
 
-def _scores(training: Training, name: str, moment: Moment) -> Sequence[float | None]:
-    """Returns a score of each run; those that are not there are computed. Raises Stopped in all processes."""
-    states, runs, stopped = hosts.gathered(moment.states), quick(training.runs), False
-    if hosts.first():
-        steps = [moment.step] * len(runs)
-        try:
-            score_population(
-                runs, training.population, states, training.dataset, training.workdir, steps, stop=training.stop
-            )
-        except Stopped:
-            stopped = True
-    if hosts.any_process(stopped):
-        raise Stopped(f"Stopped at step {moment.step}, between the scores of {KEY}")
-    return [_score(training, run, name, moment.step) if hosts.first() else None for run in runs]
+def _scores(training: Training, name: str) -> tuple[Callable[[Moment], None], Measure]:
+    """Returns nothing to follow, and what measures a score of each run, which it computes where it is not there.
+
+    It raises Stopped in all processes.
+    """
+    runs = quick(training.runs)
+
+    def measure(moment: Moment) -> Sequence[float | None]:
+        states, stopped, steps = hosts.gathered(moment.states), False, [moment.step] * len(runs)
+        if hosts.first():
+            try:
+                score_population(
+                    runs, training.population, states, training.dataset, training.workdir, steps, stop=training.stop
+                )
+            except Stopped:
+                stopped = True
+        if hosts.any_process(stopped):
+            raise Stopped(f"Stopped at step {moment.step}, between the scores of {KEY}")
+        return [_score(training, run, name, moment.step) if hosts.first() else None for run in runs]
+
+    return lambda moment: None, measure
 
 
 def _score(training: Training, run: Run, name: str, step: int) -> float | None:
