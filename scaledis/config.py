@@ -151,6 +151,11 @@ class Train:
     checkpoint_every: int = positive_int(5000, "steps between checkpoints")
     evaluate_every: int = positive_int(0, "steps between scores (no chance levels) and sheets; 0: only at the end", 0)
     keep: int = positive_int(3, "checkpoints that are kept, the newest ones")
+    keep_best: str = text(
+        "",
+        "keep also the state of each run at its best step, by a number of the log (`elbo_nats`, `loss_nats:min`) or a "
+        "score (`dci/disentanglement`, looked at every evaluate_every steps); empty: none",
+    )
     parallel: int = positive_int(0, "runs trained at once; 0: one per core on a CPU, all on an accelerator", 0)
 
 

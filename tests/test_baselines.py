@@ -16,7 +16,8 @@ from scaledis.metrics.shared import encoding
 from scaledis.sweeps.expand import expand
 from scaledis.training import baselines, evaluate, hooks, loop, scores
 from scaledis.training.baselines import Task
-from scaledis.training.load import load_results, load_run, restore
+from scaledis.training.load import load_results, load_run
+from scaledis.training.restore import restore
 from scaledis.types import Model
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints

@@ -172,13 +172,13 @@ def test_other_data_are_refused(pair):
         evaluate.evaluate_population(other, 0, tiny.changed(GRID), workdir)
 
 
-def test_a_population_without_a_checkpoint_is_said_and_left_out(pair, capsys):
+def test_a_population_without_a_checkpoint_is_said_and_left_out(pair, tmp_path, capsys):
     workdir, group = pair
-    for index, step, message in [
-        (0, 4, "there is no checkpoint of step 4, only of [2]; train.keep says how many are kept"),
-        (1, None, "no checkpoint"),
+    for place, step, message in [
+        (workdir, 4, "there is no checkpoint of step 4; there are [2]"),
+        (tiny.claimed(tmp_path, *group), None, "no checkpoint"),
     ]:
-        evaluate.evaluate_population(group, index, GRID, workdir, step=step)
+        assert not evaluate.evaluate_population(group, 0, GRID, place, step=step)
         assert message in capsys.readouterr().err
 
 

@@ -16,6 +16,7 @@ from tests import assert_same, processes
 
 pytestmark = pytest.mark.usefixtures("linear_method")
 LINE = ["--config.train.steps=30", "--config.train.parallel=4", "--config.train.learning_rate=1e-3", "--sweep=seeds:5"]
+LINE += ["--config.train.keep_best=loss_nats:min"]
 LINE += ["--config.evaluate.metrics=mig", "--stages=train,evaluate"]
 
 
@@ -60,6 +61,9 @@ def assert_equal(folder, whole):
         name = f"seed={seed}"
         one, other = load_run(folder, name), load_run(whole, name)
         assert one.step == other.step == 30
+        assert_same(one.state, other.state)
+        one, other = load_run(folder, name, step="best"), load_run(whole, name, step="best")
+        assert one.step == other.step
         assert_same(one.state, other.state)
         logs = [read_records(Workdir(each).run(name) / "metrics.jsonl") for each in (folder, whole)]
         assert logs[0] == logs[1] and [record["step"] for record in logs[0]] == list(range(2, 31, 2))

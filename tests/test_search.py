@@ -19,6 +19,7 @@ from scaledis.search import batches, objectives, samplers, settings, space, stag
 from scaledis.search.samplers import Question
 from scaledis.search.space import Range
 from scaledis.search.study import Study
+from scaledis.sweeps.aim import Aim
 from scaledis.sweeps.configs import override
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
@@ -28,7 +29,7 @@ from scaledis.workdir import decisions, trials
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import last_mean, read_records
-from scaledis.workdir.trials import Objective, Trial, Trials
+from scaledis.workdir.trials import Trial, Trials
 from tests import assert_same, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
@@ -410,7 +411,10 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
         ({"by": []}, "--objective: missing; give a score, such as dci/disentanglement, or without factors udr"),
         ({"by": ["kl_nat"]}, "--objective: 'kl_nat' is unknown. Did you mean 'kl_nats'"),
         ({"by": ["mig/migs"]}, "--objective: 'mig/migs' is unknown. Did you mean 'mig/mig'"),
-        ({"by": ["kl_nats:least"]}, "'kl_nats:least' must end in :max or :min"),
+        (
+            {"by": ["kl_nats:least"]},
+            "--objective: 'kl_nats:least' must be a number of the log or a score, with :min behind it",
+        ),
         ({"by": ["kl_nats", "kl_nats:min"]}, "--objective: kl_nats, kl_nats has one twice"),
         ({"by": ["udr"]}, "--objective: udr compares seeds, and a trial has one; give several, as in --seeds=3"),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "sweeps": ("seeds:2",)}, "prunes trials of one run"),
@@ -454,7 +458,7 @@ def test_trials_that_somebody_adds_by_optuna_itself_are_seen_by_its_sampler_alon
 def test_the_list_of_trials_is_read_as_it_was_written(tmp_path):
     ended = Trial(0, "complete", {"method.beta": 2.0}, ["trial=0"], [1.5])
     failed = Trial(1, "failed", {"method.beta": 3.0}, [], [], "it cannot run", 0, 1)
-    found = Trials([Objective("elbo_nats", "max")], {"method.beta": "log:1..64"}, [ended, failed], {"a": {"b": 1.0}})
+    found = Trials([Aim("elbo_nats", "max")], {"method.beta": "log:1..64"}, [ended, failed], {"a": {"b": 1.0}})
     trials.write(tmp_path / "trials.json", found)
     assert trials.read(tmp_path / "trials.json") == found and found.of_run == {"trial=0": ended}
     assert trials.read(tmp_path / "none.json") is None

@@ -1,5 +1,6 @@
 """`scaledis evaluate`, `scaledis report` and `scaledis extract`: the scores, the page and a copy of trained runs."""
 
+import argparse
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,17 +12,29 @@ from scaledis.core import hosts, runtime
 from scaledis.core.command import Command, option, positional, seconds, whole
 from scaledis.core.errors import Stopped, UserError
 from scaledis.sweeps import shards
+from scaledis.sweeps.best import KEY
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.training import engine, extract
+from scaledis.training.restore import Step
 from scaledis.types import Run
+from scaledis.workdir import best
+from scaledis.workdir.best import BEST
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.score_files import NEWEST
 
 ALL = str(WHOLE)
 SHARD = "i/n takes every n-th population from number i on, as one of n independent jobs"
-STEP = "the step whose checkpoint is scored (default: the newest)"
+STEP = "the step whose checkpoint is scored, or best, each run's own by train.keep_best (default: the newest)"
+
+
+def step_or_best(text: str) -> int | str:
+    """Returns 5000 for "5000" and "5e3", and "best" for itself. Raises ArgumentTypeError for anything else."""
+    try:
+        return text if text == BEST else whole(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number or {BEST!r}.") from None
 
 
 @dataclass
@@ -32,10 +45,11 @@ class Evaluate(Distributed, Named):
       scaledis evaluate quickstart                                the runs of runs/quickstart
       scaledis evaluate --workdir=runs/one --config.evaluate.metrics=sap,mig_sup,level
       scaledis evaluate --workdir=runs/one --step=4000 --config.evaluate.split=train
+      scaledis evaluate --workdir=runs/one --step=best            each run at its best step by train.keep_best
     """
 
     word = "evaluate"
-    step: int | None = option(STEP, parse=whole)
+    step: int | str | None = option(STEP, parse=step_or_best)
     shard: str = option(SHARD, ALL)
     time_limit: str | None = option("stop between two scores after this time, such as 50m; the exit code is then 130")
 
@@ -74,7 +88,10 @@ class Extract(Command):
     run: str = positional("the name of the run, that of its folder in WORKDIR/runs")
     workdir: str | Path | None = option("the directory that has the run; required")
     to: str | Path | None = option("the new directory; required")
-    step: int | None = option("the step whose checkpoint is copied (default: the newest)", parse=whole)
+    step: int | str | None = option(
+        "the step whose checkpoint is copied, or best, the run's by train.keep_best (default: the newest)",
+        parse=step_or_best,
+    )
 
     def execute(self) -> None:
         """Copies the run. Raises UserError if the directory lacks the run or the step."""
@@ -87,7 +104,7 @@ class Extract(Command):
 
 
 def look(
-    experiment: Experiment, stages: Sequence[str], step: int | None = None, shard: str = ALL, limit: str | None = None
+    experiment: Experiment, stages: Sequence[str], step: Step = None, shard: str = ALL, limit: str | None = None
 ) -> None:
     """Scores and reports the runs of a directory, also while they train.
 
@@ -115,7 +132,7 @@ def finish(
     workdir: Workdir,
     groups: engine.Groups,
     stages: Sequence[str],
-    step: int | None,
+    step: Step,
     shard: Shard,
     stop: Callable[[], bool],
 ) -> None:
@@ -124,9 +141,7 @@ def finish(
     Raises UserError for a step without a checkpoint, and Stopped once `stop()` is True.
     """
     if "evaluate" in stages:
-        steps = sorted({each for index in range(len(groups)) for each in Checkpoints(workdir.checkpoints(index)).steps})
-        if step is not None and step not in steps:
-            raise UserError(f"--step: there is no checkpoint of step {step}; there are {steps}.")
+        _check_step(workdir, len(groups), step)
         engine.evaluate_all(workdir, groups, stop=stop, step=step, shard=shard)
     if stop() and "report" in stages:
         raise Stopped("Stopped before the page was written")
@@ -139,3 +154,14 @@ def finish(
     else:
         where = f"Scores: {workdir.root / 'runs' / '*' / NEWEST}; `{workdir.report_command}` draws the page."
         print(f"{report.table(groups, workdir)}\n\n{where}")
+
+
+def _check_step(workdir: Workdir, count: int, step: Step) -> None:
+    """Raises UserError for a step that none of the `count` populations has."""
+    if step == BEST:
+        if not any(best.checkpoints(workdir, index).steps for index in range(count)):
+            raise UserError(f"--step: no best states are kept; {KEY}=elbo_nats keeps them while a run trains.")
+        return
+    steps = sorted({each for index in range(count) for each in Checkpoints(workdir.checkpoints(index)).steps})
+    if step is not None and step not in steps:
+        raise UserError(f"--step: there is no checkpoint of step {step}; there are {steps}.")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from scaledis.commands.experiment import Distributed, Named
-from scaledis.commands.results import ALL, SHARD, STEP, finish, look
+from scaledis.commands.results import ALL, SHARD, STEP, finish, look, step_or_best
 from scaledis.config import typed
 from scaledis.core import hosts, registry, runtime
-from scaledis.core.command import names, option, positional, seconds, whole
+from scaledis.core.command import names, option, positional, seconds
 from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run, forecast, targets
@@ -65,7 +65,7 @@ class Train(Distributed, Named):
 
     word = "train"
     stages: tuple[str, ...] = option("what is done, with commas between", STAGES, names, commas=True)
-    step: int | None = option(STEP, parse=whole)
+    step: int | str | None = option(STEP, parse=step_or_best)
     shard: str = option(SHARD, ALL)
     halving: str | None = option(
         "drop runs of the sweep at rungs: eta:3,rungs:4,by:elbo_nats lets the best third go on, four times"

@@ -106,6 +106,11 @@ def any_process(value: bool) -> bool:
     return value if alone() else bool(fetch(np.asarray([value])).any())
 
 
+def from_first(values: np.ndarray) -> np.ndarray:
+    """Returns in every process the array that the first one has; all have one of its shape."""
+    return values if alone() else fetch(values)[: len(values)]
+
+
 def _leave(error: BaseException) -> NoReturn:
     """Ends this process with the exit code of its error; at a usual exit JAX would wait for the others, then abort."""
     if not isinstance(error, SystemExit):

@@ -171,7 +171,7 @@ def on_device(config: Config, dataset: Dataset, target: Target) -> int:
 def on_disk(config: Config, dataset: Dataset, state: int) -> int:
     """Returns the bytes of the checkpoints and of the codes of a run."""
     train, evaluate = config.train, config.evaluate
-    kept = min(train.keep, -(-train.steps // train.checkpoint_every))
+    kept = min(train.keep, -(-train.steps // train.checkpoint_every)) + bool(train.keep_best)
     codes = min(evaluate.train_codes + evaluate.test_codes, dataset.size)
     numbers = 1 + 2 * sum(config.model.allocation) + 2 * len(dataset.factor_names)
     return kept * state + codes * numbers * NUMBER

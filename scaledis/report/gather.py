@@ -18,7 +18,8 @@ from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary, shown
 from scaledis.sweeps import starts
 from scaledis.training import evaluate
-from scaledis.training.load import NoCheckpoint, check_data, restore
+from scaledis.training.load import check_data
+from scaledis.training.restore import NoCheckpoint, restore
 from scaledis.types import Model, Run, traversed
 from scaledis.workdir import log, score_files, trials
 from scaledis.workdir.checkpoint import Checkpoints
@@ -190,7 +191,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         },
         diverged_at=scores["diverged"],
         kl=None if kl is None else np.asarray(kl, float),  # None, for a unit without noise, becomes NaN
-        split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, at step {scores['step']:,}",
+        split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, {_at(scores)}",
         backend=scores["all"].get("dci/backend", ""),
     )
     if "edits/changes" in scores["all"]:
@@ -203,6 +204,12 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         return known
     factors = dataset.factors(codes["index"])
     return known._replace(means=codes["mean"], numbers=codes["index"], shares=shares(codes["mean"], factors))
+
+
+def _at(scores: Mapping[str, Any]) -> str:
+    """The step of scores, in words; runs that are scored at their best steps have different ones."""
+    best_by = scores.get("best_by")
+    return f"each at its best step by {best_by}" if best_by else f"at step {scores['step']:,}"
 
 
 def shares(mean: np.ndarray, factors: np.ndarray) -> np.ndarray:

@@ -12,7 +12,8 @@ import numpy as np
 from scaledis.report import axes, content
 from scaledis.report.axes import Axis
 from scaledis.report.scores import PAPERS
-from scaledis.workdir.trials import STATES, Objective, Trial, Trials
+from scaledis.sweeps.aim import Aim
+from scaledis.workdir.trials import STATES, Trial, Trials
 
 BEST = 10  # trials of the table, whose runs the page shows
 NAMES = PAPERS | {"udr": "UDR"}  # of objectives
@@ -69,13 +70,13 @@ def settings(found: Trials) -> dict[str, str]:
     return {name: f"trial {trial.number}" for trial in shown(found) for name in trial.runs}
 
 
-def name_of(objective: Objective) -> str:
+def name_of(objective: Aim) -> str:
     """An objective in words: "ELBO", "DCI-D"."""
     by = objective.by
     return NAMES.get(by, content.words(by) if by.endswith("_nats") else by)
 
 
-def value_of(objective: Objective, value: float) -> str:
+def value_of(objective: Aim, value: float) -> str:
     """The value of an objective in words, with its unit."""
     return axes.words(value, "#.4g") + (" nats" if objective.by.endswith("_nats") else "")
 
@@ -116,7 +117,7 @@ def _together(names: Iterable[str]) -> str:
     return f"{', '.join(others)} and {last}" if others else last
 
 
-def caveat(objectives: Sequence[Objective]) -> str:
+def caveat(objectives: Sequence[Aim]) -> str:
     """What the best of a search does not mean."""
     if scores := [name_of(each) for each in objectives if "/" in each.by]:
         return f"It was chosen with factors, by {_together(scores)}, and {NOISY}: score it anew on fresh seeds."

@@ -20,9 +20,10 @@ from scaledis.datasets.base import sampling
 from scaledis.search import criteria
 from scaledis.search.contests import Contest
 from scaledis.search.criteria import Candidate
+from scaledis.sweeps import best as keeping
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.starts import Rung
-from scaledis.training import engine
+from scaledis.training import best, engine
 from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
@@ -215,6 +216,7 @@ def write(job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None
 def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
     workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
     states: dict[str, RunState] = {}
+    bests: dict[str, best.Kept] = {}
     dataset, seconds = dataset_of(job, runs), 0.0
     for index, group in pack.sources.items():
         # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
@@ -223,13 +225,16 @@ def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
         rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(group))]
         states |= {run.name: row for run, row in zip(group, rows, strict=True)}
         seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
+        if runs[0].config.train.keep_best:
+            bests |= best.kept(workdir, index, str(keeping.of(runs[0].config)))
     images = sampling.spec_of(dataset, runs[0].config.data)
     new = Population([run.config for run in runs], images, allocation=runs[0].padded)
-    own = [states[run.name] for run in runs]
+    own = {run.name: states[run.name] for run in runs}
+    facts = workdir.dataset_of(runs[0].name)
     about = {
         "runs": [run.name for run in runs],
-        "dataset": workdir.dataset_of(runs[0].name),
-        "diverged": [int(row.diverged) for row in own],
+        "dataset": facts,
+        "diverged": [int(row.diverged) for row in own.values()],
         "seconds": seconds,
         **runtime.conditions(),
     }
@@ -237,4 +242,5 @@ def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
     if hosts.first():
         checkpoints.delete()  # what a killed process left may be of other runs
     hosts.wait()
-    checkpoints.save(step, new.gather(own), about)
+    best.write(workdir, number, new, own, bests, facts)
+    checkpoints.save(step, new.gather([*own.values()]), about)

@@ -11,10 +11,11 @@ from scaledis.core import UserError, registry
 from scaledis.search import samplers
 from scaledis.search import space as spaces
 from scaledis.search.space import Range
-from scaledis.sweeps.starts import BEST
-from scaledis.workdir.trials import Objective
+from scaledis.sweeps.aim import Aim
+from scaledis.sweeps.aim import parse as parse_aim
 
 KEY = "search"  # the key of config.json that keeps them
+OBJECTIVE = "--objective"
 BACKENDS = ("optuna",)
 MOST = 1_000_000  # trials
 
@@ -31,7 +32,7 @@ class Settings(NamedTuple):
     """
 
     trials: int
-    objectives: Sequence[Objective]
+    objectives: Sequence[Aim]
     space: Mapping[str, Range]
     sampler: str = "tpe"
     seed: int = 0
@@ -79,7 +80,7 @@ def make(
     if not objectives:
         known = "such as dci/disentanglement, or without factors udr with --seeds=3"
         raise UserError(f"--objective: missing; give a score, {known}.")
-    looked_for = [_objective(each) for each in objectives]
+    looked_for = [parse_aim(OBJECTIVE, each) for each in objectives]
     if len({each.by for each in looked_for}) < len(looked_for):
         raise UserError(f"--objective: {', '.join(each.by for each in looked_for)} has one twice.")
     return Settings(trials, looked_for, space, sampler, seed, batch)
@@ -88,7 +89,7 @@ def make(
 def held(record: Mapping[str, Any]) -> Settings:
     """Returns the settings that config.json keeps."""
     space = {key: spaces.of_text(key, *each.split(":", 1)) for key, each in record["space"].items()}
-    objectives = [_objective(each) for each in record["objectives"]]
+    objectives = [parse_aim(OBJECTIVE, each) for each in record["objectives"]]
     return Settings(**{**record, "objectives": objectives, "space": space})
 
 
@@ -106,10 +107,3 @@ def check_same(there: Mapping[str, Any] | None, here: Settings | None) -> None:
 
 def _compared(record: Mapping[str, Any] | None) -> dict[str, Any]:
     return {key: value for key, value in (record or {}).items() if key != "trials"}
-
-
-def _objective(text: str) -> Objective:
-    by, colon, best = text.rpartition(":")
-    if colon and best not in BEST:
-        raise UserError(f"--objective: {registry.short(text)} must end in :max or :min, or have no colon.")
-    return Objective(by, best) if colon else Objective(text, BEST[0])

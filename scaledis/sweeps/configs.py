@@ -16,7 +16,7 @@ from scaledis.methods import estimators
 from scaledis.methods.base import optimizer
 from scaledis.metrics import of_models
 from scaledis.objectives.likelihood import LIKELIHOODS
-from scaledis.sweeps import starts
+from scaledis.sweeps import best, starts
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -211,6 +211,7 @@ def _check(config: Config) -> None:
     methods.check_network(config)
     sampling.check(config.data)
     starts.check(config.train)
+    best.check(config)
     estimators.choose(config.objective.estimator).check(config)
     for key, spec in vars(config.schedule).items():
         optimizer.make_schedule(f"schedule.{key}", spec, config.train.steps)

@@ -9,7 +9,7 @@ from scaledis.core import hosts, runtime
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
-from scaledis.sweeps import expand, plan
+from scaledis.sweeps import best, expand, plan
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.training import hooks, memory
 from scaledis.training.evaluate import evaluate_population
@@ -17,6 +17,7 @@ from scaledis.training.hooks import MakeHook
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
 from scaledis.training.progress import SweepProgress
+from scaledis.training.restore import Step
 from scaledis.types import NEVER, Run, RunState
 from scaledis.workdir import table
 from scaledis.workdir.layout import Workdir
@@ -78,11 +79,14 @@ def named(configs: Sequence[Config]) -> list[Run]:
 def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
     """Builds every network and the sampler of its images, before anything is written.
 
-    Raises UserError for a config that cannot be built, and for one that does not fit its data set.
+    Raises UserError for a config that cannot be built, and for one that does not fit its data set or whose log lacks
+    the number of `train.keep_best`.
     """
     for config in {(plan.shared(config), config.model.parameters): config for config in configs}.values():
         images = dataset or sampling.load_dataset(config.data)
-        Population([config], sampling.spec_of(images, config.data))
+        population = Population([config], sampling.spec_of(images, config.data))
+        if config.train.keep_best:
+            best.check_log(config, population.terms, images)
         sampling.make_sampler(images, config.data)
 
 
@@ -166,7 +170,7 @@ def evaluate_all(
     groups: Groups,
     *,
     stop: Callable[[], bool] = runtime.never,
-    step: int | None = None,
+    step: Step = None,
     shard: Shard = WHOLE,
 ) -> None:
     """Scores every run of the shard's populations, each on its own data set; runs that were dropped are left out.
@@ -187,7 +191,7 @@ def _evaluate(
     dataset: Dataset,
     workdir: Workdir,
     stop: Callable[[], bool],
-    step: int | None = None,
+    step: Step = None,
 ) -> None:
     """Scores a population and writes its rows of the table, unless both exist."""
     scored = evaluate_population(group, index, dataset, workdir, stop=stop, step=step)

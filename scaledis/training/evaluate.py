@@ -16,12 +16,12 @@ from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.scoring import PERMUTATIONS
 from scaledis.metrics.shared.spec import Result
 from scaledis.training.baselines import Task, score_baselines
-from scaledis.training.load import check_data, places, restore
+from scaledis.training.load import check_data
 from scaledis.training.population import Population
+from scaledis.training.restore import NoCheckpoint, Step, place, restore
 from scaledis.training.scores import score_codes, score_model
 from scaledis.types import NEVER, Run, RunState
 from scaledis.workdir import score_files
-from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 
 NO_FACTORS = " the codes only: the data set has no factors, so that no metric applies"
@@ -35,9 +35,11 @@ def evaluate_population(
     workdir: Workdir,
     *,
     stop: Callable[[], bool] = runtime.never,
-    step: int | None = None,
+    step: Step = None,
 ) -> bool:
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
+
+    "best" is the best step of each run by `train.keep_best`; a run without one is reported on stderr and left out.
 
     Returns whether any run was scored. Scores of different splits, backends, numbers of codes and steps stand side by
     side in runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold the latest.
@@ -45,19 +47,26 @@ def evaluate_population(
 
     Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()` is True.
     """
-    checkpoints = Checkpoints(workdir.checkpoints(index))
-    wanted = checkpoints.newest if step is None else step
-    if wanted is None or (wanted not in checkpoints.steps and not places(workdir, index, wanted)):
-        at = "" if step is None else f" of step {step}, only of {checkpoints.steps}; train.keep says how many are kept"
-        print(f"{', '.join(run.name for run in runs)}: not scored: there is no checkpoint{at}", file=sys.stderr)
+    names = [run.name for run in runs]
+    try:
+        found = place(workdir, index, step)
+    except NoCheckpoint as missing:
+        print(f"{', '.join(names)}: not scored: {missing}", file=sys.stderr)
         return False
-    if hosts.any_process(hosts.first() and all(score_files.is_scored(workdir, run, wanted, dataset) for run in runs)):
+    steps, best_by = found.steps(names), found.best and found.best.by
+    if without := [name for name, at in zip(names, steps, strict=True) if at is None]:
+        print(f"{', '.join(without)}: not scored: never had a number {best_by}", file=sys.stderr)
+
+    def done(run: Run, at: int | None) -> bool:
+        return at is None or score_files.is_scored(workdir, run, at, dataset, best_by)
+
+    if hosts.any_process(hosts.first() and all(map(done, runs, steps))):
         return False
     check_data(workdir, runs, dataset)
     population, states, reached = restore(workdir, index, step)
-    states = hosts.gathered(states)
+    states, steps = hosts.gathered(states), found.steps(names, reached)
     if hosts.first():
-        score_population(runs, population, states, dataset, workdir, reached, stop=stop)
+        score_population(runs, population, states, dataset, workdir, steps, stop=stop, best_by=best_by)
     hosts.wait()
     return True
 
@@ -69,18 +78,20 @@ def score_population(
     states: RunState,
     dataset: Dataset,
     workdir: Workdir,
-    step: int,
+    steps: Sequence[int | None],
     *,
     stop: Callable[[], bool] = runtime.never,
+    best_by: str | None = None,
 ) -> None:
-    """Writes the scores and codes of every run that lacks them at `step`.
+    """Writes the scores and codes of every run that lacks them at its step [R]; a run without a step is left out.
 
-    Raises Stopped once `stop()` is True, between two scores; the scores so far are written.
+    `best_by` is what the steps are the best ones by, which the scores say. Raises Stopped once `stop()` is True,
+    between two scores; the scores so far are written.
     """
-    for slot, run in enumerate(runs):
+    for slot, (run, step) in enumerate(zip(runs, steps, strict=True)):
         if stop():
             raise Stopped(f"Stopped before {run.name} was scored")
-        if score_files.is_scored(workdir, run, step, dataset):
+        if step is None or score_files.is_scored(workdir, run, step, dataset, best_by):
             continue
         settings, diverged = run.config.evaluate, int(states.diverged[slot])
         print(f"{run.name}: scoring{'' if score_files.applying(settings, dataset) else NO_FACTORS}", file=sys.stderr)
@@ -101,6 +112,7 @@ def score_population(
             "test_codes": len(index) - train_codes,
             "dci_backend": settings.dci_backend,
             "step": step,
+            "best_by": best_by,
             "diverged": None if diverged == NEVER else diverged,
             **version.here(),
         }

@@ -13,10 +13,13 @@ from scaledis import config as config_schema
 from scaledis import methods
 from scaledis.core import UserError, runtime
 from scaledis.objectives import partition
+from scaledis.sweeps import best as keeping
 from scaledis.sweeps import starts
-from scaledis.training.load import find, places, restore, stored
+from scaledis.training import best
+from scaledis.training.load import find
 from scaledis.training.model import active, hyperparameters
 from scaledis.training.population import Population, select
+from scaledis.training.restore import Step, place, restore, stored
 from scaledis.types import NEVER, Pytree, Run, RunState
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -25,24 +28,32 @@ from scaledis.workdir.log import Records
 SCORES = ("scores.json", "scores", "codes.npz")  # of a run's folder
 
 
-def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None = None) -> None:
+def extract(workdir: str | Path, name: str, to: str | Path, *, step: Step = None) -> None:
     """Writes run `name` of a work directory as the only run of the new directory `to`; the old one stays as it is.
 
     Its state is that of the newest undamaged checkpoint, or of `step`, without the padding of its population. Its log
-    comes with it, and its scores too if `step` is None.
+    comes with it, the best state that it had up to there, and its scores too if `step` is None.
 
     Raises UserError for an unknown run or step, for a run that was never trained or that this version cannot train
     further, if `to` already holds an experiment, and for a method whose arrays have their units in an unknown order.
     """
     source, target = Workdir(workdir), Workdir(to)
     index, slot = find(source, name)
+    found = place(source, index, step)
+    found.check(name)
     population, states, at = restore(source, index, step)
-    place = places(source, index, at)[name]
-    checkpoints = Checkpoints(source.checkpoints(place))
-    checkpoints.check_whole(stored(source, place).shapes, at)
+    came = found.former.get(name, index)
+    checkpoints = Checkpoints(source.checkpoints(came)) if found.former else found.checkpoints
+    checkpoints.check_whole(stored(source, came, checkpoints).shapes, at)
     run = Run(name, starts.alone(population.configs[slot]))
     alone = Population([run.config], population.images)
     state = without_padding(jax.device_get(select(states, slot)), population, alone)
+    own = best.kept(source, index, str(keeping.of(run.config))) if run.config.train.keep_best else {}
+    bests = {
+        key: each._replace(state=without_padding(each.state, population, alone))
+        for key, each in own.items()
+        if key == name and each.step <= state.step
+    }
     with target.locked():
         if target.plan.exists():
             raise UserError(f"--to: {target.root} holds an experiment already; take another directory.")
@@ -60,6 +71,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: int | None 
         held = checkpoints.manifest(at)
         about = {key: held[key] for key in runtime.conditions() if key in held}
         about |= {"runs": [name], "dataset": facts, "diverged": [int(state.diverged)]}
+        best.write(target, 0, alone, {name: state}, bests, facts)
         Checkpoints(target.checkpoints(0)).save(int(state.step), whole, about)
 
 

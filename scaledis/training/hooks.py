@@ -172,6 +172,15 @@ def make_tracking(trackers: Sequence[Tracker]) -> MakeHook:
     return make
 
 
+def quick(runs: Sequence[Run]) -> list[Run]:
+    """Returns the runs as they are scored while they train: without chance levels, floor and ceiling."""
+    found = []
+    for run in runs:
+        evaluate = dataclasses.replace(run.config.evaluate, chance=0, floor=False, ceiling=False)
+        found.append(run._replace(config=dataclasses.replace(run.config, evaluate=evaluate)))
+    return found
+
+
 def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> MakeHook:
     """Scores every run, without chance levels, floor and ceiling, every `train.evaluate_every` steps.
 
@@ -181,15 +190,12 @@ def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> M
     """
 
     def make(training: Training) -> Hook:
-        runs = []
-        for run in training.runs:
-            quick = dataclasses.replace(run.config.evaluate, chance=0, floor=False, ceiling=False)
-            runs.append(run._replace(config=dataclasses.replace(run.config, evaluate=quick)))
-        population, dataset, workdir = training.population, training.dataset, training.workdir
+        runs, population, dataset = quick(training.runs), training.population, training.dataset
+        workdir = training.workdir
 
         def score(step: int, states: RunState) -> None:
             try:
-                score_population(runs, population, states, dataset, workdir, step, stop=training.stop)
+                score_population(runs, population, states, dataset, workdir, [step] * len(runs), stop=training.stop)
             except Stopped:  # the loop ends at its next stop, with a checkpoint
                 return
             for slot, run in enumerate(training.runs):

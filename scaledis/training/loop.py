@@ -1,13 +1,10 @@
 """The loop: advances a population from its newest checkpoint on, and calls the hooks beside it."""
 
 import contextlib
-import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -17,11 +14,14 @@ from scaledis.core.runtime import never
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.training import hooks
+from scaledis.training.best import make_best
 from scaledis.training.hooks import Hook, MakeHook, Moment, Training
-from scaledis.training.load import NoCheckpoint, check_data, restore
-from scaledis.training.population import Population
+from scaledis.training.load import check_data
+from scaledis.training.population import Population, replaced
+from scaledis.training.restore import NoCheckpoint, restore
 from scaledis.training.steps import Advance
 from scaledis.types import NEVER, Run, RunState
+from scaledis.workdir import best
 from scaledis.workdir.checkpoint import WIDE, Checkpoints, OtherStructure
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -63,6 +63,8 @@ def train_population(
     checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
     step, states = _resume(population, index, checkpoints, workdir, runs, facts, restart)
     if hosts.first():
+        if not step:  # what is left of a run that begins again
+            best.checkpoints(workdir, index).delete()
         _prepare(runs, workdir, checkpoints, facts)
     diverged = hosts.fetch(states.diverged)
     if step >= last or (diverged != NEVER).all():
@@ -74,9 +76,10 @@ def train_population(
     if step:
         _say_changes(runs[0].name, step, checkpoints.manifest(step))
     training = Training(runs, population, index, dataset, facts, workdir, checkpoints, step, stop)
+    kept = [make_best] if settings.keep_best else []  # before the checkpoint of the same step
     with contextlib.ExitStack() as opened:
         called: list[Hook] = []
-        for make in (hooks.make_log, hooks.make_checkpoints, *beside):
+        for make in (hooks.make_log, *kept, hooks.make_checkpoints, *beside):
             called.append(make(training))
             opened.callback(called[-1].close)
         return population, _advance(training, states, diverged, called, last)
@@ -182,17 +185,8 @@ def _rewind(
         population = training.population
         step, start = training.checkpoints.restore_newest(population.shapes, last) or (0, population.init())
         good = advance(start, last - step)[0] if last > step else start
-        replaced = np.arange(len(diverged)) == slot
-        kept = jax.tree.map(functools.partial(_where, replaced), good, states)
-        states = kept._replace(diverged=states.diverged)
+        states = replaced(np.arange(len(diverged)) == slot, good, states)._replace(diverged=states.diverged)
     return states
-
-
-def _where(replaced: np.ndarray, new: jax.Array, old: jax.Array) -> jax.Array:
-    """Returns the leaf `old` [R, ...] with the runs of the mask [R] taken from `new`."""
-    chosen = jnp.where(replaced.reshape(-1, *[1] * (old.ndim - 1)), new, old)
-    placed: jax.Array = jax.lax.with_sharding_constraint(chosen, old.sharding)
-    return placed
 
 
 def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> None:

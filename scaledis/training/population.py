@@ -32,6 +32,18 @@ def select(runs: RunState, slot: int) -> RunState:
     return run
 
 
+def replaced(chosen: np.ndarray, new: RunState, old: RunState) -> RunState:
+    """Returns the population `old` with the runs of the mask [R] taken from `new`, laid out as `old` is."""
+
+    def joined(new: jax.Array, old: jax.Array) -> jax.Array:
+        leaf = jnp.where(chosen.reshape(-1, *[1] * (old.ndim - 1)), new, old)
+        placed: jax.Array = jax.lax.with_sharding_constraint(leaf, old.sharding)
+        return placed
+
+    runs: RunState = jax.tree.map(joined, new, old)
+    return runs
+
+
 class Population:
     """R runs that share a program.
 

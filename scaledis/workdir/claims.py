@@ -13,7 +13,14 @@ from scaledis.types import Run
 # Keys that two commands on a run may have different: they change how it is watched, scored and stored, not its numbers.
 FREE = (
     *("evaluate.", "data.directory", "data.memory", "data.accept_checksum"),
-    *("train.log_every", "train.checkpoint_every", "train.evaluate_every", "train.keep", "train.parallel"),
+    *(
+        "train.log_every",
+        "train.checkpoint_every",
+        "train.evaluate_every",
+        "train.keep",
+        "train.keep_best",
+        "train.parallel",
+    ),
 )
 
 

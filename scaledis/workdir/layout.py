@@ -4,7 +4,7 @@ config.json, plan.json           the base config and sweeps; which runs train to
 rungs.json                       which starts were dropped where, and by what numbers (decisions.py)
 trials.json                      the settings that a search has tried (trials.py), from its study in study.*
 planned/<population>.json        the configs of its runs, used until a run begins and has its own
-checkpoints/<population>/<step>  states
+checkpoints/<population>/<step>  states; best/<step> beside them has each run at its best one (best.py)
 runs/<run>/config.json           the config of a run, and the facts of its data set
 runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
 runs/<run>/scores.json           the newest scores; scores/ has them all, side by side

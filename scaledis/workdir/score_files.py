@@ -95,12 +95,15 @@ def write(
     files.write_sealed(folder / NEWEST, scores)
 
 
-def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset) -> bool:
-    """Returns whether scores.json and codes.npz are undamaged and have all that a run's config asks for at a step."""
+def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset, best_by: str | None = None) -> bool:
+    """Returns whether scores.json and codes.npz are undamaged and have all that a run's config asks for at a step.
+
+    `best_by` is what the step is the best one by, which the scores say; None for a step that was not chosen so.
+    """
     own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
     try:
         held = read(workdir, own)
-        if not held or is_incomplete(held, run.config.evaluate, dataset):
+        if not held or held.get("best_by") != best_by or is_incomplete(held, run.config.evaluate, dataset):
             return False
         return last.exists() and last.read_bytes() == own.read_bytes() and bool(codes(workdir, run.name))
     except UserError:

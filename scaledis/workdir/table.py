@@ -29,7 +29,7 @@ DEFAULTS = config_schema.flatten(config_schema.thaw(Config()))
 PER_LEVEL = "_per_level"
 MADE = ("seconds", "device", "jax")  # columns from a checkpoint's manifest
 TRIAL, STATE, OBJECTIVE = "trial", "trial_state", "objective/"  # columns of a search; the last one before a name
-SCORED = ("split", "train_codes", "test_codes", "version", "commit")  # columns from a run's scores
+SCORED = ("split", "train_codes", "test_codes", "best_by", "version", "commit")  # columns from a run's scores
 
 
 def write(directory: Workdir, index: int, names: Sequence[str]) -> None:
@@ -205,7 +205,7 @@ def _row(directory: Workdir, name: str, reached: int) -> dict[str, Any]:
                 row |= _numbers(f"{group}/{baseline}/", own)
         elif isinstance(values, dict) and group != "skipped":
             row |= _numbers("" if group == "all" else f"{group}/", values) | _of_levels(values)
-    row |= {key: scores.get(key) for key in SCORED}
+    row |= {"scored_step": scores.get("step")} | {key: scores.get(key) for key in SCORED}
     row["dataset"] = row["dataset"] or scores.get("dataset")
     return row
 

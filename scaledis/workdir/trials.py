@@ -11,23 +11,10 @@ from typing import Any, NamedTuple
 
 from scaledis.core import UserError
 from scaledis.core.files import read_json, write_lines
+from scaledis.sweeps.aim import Aim
 
 STATES = ("running", "complete", "pruned", "failed")
 KEYS = ("search", "importance", "trials")
-
-
-class Objective(NamedTuple):
-    """What a search looks for: a number of the log, a criterion, a score or `udr`, and its direction.
-
-    by: its name, such as "elbo_nats" or "dci/disentanglement".
-    best: "max" or "min".
-    """
-
-    by: str
-    best: str
-
-    def __str__(self) -> str:
-        return f"{self.by}:{self.best}"
 
 
 class Trial(NamedTuple):
@@ -63,7 +50,7 @@ class Trials(NamedTuple):
       enough trials are complete.
     """
 
-    objectives: Sequence[Objective]
+    objectives: Sequence[Aim]
     space: Mapping[str, str]
     trials: Sequence[Trial] = ()
     importance: Mapping[str, Mapping[str, float]] = {}
@@ -80,7 +67,7 @@ def read(path: Path) -> Trials | None:
         return None
     held = read_json(path, *KEYS, needs_seal=True)
     try:
-        objectives = [Objective(*each) for each in held["search"]["objectives"]]
+        objectives = [Aim(*each) for each in held["search"]["objectives"]]
         trials = [Trial(int(number), **each) for number, each in held["trials"].items()]
         found = Trials(objectives, dict(held["search"]["space"]), trials, dict(held["importance"]))
     except (TypeError, KeyError, ValueError, AttributeError) as error:

@@ -8,10 +8,11 @@ import numpy as np
 
 from scaledis.datasets.base import sampling
 from scaledis.report.summary import Summary
+from scaledis.sweeps.aim import Aim
 from scaledis.types import Run
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
-from scaledis.workdir.trials import Objective, Trial, Trials
+from scaledis.workdir.trials import Trial, Trials
 from tests import tiny
 
 OWN_STYLE = {  # of a user's matplotlibrc
@@ -83,4 +84,4 @@ def search(values, states=(), objectives=(("dci/disentanglement", "max"),), spac
         runs = [f"trial={n},seed={seed}" for seed in range(seeds)] if state != "failed" else []
         params = known["params"][n] if "params" in known else dict.fromkeys(space, n + 1.0)
         trials.append(Trial(n, state, params, runs, own, "it cannot be built" if state == "failed" else ""))
-    return Trials([Objective(*each) for each in objectives], space, trials, known.get("importance", {}))
+    return Trials([Aim(*each) for each in objectives], space, trials, known.get("importance", {}))

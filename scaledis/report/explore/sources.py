@@ -8,7 +8,7 @@ from scaledis.core import UserError, registry
 from scaledis.datasets import Dataset
 from scaledis.report import gather
 from scaledis.report.summary import Summary
-from scaledis.training.load import restore
+from scaledis.training.restore import restore
 from scaledis.types import Model, Run
 from scaledis.workdir.layout import Workdir
 

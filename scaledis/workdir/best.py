@@ -1,0 +1,55 @@
+"""The best states of a population: one checkpoint more, in which each run is at its own best step so far.
+
+    checkpoints/<population>/best/<step>    `step` is the last one at which a run was better than before
+
+Its manifest has `best`: what the states are the best by, and the step and the number of each run. A run that never had
+a number has None for both, and its state there is that of no particular step.
+"""
+
+from typing import Any, NamedTuple
+
+from scaledis.sweeps.best import KEY
+from scaledis.workdir.checkpoint import Checkpoints, Damaged
+from scaledis.workdir.layout import Workdir
+
+BEST = "best"  # the folder, the entry of the manifest, and the word that stands for the steps of these states
+
+
+class Best(NamedTuple):
+    """The best steps of the runs [R] of a population.
+
+    by: the criterion, such as "elbo_nats:max".
+    runs: their names.
+    steps: the best step of each; None where it never had a number.
+    numbers: those of these steps.
+    """
+
+    by: str
+    runs: list[str]
+    steps: list[int | None]
+    numbers: list[float | None]
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the manifest says of them."""
+        return {"runs": self.runs, BEST: {"by": self.by, "steps": self.steps, "numbers": self.numbers}}
+
+    def step(self, name: str) -> int | None:
+        """Returns the best step of a run; None for one that is not among them."""
+        return dict(zip(self.runs, self.steps, strict=True)).get(name)
+
+
+def checkpoints(workdir: Workdir, index: int) -> Checkpoints:
+    """Returns the place of the best states of population `index`; its one step is where a run was last better."""
+    return Checkpoints(workdir.checkpoints(index) / BEST, keep=1)
+
+
+def read(held: Checkpoints) -> Best | None:
+    """Returns the best steps that a population has, None without any. Raises Damaged if they cannot be read."""
+    if held.newest is None:
+        return None
+    manifest = held.manifest(held.newest)
+    try:
+        return Best(runs=manifest["runs"], **manifest[BEST])
+    except (KeyError, TypeError) as error:
+        raise Damaged(f"the manifest of step {held.newest} has no steps of {KEY}") from error
