@@ -98,6 +98,16 @@ def stratified_among(size: int, others: Array | np.ndarray) -> Array:
     return jnp.where(own, -jnp.log(float(size)), jnp.where(others, share, ABSENT))
 
 
+def weighted_among(size: int, others: Array | np.ndarray) -> Array:
+    """Returns log weights [B, M]: 1 / n for each of the n posteriors that count, the own one, j = i, and `others`.
+
+    They are those of minibatch weighted sampling without the constant log N, whatever `size`.
+    """
+    del size
+    known = jnp.asarray(others) | jnp.eye(others.shape[0], others.shape[1], dtype=bool)
+    return jnp.where(known, -jnp.log(known.sum(1, keepdims=True)), ABSENT)
+
+
 def normalize(log_weights: np.ndarray) -> np.ndarray:
     """Returns log weights whose rows each sum to 1, without the constant log N of Eq. 12, which has no gradient.
 

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from scaledis.methods.estimators import memory_bank
 from scaledis.objectives import aggregate_posterior, partition
-from scaledis.types import Posterior
+from scaledis.types import ImageSpec, Posterior
 from scaledis.workdir.checkpoint import Checkpoints
 from tests import assert_same, tiny
 from tests.estimators import ACROSS, COUNT, PARTS, WITHIN, error, estimate, make, seen
@@ -131,6 +132,27 @@ def test_a_bank_is_stratified_sampling_over_all_that_it_has_seen():
     found = estimator.log_density(extra, new, PARTS)
     whole = make_stratified(16).log_density((), seen(codes, mean, log_variance), PARTS)
     np.testing.assert_allclose(found, whole[:8], rtol=1e-5, atol=1e-5)
+
+
+def test_a_weighted_bank_has_the_ceiling_of_all_that_it_has_seen():
+    config = tiny.config(train__batch=8, objective__bank=12)
+    bank = memory_bank.make_memory_bank(config, ImageSpec((16, 16, 3), COUNT), weigh=aggregate_posterior.weighted_among)
+    rng = np.random.default_rng(0)
+    mean, codes = rng.normal(size=(2, 16, 3)).astype(np.float32)
+    log_variance = np.full_like(mean, -1)
+    first, second = (
+        seen(codes[each], mean[each], log_variance[each], np.arange(16, dtype=np.int32)[each])
+        for each in (slice(8), slice(8, 16))
+    )
+    extra, _ = bank.update(bank.init(jax.random.key(0), PARTS), first, PARTS, jax.random.key(0))
+    groups = partition.membership(PARTS)
+    both = [np.concatenate([one, other]) for one, other in zip(second[1:3], first[1:3], strict=True)]
+    alike = np.full((8, 16), -np.log(16), np.float32)
+    wanted = aggregate_posterior.log_density(second.codes, *both, alike, groups)
+    np.testing.assert_allclose(bank.log_density(extra, second, PARTS), wanted, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        np.exp(aggregate_posterior.weighted_among(COUNT, np.zeros((2, 3), bool))), np.eye(2, 3), atol=1e-6
+    )  # the own posterior alone
 
 
 def test_a_bank_that_is_empty_over_whole_blocks_has_the_gradient_of_the_batch():

@@ -1,5 +1,6 @@
 """An estimator of our design, from the posteriors of the batch and of the images before it."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -24,7 +25,11 @@ class Bank(NamedTuple):
     number: Array
 
 
-def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
+def make_memory_bank(
+    config: Config,
+    images: ImageSpec,
+    weigh: Callable[[int, Array], Array] = aggregate_posterior.stratified_among,
+) -> Estimator:
     """Stratified, over the batch and the posteriors of the last `objective.bank` different images.
 
     The own posterior weighs 1 / N and the n others share the rest, so that information saturates at about log(1 + n)
@@ -34,6 +39,9 @@ def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
     the weights are those of the exact aggregate posterior; a bank takes no more than N places. At 512 images and a
     batch of 64, total correlations are off by less than .03 nats with a bank of 448 and by 0 with one of 512. The
     images weigh the same even if `data.correlation` draws some of them more often.
+
+    `weigh` is (N, others bool [B, M]) -> log weights [B, M] of the posteriors known; for one's own estimator, which
+    `register_estimator` takes as functools.partial(make_memory_bank, weigh=...).
     """
     size, length = images.size, min(config.objective.bank, images.size)
 
@@ -53,7 +61,7 @@ def make_memory_bank(config: Config, images: ImageSpec) -> Estimator:
     def log_density(extra: Bank, posterior: Posterior, parts: Array) -> Array:
         known, newest = joined(extra, posterior)
         others = newest & (known.number != posterior.number[:, None])
-        weights, groups = aggregate_posterior.stratified_among(size, others), partition.membership(parts)
+        weights, groups = weigh(size, others), partition.membership(parts)
         return aggregate_posterior.log_density(posterior.codes, known.mean, known.log_variance, weights, groups)
 
     def update(extra: Bank, posterior: Posterior, parts: Array, key: Array) -> tuple[Bank, Terms]:
