@@ -10,19 +10,16 @@ images (`pro_scale_vlae-bank`). Writes experiments/results/length/<tier>.json, .
 more: ours > VLAE > the best flat method in DCI-D; and what few units first add to ours, and the bank to these.
 """
 
-import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator
-
 from experiments import protocol
-from experiments.pictures import save
+from experiments.pictures import curves
 from experiments.protocol import SCORES, SEEDS, arguments, chosen, few_first, low_priority, run_groups
 from experiments.table1 import LADDERS
 from experiments.tables import (
+    at_step,
     by_elbo,
     check_some,
     claim,
     command,
-    interval,
     made_with,
     mean,
     paired,
@@ -77,7 +74,7 @@ def report(tier_name, methods):
         [
             method,
             score,
-            *(shown(over(known[method], step, score)) for step in scored),
+            *(shown(at_step(known[method]["runs"], step, score)) for step in scored),
             f"{by_elbo(known[method]['runs'])[score]:.3f}",
         ]
         for score in SCORES
@@ -86,7 +83,7 @@ def report(tier_name, methods):
     columns = ["method", "score", *(f"{int(step):,} steps" for step in scored), "by ELBO"]
     about = "The last column is the last score of one run a method, that of the best ELBO. " + made_with(known)
     write_markdown("length", tier_name, "Table 1 at eight times its length", about, columns, rows)
-    draw(tier_name, known, there, scored)
+    curves("length", tier_name, {method: known[method]["runs"] for method in there})
     ours, vlae, flat, few, bank = methods
     for one, other, score, paper in [
         (ours, vlae, "DCI-D", ".92 > .86"),
@@ -110,29 +107,6 @@ def report(tier_name, methods):
 def numbered(runs):
     """The runs with their place for a seed: few units first has other seeds than ours, so they pair by place alone."""
     return [{**run, "override": {"seed": place}} for place, run in enumerate(runs)]
-
-
-def over(entry, step, score):
-    """A score of every run of a method at a step."""
-    return [run["over_steps"][step][score] for run in entry["runs"]]
-
-
-def draw(tier_name, known, methods, scored):
-    """DCI-D and MIG over the steps, with the deviation over the seeds."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.4), sharex=True, layout="constrained")
-    steps = [int(step) for step in scored]
-    for axis, score in zip(axes, ("DCI-D", "MIG"), strict=True):
-        for method in methods:
-            means, deviations, _ = zip(*(interval(over(known[method], step, score)) for step in scored), strict=True)
-            low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
-            [line] = axis.plot(steps, means, marker="o", markersize=3, label=method)
-            axis.fill_between(steps, low, high, color=line.get_color(), alpha=0.15, linewidth=0)
-        axis.set(xlabel="steps", ylabel=score, ylim=(0, 1))
-        axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.xaxis.set_major_formatter("{x:,.0f}")
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[1].legend(frameon=False, loc="upper left")
-    save(figure, "length", tier_name)
 
 
 if __name__ == "__main__":

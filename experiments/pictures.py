@@ -1,10 +1,11 @@
-"""What the experiments' figures have in common: every run as a dot beside the mean and its interval."""
+"""What the experiments' figures have in common: runs as dots beside their mean, and scores over the steps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from experiments import tables
 
@@ -33,6 +34,25 @@ def dots(comparison: str, tier: str, rows: Mapping[str, Mapping[str, Runs]], sco
     axes[0][0].invert_yaxis()
     if len(names) > 1:
         axes[0][-1].legend(frameon=False)
+    save(figure, comparison, tier)
+
+
+def curves(comparison: str, tier: str, entries: Mapping[str, Runs], scores: Sequence[str] = ("DCI-D", "MIG")) -> None:
+    """A panel a score over the steps that runs were scored at: the mean of each setting and its deviation over runs."""
+    figure, axes = plt.subplots(1, len(scores), figsize=(4.5 * len(scores), 3.4), sharex=True, layout="constrained")
+    for axis, score in zip(axes, scores, strict=True):
+        for name, runs in entries.items():
+            steps = list(runs[0]["over_steps"])
+            found = [[each for each in tables.at_step(runs, step, score) if each is not None] for step in steps]
+            means, deviations, _ = zip(*map(tables.interval, found), strict=True)
+            low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
+            [line] = axis.plot([*map(int, steps)], means, marker="o", markersize=3, label=name)
+            axis.fill_between([*map(int, steps)], low, high, color=line.get_color(), alpha=0.15, linewidth=0)
+        axis.set(xlabel="steps", ylabel=score, ylim=(0, 1))
+        axis.xaxis.set_major_locator(MaxNLocator(5))
+        axis.xaxis.set_major_formatter("{x:,.0f}")
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[-1].legend(frameon=False, loc="upper left")
     save(figure, comparison, tier)
 
 

@@ -133,6 +133,7 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
     kept = ("step", "dataset", "fingerprint", "diverged", "commit", "version")
     return {
         "override": dict(override),
+        "run": name,
         **{title: scores["all"].get(key) for title, key in SCORES.items()},
         **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in KEPT},
         **{title: average(last, term) for title, term in TERMS.items() if term in last[0]},

@@ -5,11 +5,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas
 from scipy import stats
 
+from scaledis.core import statistics as comparisons
 from scaledis.core.files import read_json, write_bytes, write_json
 
 ROOT = Path(__file__).parents[1]
+GAPS = ("difference", "score", "mean and 95 % interval", "test", "seeds")
+EXPLORATORY = "exploratory"  # in place of a verdict, for rows that plan.md does not judge
 RESULTS = ROOT / "experiments/results"
 
 
@@ -36,9 +40,19 @@ def write_markdown(
     comparison: str, tier: str, title: str, about: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
     """experiments/results/<comparison>/<tier>.md: one table, under its title, its command and what it is about."""
-    lines = ["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|"]
-    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    text = f"# {title}\n\n`{command(comparison, tier)}`. {about}\n\n" + "\n".join(lines) + "\n"
+    write_tables(comparison, tier, title, about, (columns, rows))
+
+
+def write_tables(
+    comparison: str, tier: str, title: str, about: str, *tables: tuple[Sequence[str], Iterable[Sequence[str]]]
+) -> None:
+    """`write_markdown` of several tables (columns, rows), one below the other; one without rows is left out."""
+    parts = [f"# {title}", f"`{command(comparison, tier)}`. {about}"]
+    for columns, rows in tables:
+        lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+        if lines:
+            parts.append("\n".join(["| " + " | ".join(columns) + " |", "| --- " * len(columns) + "|", *lines]))
+    text = "\n\n".join(parts) + "\n"
     write_bytes(RESULTS / comparison / f"{tier}.md", text.encode())
     print(text)
 
@@ -97,6 +111,36 @@ def paired(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]],
     return [a - b for a, b in pairs if a is not None and b is not None]
 
 
+def differences(
+    entries: Mapping[str, Sequence[Mapping[str, Any]]], score: str, pairs: Iterable[tuple[str, str]]
+) -> list[list[str]]:
+    """Rows of GAPS: one - other of a score for the pairs whose settings have run, by `scaledis.compare`.
+
+    Exploratory: each interval stands for itself, and there is no verdict. Runs that diverged have no score.
+    """
+    wanted = [pair for pair in pairs if set(pair) <= entries.keys()]
+    runs = pandas.DataFrame(
+        {"setting": name, "seed": run["override"]["seed"], score: None if run["diverged"] is not None else run[score]}
+        for name in dict.fromkeys(name for pair in wanted for name in pair)
+        for run in entries[name]
+    )
+    if runs.empty or runs.dropna()["setting"].nunique() < 2:
+        return []
+    found = comparisons.compare(runs.astype({score: float}), score, by="setting").set_index(["one", "other"])
+    rows = []
+    for one, other in wanted:
+        sign = 1 if (one, other) in found.index else -1
+        if ((one, other) if sign > 0 else (other, one)) not in found.index:
+            continue  # one of them has diverged in every seed
+        row = found.loc[(one, other) if sign > 0 else (other, one)]
+        low, high = sorted((sign * row["low"], sign * row["high"]))
+        counts = sorted({int(row["seeds_one"]), int(row["seeds_other"])})
+        seeds = " and ".join(map(str, counts))
+        test = {"paired": "paired", "welch": "Welch"}[row["test"]]
+        rows.append([f"{one} - {other}", score, f"{sign * row['difference']:.3f} [{low:.3f}, {high:.3f}]", test, seeds])
+    return rows
+
+
 def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str) -> None:
     """Writes one row of experiments/results/claims.md, beside those that are there.
 
@@ -126,6 +170,11 @@ def mean(runs: Sequence[Mapping[str, Any]], score: str) -> float:
     """The mean of a score over the runs that have it."""
     values = [run[score] for run in runs if run[score] is not None]
     return sum(values) / max(len(values), 1)
+
+
+def at_step(runs: Sequence[Mapping[str, Any]], step: str, score: str) -> list[float | None]:
+    """A score of every run at a step that it was scored at."""
+    return [run["over_steps"][step][score] for run in runs]
 
 
 def by_elbo(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
