@@ -13,6 +13,9 @@ Writes experiments/results/blocks/<tier>.json and .md, and a part's encodings of
 <tier>-seed<first>.npz. experiments/results/plan.md has the claims.
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from experiments import posteriors, protocol
@@ -57,6 +60,30 @@ SCORED = (1, 2, 3, 4)  # scale, orientation, position
 PAIRED = 2  # the largest block whose model is scored in all pairs of units
 KNOWN = 0.5  # of a factor's entropy, which a block that knows the factor has
 KEPT, DCI_CODES = 4096, 6000  # images
+COLUMNS = (
+    *(f"MIG of {name}, {bound}" for name in ("units", "blocks", "best pairs") for bound in posteriors.BOUNDS),
+    *("MIG-sup of blocks", "DCI-D of blocks", "factors that the best block knows"),
+    *("nats of the fullest block, upper", "nats of the fullest block, lower", "DCI-D", "MIG", "ELBO", "R"),
+)
+
+
+class World(NamedTuple):
+    """What the runs of a table are: its name among the results, and what they share.
+
+    cells: the overrides of each row of the table.
+    common: those of all rows.
+    scored: the factors that count, as column numbers.
+    """
+
+    name: str
+    cells: Mapping[str, Mapping[str, Any]]
+    common: Mapping[str, Any]
+    scored: Sequence[int]
+
+
+def world():
+    """That of this table."""
+    return World("blocks", CELLS, COMMON, SCORED)
 
 
 def main():
@@ -65,55 +92,54 @@ def main():
     low_priority()
     if not given.table:
         for first in SEEDS[::PART]:
-            train_part(given.tier, range(first, first + PART))
+            cells = CELLS if first < np.mean(SEEDS) else {name: CELLS[name] for name in PRIMARY}
+            train_part(given.tier, range(first, first + PART), world()._replace(cells=cells))
             report(given.tier)
     report(given.tier)
 
 
-def train_part(tier_name, seeds):
-    """Trains and scores the runs of some seeds, and writes them beside those that are there."""
-    known = results_of("blocks", tier_name)
+def train_part(tier_name, seeds, world, beside=lambda row, mean, log_variance: {}):
+    """Trains and scores the runs of some seeds, and writes them beside those that are there.
+
+    `beside` is what else is known of a run: (row, mean, log_variance [N, K]) -> columns.
+    """
+    known = results_of(world.name, tier_name)
     there = {row["override"]["seed"] for found in known.values() for row in found["runs"]}
     if there >= set(seeds):
         return
-    cells = CELLS if seeds[0] < np.mean(SEEDS) else {name: CELLS[name] for name in PRIMARY}
-    overrides = [{**COMMON, **cell, "seed": seed} for cell in cells.values() for seed in seeds]
-    workdir = place("blocks", tier_name, "blocks", f"seed{seeds[0]}")
+    overrides = [{**world.common, **cell, "seed": seed} for cell in world.cells.values() for seed in seeds]
+    workdir = place(world.name, tier_name, world.name, f"seed{seeds[0]}")
     rows = run(workdir, protocol.tier(tier_name), overrides)
-    names = {identity(one.config.method.hyperparameters, one.config.seed): one.name for one in workdir.runs()}
     dataset = sampling.load_dataset(workdir.runs()[0].config.data)
-    index = np.random.default_rng(0).choice(dataset.size, size=DCI_CODES, replace=False)
+    index = np.random.default_rng(0).choice(dataset.size, size=min(DCI_CODES, dataset.size), replace=False)
     kept = {}
     for number, row in enumerate(rows):
-        own = {key.partition(".")[2]: value for key, value in row["override"].items()}
-        model = load_run(workdir.root, names[identity(own, row["override"]["seed"])])
-        mean, log_variance = posteriors.encode_all(model, dataset)
-        row |= scores_of(mean, log_variance, own["block"], dataset, index)
+        block, within = (row["override"][f"method.{key}"] for key in ("block", "within"))
+        mean, log_variance = posteriors.encode_all(load_run(workdir.root, row["run"]), dataset)
+        row |= scores_of(mean, log_variance, block, dataset, index, world.scored)
+        row |= beside(row, mean, log_variance)
         kept[f"mean{number}"], kept[f"log_variance{number}"] = (
             array[index[:KEPT]].astype(np.float16) for array in (mean, log_variance)
         )
-        print(f"seed {row['override']['seed']}, b = {own['block']}, {own['within']}: scored", flush=True)
-    write_arrays(RESULTS / "blocks" / f"{tier_name}-seed{seeds[0]}.npz", index=index[:KEPT], **kept)
-    for name, of_cell in zip(cells, np.array_split(np.arange(len(rows)), len(cells)), strict=True):
+        print(f"seed {row['override']['seed']}, b = {block}, {within}: scored", flush=True)
+    write_arrays(RESULTS / world.name / f"{tier_name}-seed{seeds[0]}.npz", index=index[:KEPT], **kept)
+    for name, of_cell in zip(world.cells, np.array_split(np.arange(len(rows)), len(world.cells)), strict=True):
         before = known.get(name, {"runs": []})["runs"]
         known[name] = {"runs": [*before, *(rows[number] for number in of_cell)], "machine": runtime.machine()}
-    write_results("blocks", tier_name, known)
+    write_results(world.name, tier_name, known)
 
 
-def identity(hyperparameters, seed):
-    """What tells the runs of a part apart."""
-    return int(hyperparameters["block"]), hyperparameters["within"], seed
-
-
-def scores_of(mean, log_variance, block, dataset, index):
+def scores_of(mean, log_variance, block, dataset, index, scored):
     """The information of units, blocks and, up to PAIRED units a block, all pairs; and the DCI-D of the blocks."""
-    blocks = [tuple(range(start, start + block)) for start in range(0, UNITS, block)]
-    pairs = posteriors.pairs_of(UNITS) if block <= PAIRED else []
-    subsets = list(dict.fromkeys([*((unit,) for unit in range(UNITS)), *pairs, *blocks]))
+    units = mean.shape[1]
+    blocks = [tuple(range(start, min(start + block, units))) for start in range(0, units, block)]
+    pairs = posteriors.pairs_of(units) if block <= PAIRED else []
+    subsets = list(dict.fromkeys([*((unit,) for unit in range(units)), *pairs, *blocks]))
     found = posteriors.information(mean, log_variance, dataset.factor_sizes, subsets)
-    factors = dataset.factors(index[:DCI_CODES])[:, SCORED]
-    dci = metrics.compute("dci", mean[index[:DCI_CODES]], factors, groups=[list(units) for units in blocks])
+    factors = dataset.factors(index)[:, scored]
+    dci = metrics.compute("dci", mean[index], factors, groups=[list(units) for units in blocks])
     return {
+        "sizes": dataset.factor_sizes,
         "subsets": subsets,
         "blocks": [subsets.index(units) for units in blocks],
         "information": rounded(found),
@@ -128,23 +154,24 @@ def rounded(tree):
     return [rounded(value) for value in tree] if isinstance(tree, list) else round(tree, 4)
 
 
-def columns_of(row, sizes):
+def columns_of(row, sizes, scored_factors):
     """The columns of the table that one run gives."""
-    of_factors = {bound: np.asarray(row["information"]["factors"][bound])[..., SCORED] for bound in posteriors.BOUNDS}
+    halves_of = {bound: np.asarray(row["information"]["factors"][bound]) for bound in posteriors.BOUNDS}
+    of_factors = {bound: halves[..., scored_factors] for bound, halves in halves_of.items()}
     whole = {bound: halves.mean(0) for bound, halves in of_factors.items()}
     image = {bound: np.asarray(row["information"]["image"][bound]).mean(0) for bound in posteriors.BOUNDS}
-    scored = np.asarray(sizes)[list(SCORED)]
-    units, blocks = list(range(UNITS)), row["blocks"]
+    scored, blocks = np.asarray(sizes)[list(scored_factors)], row["blocks"]
+    units = sum(len(subset) == 1 for subset in row["subsets"])
     mig = {
         f"MIG of {name}, {bound}": float(posteriors.gaps(whole[bound][rows], scored).mean())
-        for name, rows in {"units": units, "blocks": blocks}.items()
+        for name, rows in {"units": list(range(units)), "blocks": blocks}.items()
         for bound in posteriors.BOUNDS
     }
     paired_after = {}
-    if len(row["subsets"]) > UNITS + len(blocks):
+    if set(map(tuple, row["subsets"])) >= set(posteriors.pairs_of(units)):
         paired_after = {
             f"MIG of best pairs, {bound}": posteriors.best_pairing(
-                np.asarray(row["information"]["factors"][bound]), map(tuple, row["subsets"]), sizes, SCORED
+                halves_of[bound], map(tuple, row["subsets"]), sizes, scored_factors
             )
             for bound in posteriors.BOUNDS
         }
@@ -163,19 +190,14 @@ def report(tier_name):
     """The table of the parts that have run."""
     known = finished("blocks", tier_name)
     sizes = sampling.datasets.load(DATA).factor_sizes
-    of = {name: [row | columns_of(row, sizes) for row in found["runs"]] for name, found in known.items()}
-    columns = [
-        *(f"MIG of {name}, {bound}" for name in ("units", "blocks", "best pairs") for bound in posteriors.BOUNDS),
-        *("MIG-sup of blocks", "DCI-D of blocks", "factors that the best block knows"),
-        *("nats of the fullest block, upper", "nats of the fullest block, lower", "DCI-D", "MIG", "ELBO", "R"),
-    ]
-    rows = [[name, *(shown([row.get(column) for row in rows]) for column in columns)] for name, rows in of.items()]
+    of = {name: [row | columns_of(row, sizes, SCORED) for row in found["runs"]] for name, found in known.items()}
+    rows = [[name, *(shown([row.get(column) for row in rows]) for column in COLUMNS)] for name, rows in of.items()]
     about = (
         f"{made_with(known)} Bounds: with and without the image's own posterior among the {np.prod(sizes):,}. MIG-sup "
         f"and known factors (more than {KNOWN:.0%} of the entropy) are of the lower bound; shape is not scored. DCI-D "
         "and MIG without a bound are of single units, over histograms, shape included. ELBO and R in nats per image."
     )
-    write_markdown("blocks", tier_name, "Granularity, a block as one variable", about, ["blocks", *columns], rows)
+    write_markdown("blocks", tier_name, "Granularity, a block as one variable", about, ["blocks", *COLUMNS], rows)
     of_b2, of_b1 = of["b = 2, free"], of["b = 1"]
     for title, one, other in (
         ("blocks of 2 - units of b = 1", "MIG of blocks", "MIG of units"),
