@@ -10,6 +10,8 @@ rises with the capacity; a better ELBO goes with a better MIG.
 import math
 import runpy
 import statistics
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 from scipy import stats
@@ -17,11 +19,32 @@ from scipy import stats
 from experiments.granularity import BLOCKS, DATA, with_seeds
 from experiments.pictures import save
 from experiments.protocol import arguments, low_priority, run_groups
-from experiments.tables import ROOT, claim, finished, made_with, mean, shown, verdict, write_markdown
+from experiments.tables import EXPLORATORY, ROOT, claim, finished, made_with, mean, shown, verdict, write_markdown
 from scaledis.core import runtime
 
 SEEDS = (0, 1, 2)
 CAPACITIES = runpy.run_path(str(ROOT / "configs/granularity.py"))["CAPACITIES"]  # parameters -> channels
+
+
+class Axis(NamedTuple):
+    """A way to make a network larger.
+
+    comparison: the name among the results.
+    unit: what its sizes count.
+    sizes: the overrides of each size.
+    judged: whether its claims have a verdict; else they are exploratory.
+    """
+
+    comparison: str
+    unit: str
+    sizes: Mapping[int, Mapping[str, Any]]
+    judged: bool
+
+
+def parameters():
+    """The axis of this table."""
+    sizes = {size: {"model.parameters": size, "model.channels": of} for size, of in CAPACITIES.items()}
+    return Axis("v_shape", "parameters", sizes, judged=True)
 
 
 def main():
@@ -29,24 +52,29 @@ def main():
     runtime.prepare()
     low_priority()
     for size in map(int, given.names):
-        model = {"method.beta": 5.0, "model.parameters": size, "model.channels": CAPACITIES[size]}
-        cells = {name_of(size, block): {**model, "method.block": block} for block in BLOCKS}
-        run_groups("v_shape", given.tier, f"parameters{size}", with_seeds(cells, SEEDS, given.data))
-    report(given.tier)
+        train(given.tier, size, SEEDS, parameters(), given.data)
+    report(given.tier, parameters())
 
 
-def name_of(size, block):
+def train(tier, size, seeds, axis, data):
+    """The runs of one size: every block and seed."""
+    model = {"method.beta": 5.0, **axis.sizes[size]}
+    cells = {name_of(axis, size, block): {**model, "method.block": block} for block in BLOCKS}
+    run_groups(axis.comparison, tier, f"{axis.unit.replace(' ', '_')}{size}", with_seeds(cells, seeds, data))
+
+
+def name_of(axis, size, block):
     """The name of a cell of the table."""
-    return f"{size} parameters, b {block}"
+    return f"{size} {axis.unit}, b {block}"
 
 
-def report(tier):
-    """The table, and the two claims once every capacity has run."""
-    known = finished("v_shape", tier)
+def report(tier, axis):
+    """The table, and the two claims once every size has run."""
+    known = finished(axis.comparison, tier)
     cells = {
-        size: [known[name_of(size, block)]["runs"] for block in BLOCKS]
-        for size in CAPACITIES
-        if name_of(size, BLOCKS[0]) in known
+        size: [known[name_of(axis, size, block)]["runs"] for block in BLOCKS]
+        for size in axis.sizes
+        if name_of(axis, size, BLOCKS[0]) in known
     }
     elbo = {size: [mean(runs, "ELBO") for runs in of] for size, of in cells.items()}
     best = [BLOCKS[values.index(max(values))] for values in elbo.values()]
@@ -58,23 +86,26 @@ def report(tier):
         of_block = ([run[title] for runs in column for run in runs] for column in zip(*cells.values(), strict=True))
         lines.append([f"all, {title}", *map(shown, of_block), ""])
     about = (
-        "ELBO in nats per image. Below it, over all capacities, in nats: the KL, the mutual information of image and "
+        "ELBO in nats per image. Below it, over all sizes, in nats: the KL, the mutual information of image and "
         "block that the estimator sees, summed over the blocks, and the regularization R, which is what is paid. "
     )
-    columns = ["parameters", *(f"b = {block}" for block in BLOCKS), "best"]
-    write_markdown("v_shape", tier, "ELBO over capacity and granularity", about + made_with(known), columns, lines)
-    draw(tier, elbo, best)
-    if len(cells) < len(CAPACITIES):
+    columns = [axis.unit, *(f"b = {block}" for block in BLOCKS), "best"]
+    write_markdown(
+        axis.comparison, tier, "ELBO over capacity and granularity", about + made_with(known), columns, lines
+    )
+    draw(tier, axis, elbo, best)
+    if len(cells) < len(axis.sizes):
         return
     runs = [run for of in cells.values() for each in of for run in each]
     rank = stats.spearmanr([run["ELBO"] for run in runs], [run["MIG"] for run in runs])
-    bends = [bend([[runs[place]["ELBO"] for runs in of] for of in cells.values()]) for place in range(len(SEEDS))]
+    seeds = range(len(cells[next(iter(cells))][0]))
+    bends = [bend([[runs[place]["ELBO"] for runs in of] for of in cells.values()]) for place in seeds]
     claim(
-        "v_shape",
+        axis.comparison,
         "the granularity of the best ELBO falls, then rises with capacity",
         "V shape",
         f"best b: {best}; its log2 at the ends - in the middle, a seed: {shown(bends)}",
-        verdict(bends),
+        verdict(bends) if axis.judged else EXPLORATORY,
         tier,
     )
     says = (
@@ -85,11 +116,11 @@ def report(tier):
         else f"undecided at n = {len(runs)}"
     )
     claim(
-        "v_shape, ELBO",
+        f"{axis.comparison}, ELBO",
         "ELBO stands for disentanglement",
         "figures",
         f"Spearman {rank.statistic:.2f} with MIG, p = {rank.pvalue:.2g}",
-        says,
+        says if axis.judged else EXPLORATORY,
         tier,
     )
 
@@ -104,17 +135,17 @@ def bend(elbo):
     return (best[0] + best[-1]) / 2 - statistics.fmean(middle)
 
 
-def draw(tier, elbo, best):
+def draw(tier, axis_of, elbo, best):
     """The mean ELBO over capacity and block, below the best of its capacity, with the line of the best blocks."""
     behind = [[value - max(column) for value in column] for column in elbo.values()]
     figure, axis = plt.subplots(figsize=(6, 3.2), layout="constrained")
     image = axis.imshow(list(zip(*behind, strict=True)), aspect="auto", origin="lower", cmap="viridis")
     axis.plot(range(len(elbo)), [BLOCKS.index(block) for block in best], "o-", color="C1", label="best")
-    axis.set(xlabel="parameters", xticks=range(len(elbo)), xticklabels=[f"{size:,}" for size in elbo])
+    axis.set(xlabel=axis_of.unit, xticks=range(len(elbo)), xticklabels=[f"{size:,}" for size in elbo])
     axis.set(ylabel="units in a block", yticks=range(len(BLOCKS)), yticklabels=BLOCKS)
     figure.colorbar(image, label="ELBO behind the best, nats")
     axis.legend(frameon=False, labelcolor="C1")
-    save(figure, "v_shape", tier)
+    save(figure, axis_of.comparison, tier)
 
 
 if __name__ == "__main__":

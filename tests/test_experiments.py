@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from experiments import replay, strategies
-from scaledis import datasets
+from scaledis import datasets, networks
 from scaledis.core import runtime
 from scaledis.core.files import read_json
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
 from scaledis.datasets.base import sampling
+from scaledis.methods.base.optimizer import make_schedule
 from scaledis.metrics.of_models.shared import classifiers
+from scaledis.sweeps.configs import freeze, override
+from scaledis.types import ImageSpec
 from scaledis.workdir import decisions, score_files
 from tests import tiny
 from tests.datasets import place
@@ -23,10 +26,12 @@ from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = (
-    *("blocks", "elbo", "figure1", "figure2", "granularity", "hues", "length", "primary", "protocol", "resolution"),
-    *("search", "search_runs", "table1", "table2", "tables", "tuning", "v_shape"),
+    *("block_tables", "blocks", "elbo", "figure1", "figure2", "granularity", "hues", "length", "long", "network"),
+    *("parts", "primary", "protocol", "resolution", "search", "search_runs", "selected", "table1", "table2", "tables"),
+    *("tuning", "v_shape", "widths"),
 )
 TIERS = ("small", "paper")
+TOP_FEATURES = 4  # of the hidden layers of the top level, for each of the network's width
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
 ALLOCATIONS = [{"model.allocation": allocation} for allocation in [(2, 1), (1, 2), (1, 1, 1), (4, 2, 2, 2)]]
 pytestmark = pytest.mark.usefixtures("shared_programs")
@@ -139,7 +144,7 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small):
     assert {"granularity, beta 5, small", "granularity, beta 5 with a bank, small"} <= set(claims)
 
 
-@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"protocol", "search_runs", "tables"}))
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"parts", "protocol", "search_runs", "tables"}))
 def test_a_table_of_nothing_is_not_written(small, script):
     scripts, results, command = small
     with pytest.raises(SystemExit, match=r"python -m experiments\.\w+ --tier=small"):
@@ -376,7 +381,7 @@ def test_on_a_real_set_a_tier_is_one_of_its_own(scripts, monkeypatch):
 def test_blocks_have_both_bounds_and_go_on_with_the_next_seeds(small, monkeypatch):
     scripts, results, command = small
     blocks = scripts["blocks"]
-    tiny_sizes = {"UNITS": 4, "SCORED": (1, 2), "DCI_CODES": 90, "KEPT": 16, "RESULTS": results, "SEEDS": range(4)}
+    tiny_sizes = {"SCORED": (1, 2), "DCI_CODES": 90, "KEPT": 16, "RESULTS": results, "SEEDS": range(4)}
     for name, value in tiny_sizes.items():
         monkeypatch.setattr(blocks, name, value)
     monkeypatch.setattr(blocks, "COMMON", {**blocks.COMMON, "model.latents": 4, "train.steps": 2})
@@ -388,7 +393,7 @@ def test_blocks_have_both_bounds_and_go_on_with_the_next_seeds(small, monkeypatc
     assert all("n = 4" in table[name][column] for name in blocks.PRIMARY for column in range(6))
     assert table["b = 4, free"][4:6] == ["–", "–"]  # its units are not paired afterwards
     with np.load(results / "blocks/small-seed2.npz", allow_pickle=False) as kept:
-        assert kept["mean3"].shape == (16, 4) and kept["mean3"].dtype == np.float16
+        assert kept["mean1"].shape == (16, 4) and kept["mean1"].dtype == np.float16
     before = tiny.tree(results)
     command("blocks")
     assert tiny.tree(results) == before
@@ -459,3 +464,174 @@ def test_of_starts_the_one_that_went_on_is_scored(small):
     assert [(row["override"]["seed"], row["step"]) for row in rows] == [(5, 10), (6, base["train"]["steps"])]
     assert rows[0]["MIG"] == score_files.newest(workdir, kept)["all"]["mig/mig"]
     assert protocol.run(workdir, base, [{**few, "seed": 5}, {"seed": 6}]) == rows
+
+
+@pytest.mark.slow
+def test_both_sizes_of_the_network_are_tuned_alike_and_go_on_where_they_were(table1, monkeypatch):
+    scripts, results, command = table1
+    network = scripts["network"]
+    monkeypatch.setattr(network, "entries", scripts["table1"].entries)
+    monkeypatch.setattr(network, "METHODS", ("scale_vlae", "vlae"))
+    monkeypatch.setattr(network, "SIZES", {"12000": {"model.parameters": 12_000}, "9000": {}})
+    monkeypatch.setattr(scripts["tuning"], "TUNING_SEEDS", (1000, 1001))
+    command("network", "12000")
+    first = read_json(results / "network/small.json")
+    assert [len(found["runs"]) for found in first.values()] == [2] * 6
+    command("network")
+    known = read_json(results / "network/small.json")
+    assert {name: known[name] for name in first} == first
+    for name in ("scale_vlae, 12,000 parameters", "vlae, 9,000 parameters"):
+        tried = [known[f"{name}, setting {number}"]["runs"] for number in (0, 1)]
+        best = max(tried, key=lambda runs: sum(run["DCI-D"] for run in runs))
+        [zero, one] = known[name]["runs"]
+        assert {**zero["override"], "seed": 9} == {**one["override"], "seed": 9} == {**best[0]["override"], "seed": 9}
+        assert [zero["override"]["seed"], one["override"]["seed"]] == [0, 1] and zero["step"] == 8
+    gain, base = (known[f"vlae, {size} parameters"]["runs"] for size in ("12,000", "9,000"))
+    gaps = [one["DCI-D"] - other["DCI-D"] for one, other in zip(gain, base, strict=True)]
+    claim = read_json(results / "claims.json")[
+        "network, DCI-D, vlae, 12,000 parameters - vlae, 9,000 parameters, small"
+    ]
+    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} [") and claim["verdict"] == "exploratory"
+    before = tiny.tree(results)
+    command("network")
+    assert tiny.tree(results) == before
+
+
+@pytest.mark.slow
+def test_a_long_run_begins_with_the_stages_of_the_known_one(table1, monkeypatch):
+    scripts, results, command = table1
+    rows = [
+        {"override": setting.grid[0] | {"seed": 1}, "DCI-D": 0.1, "diverged": None}
+        for setting in scripts["table1"].entries(0.5)
+    ]
+    known = {row["override"]["method.name"]: {"runs": [row], "machine": "here"} for row in rows}
+    known["beta_tcvae_hfs"] = known.pop("beta_tcvae")
+    scripts["tables"].write_results("tuning", "small", known)
+    command("long", "ours", "few")
+    known = read_json(results / "long/small.json")
+    assert list(known) == ["scale_vlae", "few units first with a bank"]
+    for found in known.values():
+        assert [list(run["over_steps"]) for run in found["runs"]] == [[str(8 * n) for n in range(1, 11)]] * 2
+    few = known["few units first with a bank"]["runs"][0]["override"]
+    assert few["method.alone"] == 16 / 5 and [share for share, *_ in few["train.rungs"]] == [0.2 * 16 / 80] * 2
+    assert (results / "long/small.png").read_bytes()[:4] == b"\x89PNG"
+    row = next(row for row in rows_of(results / "long/small.md") if row[:2] == ["scale_vlae", "DCI-D"])
+    gained = [
+        run["over_steps"]["80"]["DCI-D"] - run["over_steps"]["16"]["DCI-D"] for run in known["scale_vlae"]["runs"]
+    ]
+    assert row[-1].startswith(f"{sum(gained) / 2:.3f} ±")
+
+
+@pytest.mark.slow
+def test_the_best_rule_alone_runs_on_fresh_seeds_of_both_worlds(small, monkeypatch):
+    scripts, results, command = small
+    selected = scripts["selected"]
+    monkeypatch.setattr(selected, "IDEAS", (0, 1))
+    monkeypatch.setattr(selected, "FRESH", (2, 3))
+    monkeypatch.setattr(selected, "LARGE", {"model.parameters": 12_000})
+    command("selected", "usual", "second_stage")
+    known = read_json(results / "selected/small.json")
+    assert list(known) == ["usual, rendered", "second_stage, rendered, first stage", "second_stage, rendered"]
+    assert known["second_stage, rendered"]["runs"][1]["override"]["train.init_from"].endswith("models/1")
+    found = selected.candidates(known)
+    assert found.keys() == {"usual", "second_stage"} and selected.chosen(known) == max(found, key=found.get)
+    command("selected", "fresh")
+    known = read_json(results / "selected/small.json")
+    fresh = [name for name in known if name.startswith("fresh")]
+    assert {name.split(", ")[1] for name in fresh} == {"rendered", "rendered_dsprites"}
+    for name in fresh:
+        assert [run["override"]["seed"] for run in known[name]["runs"]] == [2, 3]
+    better = {"usual, rendered": 0.1, "second_stage, rendered": 0.9, "six_starts, rendered": 1.0}
+    for name, value in better.items():
+        known[name] = {"runs": [{"DCI-D": value, "diverged": None}] * 2}
+    assert selected.chosen(known) == fresh[0].removeprefix("fresh ").split(",")[0]  # it has begun
+
+
+@pytest.mark.slow
+def test_block_tables_have_the_price_of_a_nat_and_the_largest_gain_by_chance(small, monkeypatch):
+    scripts, results, command = small
+    tables = scripts["block_tables"]
+    common = {**scripts["blocks"].COMMON, "model.latents": 4, "train.steps": 2}
+    for name, value in {"SCORED": (1, 2), "COMMON": common, "POSTERIORS": 32, "BATCH": 8}.items():
+        monkeypatch.setattr(tables, name, value)
+    for name, value in {"DCI_CODES": 90, "KEPT": 16, "RESULTS": results}.items():
+        monkeypatch.setattr(scripts["blocks"], name, value)
+    command("block_tables", "price", "beta2")
+    known = {name: read_json(results / f"block_tables/{name}/small.json") for name in ("price", "beta2")}
+    for found in known.values():
+        assert {cell: len(entry["runs"]) for cell, entry in found.items()} == {f"b = {b}": 2 for b in (1, 2, 4)}
+    text = (results / "block_tables/small.md").read_text()
+    assert "| price | b = 2 - b = 1 | DCI-D of blocks |" in text and "| block_tables | MIG of units, upper |" in text
+    before = tiny.tree(results)
+    command("block_tables", "price", "beta2")
+    assert tiny.tree(results) == before
+
+
+def test_differences_are_paired_where_seeds_are_the_same_and_leave_out_what_diverged(scripts):
+    def runs(values, seeds, diverged=()):
+        pairs = zip(seeds, values, strict=True)
+        return [{"override": {"seed": n}, "DCI-D": v, "diverged": 5 if n in diverged else None} for n, v in pairs]
+
+    entries = {
+        "a": runs([0.5, 0.7, 0.6], (0, 1, 2)),
+        "b": runs([0.4, 0.5, 0.6], (0, 1, 2)),
+        "c": runs([0.1, 0.2, 0.9], (7, 8, 9), diverged=[9]),
+    }
+    rows = scripts["tables"].differences(entries, "DCI-D", [("a", "b"), ("b", "a"), ("a", "c"), ("a", "d")])
+    half = 4.302652729749464 * 0.1 / 3**0.5  # of t with two degrees of freedom
+    assert rows[0] == ["a - b", "DCI-D", f"0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}]", "paired", "3"]
+    assert rows[1] == ["b - a", "DCI-D", f"-0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}]", "paired", "3"]
+    assert rows[2][2].startswith("0.450 [") and rows[2][3:] == ["Welch", "2 and 3"] and len(rows) == 3
+    assert scripts["tables"].differences(entries, "DCI-D", [("a", "d")]) == []
+
+
+def test_a_width_is_that_of_the_dense_layers_behind_convolutions_that_stay(scripts):
+    base = scripts["protocol"].tier("small")
+    axis = scripts["widths"].axis_of(base, "rendered_dsprites")
+    for width, changed in axis.sizes.items():
+        own = {"data.name": "rendered_dsprites", **scripts["granularity"].COMMON, "model.network": "ladder", **changed}
+        network = networks.make(freeze(override(base, own)), ImageSpec((32, 32, 1), 737_280))
+        assert TOP_FEATURES * network.width == width and network.channels == (8, 16, 32, 32)
+
+
+def test_the_512_images_are_a_grid_of_their_factors(scripts, tmp_path):
+    scripts["block_tables"].write_images(tmp_path / "512.npz")
+    found = datasets.load("arrays", path=tmp_path / "512.npz", resolution=32)
+    sizes = dict(zip(found.factor_names, found.factor_sizes, strict=True))
+    assert found.table is None and sizes == {"scale": 2, "orientation": 4, "position_x": 8, "position_y": 8}
+    images = found.images(np.arange(512))
+    assert images.shape == (512, 32, 32, 1) and len(np.unique(images.reshape(512, -1), axis=0)) == 512
+
+
+def test_the_candidates_are_few_units_first_with_one_change_each(scripts):
+    selected = scripts["selected"]
+    base = scripts["protocol"].tier("small")
+    rules = selected.rules(40_000)
+    for setting in rules.values():
+        freeze(override(base, setting))  # each is a config
+    assert rules["long"]["train.steps"] == 200_000 and rules["long"]["train.rungs"][0][0] == pytest.approx(0.04)
+    assert rules["long"]["method.alone"] == 8000 and rules["stretched"]["method.alone"] == 40_000
+    late = make_schedule("schedule.beta", rules["late_beta"]["schedule.beta"], 40_000)
+    adds = rules["late_beta"]["method.beta"] - 1  # to the ELBO; 7 in `usual`
+    assert adds * float(late(0)) == pytest.approx(7, abs=0.01) and adds * float(late(40_000)) == 21
+    counts = {"usual": 4, "large": 3}
+    known = {
+        f"{name}, rendered": {"runs": [{"DCI-D": 0.5, "diverged": None}] * count} for name, count in counts.items()
+    }
+    known["long, rendered"] = {"runs": [{"DCI-D": 0.9, "diverged": None}] * 3 + [{"DCI-D": None, "diverged": 9}]}
+    assert selected.candidates(known) == pytest.approx({"usual": 0.5, "long": 0.675})
+    assert selected.chosen(known) == "long"
+    assert selected.chosen(known | {"fresh usual, rendered": {"runs": []}}) == "usual"
+
+
+@pytest.mark.slow
+def test_the_v_shape_over_widths_is_exploratory(small, monkeypatch):
+    scripts, results, command = small
+    monkeypatch.setattr(scripts["widths"], "WIDTHS", (16, 32))
+    monkeypatch.setattr(scripts["widths"], "TIMES", 1)
+    command("widths")
+    rows = rows_of(results / "widths/small.md")[:2]
+    assert [row[0] for row in rows] == ["16", "32"] and all("n = 2" in cell for row in rows for cell in row[1:5])
+    claims = read_json(results / "claims.json")
+    assert {claims[f"{name}, small"]["verdict"] for name in ("widths", "widths, ELBO")} == {"exploratory"}
+    assert (results / "widths/small.png").read_bytes()[:4] == b"\x89PNG"
