@@ -148,7 +148,8 @@ def report(tier_name):
         f"{'; '.join(f'{name}: {made_with(found)}' for name, found in known.items())} beta5 is the table of blocks.py. "
         "Bounds: with and without the image's own posterior among all. dR per nat: what a nat of true information of "
         "independent units costs that hold what the units of the run hold, under the run's estimator; in `exact` what "
-        "it costs in the run itself. Paired differences over the seeds. Exploratory: no verdicts."
+        "it costs in the run itself, and the upper bound is the information itself. Paired differences over the seeds. "
+        "Exploratory: no verdicts."
     )
     maxima = ["grid", "score", "largest gain", "where", "by chance", "95 % of them below", "p", "permutations"]
     write_tables(

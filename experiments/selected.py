@@ -6,8 +6,8 @@
     python -m experiments.selected --tier=small --table           # only the table
 
 A rule is a setting and a way to choose among starts, and sees neither factors nor scores. Candidates are compared by
-mean DCI-D on seeds that no table reports. `fresh` takes the best of those that have all four of them; once it has
-begun, that rule alone runs, unchanged, on `rendered` and on `rendered_dsprites`. Writes
+mean DCI-D on seeds that are there to try things on. `fresh` takes the best of those that have all four of them; once it
+has begun, that rule alone runs, unchanged, on `rendered` and on `rendered_dsprites`. Writes
 experiments/results/selected/<tier>.json and .md; plan.md says what each candidate is for.
 """
 
