@@ -1,6 +1,6 @@
 """How far it goes: 200,000 steps of ours, few units first with a bank, VLAE and `beta_tcvae_hfs`, scored ten times.
 
-    python -m experiments.long --tier=small             # twelve runs in parts of one method; it resumes
+    python -m experiments.long --tier=small             # twelve runs in parts of two seeds; it resumes
     python -m experiments.long --tier=small vlae        # some; the table and the figure hold whatever has run
     python -m experiments.long --tier=small --table     # only the table and the figure
 
@@ -29,7 +29,8 @@ def main():
     runtime.prepare()
     low_priority()
     for name in given.names:
-        parts.train("long", given.tier, {NAMES[name]: setting_of(name, given.tier)}, SEEDS)
+        for seeds in parts.split(SEEDS):
+            parts.train("long", given.tier, {NAMES[name]: setting_of(name, given.tier)}, seeds)
         report(given.tier)
     if given.table:
         report(given.tier)

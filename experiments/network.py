@@ -44,7 +44,7 @@ def main():
         for method in METHODS:
             tune(given.tier, size, method)
             setting = chosen(results_of("network", given.tier), size, method)
-            for seeds in parts.by_two(SEEDS):
+            for seeds in parts.split(SEEDS):
                 parts.train("network", given.tier, {name_of(size, method): setting}, seeds)
             report(given.tier)
     report(given.tier)

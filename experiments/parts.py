@@ -53,9 +53,9 @@ def seeds_of(known: Mapping[str, Any], entry: str) -> list[int]:
     return [row["override"]["seed"] for row in known.get(entry, {"runs": []})["runs"]]
 
 
-def by_two(values: Sequence[int]) -> list[Sequence[int]]:
-    """Seeds in pairs, as two cores train them."""
-    return [values[first : first + 2] for first in range(0, len(values), 2)]
+def split(seeds: Sequence[int], several: int = 2) -> list[Sequence[int]]:
+    """Seeds in parts; two of them, as two cores train them, unless a part would take more than two hours."""
+    return [seeds[first : first + several] for first in range(0, len(seeds), several)]
 
 
 def finite(runs: Sequence[Row]) -> tuple[list[Row], str]:

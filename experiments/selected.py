@@ -73,16 +73,24 @@ SECOND = {
 }
 
 
+def at_once(rule):
+    """How many seeds of a rule are one part."""
+    return 1 if rule in ("stretched", "large_long") else 2
+
+
 def main():
     given = arguments(__doc__, [*rules(100), "fresh"])
     runtime.prepare()
     low_priority()
-    for name, seeds in itertools.product((name for name in given.names if name != "fresh"), parts.by_two(IDEAS)):
-        train(given.tier, name, WORLDS[0], seeds)
-        report(given.tier)
+    for name in given.names:
+        if name != "fresh":
+            for seeds in parts.split(IDEAS, at_once(name)):
+                train(given.tier, name, WORLDS[0], seeds)
+                report(given.tier)
     if "fresh" in given.names:
-        for seeds, world in itertools.product(parts.by_two(FRESH), WORLDS):
-            train(given.tier, chosen(finished("selected", given.tier)), world, seeds, "fresh ")
+        rule = chosen(finished("selected", given.tier))
+        for seeds, world in itertools.product(parts.split(FRESH, at_once(rule)), WORLDS):
+            train(given.tier, rule, world, seeds, "fresh ")
             report(given.tier)
     report(given.tier)
 
