@@ -77,7 +77,8 @@ def choice(*values: Any) -> Range:
 
 
 def _whole(bounds: Sequence[Any], share: float) -> int:
-    return min(int(bounds[1]), int(bounds[0]) + math.floor(share * (bounds[1] - bounds[0] + 1)))
+    low, high = map(int, bounds)
+    return min(high, low + math.floor(share * (high - low + 1)))
 
 
 def _log(bounds: Sequence[Any], share: float) -> float:
