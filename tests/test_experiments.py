@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -23,8 +24,8 @@ from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = (
-    *("blocks", "elbo", "figure1", "figure2", "granularity", "hues", "length", "primary", "protocol", "resolution"),
-    *("search", "search_runs", "table1", "table2", "tables", "tuning", "v_shape"),
+    *("blocks", "elbo", "figure1", "figure2", "figures", "granularity", "hues", "length", "primary", "protocol"),
+    *("resolution", "search", "search_runs", "table1", "table2", "tables", "tuning", "v_shape"),
 )
 TIERS = ("small", "paper")
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
@@ -120,7 +121,7 @@ def test_table_1_has_its_choices_its_rows_and_its_claims(table1):
     ours, vlae = known["scale_vlae"]["runs"], known["vlae"]["runs"]
     gaps = [one["DCI-D"] - other["DCI-D"] for one, other in zip(ours, vlae, strict=True)]
     claim = claims["table1, DCI-D, scale_vlae > vlae, small"]
-    assert f"{sum(gaps) / 2:.3f} ±" in claim["found"] and claim["verdict"] == scripts["tables"].verdict(gaps)
+    assert f"{sum(gaps) / 2:.3f} ±" in claim["found"] and claim["interval"] == scripts["tables"].side(gaps)
     assert "table1, MIG, small" in claims and len(rows_of(results / "claims.md")) == len(claims) == 7
 
     before = tiny.tree(results.parent / "runs")
@@ -139,7 +140,7 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small):
     assert {"granularity, beta 5, small", "granularity, beta 5 with a bank, small"} <= set(claims)
 
 
-@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"protocol", "search_runs", "tables"}))
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"figures", "protocol", "search_runs", "tables"}))
 def test_a_table_of_nothing_is_not_written(small, script):
     scripts, results, command = small
     with pytest.raises(SystemExit, match=r"python -m experiments\.\w+ --tier=small"):
@@ -223,7 +224,7 @@ def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, mo
     [flat], [ours] = (known[name]["runs"] for name in ("alpha_tcvae", "scale_vlae"))
     assert flat["dataset"] == ours["dataset"] == "celeba at 16x16" and len(ours["edits/selectivity_per_level"]) == 4
     assert (results / "figure2/celeba-small.png").read_bytes()[:4] == b"\x89PNG"
-    assert read_json(results / "claims.json")["figure2, celeba-small"]["verdict"].startswith("undecided at n = ")
+    assert read_json(results / "claims.json")["figure2, celeba-small"]["interval"] == "one seed"
     assert [row[0] for row in rows_of(results / "figure2/celeba-small.md")] == ["alpha_tcvae", "scale_vlae"]
 
 
@@ -240,7 +241,7 @@ def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
     scripts["tables"].write_results("figure2", "small", known)
     scripts["figure2"].report("small")
     claim = read_json(results / "claims.json")["figure2, small"]
-    assert claim["verdict"] == "holds" and "0.245 ±" in claim["found"]
+    assert claim["interval"] == "above 0" and "0.245 ±" in claim["found"]
 
 
 def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
@@ -274,14 +275,49 @@ def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
     assert scripts["elbo"].means_by_seed([one, other, again]) == pytest.approx([0.3, 0.15])
     claim = read_json(results / "claims.json")["elbo, tiny, small"]
     assert claim["found"].startswith("DCI-D, it - the others: 0.300 ± 0.212 [-1.606, 2.206], n = 2, by its seed")
-    assert claim["verdict"] == "undecided at n = 2" and claim["commit"] == "abc"
+    assert claim["interval"] == "includes 0" and claim["commit"] == "abc"
     assert (results / "elbo/small.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_verdict_needs_an_interval_beside_zero(scripts):
-    verdict = scripts["tables"].verdict
-    assert verdict([0.1, 0.11, 0.12]) == "holds" and verdict([-0.1, -0.11, -0.12]) == "does not hold"
-    assert verdict([0.1, -0.1, 0.2]) == "undecided at n = 3" and verdict([0.5]) == "undecided at n = 1"
+def test_an_interval_lies_beside_zero_or_includes_it(scripts):
+    side = scripts["tables"].side
+    assert side([0.1, 0.11, 0.12]) == "above 0" and side([-0.1, -0.11, -0.12]) == "below 0"
+    assert side([0.1, -0.1, 0.2]) == "includes 0" and side([0.5]) == "one seed"
+
+
+def test_methods_of_the_same_seeds_are_paired_and_others_are_not(scripts):
+    one, other, apart = (
+        [{"override": {"seed": n + first}, "MIG": 0.1 * n + more} for n in range(3)]
+        for first, more in ((0, 0.5), (0, 0), (7, 0))
+    )
+    gap_of, shown_gap = scripts["length"].gap_of, scripts["tables"].shown_gap
+    assert shown_gap(gap_of(one, other, "MIG")) == "0.500 [0.500, 0.500], n = 3"
+    # Welch's by hand: the error is sqrt(2 x 0.01 / 3), with 4 degrees of freedom, whose t is 2.776.
+    assert shown_gap(gap_of(one, apart, "MIG")) == "0.500 [0.273, 0.727], Welch, n = 3 and 3"
+
+
+def test_the_figures_of_the_results_page_are_drawn_from_what_is_committed(scripts, tmp_path, monkeypatch):
+    results, figures = tmp_path / "results", scripts["figures"]
+    monkeypatch.setattr(scripts["tables"], "RESULTS", results)
+    monkeypatch.setattr(sys, "argv", ["figures"])
+    drawn = ("figure1", "hues", "length", "blocks")
+    for name in (*(f"{folder}/small.json" for folder in drawn), "claims.json"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(EXPERIMENTS / "results" / name, results / name)
+    figures.main()
+    names = ("claims", "figure1/small-scores", "hues/small-told", "length/small-starts", "blocks/small")
+    for name in names:
+        assert (results / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        assert (EXPERIMENTS / f"results/{name}.png").exists()
+    assert figures.interval_of("ours 0.56; 0.271 ± 0.066 [0.189, 0.352], n = 5") == (0.271, 0.189, 0.352)
+    assert figures.interval_of("0.225 [-0.039, 0.411], Welch, n = 8 and 5") == (0.225, -0.039, 0.411)
+    bounds = {
+        "MIG of units, upper": 0.3,
+        "MIG of units, lower": 0.29,
+        "MIG of blocks, upper": 0.8,
+        "MIG of blocks, lower": 1,
+    }
+    assert [figures.mig(bounds, name) for name in ("units", "blocks", "best pairs")] == [0.3, None, None]
 
 
 def test_a_table_names_each_commit_once_though_a_row_may_sum_up_runs_of_several(scripts):
@@ -306,7 +342,7 @@ def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     gaps = [run["DCI-D"] - other for run, other in zip(first, of[best], strict=True)]
     claim = read_json(results / "claims.json")["table2, (4, 2, 2, 2), small"]
     assert f"(4, 2, 2, 2) - {best}: {sum(gaps) / 2:.3f} ±" in claim["found"]
-    assert claim["verdict"] == scripts["tables"].verdict(gaps) and claim["commit"] == first[0]["commit"]
+    assert claim["interval"] == scripts["tables"].side(gaps) and claim["commit"] == first[0]["commit"]
     command("figure1")
     assert [row[0] for row in rows_of(results / "figure1/small.md")] == ["none", "intra", "inter", "both"]
     assert (results / "figure1/small.png").read_bytes()[:4] == b"\x89PNG"
