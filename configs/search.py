@@ -1,7 +1,7 @@
 """A search for the penalties of the scale-aware ladder, in the small tier of configs/tier.py.
 
-    scaledis train search --search=optuna:64 --objective=dci/disentanglement     # with factors
-    scaledis train search --search=optuna:32 --objective=udr --seeds=3           # without: how far seeds agree
+    scaledis train --config=configs/search.py --search=optuna:64 --objective=dci/disentanglement
+    scaledis train search --search=optuna:32 --objective=udr --seeds=3           # without factors: how far seeds agree
     scaledis train search --search=optuna:54,batch:27 --halving=eta:3,rungs:2,by:dci/disentanglement \
         --objective=dci/disentanglement                                          # two of three trials end early, twice
 """

@@ -23,7 +23,7 @@ from experiments.tables import (
     made_with,
     results_of,
     shown,
-    verdict,
+    side,
     write_markdown,
     write_results,
 )
@@ -89,7 +89,7 @@ def report(tier, found):
         means = means_by_seed(of)
         words = f"of the seeds of a setting that of the best ELBO is more disentangled, {data}"
         text = f"DCI-D, it - the others: {shown(gains)}, by its seed {shown(means)}; rank correlation {shown(ranks)}"
-        claim(f"elbo, {data}", words, "figures", text, verdict(means), tier)
+        claim(f"elbo, {data}", words, "figures", text, side(means), tier)
 
 
 def means_by_seed(settings):
@@ -110,11 +110,12 @@ def draw(tier, known):
                 for place, run in enumerate(sorted(runs, key=lambda run: run["ELBO"])):
                     at.setdefault(place / (len(runs) - 1), []).append(run[score] - mean)
             shift, color = (number - 0.5) / 25, f"C{number}"
+            axis.plot([], [], "o", color=color, label=data)
             for place, values in at.items():
                 axis.plot([place + shift] * len(values), values, "o", color=color, alpha=0.3, markersize=3, mew=0)
-            means, halves = zip(*((mean, half) for mean, _, half in map(interval, at.values())), strict=True)
-            places = [place + shift for place in at]
-            axis.errorbar(places, means, yerr=halves, fmt="o", color=color, markersize=5, capsize=2, label=data)
+                if len(values) >= LEAST:
+                    mean, _, half = interval(values)
+                    axis.errorbar(place + shift, mean, yerr=half, fmt="o", color=color, markersize=5, capsize=2)
         axis.axhline(0, color="0.7", linewidth=0.8, zorder=0)
         axis.set(xlabel="ELBO among the seeds of a setting", ylabel=f"{score} less the setting's mean")
         axis.set_xticks([0, 1], ["worst", "best"])

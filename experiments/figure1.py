@@ -9,7 +9,7 @@ correlation within and between levels, the redundancy of levels, DCI-D. Writes e
 """
 
 from experiments.protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
-from experiments.tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
+from experiments.tables import RESULTS, claim, finished, made_with, paired, shown, side, write_markdown
 from scaledis.core import runtime
 from scaledis.core.files import write_bytes
 from scaledis.datasets.base import sampling
@@ -61,13 +61,13 @@ def main():
             words,
             "Figure 1",
             f"{score}, {one} - {other}: {shown(lowered)}",
-            verdict(lowered),
+            side(lowered),
             given.tier,
         )
     for other in ("none", "intra", "inter"):
         gaps = paired(of["both"], of[other], "DCI-D")
         found = f"DCI-D, both - {other}: {shown(gaps)}"
-        claim(f"figure1, both > {other}", "both together are best", "Figure 1", found, verdict(gaps), given.tier)
+        claim(f"figure1, both > {other}", "both together are best", "Figure 1", found, side(gaps), given.tier)
 
 
 def write(tier, of, known):

@@ -12,7 +12,7 @@ experiments/results/figure2/<tier>.json, .md and .png. The claim: finer levels e
 import statistics
 
 from experiments.protocol import SEEDS, arguments, chosen, low_priority, place, run_groups
-from experiments.tables import RESULTS, claim, finished, made_with, paired, shown, verdict, write_markdown
+from experiments.tables import RESULTS, claim, finished, made_with, paired, shown, side, write_markdown
 from scaledis import methods
 from scaledis.core import runtime
 from scaledis.core.files import write_bytes
@@ -80,7 +80,7 @@ def report(tier):
         f"finer levels edit more selectively than {flat}",
         "Figure 2",
         f"selectivity, levels below the top - {flat}: {shown(gaps)}",
-        verdict(gaps),
+        side(gaps),
         tier,
     )
 

@@ -12,7 +12,7 @@ granularity the MIG is up to a fifth above that of the beta-TCVAE.
 
 from experiments.pictures import dots
 from experiments.protocol import SEEDS, arguments, low_priority, run_groups
-from experiments.tables import claim, finished, made_with, mean, paired, shown, verdict, write_markdown
+from experiments.tables import claim, finished, made_with, mean, paired, shown, side, write_markdown
 from scaledis.core import runtime
 
 ROWS = {
@@ -79,7 +79,7 @@ def report(tier):
         gain = paired(cells[best], cells[1], "MIG")
         found = f"MIG, b = {best} {means[best]:.3f}, b = 1 {means[1]:.3f}; difference {shown(gain)}"
         at = title_of(row)
-        claim(f"granularity, {at}", f"beta-STCVAE > beta-TCVAE in MIG, {at}", "+ 20 %", found, verdict(gain), tier)
+        claim(f"granularity, {at}", f"beta-STCVAE > beta-TCVAE in MIG, {at}", "+ 20 %", found, side(gain), tier)
 
 
 if __name__ == "__main__":

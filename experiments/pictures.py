@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -12,7 +13,9 @@ from experiments import tables
 Runs = Sequence[Mapping[str, Any]]
 
 
-def dots(comparison: str, tier: str, rows: Mapping[str, Mapping[str, Runs]], scores: Sequence[str]) -> None:
+def dots(
+    comparison: str, tier: str, rows: Mapping[str, Mapping[str, Runs]], scores: Sequence[str], file: str = ""
+) -> None:
     """A panel a score, a row a setting, in it a color a series of runs: small dots are runs, bars 95 % t intervals."""
     names = list(dict.fromkeys(name for series in rows.values() for name in series))
     size = 2 + 3 * len(scores), 0.9 + 0.22 * max(len(names), 1.5) * len(rows)
@@ -30,11 +33,11 @@ def dots(comparison: str, tier: str, rows: Mapping[str, Mapping[str, Runs]], sco
                 axis.errorbar(mean, y, xerr=half, fmt="o", color=color, markersize=5, capsize=2, label=label)
         axis.set(xlabel=score, xlim=(0, None), yticks=range(len(rows)), yticklabels=rows)
         axis.grid(axis="y", alpha=0.2)
-        axis.spines[["top", "right"]].set_visible(False)
+    bare(*axes[0])
     axes[0][0].invert_yaxis()
     if len(names) > 1:
-        axes[0][-1].legend(frameon=False)
-    save(figure, comparison, tier)
+        axes[0][-1].legend(*axes[0][0].get_legend_handles_labels(), frameon=False)
+    save(figure, comparison, file or tier)
 
 
 def curves(comparison: str, tier: str, entries: Mapping[str, Runs], scores: Sequence[str] = ("DCI-D", "MIG")) -> None:
@@ -51,14 +54,20 @@ def curves(comparison: str, tier: str, entries: Mapping[str, Runs], scores: Sequ
         axis.set(xlabel="steps", ylabel=score, ylim=(0, 1))
         axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.xaxis.set_major_formatter("{x:,.0f}")
-        axis.spines[["top", "right"]].set_visible(False)
+    bare(*axes)
     axes[-1].legend(frameon=False, loc="upper left")
     save(figure, comparison, tier)
 
 
-def save(figure: Figure, comparison: str, tier: str) -> None:
-    """experiments/results/<comparison>/<tier>.png"""
-    path = tables.RESULTS / comparison / f"{tier}.png"
+def bare(*axes: Axes) -> None:
+    """Takes the upper and the right line of axes away."""
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Figure, comparison: str, file: str) -> None:
+    """experiments/results/<comparison>/<file>.png; the file is the tier, or begins with it."""
+    path = tables.RESULTS / comparison / f"{file}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)

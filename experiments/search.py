@@ -18,7 +18,7 @@ from experiments.protocol import arguments, low_priority
 from experiments.replay import REPLAYS, Table, replayed
 from experiments.search_runs import LOGGED
 from experiments.strategies import ARMS
-from experiments.tables import claim, finished, made_with, write_markdown
+from experiments.tables import claim, finished, made_with, side_of, write_markdown
 from scaledis.core import runtime
 from scaledis.core.files import read_arrays
 from scaledis.metrics.shared.agreement import udr
@@ -171,11 +171,11 @@ def write_claims(tier_name, found):
     for arm in ARMS:
         if arm.claimed:
             gap = found[arm.title][f"DCI-D, {arm.claimed}, difference"]
-            says = "holds" if gap.mean > gap.half else "does not hold" if gap.mean < -gap.half else "undecided"
+            lies = side_of(gap.mean - gap.half, gap.mean + gap.half)
             first = next(other for other in ARMS if other.budget == arm.budget)
             of = "the run that is kept" if arm.claimed == "kept" else "other seeds of the setting that is kept"
             text = f"{arm.title} > {first.title.partition(': ')[2]}, in DCI-D of {of}"
-            claim(f"search, {arm.title}", text, "none", words(gap), says, tier_name)
+            claim(f"search, {arm.title}", text, "none", words(gap), lies, tier_name)
 
 
 if __name__ == "__main__":

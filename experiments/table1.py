@@ -14,7 +14,7 @@ import itertools
 from experiments import protocol
 from experiments.pictures import dots
 from experiments.protocol import SCORES, SEEDS, TUNING_SEED, Entry, arguments, compare, low_priority, product
-from experiments.tables import claim, each, finished, made_with, mean, paired, shown, verdict, write_markdown
+from experiments.tables import claim, each, finished, made_with, mean, paired, shown, side, write_markdown
 from scaledis.core import runtime
 
 DRAWN = ("DCI-D", "DCI-C", "MIG")
@@ -102,11 +102,11 @@ def write_claims(tier, known):
             gaps = paired(known[one], known[other], score)
             title = other if other != best else "best flat"
             words = f"{one} > {title} ({len(flat)} flat methods ran)"
-            claim(f"table1, {score}, {one} > {title}", words, paper, f"{found}; {shown(gaps)}", verdict(gaps), tier)
+            claim(f"table1, {score}, {one} > {title}", words, paper, f"{found}; {shown(gaps)}", side(gaps), tier)
     second = max((name for name in known if name != "scale_vlae"), key=lambda name: mean(known[name], "MIG"))
     gaps = paired(known["scale_vlae"], known[second], "MIG")
     found = f"scale_vlae - {second}: {shown(gaps)} ({len(known)} methods ran)"
-    claim("table1, MIG", "ours first in MIG", ".56, DAVA .53", found, verdict(gaps), tier)
+    claim("table1, MIG", "ours first in MIG", ".56, DAVA .53", found, side(gaps), tier)
     if "nvae" in known:
         gaps = paired(known["vlae"], known["nvae"], "DCI-D")
         found = f"DCI-D, vlae - nvae: {shown(gaps)}"
@@ -115,7 +115,7 @@ def write_claims(tier, known):
             "a ladder is not enough: NVAE is poor",
             ".86 > .10",
             found,
-            verdict(gaps),
+            side(gaps),
             tier,
         )
 

@@ -1,5 +1,6 @@
-"""What the experiments' tables are made of: intervals, paired differences, verdicts, and their files."""
+"""What the experiments' tables are made of: intervals, differences, claims, and their files."""
 
+import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,12 @@ from scipy import stats
 
 from scaledis.core import statistics as comparisons
 from scaledis.core.files import read_json, write_bytes, write_json
+from scaledis.core.statistics import Difference
 
 ROOT = Path(__file__).parents[1]
-GAPS = ("difference", "score", "mean and 95 % interval", "test", "seeds")
-EXPLORATORY = "exploratory"  # in place of a verdict, for rows that plan.md does not judge
+GAPS = ("difference", "score", "mean and 95 % interval", "test", "seeds", "the interval")
 RESULTS = ROOT / "experiments/results"
+INTERVAL = re.compile(r"(-?\d+\.\d+)(?: ± \d+\.\d+)? \[(-?\d+\.\d+), (-?\d+\.\d+)\]")  # as `shown` writes it
 
 
 def results_of(comparison: str, tier: str) -> dict[str, Any]:
@@ -94,14 +96,17 @@ def each(values: Iterable[Any]) -> str:
     return ", ".join(map(str, dict.fromkeys(values)))
 
 
-def verdict(differences: Sequence[float]) -> str:
-    """What paired differences that should be above 0 say."""
-    if len(differences) < 2:
-        return f"undecided at n = {len(differences)}"
+def side(differences: Sequence[float]) -> str:
+    """Where the 95 % interval of paired differences lies; no verdict, which only the rows of plan.md have."""
     mean, _, half = interval(differences)
-    if mean - half > 0:
-        return "holds"
-    return "does not hold" if mean + half < 0 else f"undecided at n = {len(differences)}"
+    return "one seed" if len(differences) < 2 else side_of(mean - half, mean + half)
+
+
+def side_of(low: float, high: float) -> str:
+    """Where an interval lies."""
+    if low > 0:
+        return "above 0"
+    return "below 0" if high < 0 else "includes 0"
 
 
 def paired(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> list[float]:
@@ -116,7 +121,7 @@ def differences(
 ) -> list[list[str]]:
     """Rows of GAPS: one - other of a score for the pairs whose settings have run, by `scaledis.compare`.
 
-    Exploratory: each interval stands for itself, and there is no verdict. Runs that diverged have no score.
+    Each interval stands for itself. Runs that diverged have no score.
     """
     wanted = [pair for pair in pairs if set(pair) <= entries.keys()]
     runs = pandas.DataFrame(
@@ -137,31 +142,35 @@ def differences(
         counts = sorted({int(row["seeds_one"]), int(row["seeds_other"])})
         seeds = " and ".join(map(str, counts))
         test = {"paired": "paired", "welch": "Welch"}[row["test"]]
-        rows.append([f"{one} - {other}", score, f"{sign * row['difference']:.3f} [{low:.3f}, {high:.3f}]", test, seeds])
+        words = f"{sign * row['difference']:.3f} [{low:.3f}, {high:.3f}]"
+        rows.append([f"{one} - {other}", score, words, test, seeds, side_of(low, high)])
     return rows
 
 
-def claim(key: str, text: str, paper: str, found: str, says: str, tier_name: str) -> None:
-    """Writes one row of experiments/results/claims.md, beside those that are there.
+def claim(key: str, text: str, paper: str, found: str, lies: str, tier_name: str) -> None:
+    """Writes one row of experiments/results/claims.json and .md, beside those that are there.
 
-    The key begins with the name of the comparison, whose runs say with what commit and on what machine it was made.
+    The key begins with the name of the comparison, whose runs say with what commit and on what machine it was made;
+    these stand in the .json alone.
     """
     path = RESULTS / "claims.json"
     known = read_json(path) if path.exists() else {}
     made_by = results_of(key.partition(",")[0], tier_name)
     made = {"commit": commits(made_by), "machine": each(entry["machine"] for entry in made_by.values())}
-    known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "verdict": says, **made}
+    known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "interval": lies, **made}
     known = dict(sorted(known.items()))
     write_json(path, known)
     lines = [
         "# The claims of both papers",
         "",
-        "Each row is written by the script that checks it; the data set is a look-alike",
+        "Each row is written by the script that checks it; the data set is a look-alike unless it is named. All rows",
+        "are exploratory ([plan](plan.md)): a 95 % t interval over seeds, no verdict. Commits are in claims.json.",
+        "",
+        "| experiment | claim | paper | found | the interval |",
+        "| --- " * 5 + "|",
     ]
-    lines += ["unless it is named. Intervals are 95 % t intervals over seeds.", ""]
-    lines += ["| experiment | claim | paper | found | verdict | commit |", "| --- " * 6 + "|"]
     for name, row in known.items():
-        cells = [name, row["claim"], row["paper"], row["found"], f"**{row['verdict']}**", row["commit"]]
+        cells = [name, *(row[key] for key in ("claim", "paper", "found", "interval"))]
         lines.append("| " + " | ".join(cells) + " |")
     write_bytes(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
 
@@ -200,6 +209,13 @@ def shown(values: Sequence[float | None]) -> str:
     if len(there) == 1:
         return f"{mean:.3f}, n = 1"
     return f"{mean:.3f} ± {deviation:.3f} [{mean - half:.3f}, {mean + half:.3f}], n = {len(there)}"
+
+
+def shown_gap(gap: Difference) -> str:
+    """ "0.05 [0.02, 0.08], Welch, n = 8 and 5" of a difference of settings with other seeds."""
+    low, high = gap.interval() or (float("nan"), float("nan"))
+    n = f"n = {gap.seeds[0]}" if gap.test == "paired" else f"{gap.test.title()}, n = {gap.seeds[0]} and {gap.seeds[1]}"
+    return f"{gap.difference:.3f} [{low:.3f}, {high:.3f}], {n}"
 
 
 def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> str:

@@ -40,7 +40,7 @@ def axis_of(base, data):
     steps = TIMES * base["train"]["steps"]
     counts = {width: parameters(width, base["model"], shape) for width in WIDTHS}
     sizes = {width: {"model.parameters": count, "train.steps": steps} for width, count in counts.items()}
-    return v_shape.Axis("widths", "features of the dense layers", sizes, judged=False)
+    return v_shape.Axis("widths", "features of the dense layers", sizes)
 
 
 def parameters(width, model, image_shape):

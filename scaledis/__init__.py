@@ -26,6 +26,7 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.methods import Hyperparameter as Hyperparameter
     from scaledis.methods import register_method as register_method
     from scaledis.methods.estimators import register_estimator as register_estimator
+    from scaledis.model import Model as Model
     from scaledis.models import load_model as load_model
     from scaledis.models.alignment import Alignment as Alignment
     from scaledis.models.alignment import align as align
@@ -45,6 +46,5 @@ with _epy.lazy_api_imports(globals()):
     from scaledis.types import Estimator as Estimator
     from scaledis.types import ImageSpec as ImageSpec
     from scaledis.types import Method as Method
-    from scaledis.types import Model as Model
 
 __version__ = _VERSION

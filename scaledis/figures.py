@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from scaledis.core import UserError, convert, kinds, registry
 from scaledis.datasets import Dataset
+from scaledis.model import Model
 from scaledis.objectives import gaussian
 from scaledis.report import gather
 from scaledis.report.pictures import canvas, fonts
@@ -24,7 +25,6 @@ from scaledis.report.pictures import figures as pictures
 from scaledis.report.pictures import samples as sampled
 from scaledis.report.pictures import traversals as images_of
 from scaledis.report.summary import Summary
-from scaledis.types import Model
 
 P = ParamSpec("P")
 Models = Model | Sequence[Model] | Mapping[str, Model]

@@ -13,9 +13,9 @@ from scaledis.core import registry
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset, rows
 from scaledis.datasets._builders.pixels import STEP
+from scaledis.model import Model
 from scaledis.search.train import train
 from scaledis.sweeps.configs import make_config
-from scaledis.types import Model
 
 SEEDS = 2**31  # of runs that a random state draws from
 

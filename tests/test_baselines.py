@@ -13,12 +13,12 @@ from scaledis.core.files import read_json, write_sealed
 from scaledis.datasets.base import sampling
 from scaledis.metrics import of_models
 from scaledis.metrics.shared import encoding
+from scaledis.model import Model
 from scaledis.sweeps.expand import expand
 from scaledis.training import baselines, evaluate, hooks, loop, scores
 from scaledis.training.baselines import Task
 from scaledis.training.load import load_results, load_run
 from scaledis.training.restore import restore
-from scaledis.types import Model
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir

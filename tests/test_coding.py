@@ -5,7 +5,8 @@ import pytest
 
 from scaledis.core import chunks
 from scaledis.metrics.of_models.shared import coding
-from scaledis.types import Codes, Model, traversed
+from scaledis.model import Model, traversed
+from scaledis.types import Codes
 from tests import tiny
 
 MEAN = np.linspace(-0.9, 0.7, 10).astype(np.float32)

@@ -18,10 +18,11 @@ from scaledis.config import Config
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
+from scaledis.model import Model
 from scaledis.search import criteria
 from scaledis.sweeps import configs
 from scaledis.training import engine, evaluate
-from scaledis.types import Codes, Model, Run
+from scaledis.types import Codes, Run
 from tests import doors, tiny
 
 REGISTRIES = methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY, criteria.REGISTRY

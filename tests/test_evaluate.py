@@ -12,9 +12,10 @@ from scaledis.core.errors import UserError
 from scaledis.core.files import read_json
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared import classifiers
+from scaledis.model import Model
 from scaledis.sweeps.expand import expand
 from scaledis.training import evaluate, loop, scores
-from scaledis.types import Codes, Model
+from scaledis.types import Codes
 from scaledis.workdir import score_files, table
 from scaledis.workdir.layout import Workdir
 from tests import tiny

@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from tests.datasets.test_celeba import faces
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = (
-    *("block_tables", "blocks", "elbo", "figure1", "figure2", "granularity", "hues", "length", "long", "network"),
-    *("parts", "primary", "protocol", "resolution", "search", "search_runs", "selected", "table1", "table2", "tables"),
-    *("tuning", "v_shape", "widths"),
+    *("block_tables", "blocks", "elbo", "figure1", "figure2", "figures", "granularity", "hues", "length", "long"),
+    *("network", "parts", "primary", "protocol", "resolution", "search", "search_runs", "selected", "table1", "table2"),
+    *("tables", "tuning", "v_shape", "widths"),
 )
 TIERS = ("small", "paper")
 TOP_FEATURES = 4  # of the hidden layers of the top level, for each of the network's width
@@ -125,7 +126,7 @@ def test_table_1_has_its_choices_its_rows_and_its_claims(table1):
     ours, vlae = known["scale_vlae"]["runs"], known["vlae"]["runs"]
     gaps = [one["DCI-D"] - other["DCI-D"] for one, other in zip(ours, vlae, strict=True)]
     claim = claims["table1, DCI-D, scale_vlae > vlae, small"]
-    assert f"{sum(gaps) / 2:.3f} ±" in claim["found"] and claim["verdict"] == scripts["tables"].verdict(gaps)
+    assert f"{sum(gaps) / 2:.3f} ±" in claim["found"] and claim["interval"] == scripts["tables"].side(gaps)
     assert "table1, MIG, small" in claims and len(rows_of(results / "claims.md")) == len(claims) == 7
 
     before = tiny.tree(results.parent / "runs")
@@ -144,7 +145,7 @@ def test_granularity_has_a_row_a_beta_and_a_column_a_block(small):
     assert {"granularity, beta 5, small", "granularity, beta 5 with a bank, small"} <= set(claims)
 
 
-@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"parts", "protocol", "search_runs", "tables"}))
+@pytest.mark.parametrize("script", sorted({*SCRIPTS} - {"figures", "parts", "protocol", "search_runs", "tables"}))
 def test_a_table_of_nothing_is_not_written(small, script):
     scripts, results, command = small
     with pytest.raises(SystemExit, match=r"python -m experiments\.\w+ --tier=small"):
@@ -228,7 +229,7 @@ def test_figure_2_edits_the_faces_of_a_set_of_celebas_layout(small, tmp_path, mo
     [flat], [ours] = (known[name]["runs"] for name in ("alpha_tcvae", "scale_vlae"))
     assert flat["dataset"] == ours["dataset"] == "celeba at 16x16" and len(ours["edits/selectivity_per_level"]) == 4
     assert (results / "figure2/celeba-small.png").read_bytes()[:4] == b"\x89PNG"
-    assert read_json(results / "claims.json")["figure2, celeba-small"]["verdict"].startswith("undecided at n = ")
+    assert read_json(results / "claims.json")["figure2, celeba-small"]["interval"] == "one seed"
     assert [row[0] for row in rows_of(results / "figure2/celeba-small.md")] == ["alpha_tcvae", "scale_vlae"]
 
 
@@ -245,7 +246,7 @@ def test_the_claim_of_figure_2_compares_the_levels_below_the_top(small):
     scripts["tables"].write_results("figure2", "small", known)
     scripts["figure2"].report("small")
     claim = read_json(results / "claims.json")["figure2, small"]
-    assert claim["verdict"] == "holds" and "0.245 ±" in claim["found"]
+    assert claim["interval"] == "above 0" and "0.245 ±" in claim["found"]
 
 
 def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
@@ -279,14 +280,49 @@ def test_the_elbo_is_compared_over_the_seeds_of_each_setting(small):
     assert scripts["elbo"].means_by_seed([one, other, again]) == pytest.approx([0.3, 0.15])
     claim = read_json(results / "claims.json")["elbo, tiny, small"]
     assert claim["found"].startswith("DCI-D, it - the others: 0.300 ± 0.212 [-1.606, 2.206], n = 2, by its seed")
-    assert claim["verdict"] == "undecided at n = 2" and claim["commit"] == "abc"
+    assert claim["interval"] == "includes 0" and claim["commit"] == "abc"
     assert (results / "elbo/small.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_verdict_needs_an_interval_beside_zero(scripts):
-    verdict = scripts["tables"].verdict
-    assert verdict([0.1, 0.11, 0.12]) == "holds" and verdict([-0.1, -0.11, -0.12]) == "does not hold"
-    assert verdict([0.1, -0.1, 0.2]) == "undecided at n = 3" and verdict([0.5]) == "undecided at n = 1"
+def test_an_interval_lies_beside_zero_or_includes_it(scripts):
+    side = scripts["tables"].side
+    assert side([0.1, 0.11, 0.12]) == "above 0" and side([-0.1, -0.11, -0.12]) == "below 0"
+    assert side([0.1, -0.1, 0.2]) == "includes 0" and side([0.5]) == "one seed"
+
+
+def test_methods_of_the_same_seeds_are_paired_and_others_are_not(scripts):
+    one, other, apart = (
+        [{"override": {"seed": n + first}, "MIG": 0.1 * n + more} for n in range(3)]
+        for first, more in ((0, 0.5), (0, 0), (7, 0))
+    )
+    gap_of, shown_gap = scripts["length"].gap_of, scripts["tables"].shown_gap
+    assert shown_gap(gap_of(one, other, "MIG")) == "0.500 [0.500, 0.500], n = 3"
+    # Welch's by hand: the error is sqrt(2 x 0.01 / 3), with 4 degrees of freedom, whose t is 2.776.
+    assert shown_gap(gap_of(one, apart, "MIG")) == "0.500 [0.273, 0.727], Welch, n = 3 and 3"
+
+
+def test_the_figures_of_the_results_page_are_drawn_from_what_is_committed(scripts, tmp_path, monkeypatch):
+    results, figures = tmp_path / "results", scripts["figures"]
+    monkeypatch.setattr(scripts["tables"], "RESULTS", results)
+    monkeypatch.setattr(sys, "argv", ["figures"])
+    drawn = ("figure1", "hues", "length", "blocks")
+    for name in (*(f"{folder}/small.json" for folder in drawn), "claims.json"):
+        (results / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(EXPERIMENTS / "results" / name, results / name)
+    figures.main()
+    names = ("claims", "figure1/small-scores", "hues/small-told", "length/small-starts", "blocks/small")
+    for name in names:
+        assert (results / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        assert (EXPERIMENTS / f"results/{name}.png").exists()
+    assert figures.interval_of("ours 0.56; 0.271 ± 0.066 [0.189, 0.352], n = 5") == (0.271, 0.189, 0.352)
+    assert figures.interval_of("0.225 [-0.039, 0.411], Welch, n = 8 and 5") == (0.225, -0.039, 0.411)
+    bounds = {
+        "MIG of units, upper": 0.3,
+        "MIG of units, lower": 0.29,
+        "MIG of blocks, upper": 0.8,
+        "MIG of blocks, lower": 1,
+    }
+    assert [figures.mig(bounds, name) for name in ("units", "blocks", "best pairs")] == [0.3, None, None]
 
 
 def test_a_table_names_each_commit_once_though_a_row_may_sum_up_runs_of_several(scripts):
@@ -311,7 +347,7 @@ def test_table_2_and_figure_1_take_the_setting_of_table_1(table1, monkeypatch):
     gaps = [run["DCI-D"] - other for run, other in zip(first, of[best], strict=True)]
     claim = read_json(results / "claims.json")["table2, (4, 2, 2, 2), small"]
     assert f"(4, 2, 2, 2) - {best}: {sum(gaps) / 2:.3f} ±" in claim["found"]
-    assert claim["verdict"] == scripts["tables"].verdict(gaps) and claim["commit"] == first[0]["commit"]
+    assert claim["interval"] == scripts["tables"].side(gaps) and claim["commit"] == first[0]["commit"]
     command("figure1")
     assert [row[0] for row in rows_of(results / "figure1/small.md")] == ["none", "intra", "inter", "both"]
     assert (results / "figure1/small.png").read_bytes()[:4] == b"\x89PNG"
@@ -491,7 +527,7 @@ def test_both_sizes_of_the_network_are_tuned_alike_and_go_on_where_they_were(tab
     claim = read_json(results / "claims.json")[
         "network, DCI-D, vlae, 12,000 parameters - vlae, 9,000 parameters, small"
     ]
-    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} [") and claim["verdict"] == "exploratory"
+    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} [") and claim["interval"] == scripts["tables"].side(gaps)
     before = tiny.tree(results)
     command("network")
     assert tiny.tree(results) == before
@@ -579,9 +615,9 @@ def test_differences_are_paired_where_seeds_are_the_same_and_leave_out_what_dive
     }
     rows = scripts["tables"].differences(entries, "DCI-D", [("a", "b"), ("b", "a"), ("a", "c"), ("a", "d")])
     half = 4.302652729749464 * 0.1 / 3**0.5  # of t with two degrees of freedom
-    assert rows[0] == ["a - b", "DCI-D", f"0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}]", "paired", "3"]
-    assert rows[1] == ["b - a", "DCI-D", f"-0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}]", "paired", "3"]
-    assert rows[2][2].startswith("0.450 [") and rows[2][3:] == ["Welch", "2 and 3"] and len(rows) == 3
+    assert rows[0] == ["a - b", "DCI-D", f"0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}]", "paired", "3", "includes 0"]
+    assert rows[1] == ["b - a", "DCI-D", f"-0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}]", "paired", "3", "includes 0"]
+    assert rows[2][2].startswith("0.450 [") and rows[2][3:5] == ["Welch", "2 and 3"] and len(rows) == 3
     assert scripts["tables"].differences(entries, "DCI-D", [("a", "d")]) == []
 
 
@@ -625,7 +661,7 @@ def test_the_candidates_are_few_units_first_with_one_change_each(scripts):
 
 
 @pytest.mark.slow
-def test_the_v_shape_over_widths_is_exploratory(small, monkeypatch):
+def test_the_v_shape_over_widths_has_a_row_a_width(small, monkeypatch):
     scripts, results, command = small
     monkeypatch.setattr(scripts["widths"], "WIDTHS", (16, 32))
     monkeypatch.setattr(scripts["widths"], "TIMES", 1)
@@ -633,5 +669,7 @@ def test_the_v_shape_over_widths_is_exploratory(small, monkeypatch):
     rows = rows_of(results / "widths/small.md")[:2]
     assert [row[0] for row in rows] == ["16", "32"] and all("n = 2" in cell for row in rows for cell in row[1:5])
     claims = read_json(results / "claims.json")
-    assert {claims[f"{name}, small"]["verdict"] for name in ("widths", "widths, ELBO")} == {"exploratory"}
+    assert {"widths, small", "widths, ELBO, small"} <= claims.keys() and claims["widths, ELBO, small"][
+        "interval"
+    ] == "none"
     assert (results / "widths/small.png").read_bytes()[:4] == b"\x89PNG"

@@ -9,7 +9,7 @@ import scaledis
 
 ROOT = Path(scaledis.__file__).parent
 ORDER = (
-    *("core", "config", "types", "objectives", "networks", "datasets", "methods", "metrics"),
+    *("core", "config", "types", "model", "objectives", "networks", "datasets", "methods", "metrics"),
     *("sweeps", "workdir", "training", "search", "planning", "sklearn", "models", "report", "figures"),
     *("commands", "main"),
 )

@@ -5,6 +5,7 @@ import json
 import math
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import optuna
@@ -487,3 +488,31 @@ def test_the_door_for_python_is_the_same_search(tmp_path, capsys):
     assert again.equals(table)
     with pytest.raises(UserError, match="log of .0.0, 1.0. must be two numbers above 0"):
         scaledis.tune(config, {"train.learning_rate": "log:0..1"}, "mig/mig", dataset=DATASET)
+
+
+def test_the_command_line_searches_evaluates_and_resumes(tmp_path):
+    changes = {**SETTINGS, "train__steps": 2}
+    flags = [f"--config.{key.replace('__', '.')}={each if key != 'evaluate__metrics' else 'mig'}"
+             for key, each in changes.items()]  # fmt: skip
+    place, file = f"--workdir={tmp_path / 'a'}", f"--config={Path(__file__).with_name('tiny_config.py')}"
+    ranges = ["--space=train.learning_rate=log:1e-5..1e-2", "--objective=mig/mig"]
+    line = ["train", file, *flags, *ranges, place]
+    planned = tiny.command(*line, "--search=optuna:5", "--dry_run")
+    assert planned.returncode == 0 and "trial=4" in planned.stdout and not (tmp_path / "a").exists()
+    done = tiny.command(*line, "--search=optuna:2", "--stages=train,evaluate")
+    assert done.returncode == 0 and "2 of 2 trials done; the best mig/mig is " in done.stderr
+    assert "2 trials: 2 complete. Trial" in done.stdout
+    more = tiny.command(*line, "--search=optuna:3", "--stages=train")
+    assert more.returncode == 0 and "3 of 3 trials done" in more.stderr
+    assert [each.state for each in told(Workdir(tmp_path / "a"))] == ["complete"] * 3
+    for words, sentence in [
+        (["train", place], "holds a search; go on with `scaledis train --config="),
+        (["train", file, *ranges], "--space: it is for a search; give --search=optuna:N too"),
+        (["train", place, "--search=optuna:4"], "--search: it needs a config"),
+        (
+            [*line, "--search=optuna:3", "--space=train.larning_rate=log:1..2"],
+            "--space: 'train.larning_rate' is unknown",
+        ),
+    ]:
+        refused = tiny.command(*words)
+        assert refused.returncode == 2 and sentence in refused.stderr

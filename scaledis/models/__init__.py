@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from scaledis.core import UserError, bundle, files, kinds, registry
+from scaledis.model import Model
 from scaledis.training.model import restored
-from scaledis.types import Model
 
 TRAINED = Path(__file__).parent / "trained"
 DEFAULT = "few_first_rendered_32"

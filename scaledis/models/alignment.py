@@ -12,7 +12,7 @@ from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.metrics.shared import arguments
 from scaledis.metrics.shared.agreement import rank_scores
-from scaledis.types import Model
+from scaledis.model import Model
 
 IMAGES = 5000  # of a data set
 PERMUTATIONS = 200  # behind the threshold

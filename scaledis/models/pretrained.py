@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from scaledis.core import UserError, bundle, files, hub, kinds, registry
+from scaledis.model import Model
 from scaledis.models import folder_of, load_model
-from scaledis.types import Model
 
 
 @kinds.checked

@@ -13,6 +13,7 @@ from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
 from scaledis.metrics.shared.scoring import CHANCE
+from scaledis.model import Model, traversed
 from scaledis.report import search
 from scaledis.report.scores import PAPERS
 from scaledis.report.summary import Summary, shown
@@ -20,7 +21,7 @@ from scaledis.sweeps import starts
 from scaledis.training import evaluate
 from scaledis.training.load import check_data
 from scaledis.training.restore import NoCheckpoint, restore
-from scaledis.types import Model, Run, traversed
+from scaledis.types import Run
 from scaledis.workdir import log, score_files, trials
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir

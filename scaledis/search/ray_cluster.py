@@ -70,7 +70,9 @@ class Cluster:
 
     def claim(self, job: Job) -> Groups:
         """Returns the populations, by the devices of a worker."""
-        [(_, (groups, self._devices))] = self._ended(job, {0: Task("plan", 1, _claim)}, runtime.never)
+        [(_, planned)] = self._ended(job, {0: Task("plan", 1, _claim)}, runtime.never)
+        groups: Groups = planned[0]
+        self._devices = planned[1]
         return groups
 
     def write(self, job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None:

@@ -17,6 +17,7 @@ import jax
 
 from scaledis.core import UserError, hosts, runtime
 from scaledis.datasets.base import sampling
+from scaledis.model import Model
 from scaledis.search import criteria
 from scaledis.search.contests import Contest
 from scaledis.search.criteria import Candidate
@@ -28,7 +29,7 @@ from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
 from scaledis.training.population import Population
-from scaledis.types import Model, Run, RunState
+from scaledis.types import Run, RunState
 from scaledis.workdir import decisions, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.decisions import Decision

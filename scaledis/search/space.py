@@ -77,12 +77,13 @@ def choice(*values: Any) -> Range:
 
 
 def _whole(bounds: Sequence[Any], share: float) -> int:
-    return min(bounds[1], bounds[0] + math.floor(share * (bounds[1] - bounds[0] + 1)))
+    low, high = map(int, bounds)
+    return min(high, low + math.floor(share * (high - low + 1)))
 
 
 def _log(bounds: Sequence[Any], share: float) -> float:
     found = math.exp(math.log(bounds[0]) + share * math.log(bounds[1] / bounds[0]))
-    return min(max(found, bounds[0]), bounds[1])
+    return min(max(found, float(bounds[0])), float(bounds[1]))
 
 
 def _rises(bounds: Sequence[Any], kind: Callable[..., Any], least: float = -math.inf) -> bool:

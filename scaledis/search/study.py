@@ -21,7 +21,7 @@ from scaledis.workdir.storage import first_line
 from scaledis.workdir.trials import Trial
 
 NAME = "search"
-FEWEST = 8  # complete trials that an importance needs
+FEWEST = 20  # complete trials that an importance needs: it compares the best tenth with all
 OWN = {"runs", "why", "batch", "shard"}  # attributes of a trial that this search has begun
 STATES = {"RUNNING": "running", "COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 OURS = {ours: theirs for theirs, ours in STATES.items()}
@@ -101,7 +101,7 @@ class Study:
     def importance(self) -> dict[str, dict[str, float]]:
         """Returns the share of each objective's variance that each key explains (PED-ANOVA, Watanabe et al. 2023).
 
-        It is {} with fewer than eight complete trials, or with a single key.
+        It is {} with fewer than twenty complete trials, or with a single key.
         """
         complete = sum(each.state.name == "COMPLETE" for each in self._all())
         if complete < FEWEST or len(self._settings.space) < 2:

@@ -14,13 +14,14 @@ from scaledis.core import kinds, runtime, safetensors
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets import Dataset, Examples, expanded
 from scaledis.datasets.base import sampling
+from scaledis.model import Model
 from scaledis.search import stages
 from scaledis.sweeps import starts
 from scaledis.sweeps.configs import refreeze
 from scaledis.training import engine, hooks
 from scaledis.training.engine import Job
 from scaledis.training.population import Population
-from scaledis.types import Model, Run, RunState
+from scaledis.types import Run, RunState
 from scaledis.workdir.layout import Workdir
 
 Callback = Callable[[int, Mapping[str, np.ndarray]], None]  # (step, terms [R] by name)

@@ -25,10 +25,11 @@ from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared import encoding, labels
 from scaledis.metrics.shared.spec import Result
+from scaledis.model import Model
 from scaledis.training.population import Population, select
 from scaledis.training.program import one_device
 from scaledis.training.scores import kinds_of, score_units
-from scaledis.types import Codes, ImageSpec, Model, Pytree, RunState, State
+from scaledis.types import Codes, ImageSpec, Pytree, RunState, State
 from scaledis.workdir import score_files
 
 STEPS, BATCH, LEARNING_RATE = 1000, 64, 2e-3  # of the supervised encoder, at most; the rate falls along a cosine

@@ -15,11 +15,12 @@ import numpy as np
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped
 from scaledis.datasets import Dataset
+from scaledis.model import Model
 from scaledis.training.evaluate import score_population
 from scaledis.training.population import Population
 from scaledis.training.progress import Progress, SweepProgress
 from scaledis.training.trackers import Tracker
-from scaledis.types import NEVER, Model, Run, RunState
+from scaledis.types import NEVER, Run, RunState
 from scaledis.workdir import score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir

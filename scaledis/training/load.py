@@ -12,8 +12,9 @@ import pandas
 from scaledis.core import UserError, kinds, registry
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
+from scaledis.model import Model
 from scaledis.training.restore import place, restore
-from scaledis.types import Model, Run
+from scaledis.types import Run
 from scaledis.workdir import score_files, table
 from scaledis.workdir.layout import FREE, Workdir
 

@@ -12,10 +12,11 @@ from jax import Array
 from scaledis import methods
 from scaledis.config import Config, thaw
 from scaledis.core import UserError, chunks, convert, kinds, portable, runtime, version
+from scaledis.model import Model
 from scaledis.networks import conv
 from scaledis.objectives import likelihood
 from scaledis.sweeps.configs import freeze
-from scaledis.types import NEVER, Codes, ImageSpec, Method, Model, State
+from scaledis.types import NEVER, Codes, ImageSpec, Method, State
 from scaledis.workdir.checkpoint import flat, structure, unflat
 
 Compiled = tuple[Callable[..., Codes], Callable[..., Any]]  # encode and decode of a method

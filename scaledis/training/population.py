@@ -17,11 +17,12 @@ from jax.sharding import Mesh
 from scaledis import methods
 from scaledis.core import UserError, bundle, hosts, runtime
 from scaledis.datasets import Dataset
+from scaledis.model import Model
 from scaledis.sweeps import plan, starts
 from scaledis.training.model import Padding, describe, hyperparameters, make_model, restored
 from scaledis.training.program import Shape, make_mesh, make_program
 from scaledis.training.steps import Advance
-from scaledis.types import Batch, Config, ImageSpec, Model, RunState, State
+from scaledis.types import Batch, Config, ImageSpec, RunState, State
 from scaledis.workdir.checkpoint import flat, structure
 
 

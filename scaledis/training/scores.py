@@ -15,8 +15,9 @@ from scaledis.core.progress import shown
 from scaledis.datasets import Dataset
 from scaledis.metrics import compute, of_models
 from scaledis.metrics.shared.spec import Result
+from scaledis.model import Model
 from scaledis.objectives import gaussian
-from scaledis.types import Codes, Model
+from scaledis.types import Codes
 
 OF_LEVELS = "level"  # the metric that compares levels, and so needs all of them
 

@@ -5,7 +5,8 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from scaledis.datasets import Dataset
-from scaledis.types import Codes, Model
+from scaledis.model import Model
+from scaledis.types import Codes
 from tests import tiny
 
 SIZES = (10, 10, 10, 8, 4, 15)  # those of `rendered`

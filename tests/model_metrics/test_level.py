@@ -7,7 +7,8 @@ import pytest
 
 from scaledis.metrics import of_models
 from scaledis.metrics.of_models import level
-from scaledis.types import Codes, Model
+from scaledis.model import Model
+from scaledis.types import Codes
 from tests import tiny
 
 DATA = tiny.dataset()

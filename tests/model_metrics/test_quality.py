@@ -7,8 +7,9 @@ import pytest
 
 from scaledis.metrics import of_models
 from scaledis.metrics.of_models import quality
+from scaledis.model import Model
 from scaledis.objectives.likelihood import of_expected
-from scaledis.types import Codes, Model
+from scaledis.types import Codes
 from tests import tiny
 
 DATA = tiny.dataset()

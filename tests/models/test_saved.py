@@ -12,7 +12,7 @@ import scaledis
 from scaledis.core import bundle
 from scaledis.core.errors import UserError
 from scaledis.core.files import read_json, write_sealed
-from scaledis.types import Model
+from scaledis.model import Model
 from tests import assert_same, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs")

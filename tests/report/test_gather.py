@@ -6,8 +6,9 @@ import pytest
 from scaledis import report
 from scaledis.core.files import write_sealed
 from scaledis.datasets.base import sampling
+from scaledis.model import Model
 from scaledis.report import content, gather
-from scaledis.types import Codes, Model, Run
+from scaledis.types import Codes, Run
 from scaledis.workdir.log import Records
 from tests import tiny
 from tests.report import material

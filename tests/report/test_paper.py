@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from scaledis.core.errors import UserError
+from scaledis.model import Model
 from scaledis.report.pictures import paper
 from scaledis.report.pictures.canvas import png
-from scaledis.types import Codes, Model
+from scaledis.types import Codes
 from tests.report import material
 
 FACTORS = ("Chubby", "Smiling", "Pale_Skin")

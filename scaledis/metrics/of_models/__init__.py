@@ -18,7 +18,8 @@ from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared import arguments
 from scaledis.metrics.shared.spec import Options, Result, Results
-from scaledis.types import Codes, Model
+from scaledis.model import Model
+from scaledis.types import Codes
 
 IMAGES = 5000  # whose codes assign a factor to each unit
 

@@ -14,7 +14,8 @@ from scaledis.metrics.shared import labels
 from scaledis.metrics.shared.information import share
 from scaledis.metrics.shared.rows import or_none
 from scaledis.metrics.shared.spec import Result, Spec
-from scaledis.types import Codes, Model
+from scaledis.model import Model
+from scaledis.types import Codes
 
 SCORES = ("selectivity", "kept", "effective")
 SPEC = Spec(SCORES)

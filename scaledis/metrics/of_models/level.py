@@ -6,7 +6,8 @@ from scipy import stats
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared.spec import Result
-from scaledis.types import Codes, Model
+from scaledis.model import Model
+from scaledis.types import Codes
 
 IMAGES = 64
 MOVED = 4 / 255  # the change of a pixel, above which it has moved

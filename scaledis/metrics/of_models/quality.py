@@ -8,8 +8,9 @@ from scipy.special import entr
 
 from scaledis.datasets import Dataset
 from scaledis.metrics.shared.spec import Result
+from scaledis.model import Model
 from scaledis.objectives import gaussian
-from scaledis.types import Codes, Model
+from scaledis.types import Codes
 
 IMAGES = 500
 WINDOW, RADIUS = 1.5, 5  # of SSIM, in pixels: the standard deviation and the radius of a Gaussian window

@@ -16,10 +16,10 @@ from scaledis.core.fields import is_float32
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared.coding import DEAD
+from scaledis.model import Model, traversed
 from scaledis.report.explore import sources
 from scaledis.report.pictures.traversals import pixels
 from scaledis.report.summary import best_factor, source, units
-from scaledis.types import Model, traversed
 
 LARGEST = 20 << 20  # bytes of a file that is dropped in
 LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies

@@ -6,10 +6,11 @@ from pathlib import Path
 from scaledis import models
 from scaledis.core import UserError, registry
 from scaledis.datasets import Dataset
+from scaledis.model import Model
 from scaledis.report import gather
 from scaledis.report.summary import Summary
 from scaledis.training.restore import restore
-from scaledis.types import Model, Run
+from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
 
 

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from scaledis.core import UserError, registry
+from scaledis.model import Model, traversed
 from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
 from scaledis.report.pictures.canvas import INK, MUTED, canvas, fit, panel
 from scaledis.report.summary import Summary, source, units
-from scaledis.types import Model, traversed
 
 OBJECTIVES = {"none": "base ELBO", "intra": "intra only", "inter": "inter only", "both": "intra and inter"}
 SCORES = ("MIG", "DCI-D")

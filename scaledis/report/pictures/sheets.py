@@ -7,9 +7,10 @@ from PIL import Image
 
 from scaledis.core.files import write_bytes
 from scaledis.datasets import Dataset
+from scaledis.model import Model
 from scaledis.report import gather
 from scaledis.report.pictures import canvas, traversals
-from scaledis.types import Model, Run
+from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
 
 

@@ -22,9 +22,10 @@ from scaledis.core import UserError, kinds
 from scaledis.core.plugins import Registry
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
+from scaledis.model import Model
 from scaledis.training.evaluate import sample
 from scaledis.training.scores import kinds_of, score_units
-from scaledis.types import Model, Run
+from scaledis.types import Run
 from scaledis.workdir import log
 
 

@@ -4,8 +4,9 @@ import numpy as np
 
 from scaledis.core.chunks import chunked, joined
 from scaledis.datasets import Dataset
+from scaledis.model import Model, traversed
 from scaledis.objectives import gaussian
-from scaledis.types import Codes, Model, traversed
+from scaledis.types import Codes
 
 READ = 512  # images
 DEAD = 0.1  # nats of KL, below which a unit knows nothing of the image
