@@ -22,7 +22,7 @@ def method():
 
 @pytest.fixture(scope="module")
 def state(method):
-    return jax.jit(method.init)(jax.random.key(0), arrays(CONFIG))
+    return method.init(jax.random.key(0), arrays(CONFIG))
 
 
 NETWORK = make_top_down(CONFIG, ImageSpec(DATASET.image_shape, DATASET.size))
@@ -39,10 +39,9 @@ def scaled(state, factor, *names):
 
 
 def test_the_kl_of_a_posterior_equal_to_its_prior_is_zero(method, state):
-    update = jax.jit(method.update)
-    _, terms = update(scaled(state, 0, "mean", "log_deviation"), tiny.batch(IMAGES), jax.random.key(1))
+    _, terms = method.update(scaled(state, 0, "mean", "log_deviation"), tiny.batch(IMAGES), jax.random.key(1))
     assert terms["kl_nats"] == terms["kl_level1_nats"] == terms["kl_level2_nats"] == 0
-    assert update(state, tiny.batch(IMAGES), jax.random.key(1))[1]["kl_nats"] > 0
+    assert method.update(state, tiny.batch(IMAGES), jax.random.key(1))[1]["kl_nats"] > 0
 
 
 def test_the_kl_of_the_residual_is_that_of_the_code():
@@ -56,14 +55,15 @@ def test_the_kl_of_the_residual_is_that_of_the_code():
 
 
 def test_codes_of_all_levels_are_reported_in_order(method, state):
-    codes = jax.jit(method.encode)(state, IMAGES)
+    codes = method.encode(state, IMAGES)
     np.testing.assert_array_equal(codes.levels, [0, 0, 1])
     assert codes.mean.shape == codes.log_variance.shape == (8, 3)
     kl = gaussian.kl_to_standard(codes.mean, codes.log_variance).mean(0)
-    _, terms = jax.jit(method.update)(state, tiny.batch(IMAGES), jax.random.key(1))
+    _, terms = method.update(state, tiny.batch(IMAGES), jax.random.key(1))
     np.testing.assert_allclose(terms["kl_level2_nats"], kl[:2].sum(), rtol=1e-4)  # the top has no level above it
 
 
+@jax.jit
 def prior_below(state, codes):
     """Mean and deviation of the lower level's prior while `codes` are decoded, [B, 1] each."""
     params = {"params": state.params["network"]}
