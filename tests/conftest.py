@@ -21,6 +21,14 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 
+LONGEST = ("every_method", "population", "rungs", "notebook", "main", "doors", "training", "accelerator", "wheel", "saved")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no worker ends long after the others; a file stays on one worker."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
+
+
 def pytest_collection_finish(session):
     """Tracing makes very many small objects: what was imported is not searched for garbage, and the rest less often."""
     gc.collect()

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,7 +97,8 @@ def test_decoding_the_mean_residuals_is_the_reconstruction_without_noise(method,
     codes = method.encode(state, IMAGES)
     pixels = jnp.asarray(IMAGES).transpose(3, 1, 2, 0) / 255
     params = {"params": state.params["network"]}
-    _, _, output = NETWORK.apply(params, pixels, jnp.zeros((3, len(IMAGES))), jnp.ones(3), method="infer")
+    infer = jax.jit(functools.partial(NETWORK.apply, method="infer"))
+    _, _, output = infer(params, pixels, jnp.zeros((3, len(IMAGES))), jnp.ones(3))
     decoded = method.decode(state, codes.mean)
     np.testing.assert_allclose(decoded, np.clip(output, 0, 1).transpose(3, 1, 2, 0), atol=1e-5)
     moved = method.decode(state, codes.mean + jnp.asarray([0, 0, 2.0]))
