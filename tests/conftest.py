@@ -21,7 +21,8 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 
-LONGEST = ("every_method", "population", "rungs", "notebook", "main", "doors", "training", "accelerator", "wheel", "saved")
+LONGEST = ("every_method", "population", "rungs", "notebook", "main", "doors", "training")
+LONGEST += ("accelerator", "wheel", "saved")
 
 
 def pytest_collection_modifyitems(items):
