@@ -1,4 +1,5 @@
 import functools
+import gc
 import importlib.metadata
 import os
 import shutil
@@ -20,6 +21,22 @@ os.environ["JAX_COMPILATION_CACHE_DIR"] = str(CACHE)
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 
 
+LONGEST = ("every_method", "population", "rungs", "notebook", "main", "doors", "training")
+LONGEST += ("accelerator", "wheel", "saved")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that no worker ends long after the others; a file stays on one worker."""
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in LONGEST)
+
+
+def pytest_collection_finish(session):
+    """Tracing makes very many small objects: what was imported is not searched for garbage, and the rest less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 def pytest_unconfigure(config):
     if not hasattr(config, "workerinput"):
         shutil.rmtree(CACHE, ignore_errors=True)
@@ -27,12 +44,12 @@ def pytest_unconfigure(config):
 
 @pytest.fixture(scope="session")
 def shared_programs():
-    """Populations of one program share what is traced and compiled, the slow part of a test."""
+    """Populations of one program share what is traced and compiled, the slow part of a test; programs are large."""
     from scaledis.training import population, steps
 
     with pytest.MonkeyPatch.context() as patch:
         for room, name in ((population, "make_program"), (steps, "_make_stretch"), (steps, "_make_step")):
-            patch.setattr(room, name, functools.cache(getattr(room, name).__wrapped__))
+            patch.setattr(room, name, functools.lru_cache(24)(getattr(room, name).__wrapped__))
         yield
 
 

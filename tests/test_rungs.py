@@ -268,7 +268,7 @@ def test_survivors_of_other_widths_and_allocations_are_the_runs_that_they_are_al
         workdir = train(tmp_path, runs, base={"halving": "eta:2,rungs:1,by:kept"})
     assert {run.name for run in runs} - workdir.dropped().keys() == keep
     images = DATASET.images(np.arange(8))
-    for run in runs:
+    for run in (runs[n] for n in (0, 1, 3, 4)):  # three shapes, each of which compiles alone
         steps, model = workdir.dropped().get(run.name, 4), load_run(tmp_path, run.name)
         alone = tiny.population([run.config], DATASET)
         states, _ = alone.make_advance(DATASET)(alone.init(), steps)

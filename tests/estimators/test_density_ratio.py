@@ -75,7 +75,7 @@ def test_the_logit_within_a_part_pulls_its_own_codes_and_no_others(estimator, le
         table = estimator.log_density(learned[0], seen(codes, codes, posterior), PARTS)
         return partition.combine(table, rows.intra)[:, 0].mean()
 
-    gradient = np.abs(jax.grad(penalty)(codes)).max(0)
+    gradient = np.abs(jax.jit(jax.grad(penalty))(codes)).max(0)
     assert (gradient[:2] > 1e-6).all() and gradient[2] < 1e-8
 
 
@@ -83,14 +83,15 @@ def test_a_discriminator_takes_one_step_of_adam_down_its_cross_entropy(estimator
     """Codes of the first half of the batch against the shuffled ones of the second half: with half as many, as good."""
     codes = jax.random.normal(jax.random.key(2), (BATCH, 3))
     extra, key = learned[0], jax.random.key(3)
-    after, terms = estimator.update(extra, seen(codes, None, None), PARTS, key)
-    by_unit, by_part = density_ratio.shuffled(codes[BATCH // 2 :], PARTS, key)
+    after, terms = jax.jit(lambda codes: estimator.update(extra, seen(codes, None, None), PARTS, key))(codes)
+    by_unit, by_part = jax.jit(lambda codes: density_ratio.shuffled(codes, PARTS, key))(codes[BATCH // 2 :])
     network = discriminator.OfCodes(64, 2, tuple(partition.unit_keys(ALLOCATION).tolist()))
+    apply = jax.jit(network.apply)
     # The tasks: within the upper level, within the lower one (a single unit, nothing to tell), across the levels.
     expected, right = 0.0, []
     for task, mask, shuffled in [(0, [1, 1, 0], by_unit), (2, [1, 1, 1], by_part)]:
         params = jax.tree.map(lambda leaf, task=task: leaf[task], extra.params)
-        real, fake = (network.apply(params, (each * jnp.asarray(mask)).T) for each in (codes[: BATCH // 2], shuffled))
+        real, fake = (apply(params, (each * jnp.asarray(mask)).T) for each in (codes[: BATCH // 2], shuffled))
         real, fake = jax.nn.sigmoid(real), jax.nn.sigmoid(fake)
         expected -= 0.5 * (np.log(real).mean() + np.log(1 - fake).mean())
         right += [(real > 0.5).mean(), (fake < 0.5).mean()]

@@ -125,11 +125,12 @@ def test_a_bank_is_stratified_sampling_over_all_that_it_has_seen():
     numbers = np.arange(16, dtype=np.int32)
     new, old = (seen(codes[part], mean[part], log_variance[part], numbers[part]) for part in (slice(8), slice(8, 16)))
     extra = estimator.init(jax.random.key(0), PARTS)
-    empty = estimator.log_density(extra, old, PARTS)
+    log_density = jax.jit(lambda extra, posterior: estimator.log_density(extra, posterior, PARTS))
+    empty = log_density(extra, old)
     np.testing.assert_allclose(empty, make_stratified(8).log_density((), old, PARTS), rtol=1e-5, atol=1e-5)
-    extra, terms = estimator.update(extra, old, PARTS, None)
+    extra, terms = jax.jit(lambda extra: estimator.update(extra, old, PARTS, None))(extra)
     assert terms["bank"] == 8
-    found = estimator.log_density(extra, new, PARTS)
+    found = log_density(extra, new)
     whole = make_stratified(16).log_density((), seen(codes, mean, log_variance), PARTS)
     np.testing.assert_allclose(found, whole[:8], rtol=1e-5, atol=1e-5)
 
@@ -161,7 +162,7 @@ def test_a_bank_that_is_empty_over_whole_blocks_has_the_gradient_of_the_batch():
     alone = make_stratified(8)
 
     def gradient(estimator, extra):
-        return jax.grad(lambda batch: estimator.log_density(extra, seen(*batch), PARTS).sum())(batch)
+        return jax.jit(jax.grad(lambda batch: estimator.log_density(extra, seen(*batch), PARTS).sum()))(batch)
 
     found, expected = gradient(bank, bank.init(jax.random.key(0), PARTS)), gradient(alone, ())
     for a, b in zip(found, expected, strict=True):

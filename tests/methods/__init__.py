@@ -63,14 +63,16 @@ def penalty(
 
 
 def make_method(config: Config, dataset: Dataset) -> Method:
-    return methods.build(config, ImageSpec(dataset.image_shape, dataset.size))
+    """The method, each of its functions as one program: one operation after the other takes far longer to compile."""
+    method = methods.build(config, ImageSpec(dataset.image_shape, dataset.size))
+    init, update, encode, decode = map(jax.jit, (method.init, method.update, method.encode, method.decode))
+    return method._replace(init=init, update=update, encode=encode, decode=decode)
 
 
 @functools.lru_cache(maxsize=8)
 def compiled(shared: Config, model: Model, makers: tuple[Callable[..., Any], ...], dataset: Dataset) -> Method:
     """The method of all configs that share a program, traced and compiled once."""
-    method = make_method(dataclasses.replace(shared, model=model), dataset)
-    return method._replace(init=jax.jit(method.init), update=jax.jit(method.update))
+    return make_method(dataclasses.replace(shared, model=model), dataset)
 
 
 def one_update(

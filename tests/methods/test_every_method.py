@@ -52,9 +52,8 @@ PROGRAMS = [name for name, spec in methods.specs().items() if not spec.program]
 
 @pytest.fixture(scope="module", params=PROGRAMS)
 def pair(request):
-    """Traced once for both tests of a method, and let go of before the next: compiled programs are large."""
-    yield Pair(request.param, make(configs(request.param)))
-    jax.clear_caches()
+    """Traced once for both tests of a method."""
+    return Pair(request.param, make(configs(request.param)))
 
 
 def check_codes_and_images(members, runs):

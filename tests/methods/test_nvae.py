@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +24,7 @@ def method():
 
 @pytest.fixture(scope="module")
 def state(method):
-    return jax.jit(method.init)(jax.random.key(0), arrays(CONFIG))
+    return method.init(jax.random.key(0), arrays(CONFIG))
 
 
 NETWORK = make_top_down(CONFIG, ImageSpec(DATASET.image_shape, DATASET.size))
@@ -39,10 +41,9 @@ def scaled(state, factor, *names):
 
 
 def test_the_kl_of_a_posterior_equal_to_its_prior_is_zero(method, state):
-    update = jax.jit(method.update)
-    _, terms = update(scaled(state, 0, "mean", "log_deviation"), tiny.batch(IMAGES), jax.random.key(1))
+    _, terms = method.update(scaled(state, 0, "mean", "log_deviation"), tiny.batch(IMAGES), jax.random.key(1))
     assert terms["kl_nats"] == terms["kl_level1_nats"] == terms["kl_level2_nats"] == 0
-    assert update(state, tiny.batch(IMAGES), jax.random.key(1))[1]["kl_nats"] > 0
+    assert method.update(state, tiny.batch(IMAGES), jax.random.key(1))[1]["kl_nats"] > 0
 
 
 def test_the_kl_of_the_residual_is_that_of_the_code():
@@ -56,14 +57,15 @@ def test_the_kl_of_the_residual_is_that_of_the_code():
 
 
 def test_codes_of_all_levels_are_reported_in_order(method, state):
-    codes = jax.jit(method.encode)(state, IMAGES)
+    codes = method.encode(state, IMAGES)
     np.testing.assert_array_equal(codes.levels, [0, 0, 1])
     assert codes.mean.shape == codes.log_variance.shape == (8, 3)
     kl = gaussian.kl_to_standard(codes.mean, codes.log_variance).mean(0)
-    _, terms = jax.jit(method.update)(state, tiny.batch(IMAGES), jax.random.key(1))
+    _, terms = method.update(state, tiny.batch(IMAGES), jax.random.key(1))
     np.testing.assert_allclose(terms["kl_level2_nats"], kl[:2].sum(), rtol=1e-4)  # the top has no level above it
 
 
+@jax.jit
 def prior_below(state, codes):
     """Mean and deviation of the lower level's prior while `codes` are decoded, [B, 1] each."""
     params = {"params": state.params["network"]}
@@ -95,7 +97,8 @@ def test_decoding_the_mean_residuals_is_the_reconstruction_without_noise(method,
     codes = method.encode(state, IMAGES)
     pixels = jnp.asarray(IMAGES).transpose(3, 1, 2, 0) / 255
     params = {"params": state.params["network"]}
-    _, _, output = NETWORK.apply(params, pixels, jnp.zeros((3, len(IMAGES))), jnp.ones(3), method="infer")
+    infer = jax.jit(functools.partial(NETWORK.apply, method="infer"))
+    _, _, output = infer(params, pixels, jnp.zeros((3, len(IMAGES))), jnp.ones(3))
     decoded = method.decode(state, codes.mean)
     np.testing.assert_allclose(decoded, np.clip(output, 0, 1).transpose(3, 1, 2, 0), atol=1e-5)
     moved = method.decode(state, codes.mean + jnp.asarray([0, 0, 2.0]))

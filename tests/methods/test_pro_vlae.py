@@ -102,9 +102,9 @@ def test_a_level_that_fades_in_speaks_through_a_part_of_its_noise_only_where_it_
     run = tiny.config(method__name="pro_scale_vlae", model__allocation=(2, 1), model__network="ladder_elu")
     images = DATASET.images(np.arange(8))
     model = make_autoencoder(run, ImageSpec(DATASET.image_shape, DATASET.size), clear)
-    params = model.init(jax.random.key(0), arrays(run))
+    params, forward = jax.jit(model.init)(jax.random.key(0), arrays(run)), jax.jit(model.forward)
     found = [
-        model.forward(params, arrays(run) | {"presence": np.float32([1, share])}, images, jax.random.key(1))
+        forward(params, arrays(run) | {"presence": np.float32([1, share])}, images, jax.random.key(1))
         for share in (0.25, 1.0)
     ]
     part, whole = ((each.codes - each.mean) / np.exp(0.5 * each.log_variance) for each in found)
