@@ -39,8 +39,6 @@ TINY = {
     "train.batch": 8,
     "evaluate.train_codes": 60,
     "evaluate.test_codes": 30,
-    "evaluate.metrics": ("dci", "mig"),
-    "evaluate.chance": 0,
 }
 
 
