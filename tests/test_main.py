@@ -406,7 +406,7 @@ def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
 
 def test_very_many_runs_are_trained_only_if_that_is_meant(tmp_path, monkeypatch):
     monkeypatch.setattr(train, "MANY_RUNS", 1)
-    monkeypatch.setitem(train.ENGINES, "local", train.Engine(lambda *_: []))
+    monkeypatch.setitem(train.ENGINES, "local", train.Engine(lambda *_, **__: []))
     arguments = (*PAIR, f"--workdir={tmp_path}/run")
     done = tiny.command(*arguments)
     message = "scaledis: --sweep: it gives 2 runs; --dry_run prints what they take, and --yes trains them.\n"

@@ -74,7 +74,7 @@ def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
         np.testing.assert_allclose(terms[name][0], alone[name][0], rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", ["scale_vlae", "dava"])
+@pytest.mark.parametrize("method", ["scale_vlae", "factor_vae", "dava"])
 def test_runs_of_different_capacity_share_a_program_and_stay_the_runs_that_they_are_alone(method):
     configs = [tiny.config(method__name=method, model__parameters=size, seed=size) for size in (6000, 9000, 6000)]
     together, alone = tiny.population(configs, DATASET), tiny.population(configs[:1], DATASET)
