@@ -31,9 +31,7 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish(session):
-    """Tracing makes very many small objects: what was imported is not searched for garbage, and the rest less often."""
-    gc.collect()
-    gc.freeze()
+    """Tracing makes very many small objects, which are searched for garbage less often."""
     gc.set_threshold(50_000, 20, 20)
 
 

@@ -20,7 +20,7 @@ from scaledis.training.load import load_results, load_run
 from scaledis.workdir import best, log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
-from tests import assert_same, tiny
+from tests import assert_same, kills, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
 DATASET = tiny.dataset()
@@ -116,37 +116,16 @@ def test_a_score_keeps_the_step_at_which_it_was_largest(by_score):
         assert_same(load_run(by_score.root, name, step="best").state, load_run(by_score.root, name, step=step).state)
 
 
-def killed_in_turn(monkeypatch, run, places, more=()):
-    """Calls `run` until it ends, and lets it die before one of its writes each time, at these places in turn."""
-
-    class Killed(BaseException):
-        """No code catches it."""
-
-    def killing(function):
-        def call(*args, **kwargs):
-            if next(moments) == at:
-                raise Killed
-            return function(*args, **kwargs)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        for module, name in [(Checkpoints, "save"), (Checkpoints, "clear"), (score_files, "write"), *more]:
-            patch.setattr(module, name, killing(getattr(module, name)))
-        for kills, at in enumerate(itertools.cycle(places)):  # noqa: B007
-            moments = itertools.count()
-            try:
-                run()
-                break
-            except Killed:
-                assert kills < 30
-    assert kills > 5
+def killed_in_turn(run, places, more=()):
+    """Calls `run` until it ends; it dies before one of its writes each time, at these places in turn."""
+    writes = [(Checkpoints, "save"), (Checkpoints, "clear"), (score_files, "write"), *more]
+    assert kills.in_turn(run, writes, itertools.islice(itertools.cycle(places), 30)) > 5
 
 
 @pytest.mark.parametrize("kind", ["term", "score"])
 def test_what_was_killed_anywhere_ends_with_the_best_of_the_unstopped(kind, by_term, by_score, tmp_path, monkeypatch):
     whole, settings = {"term": (by_term, BY_TERM), "score": (by_score, BY_SCORE)}[kind]
-    killed_in_turn(monkeypatch, lambda: train(tmp_path, runs_of(settings)), (0, 3, 7, 1, 6, 9, 4))
+    killed_in_turn(lambda: train(tmp_path, runs_of(settings)), (0, 3, 7, 1, 6, 9, 4))
     assert_best_equal(Workdir(tmp_path), whole)
     assert len(best.checkpoints(Workdir(tmp_path), 0).steps) == 1
 
@@ -273,7 +252,7 @@ def test_survivors_of_a_rung_take_their_best_states_along_and_dropped_runs_keep_
 
 
 def test_what_was_killed_at_a_rung_ends_with_the_best_of_the_unstopped(by_rung, tmp_path, monkeypatch):
-    killed_in_turn(monkeypatch, lambda: through_a_rung(tmp_path), (1, 9, 14, 3, 18), [(Workdir, "write_plan")])
+    killed_in_turn(lambda: through_a_rung(tmp_path), (1, 9, 14, 3, 18), [(Workdir, "write_plan")])
     workdir = Workdir(tmp_path)
     assert workdir.planned() == by_rung.planned()
     for index in range(len(workdir.groups())):

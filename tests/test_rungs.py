@@ -30,7 +30,7 @@ from scaledis.workdir import decisions, log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
-from tests import assert_same, processes, tiny
+from tests import assert_same, kills, processes, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
 DATASET = tiny.dataset()
@@ -196,32 +196,17 @@ def test_a_decision_is_read_and_not_taken_again(tmp_path):
     assert found[0] == kept and {*found[1].numbers} == {"start=1", "start=2"}
 
 
-def test_what_was_killed_anywhere_ends_where_the_unstopped_ends(whole, tmp_path, monkeypatch):
+def test_what_was_killed_anywhere_ends_where_the_unstopped_ends(whole, tmp_path):
     """A process that dies before each of its writes in turn; the last time it ends."""
     workdir, runs = Workdir(tmp_path), runs_of("seeds:2")
-    moments = itertools.count()
+    writes = [(decisions, "write"), (Workdir, "write_plan"), (Checkpoints, "save"), (Checkpoints, "delete")]
 
-    class Killed(BaseException):
-        """No code catches it."""
+    def of_states(*args):
+        """Only checkpoints of this directory count."""
+        return bool(args) and getattr(args[0], "_directory", tmp_path).is_relative_to(tmp_path)
 
-    def killing(function):
-        def call(*args, **kwargs):
-            if args and getattr(args[0], "_directory", tmp_path).is_relative_to(tmp_path):
-                if next(moments) == at:
-                    raise Killed
-            return function(*args, **kwargs)
-
-        return call
-
-    for module, name in [(decisions, "write"), (Workdir, "write_plan"), (Checkpoints, "save"), (Checkpoints, "delete")]:
-        monkeypatch.setattr(module, name, killing(getattr(module, name)))
-    for at in (0, 3, 4, 5, 2, 2, 3, 1, 2, 3, math.inf):
-        moments = itertools.count()
-        if at == math.inf:
-            train(tmp_path, runs)
-        else:
-            with pytest.raises(Killed):
-                train(tmp_path, runs)
+    moments = (0, 3, 4, 5, 2, 2, 3, 1, 2, 3)
+    assert kills.in_turn(lambda: train(tmp_path, runs), writes, moments, of_states) == len(moments)
     assert_equal(workdir, whole)
 
 

@@ -31,7 +31,7 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import last_mean, read_records
 from scaledis.workdir.trials import Trial, Trials
-from tests import assert_same, tiny
+from tests import assert_same, kills, tiny
 
 pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
 DATASET = tiny.dataset()
@@ -224,32 +224,11 @@ def test_a_search_that_was_stopped_twice_ends_like_one_that_was_not(whole, tmp_p
     assert_equal(search(tmp_path, "optuna:24,batch:4"), whole)
 
 
-def test_a_search_that_was_killed_before_each_of_its_writes_ends_like_one_that_was_not(tmp_path, monkeypatch):
+def test_a_search_that_was_killed_before_each_of_its_writes_ends_like_one_that_was_not(tmp_path):
     other = search(tmp_path / "whole", "optuna:4,batch:2")
-    moments = itertools.count()
-
-    class Killed(BaseException):
-        """No code catches it."""
-
-    def killing(function):
-        def call(*args, **kwargs):
-            if next(moments) == at:
-                raise Killed
-            return function(*args, **kwargs)
-
-        return call
-
-    places = [(Study, "begin"), (Study, "tell"), (trials, "write"), (Workdir, "write_plan"), (Checkpoints, "save")]
-    for where, name in places:
-        monkeypatch.setattr(where, name, killing(getattr(where, name)))
-    killed = 0
-    for at in (0, 1, 2, 1, 1, 2, 3, 1, 2, 2, 1, 1, 2, 1, 0, math.inf):  # noqa: B007 (`call` reads it)
-        moments = itertools.count()
-        try:
-            search(tmp_path / "killed", "optuna:4,batch:2")
-        except Killed:
-            killed += 1
-    assert killed > 10
+    writes = [(Study, "begin"), (Study, "tell"), (trials, "write"), (Workdir, "write_plan"), (Checkpoints, "save")]
+    moments = (0, 1, 2, 1, 1, 2, 3, 1, 2, 2, 1, 1, 2, 1, 0)
+    assert kills.in_turn(lambda: search(tmp_path / "killed", "optuna:4,batch:2"), writes, moments) > 10
     assert_equal(Workdir(tmp_path / "killed"), other)
 
 

@@ -59,7 +59,7 @@ def tune(
     KeyboardInterrupt, after a checkpoint, if it was interrupted.
 
     >>> config = make_config("scale_vlae", {"train.steps": 5000})
-    >>> table = tune(config, {"method.beta": "log:1..64"}, "dci/disentanglement", 20, workdir="runs/beta")
+    >>> table = tune(config, {"method.beta": "log:1..64"}, "dci/disentanglement", 4, workdir="runs/beta")
     """
     config = refreeze(config)
     sampling.load_dataset.cache_clear()  # a file may have changed since the last call
