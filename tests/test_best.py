@@ -123,7 +123,7 @@ def killed_in_turn(run, places, more=()):
 
 
 @pytest.mark.parametrize("kind", ["term", "score"])
-def test_what_was_killed_anywhere_ends_with_the_best_of_the_unstopped(kind, by_term, by_score, tmp_path, monkeypatch):
+def test_what_was_killed_anywhere_ends_with_the_best_of_the_unstopped(kind, by_term, by_score, tmp_path):
     whole, settings = {"term": (by_term, BY_TERM), "score": (by_score, BY_SCORE)}[kind]
     killed_in_turn(lambda: train(tmp_path, runs_of(settings)), (0, 3, 7, 1, 6, 9, 4))
     assert_best_equal(Workdir(tmp_path), whole)
@@ -251,7 +251,7 @@ def test_survivors_of_a_rung_take_their_best_states_along_and_dropped_runs_keep_
         assert_same(one.state, wanted.state)
 
 
-def test_what_was_killed_at_a_rung_ends_with_the_best_of_the_unstopped(by_rung, tmp_path, monkeypatch):
+def test_what_was_killed_at_a_rung_ends_with_the_best_of_the_unstopped(by_rung, tmp_path):
     killed_in_turn(lambda: through_a_rung(tmp_path), (1, 9, 14, 3, 18), [(Workdir, "write_plan")])
     workdir = Workdir(tmp_path)
     assert workdir.planned() == by_rung.planned()
