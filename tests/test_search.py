@@ -314,6 +314,28 @@ def test_rungs_prune_trials_and_the_study_knows_at_which_numbers(tmp_path):
     assert_equal(search(tmp_path / "b", text, base={"halving": "eta:2,rungs:2,by:loss_nats,best:min"}), workdir)
 
 
+def test_a_search_with_rungs_that_was_killed_before_each_of_its_writes_ends_like_one_that_was_not(tmp_path):
+    halving = {"halving": "eta:2,rungs:2,by:loss_nats,best:min"}
+
+    def run(name):
+        return search(tmp_path / name, "optuna:8,batch:4", base=dict(halving))
+
+    writes = [(decisions, "write"), (Study, "tell"), (trials, "write"), (Workdir, "write_plan")]
+    moments = (0, 1, 1, 1, 2, 1, 1, 1, 2, 1, 1, 2, 1, 1, 1)
+    assert kills.in_turn(lambda: run("killed"), writes, moments) > 8
+    assert kills.in_turn(lambda: run("told"), [(Study, "tell")], (1, 2, 0)) == 3  # some of a batch are told
+    assert kills.in_turn(lambda: run("moved"), [(decisions, "write")], (1, 0)) == 2  # survivors are packed already
+    whole = run("whole")
+    for name in ("killed", "told", "moved"):
+        assert_equal(Workdir(tmp_path / name), whole)
+
+
+def test_a_wrong_number_of_a_rung_is_refused_before_the_search_begins(tmp_path):
+    with pytest.raises(UserError, match="--halving: 'los_nats' is unknown. Did you mean 'loss_nats'"):
+        search(tmp_path / "none", base={"halving": "eta:2,rungs:1,by:los_nats"})
+    assert not (tmp_path / "none").exists()
+
+
 def test_the_start_that_goes_on_stands_for_its_trial(tmp_path):
     config = tiny.plain(**SETTINGS, train__starts=2, train__rungs=((0.5, 1, "loss_nats", "min"),))
     workdir = search(tmp_path, "optuna:2", config=config)

@@ -163,10 +163,10 @@ class Train(Distributed, Named):
             raise UserError(f"workdir: {workdir.root} holds a search; go on with `{held['command']}`.")
         lock = workdir.locked(shard) if hosts.first() else contextlib.nullcontext()
         with lock, runtime.stopping(limit) as stop:
-            with contextlib.ExitStack() as held_:
+            with contextlib.ExitStack() as opened:
                 trackers = [make_tracker(name, workdir) for name in self.track if hosts.first()]
                 for tracker in trackers:
-                    held_.callback(tracker.close)
+                    opened.callback(tracker.close)
                 groups = train_all(
                     Job(
                         workdir,

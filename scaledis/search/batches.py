@@ -12,7 +12,7 @@ from scaledis.config import flatten
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.core.values import plain
-from scaledis.search import contests, objectives, settings, stages
+from scaledis.search import contests, criteria, objectives, settings, stages
 from scaledis.search import space as spaces
 from scaledis.search.settings import KEY, Settings
 from scaledis.search.study import Study
@@ -50,9 +50,9 @@ def train_all(
     job, found, groups = _begin(job, wanted, runs_of)
     study = Study(job.workdir, found, several=not job.shard.whole) if hosts.first() else None
     while batch := _batch(job, found, runs_of, study):
-        known = {run.name: run for group in groups for run in group}
-        known |= {run.name: run for each in batch for run in named(each.number, runs_of(each.params))}
-        now = job._replace(runs=list(known.values()), only=frozenset(name for each in batch for name in each.runs))
+        own = {run.name: run for each in batch if each.runs for run in named(each.number, runs_of(each.params))}
+        others = [run for group in groups for run in group if run.name not in own]
+        now = job._replace(runs=[*others, *own.values()], only=own.keys())  # in the order of the trials
         groups = train(now, stop=stop)
         if study:
             _tell(now, found, study, batch)
@@ -70,8 +70,11 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
     spaces.check(wanted.space, runs_of)
     runs = runs_of(spaces.middle(wanted.space))
     objectives.check(job, wanted, runs)
-    if job.base.get(contests.HALVING) and (len(wanted.objectives) > 1 or len(runs) > 1):
-        raise UserError("--halving: a search prunes trials of one run, and for one objective only.")
+    if halving := job.base.get(contests.HALVING):
+        if len(wanted.objectives) > 1 or len(runs) > 1:
+            raise UserError("--halving: a search prunes trials of one run, and for one objective only.")
+        criteria.warn("--halving", contests.parse(str(halving)).by, wanted.space)
+    contests.check(job._replace(runs=runs, only=[run.name for run in runs]))
     begun = job.workdir.config.exists()
     there = job.workdir.claimed().get(KEY) if begun else None
     width = max(1, plan.parallel(runs[0].config.train.parallel) // len(runs))
@@ -100,14 +103,18 @@ def _of_base(base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _batch(job: Job, found: Settings, runs_of: RunsOf, study: Study | None) -> list[Trial]:
-    """Returns the trials that this process trains now; it begins new ones where none is left. [] if all are there."""
+    """Returns the trials of the first batch of this process that is not told; it begins one where none is left.
+
+    It has those that were told before a kill too, since rungs compare all of a batch. Returns [] if all are there.
+    """
     if study:
         with job.workdir.locked_plan(job.shard):
             _ask(job, found, runs_of, study)
             _write(job, found, study)
     hosts.wait()
     every = trials.read(job.workdir.trials)
-    return [each for each in every.trials if each.state == "running" and _is_own(each, job)] if every else []
+    running = [each for each in every.trials if each.state == "running" and _is_own(each, job)] if every else []
+    return [each for each in every.trials if each.batch == running[0].batch] if every and running else []
 
 
 def _ask(job: Job, found: Settings, runs_of: RunsOf, study: Study) -> None:
@@ -151,7 +158,7 @@ def _is_own(trial: Trial, job: Job) -> bool:
 
 def _tell(job: Job, found: Settings, study: Study, batch: Sequence[Trial]) -> None:
     """Ends the trials of a batch, which have been trained, and says how the search stands."""
-    ended = [_ended(job, found, each) for each in batch]
+    ended = [_ended(job, found, each) for each in batch if each.state == "running"]
     with job.workdir.locked_plan(job.shard):
         for each in ended:
             study.tell(each, _numbers(job, each) if each.state == "pruned" else ())

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from scaledis.config import differing
-from scaledis.core import UserError, hosts, registry
+from scaledis.core import UserError, registry
 from scaledis.datasets.base import sampling
 from scaledis.search import criteria
 from scaledis.sweeps import plan, starts
@@ -106,7 +106,7 @@ def check(job: Job) -> None:
     """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs."""
     halving = [parse(str(job.base[HALVING])).by] if job.base.get(HALVING) else []
     key, seen = "--halving" if halving else "train.rungs", set()
-    if halving and hosts.first():
+    if halving and job.only is None:
         criteria.warn(key, halving[0], differing(run.config for run in job.current))
     for run in job.current:
         wanted = {*halving, *(by for _, _, by, _ in run.config.train.rungs)}

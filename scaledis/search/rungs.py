@@ -11,7 +11,7 @@ import operator
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -82,14 +82,19 @@ def candidate(job: Job, run: Run, step: int) -> Candidate:
     """Returns a run of a job as it is compared at a step."""
     workdir = job.workdir
     records = read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals)
-    scores = score_files.newest(workdir, run.name)
     return Candidate(
         run,
         [record for record in records if record["step"] <= step],
         functools.partial(_load, workdir, run.name),
         functools.partial(dataset_of, job, [run]),
-        scores["all"] if scores.get("step") == step else {},
+        functools.partial(_scores, workdir, run.name, step),
     )
+
+
+def _scores(workdir: Workdir, name: str, step: int) -> Mapping[str, Any]:
+    """Returns the scores that a run has at a step already; {} without any."""
+    scores = score_files.newest(workdir, name)
+    return scores["all"] if scores.get("step") == step else {}
 
 
 def _load(workdir: Workdir, name: str) -> Model:

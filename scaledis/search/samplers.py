@@ -51,15 +51,18 @@ def tpe(asked: Question) -> Params:
 
 def random(asked: Question) -> Params:
     """Returns a setting at random."""
-    shares = np.random.default_rng(asked.own_seed).random(len(asked.space))
-    return {key: each.at(float(share)) for (key, each), share in zip(asked.space.items(), shares, strict=True)}
+    return _at(asked.space, np.random.default_rng(asked.own_seed).random(len(asked.space)))
 
 
 def quasi(asked: Question) -> Params:
     """Returns a point of a scrambled Sobol sequence, whose points fill the space evenly."""
     sequence = qmc.Sobol(len(asked.space), rng=asked.seed)
-    shares = (sequence.fast_forward(asked.number) if asked.number else sequence).random(1)[0]
-    return {key: each.at(float(share)) for (key, each), share in zip(asked.space.items(), shares, strict=True)}
+    return _at(asked.space, (sequence.fast_forward(asked.number) if asked.number else sequence).random(1)[0])
+
+
+def _at(space: Space, shares: np.ndarray) -> Params:
+    """Returns the values at shares [K] of the ranges."""
+    return {key: each.at(float(share)) for (key, each), share in zip(space.items(), shares, strict=True)}
 
 
 SAMPLERS: Mapping[str, Callable[[Question], Params]] = {"tpe": tpe, "random": random, "quasi": quasi}

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from scaledis.core import UserError, registry
 from scaledis.search import samplers
-from scaledis.search import space as spaces
 from scaledis.search.space import Range
 from scaledis.sweeps.aim import Aim
 from scaledis.sweeps.aim import parse as parse_aim
@@ -84,13 +83,6 @@ def make(
     if len({each.by for each in looked_for}) < len(looked_for):
         raise UserError(f"--objective: {', '.join(each.by for each in looked_for)} has one twice.")
     return Settings(trials, looked_for, space, sampler, seed, batch)
-
-
-def held(record: Mapping[str, Any]) -> Settings:
-    """Returns the settings that config.json keeps."""
-    space = {key: spaces.of_text(key, *each.split(":", 1)) for key, each in record["space"].items()}
-    objectives = [parse_aim(OBJECTIVE, each) for each in record["objectives"]]
-    return Settings(**{**record, "objectives": objectives, "space": space})
 
 
 def check_same(there: Mapping[str, Any] | None, here: Settings | None) -> None:

@@ -12,13 +12,12 @@ import functools
 import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scaledis import metrics
-from scaledis.core import UserError, kinds
+from scaledis.core import UserError, hosts, kinds
 from scaledis.core.plugins import Registry
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
@@ -36,14 +35,14 @@ class Candidate(NamedTuple):
     records: the lines of its log up to there, {"step": 100, "elbo_nats": -71.5, ...}; None where it had diverged.
     load: returns its model at the rung.
     dataset: returns the data set that it trains on.
-    scores: those that it has at the rung already, {"dci/disentanglement": 0.53, ...}.
+    scores: returns those that it has at the rung already, {"dci/disentanglement": 0.53, ...}.
     """
 
     run: Run
     records: Sequence[Mapping[str, float | None]]
     load: Callable[[], Model]
     dataset: Callable[[], Dataset]
-    scores: Mapping[str, Any] = MappingProxyType({})
+    scores: Callable[[], Mapping[str, Any]] = dict
 
 
 ELBO = "elbo_nats"
@@ -114,7 +113,7 @@ def choose(by: str) -> Criterion:
 def warn(key: str, by: str, varying: Iterable[str]) -> None:
     """Prints that the ELBO does not compare settings, if `by` is the ELBO and one of the keys changes its terms."""
     others = sorted(each for each in varying if each.partition(".")[0] in ("method", "objective", "schedule"))
-    if by == ELBO and others:
+    if by == ELBO and others and hosts.first():
         better = "it tells the better of several seeds; a score or udr tells the better setting"
         found = f"{by} favors the least penalty across {', '.join(others)}"
         print(f"{key}: {found}; {better} (docs/settings.md).", file=sys.stderr)
@@ -130,7 +129,7 @@ def measured(by: str, candidate: Candidate) -> float | None:
 
 def _of_scores(score: str, candidate: Candidate) -> float | None:
     """Returns a score over all units, as `evaluate` computes it; None where the metric is not defined for the codes."""
-    known = candidate.scores.get(score)
+    known = candidate.scores().get(score)
     if known is None:
         dataset, config = candidate.dataset(), candidate.run.config
         index, train_codes = sample(dataset, config)
