@@ -44,7 +44,7 @@ ARGUMENTS = {
     ],
     "register_network": ["name", "make", "check", "pads"],
     "register_estimator": ["name", "make", "check"],
-    "register_criterion": ["name", "measure"],
+    "register_criterion": ["name", "measure", "together"],
     "load_dataset": [
         *("name", "directory", "path", "download"),
         *("resolution", "scale", "folder_factor", "skip_unreadable", "accept_checksum"),

@@ -16,6 +16,8 @@ import pytest
 import scaledis
 from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
+from scaledis.metrics.shared import agreement
+from scaledis.objectives import gaussian
 from scaledis.planning import dry_run
 from scaledis.search import contests, criteria, rungs, stages
 from scaledis.search.contests import Contest, Halving
@@ -24,6 +26,7 @@ from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.sweeps.starts import Rung
 from scaledis.training.engine import Job
+from scaledis.training.evaluate import sample
 from scaledis.training.extract import extract
 from scaledis.training.load import find, load_results, load_run
 from scaledis.workdir import decisions, log, score_files
@@ -314,6 +317,49 @@ def test_a_criterion_of_ones_own_gets_the_log_and_the_model(tmp_path, monkeypatc
     assert seen == {f"start={n}": (4, [2, 4]) for n in range(3)}
     [taken] = decisions.read(workdir.rungs)["start=0"]
     assert taken.go_on == ["start=1"] and taken.numbers == {"start=0": None, "start=1": 1.0, "start=2": 0.0}
+
+
+def test_of_several_starts_the_one_that_agrees_most_with_the_others_goes_on(tmp_path):
+    workdir = train(tmp_path, runs_of(train__rungs=((2 / 3, 1, "udr", "max"),)))
+    [taken] = decisions.read(workdir.rungs)["start=0"]
+    models = [load_run(tmp_path, name, step=4) for name in taken.numbers]
+    codes = [model.encode(DATASET.images(sample(DATASET, models[0].config)[0])) for model in models]
+    nats = [np.asarray(gaussian.kl_to_standard(each.mean, each.log_variance)).mean(0) for each in codes]
+    wanted = agreement.udr([each.mean for each in codes], nats)["spearman"]
+    assert [*taken.numbers.values()] == pytest.approx(wanted) and len({*wanted}) > 1
+    assert taken.go_on == [[*taken.numbers][int(np.argmax(wanted))]]
+
+
+def test_a_criterion_of_several_runs_gets_the_seeds_of_one_setting_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    seen = []
+
+    def last(candidates):
+        seen.append([each.run.name for each in candidates])
+        return range(len(candidates))
+
+    scaledis.register_criterion("last", last, together=True)
+    runs = runs_of("train.learning_rate=0.001,0.002", "seeds:3", **PLAIN)
+    healthy = [
+        rungs.candidate(Job(Workdir(tmp_path), {}, runs), run, 6)._replace(records=[{"step": 6}]) for run in runs
+    ]
+    frozen = healthy[4]._replace(records=[{"step": 6, "diverged": 5}])
+    assert criteria.measured("last", [*healthy[:4], frozen, healthy[5]]) == [0, 1, 2, 0, None, 1]
+    assert seen == [[run.name for run in runs[:3]], [runs[3].name, runs[5].name]]
+    assert criteria.measured("last", healthy[2:4]) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("sweeps", "rungs", "message"),
+    [
+        (("train.learning_rate=0.001,0.002",), 1, "--halving: udr compares seeds, and a setting has one; give several"),
+        (("seeds:4",), 2, "--halving: udr compares seeds, of which a rung may leave one a setting; take rungs:1"),
+    ],
+)
+def test_agreement_needs_seeds_to_agree(tmp_path, sweeps, rungs, message):
+    with pytest.raises(UserError, match=message):
+        train(tmp_path, runs_of(*sweeps, **PLAIN), base={"halving": f"eta:2,rungs:{rungs},by:udr"})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_criterion_comes_in_by_an_entry_point(monkeypatch):

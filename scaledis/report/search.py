@@ -12,7 +12,7 @@ import numpy as np
 from scaledis.report import axes, content
 from scaledis.report.axes import Axis
 from scaledis.report.scores import PAPERS
-from scaledis.sweeps.aim import Aim
+from scaledis.sweeps.aim import Aim, is_score
 from scaledis.workdir.trials import STATES, Trial, Trials
 
 BEST = 10  # trials of the table, whose runs the page shows
@@ -119,7 +119,7 @@ def _together(names: Iterable[str]) -> str:
 
 def caveat(objectives: Sequence[Aim]) -> str:
     """What the best of a search does not mean."""
-    if scores := [name_of(each) for each in objectives if "/" in each.by]:
+    if scores := [name_of(each) for each in objectives if is_score(each.by)]:
         return f"It was chosen with factors, by {_together(scores)}, and {NOISY}: score it anew on fresh seeds."
     if any(each.by == "elbo_nats" for each in objectives):
         return f"Across penalties the ELBO favors the least penalty, and {NOISY}."

@@ -5,7 +5,8 @@ The starts of one run are a contest (`train.starts`, `train.rungs`). With --halv
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from scaledis.config import differing
@@ -13,6 +14,7 @@ from scaledis.core import UserError, registry
 from scaledis.datasets.base import sampling
 from scaledis.search import criteria
 from scaledis.sweeps import plan, starts
+from scaledis.sweeps.aim import is_score
 from scaledis.sweeps.starts import BEST, Rung
 from scaledis.training.engine import Job, dataset_of
 from scaledis.training.population import Population
@@ -104,31 +106,34 @@ def of_job(job: Job, decided: Decisions) -> list[Contest]:
 
 def check(job: Job) -> None:
     """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs."""
-    halving = [parse(str(job.base[HALVING])).by] if job.base.get(HALVING) else []
-    key, seen = "--halving" if halving else "train.rungs", set()
+    halving = parse(str(job.base[HALVING])) if job.base.get(HALVING) else None
+    key = "--halving" if halving else "train.rungs"
     if halving and job.only is None:
-        criteria.warn(key, halving[0], differing(run.config for run in job.current))
+        criteria.warn(key, halving.by, differing(run.config for run in job.current))
+    if halving and halving.rungs > 1 and halving.by in criteria.specs() and criteria.specs()[halving.by].together:
+        raise UserError(f"{key}: {halving.by} compares seeds, of which a rung may leave one a setting; take rungs:1.")
+    programs: dict[Config, list[Run]] = {}
     for run in job.current:
-        wanted = {*halving, *(by for _, _, by, _ in run.config.train.rungs)}
-        program = plan.shared(run.config)
-        if wanted and program not in seen:
-            seen.add(program)
-            for by in sorted(wanted):
-                check_number(job, run, key, by)
+        programs.setdefault(plan.shared(run.config), []).append(run)
+    for runs in programs.values():
+        for by in sorted({halving.by} if halving else {by for run in runs for _, _, by, _ in run.config.train.rungs}):
+            check_number(job, runs, key, by)
 
 
-def check_number(job: Job, run: Run, key: str, by: str, others: Iterable[str] = ()) -> None:
-    """Raises UserError, naming `key`, unless a run of the job has the number `by`; `others` are choices besides."""
-    if by in criteria.specs():
+def check_number(job: Job, runs: Sequence[Run], key: str, by: str) -> None:
+    """Raises UserError, naming `key`, unless runs of one program of the job have the number `by`."""
+    if spec := criteria.specs().get(by):
+        if spec.together and min(Counter(starts.setting(run.config) for run in runs).values()) < 2:
+            raise UserError(f"{key}: {by} compares seeds, and a setting has one; give several, as in --seeds=3.")
         return
-    dataset = dataset_of(job, [run])
-    if "/" in by:
+    config, dataset = runs[0].config, dataset_of(job, runs[:1])
+    if is_score(by):
         registry.check(key, by, criteria.scores())
         if not dataset.factor_names:
             raise UserError(f"{key}: {by} is a score, and {dataset.name} has no factors to score by.")
         return
-    terms = Population([run.config], sampling.spec_of(dataset, run.config.data)).terms
-    registry.check(key, by, {*terms, *criteria.specs(), *criteria.scores(), *others})
+    terms = Population([config], sampling.spec_of(dataset, config.data)).terms
+    registry.check(key, by, {*terms, *criteria.specs(), *criteria.scores()})
 
 
 def following(contests: Sequence[Contest], decided: Decisions) -> Mapping[str, int]:

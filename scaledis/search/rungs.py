@@ -70,9 +70,8 @@ def _next(job: Job, contest: Contest, taken: Sequence[Decision], own: set[str]) 
 
 def decision(job: Job, runs: Sequence[Run], rung: Rung) -> Decision:
     """Returns which of the runs go on. A run without a number comes last, and equal ones keep their order."""
-    numbers: dict[str, float | None] = {}
-    for run in runs:
-        numbers[run.name] = criteria.measured(rung.by, candidate(job, run, rung.step))
+    found = criteria.measured(rung.by, [candidate(job, run, rung.step) for run in runs])
+    numbers = dict(zip([run.name for run in runs], found, strict=True))
     sign = -1 if rung.best == "max" else 1
     ranked = sorted(numbers, key=lambda name: (numbers[name] is None, sign * (numbers[name] or 0.0)))
     return Decision(rung.step, rung.by, rung.best, numbers, ranked[: rung.keep])

@@ -19,15 +19,16 @@ class Aim(NamedTuple):
     def __str__(self) -> str:
         return f"{self.by}:{self.best}"
 
-    @property
-    def is_score(self) -> bool:
-        return "/" in self.by
-
     def better(self, new: float | None, old: float | None) -> bool:
         """Returns whether a number takes the place of an older one: an equal one does not, and None never does."""
         if new is None or old is None:
             return new is not None
         return new > old if self.best == "max" else new < old
+
+
+def is_score(by: str) -> bool:
+    """Returns whether a number is a score, which has a slash in its name; else it is one of the log, or a criterion."""
+    return "/" in by
 
 
 def parse(key: str, text: str) -> Aim:

@@ -6,7 +6,7 @@ from scaledis import metrics
 from scaledis.config import Config
 from scaledis.core import UserError, registry
 from scaledis.datasets import Dataset
-from scaledis.sweeps.aim import Aim, parse
+from scaledis.sweeps.aim import Aim, is_score, parse
 
 KEY = "train.keep_best"
 
@@ -21,7 +21,7 @@ def check(config: Config) -> None:
 
     A score is one that its metric declares. Which numbers the log has is known once the method is built (`check_log`).
     """
-    if not config.train.keep_best or not (wanted := of(config)).is_score:
+    if not config.train.keep_best or not is_score((wanted := of(config)).by):
         return
     if not config.train.evaluate_every:
         raise UserError(f"{KEY}: the score {wanted.by} needs train.evaluate_every, the steps between scores.")
@@ -32,7 +32,7 @@ def check(config: Config) -> None:
 def check_log(config: Config, terms: Sequence[str], dataset: Dataset) -> None:
     """Raises UserError for a number that is none of the `terms` of a step, and for a score of data without factors."""
     wanted = of(config)
-    if not wanted.is_score:
+    if not is_score(wanted.by):
         registry.check(KEY, wanted.by, terms)
     elif not dataset.factor_names:
         found = f"{wanted.by} is a score, and {dataset.name} has no factors"

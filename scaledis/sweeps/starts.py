@@ -55,6 +55,11 @@ def contest(config: Config) -> Config:
     return _at(config, 0)
 
 
+def setting(config: Config) -> Config:
+    """Returns what all seeds of a setting have in common, and all their starts."""
+    return dataclasses.replace(contest(config), seed=0)
+
+
 def alone(config: Config) -> Config:
     """Returns a start as a run of its own, which draws the same random numbers."""
     train = dataclasses.replace(config.train, starts=1, start=0, rungs=())

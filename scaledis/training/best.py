@@ -15,6 +15,7 @@ import numpy as np
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped
 from scaledis.sweeps import best as keeping
+from scaledis.sweeps.aim import is_score
 from scaledis.sweeps.best import KEY
 from scaledis.training.evaluate import score_population
 from scaledis.training.hooks import Hook, Moment, Training, quick
@@ -51,7 +52,7 @@ def make_best(training: Training) -> Hook:
     settings, checkpoints = training.population.config.train, best.checkpoints(training.workdir, training.number)
     wanted, steps = keeping.of(training.population.config), settings.steps
     every, make_measure = (
-        (settings.evaluate_every, _scores) if wanted.is_score else (settings.checkpoint_every, _logged)
+        (settings.evaluate_every, _scores) if is_score(wanted.by) else (settings.checkpoint_every, _logged)
     )
     watch, measure = make_measure(training, wanted.by)
     held, compared = _begin(training, str(wanted), checkpoints)
@@ -84,7 +85,7 @@ def make_best(training: Training) -> Hook:
         )
         checkpoints.save(moment.step, states, {"dataset": training.facts, **runtime.conditions(), **held.about})
 
-    return Hook(call, every if wanted.is_score else None)
+    return Hook(call, every if is_score(wanted.by) else None)
 
 
 def _begin(training: Training, by: str, checkpoints: Checkpoints) -> tuple[Best, int]:

@@ -22,9 +22,11 @@ from scaledis.core.plugins import Registry
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.model import Model
+from scaledis.sweeps import starts
+from scaledis.sweeps.aim import is_score
 from scaledis.training.evaluate import sample
 from scaledis.training.scores import kinds_of, score_units
-from scaledis.types import Run
+from scaledis.types import Config, Run
 from scaledis.workdir import log
 
 
@@ -46,20 +48,21 @@ class Candidate(NamedTuple):
 
 
 ELBO = "elbo_nats"
-Criterion = Callable[[Candidate], float | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class CriterionSpec:
-    """A criterion of one's own.
+    """A criterion.
 
     Attributes:
       measure: Candidate -> a number; None or NaN loses against every number.
+      together: whether `measure` takes all candidates of a setting at once, and returns a list with the number of each.
 
     Raises UserError for an attribute of another kind.
     """
 
-    measure: Criterion
+    measure: Callable[[Any], Any]
+    together: bool = False
 
     def __post_init__(self) -> None:
         kinds.check_fields("", self)
@@ -69,7 +72,7 @@ REGISTRY = Registry("criterion", "train.rungs", CriterionSpec, __name__, "criter
 
 
 @kinds.checked
-def register_criterion(name: str, measure: Callable[[Candidate], float | None]) -> None:
+def register_criterion(name: str, measure: Callable[[Any], Any], together: bool = False) -> None:
     """Makes your function a choice of `config.train.rungs`, in place of a number of the log.
 
     A second call replaces it.
@@ -77,6 +80,8 @@ def register_criterion(name: str, measure: Callable[[Candidate], float | None]) 
     Args:
       name: a lower-case word.
       measure: a Candidate with `run`, `records` (its log) and `load()` (its model) -> a number; None or NaN loses.
+      together: whether `measure` takes a list instead, of the two or more runs of a setting, which differ in their
+        seeds, and returns a list with the number of each, as `udr` does.
 
     Raises UserError for a name that this package has, or that is not a lower-case word, and for a `measure` that does
     not take one argument.
@@ -86,7 +91,7 @@ def register_criterion(name: str, measure: Callable[[Candidate], float | None]) 
     >>> config.train.rungs[0][2]
     'last_kl'
     """
-    REGISTRY.register(name, CriterionSpec(measure))
+    REGISTRY.register(name, CriterionSpec(measure, together))
 
 
 def specs() -> dict[str, CriterionSpec]:
@@ -99,15 +104,12 @@ def scores() -> list[str]:
     return [f"{name}/{score}" for name in metrics.names() for score in metrics.spec(name).with_chance]
 
 
-def choose(by: str) -> Criterion:
+def choose(by: str) -> CriterionSpec:
     """Returns the criterion `by`, or the score of that name, or else the mean over the last log lines of that number.
 
     It is `log.last_mean`.
     """
-    own = specs().get(by)
-    if own:
-        return own.measure
-    return functools.partial(_of_scores if "/" in by else _of_log, by)
+    return specs().get(by) or CriterionSpec(functools.partial(_of_scores if is_score(by) else _of_log, by))
 
 
 def warn(key: str, by: str, varying: Iterable[str]) -> None:
@@ -119,12 +121,24 @@ def warn(key: str, by: str, varying: Iterable[str]) -> None:
         print(f"{key}: {found}; {better} (docs/settings.md).", file=sys.stderr)
 
 
-def measured(by: str, candidate: Candidate) -> float | None:
-    """Returns the number of a run at a rung; None where it diverged, or where the number is not finite."""
-    if not candidate.records or any("diverged" in record for record in candidate.records):
-        return None
-    number = choose(by)(candidate)
-    return float(number) if number is not None and math.isfinite(number) else None
+def measured(by: str, candidates: Sequence[Candidate]) -> list[float | None]:
+    """Returns the number of each run at a rung; None where it diverged, or where the number is not finite.
+
+    A criterion of several runs has no number for the only run of a setting.
+    """
+    healthy = [each for each in candidates if each.records and not any("diverged" in line for line in each.records)]
+    spec, found = choose(by), dict[str, Any]()
+    if spec.together:
+        settings: dict[Config, list[Candidate]] = {}
+        for each in healthy:
+            settings.setdefault(starts.setting(each.run.config), []).append(each)
+        for several in settings.values():
+            if len(several) > 1:
+                found |= zip([each.run.name for each in several], spec.measure(several), strict=True)
+    else:
+        found = {each.run.name: spec.measure(each) for each in healthy}
+    numbers = [found.get(each.run.name) for each in candidates]
+    return [float(each) if each is not None and math.isfinite(each) else None for each in numbers]
 
 
 def _of_scores(score: str, candidate: Candidate) -> float | None:
