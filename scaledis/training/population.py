@@ -101,7 +101,7 @@ class Population:
         """The runs [R] as shapes with their shardings, to restore a checkpoint into; nothing is computed."""
         shapes: RunState = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=self.program.by_run),
-            jax.eval_shape(self.program.init, *self._arguments),
+            jax.eval_shape(self.program.start, *self._arguments),
         )
         return shapes
 

@@ -56,13 +56,14 @@ class Program(NamedTuple):
 
     method: that of all runs, at the largest of their capacities.
     by_run: the sharding of an array with a leading axis [R].
-    init: (seeds [R], hyperparameters [R]) -> the runs [R] at their start, compiled.
+    start, init: (seeds [R], hyperparameters [R]) -> the runs [R] at their start; `init` is compiled.
     encode, decode: those of the method, compiled.
     make_advance: data set -> any number of steps. Terms are means over the steps, NaN where a run is frozen.
     """
 
     method: Method
     by_run: NamedSharding
+    start: Start
     init: Start
     encode: Callable[[Pytree, ArrayLike], Codes]
     decode: Callable[[Pytree, ArrayLike], Array]
@@ -74,16 +75,16 @@ def make_program(shape: Shape) -> Program:
     """Returns the program of a shape; populations of one shape get the same one, with all that it has compiled."""
     method, by_run, data = shape.method(max(shape.capacities)), NamedSharding(shape.mesh, steps.RUNS), shape.config.data
     draw, update = make_step(method, shape.config.train)
+    start = make_start(shape)
 
     def make_advance(dataset: Dataset) -> steps.Advance:
         sampler = sampling.make_sampler(dataset, data)
         return steps.make_advance(dataset, data.memory, sampler, draw, update, shape.mesh)
 
     pinned, platform = runtime.pinned(), runtime.platform(shape.mesh.devices.flat)
-    options = runtime.compiler_options(0, platform)
-    init = jax.jit(make_start(shape), out_shardings=by_run, compiler_options=options)
+    init = jax.jit(start, out_shardings=by_run, compiler_options=runtime.compiler_options(0, platform))
     encode, decode = jax.jit(method.encode), jax.jit(method.decode)
-    return Program(method, by_run, pinned(init), pinned(encode), pinned(decode), make_advance)
+    return Program(method, by_run, start, pinned(init), pinned(encode), pinned(decode), make_advance)
 
 
 def make_start(shape: Shape) -> Start:
