@@ -281,6 +281,16 @@ def test_a_method_that_is_registered_again_has_a_program_of_its_own(monkeypatch)
     assert programs(lambda config, images: spec.build(config, images)) is not first
 
 
+@pytest.mark.usefixtures("linear_method")
+def test_programs_take_the_options_of_the_compiler_that_the_tests_set_for_all(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "")
+    members = tiny.population([tiny.config(method__name="linear", train__batch=5)], DATASET)
+    assert members.shapes.step.shape == (1,) and members.memory(DATASET) > 0
+    runs, _ = members.make_advance(DATASET)(members.init(), 2)
+    model = members.model(runs, 0)
+    assert model.step == 2 and model.decode(model.encode(DATASET.images(range(3))).mean).shape == (3, 16, 16, 3)
+
+
 def test_the_data_set_leaves_the_devices_with_the_steps():
     members = tiny.population([tiny.config()], DATASET)
     advance = members.make_advance(dataclasses.replace(DATASET, source=np.asarray(DATASET.source)))
