@@ -55,7 +55,7 @@ def counted(monkeypatch):
 def trained(tmp_path_factory):
     """Two runs in one population, one of them padded."""
     workdir = Workdir(tmp_path_factory.mktemp("trained"))
-    runs = expand(tiny.plain(train__steps=2), ["model.allocation=(2,1),(1,1)"])
+    runs = expand(tiny.plain(train__steps=2, model__parameters=30_000), ["model.allocation=(2,1),(1,1)"])
     [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
     loop.train_population(group, 0, GRID, workdir)
     return workdir, group

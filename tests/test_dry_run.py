@@ -32,7 +32,7 @@ def expand(*sweeps, **overrides):
 
 
 def test_it_counts_runs_programs_and_populations_and_names_the_first_ten(tmp_path):
-    runs = expand("method.name=vlae,scale_vlae,nvae", "seeds:6")
+    runs = expand("method.name=vlae,scale_vlae,nvae", "seeds:6", model__network="")
     lines = dry_run.report(runs, Workdir(tmp_path)).splitlines()
     assert lines[0] == "18 runs, 2 programs, 5 populations"
     assert lines[2] == "vlae, scale_vlae, 2 levels: 12 runs in 3 populations"

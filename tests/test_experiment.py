@@ -93,7 +93,7 @@ from tests import tiny
 )
 def test_what_cannot_run_is_one_clear_error(overrides, message):
     with pytest.raises(UserError, match=message):
-        tiny.config(**overrides)
+        tiny.config(**{"model__network": "", **overrides})
 
 
 def test_an_unknown_key_names_the_nearest():

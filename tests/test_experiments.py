@@ -490,7 +490,7 @@ def test_of_starts_the_one_that_went_on_is_scored(small):
     protocol = scripts["protocol"]
     workdir = protocol.place("primary", "small", "few", "runs")
     few = {key: value for key, value in protocol.few_first(10).items() if key.startswith("train.")}
-    base = tiny.plain(train__log_every=1, evaluate__metrics=("mig",))
+    base = tiny.plain(train__log_every=1, evaluate__metrics=("mig",), model__parameters=30_000)
     rows = protocol.run(workdir, base, [{**few, "seed": 5}, {"seed": 6}])
     [[by_elbo, by_r]] = decisions.read(workdir.rungs).values()
     assert (by_elbo.step, by_elbo.by, by_r.by) == (2, "elbo_nats", "regularization_nats")

@@ -30,7 +30,7 @@ def tiny_images(monkeypatch):
 
 
 def expand(*sweeps, **overrides):
-    return expanded(tiny.plain(**overrides), sweeps)
+    return expanded(tiny.plain(**{"model__network": "", **overrides}), sweeps)
 
 
 def test_costs_are_linear_between_two_rows_and_beyond_them_and_one_row_is_taken_in_proportion():
@@ -71,7 +71,7 @@ def test_the_peak_is_that_of_the_precision_in_which_a_device_multiplies(device, 
 
 
 def test_the_precision_of_products_is_another_program_on_a_tpu_alone():
-    one, other = tiny.config(), tiny.config(train__matmul_precision="tf32")
+    one, other = (tiny.config(model__network="", train__matmul_precision=each) for each in ("float32", "tf32"))
     assert table.key_of(one, (16, 16, 3), "h100") == table.key_of(other, (16, 16, 3), "h100") == KEY
     assert table.key_of(other, (16, 16, 3), "v5e").settings == SETTINGS + " train.matmul_precision=tf32"
 

@@ -372,7 +372,7 @@ def test_a_method_of_ones_own_trains_resumes_and_is_reported(tmp_path, monkeypat
 
 
 def test_describe_prints_the_tree_with_counts():
-    lines = tiny.command("describe", "network", CONFIG).stdout.splitlines()
+    lines = tiny.command("describe", "network", CONFIG, "--config.model.network=").stdout.splitlines()
     counts = {line.split()[0]: int(line.split()[1].replace(",", "")) for line in lines[1:]}
     assert "scale_vlae (2, 1) on tiny" in lines[0] and f"{counts['network']:,} parameters" in lines[0]
     assert counts["encoder"] + counts["decoder"] == counts["network"]

@@ -150,7 +150,7 @@ def test_a_wrong_argument_is_one_clear_error(door, argument, doors, monkeypatch,
     monkeypatch.setattr(rendered, "load", lambda *_: tiny.dataset())
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)  # tests stay off the network
     for registry in (methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY, criteria.REGISTRY):
-        monkeypatch.setattr(registry, "registered", {})
+        monkeypatch.setattr(registry, "registered", {**registry.registered})
     monkeypatch.chdir(tmp_path)
     (call, right), raw = doors[door], {}
     for value in values():

@@ -13,6 +13,7 @@ from scaledis import methods
 from scaledis.core.errors import UserError
 from scaledis.sweeps import plan
 from scaledis.training import population
+from scaledis.training.population import select
 from scaledis.types import NEVER
 from tests import assert_same, tiny
 from tests.frameworks import Tensor
@@ -27,7 +28,7 @@ def trained(*configs, steps=4):
 
 
 def assert_close(runs, alone, slot):
-    for a, b in zip(jax.tree.leaves(population.select(runs, slot)), jax.tree.leaves(alone), strict=True):
+    for a, b in zip(jax.tree.leaves(select(runs, slot)), jax.tree.leaves(alone), strict=True):
         np.testing.assert_allclose(a, b[0], rtol=2e-4, atol=2e-5)
 
 
@@ -76,10 +77,12 @@ def test_flat_runs_of_different_size_and_granularity_share_a_program_too():
 
 @pytest.mark.parametrize("method", ["scale_vlae", "factor_vae", "dava"])
 def test_runs_of_different_capacity_share_a_program_and_stay_the_runs_that_they_are_alone(method):
-    configs = [tiny.config(method__name=method, model__parameters=size, seed=size) for size in (6000, 9000, 6000)]
+    network = "" if method == "scale_vlae" else "shallow"
+    several = [{"model__parameters": size, "seed": size} for size in (6000, 9000, 6000)]
+    configs = [tiny.config(method__name=method, model__network=network, **each) for each in several]
     together, alone = tiny.population(configs, DATASET), tiny.population(configs[:1], DATASET)
     start, own = together.init(), alone.init()
-    sizes = [each.state.params["network"]["encoder"]["hidden4"]["kernel"].shape[-1] for each in (start, own)]
+    sizes = [sum(leaf.size for leaf in jax.tree.leaves(select(each, 0).state.params)) for each in (start, own)]
     assert sizes[0] > sizes[1]
     assert_widened(start, own, rtol=0, atol=0)
     runs, terms = jax.device_get(together.make_advance(DATASET)(start, 4))
@@ -143,11 +146,11 @@ def test_a_diverged_run_is_frozen_and_its_neighbour_untouched():
     members = tiny.population([good, bad], DATASET)
     advance = members.make_advance(DATASET)
     runs, _ = advance(members.init(), 3)
-    frozen = jax.device_get(population.select(runs, 1))
+    frozen = jax.device_get(select(runs, 1))
     runs, terms = advance(runs, 3)
     runs = jax.device_get(runs)
     assert runs.diverged[0] == NEVER and 0 <= runs.diverged[1] < 3
-    assert_same(frozen.state, population.select(runs, 1).state)
+    assert_same(frozen.state, select(runs, 1).state)
     assert np.isnan(terms["loss_nats"][1]) and np.isfinite(terms["loss_nats"][0])
     assert_close(runs, trained(good, steps=6)[0], 0)
 
@@ -182,7 +185,7 @@ def test_a_model_has_no_padding_and_is_that_of_the_run_alone():
 def test_any_number_of_images_is_encoded_and_decoded_by_one_program():
     members = tiny.population([tiny.config()], DATASET)
     runs, images = members.init(), DATASET.images(np.arange(70))
-    model, state = members.model(runs, 0), population.select(runs, 0).state
+    model, state = members.model(runs, 0), select(runs, 0).state
     whole = model.encode(images)
     decoded = model.decode(whole.mean)
     programs = members.program.encode, members.program.decode

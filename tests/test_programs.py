@@ -18,7 +18,7 @@ DATASET = tiny.dataset()
 
 
 def test_the_arithmetic_of_a_step_is_that_of_its_layers_three_times_but_for_the_gradient_of_the_images():
-    population = tiny.population([tiny.config(method__name="vae")], DATASET)
+    population = tiny.population([tiny.config(method__name="vae", model__network="")], DATASET)
     params = population.shapes.state.params["network"]
     side, multiplications = DATASET.image_shape[0], {}
     for name, layer in {**params["encoder"], **params["decoder"]}.items():

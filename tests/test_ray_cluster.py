@@ -23,6 +23,8 @@ ray = pytest.importorskip("ray", reason="Ray has no wheel for this Python")
 from ray.cluster_utils import Cluster  # noqa: E402
 
 BASE = {"config": {}, "sweep": ["seeds"], "command": "test"}
+# The soonest compiled of what a worker knows, which imports no tests.
+OF_WORKERS = {"data__name": "arrays", "method__name": "vae", "model__network": ""}
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +51,7 @@ def written(folder):
 def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
     nodes, second = cluster
     monkeypatch.setattr(ray_cluster, "PATIENCE", 0.05)
-    config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__steps": 200, "train__parallel": 1}
-    config |= {"method__name": "vae"}  # compiles soonest
+    config = OF_WORKERS | {"data__path": str(written(tmp_path)), "train__steps": 200, "train__parallel": 1}
     config |= {"train__checkpoint_every": 20, "evaluate__metrics": ("mig",)}
     workdir, lost = Workdir(tmp_path / "runs"), []
 
@@ -74,7 +75,7 @@ def test_a_sweep_ends_although_a_node_is_lost(cluster, tmp_path, monkeypatch):
 
 def test_a_signal_stops_the_tasks_at_a_checkpoint(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(ray_cluster, "PATIENCE", 0.05)
-    config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__steps": 100_000}
+    config = OF_WORKERS | {"data__path": str(written(tmp_path)), "train__steps": 100_000}
     workdir = Workdir(tmp_path / "runs")
     log = workdir.run("run") / "metrics.jsonl"
     with pytest.raises(Stopped, match="Stopped with a checkpoint of every population"):
@@ -88,7 +89,7 @@ def test_a_halving_that_is_stopped_and_loses_a_worker_decides_as_the_local_engin
     nodes, _ = cluster
     nodes.add_node(num_cpus=2)
     monkeypatch.setattr(ray_cluster, "PATIENCE", 0.05)
-    config = {"data__name": "arrays", "data__path": str(written(tmp_path)), "train__parallel": 2, "method__name": "vae"}
+    config = OF_WORKERS | {"data__path": str(written(tmp_path)), "train__parallel": 2}
     config |= {"train__steps": 200, "train__checkpoint_every": 20}
     runs = expand(tiny.plain(**config), ["seeds:2", "train.learning_rate=1e-3,1e-9"])
     base = {**BASE, "halving": "eta:2,rungs:1,by:loss_nats,best:min"}

@@ -28,7 +28,7 @@ PAIR = ("vlae", "scale_vlae")
 @pytest.fixture(scope="module")
 def new(tmp_path_factory):
     folder = tmp_path_factory.mktemp("new")
-    configs = [tiny.config(method__name="vlae", train__steps=4, seed=seed) for seed in (0, 1)]
+    configs = [tiny.config(method__name="vlae", model__network="", train__steps=4, seed=seed) for seed in (0, 1)]
     scaledis.train(configs, DATASET, workdir=folder)
     return folder
 
@@ -44,7 +44,7 @@ def test_a_bank_of_0_2_0_is_read_and_reported_and_not_gone_on_with(tmp_path):
             found = model.encode(DATASET.images(codes["index"]))
             np.testing.assert_allclose(found.mean, codes["mean"], rtol=1e-4, atol=1e-6)
     line = ["--config=tests/tiny_config.py", "--sweep=method.name=vlae,scale_vlae", f"--workdir={tmp_path}"]
-    line += ["--config.objective.estimator=memory_bank", "--config.train.keep=1"]
+    line += ["--config.objective.estimator=memory_bank", "--config.train.keep=1", "--config.model.network="]
     before = tiny.tree(tmp_path / "checkpoints")
     done = tiny.command(*line, "--config.evaluate.test_codes=36")
     assert done.returncode == 0 and "| vlae" in done.stdout, done.stderr
@@ -69,7 +69,7 @@ def test_a_workdir_of_0_2_0_is_read_reported_and_rescored_marked_as_unsealed_and
     assert tiny.tree(tmp_path) == before
 
     line = ["--config=tests/tiny_config.py", "--sweep=method.name=vlae,scale_vlae", f"--workdir={tmp_path}"]
-    line += ["--config.train.keep=1", "--config.objective.estimator=memory_bank"]
+    line += ["--config.train.keep=1", "--config.objective.estimator=memory_bank", "--config.model.network="]
     done = tiny.command(*line, "--stages=evaluate,report", "--config.evaluate.metrics=dci,mig,modularity")
     assert done.returncode == 0, done.stderr
     assert "Without checksums, as an older version wrote it: vlae, scale_vlae." in done.stdout

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh
 
-from scaledis import datasets, main, methods
+from scaledis import datasets, main, methods, networks
 from scaledis.config import Config
 from scaledis.core import runtime
 from scaledis.datasets import Dataset
@@ -27,8 +27,10 @@ from scaledis.sweeps.configs import default, freeze
 from scaledis.training.population import Population
 from scaledis.types import Batch, ImageSpec, Run
 from scaledis.workdir.layout import Workdir
+from tests import shallow
 
 SIZE = 16
+networks.REGISTRY.registered["shallow"] = shallow.SPEC
 
 
 @functools.cache
@@ -72,12 +74,18 @@ def tree(folder: Path) -> dict[str, str]:
 
 
 def config_dict(**overrides) -> ml_collections.ConfigDict:
-    """The tiny config as a config file returns it; `overrides` by key with `__` for the dot: train__steps=3."""
+    """The tiny config as a config file returns it; `overrides` by key with `__` for the dot: train__steps=3.
+
+    Its network is that of tests/shallow.py; model__network="" is the method's own, which takes three times as long.
+    """
     config = default()
-    spec = methods.specs().get(overrides.get("method__name", "scale_vlae"))
+    name = overrides.get("method__name", "scale_vlae")
+    spec = methods.specs().get(name)
     flat = spec and spec.flat
+    any_network = name in methods.REGISTRY.installed and methods.choose(name).network
     settings = {
         **({"model.latents": 3} if flat else {"model.allocation": (2, 1)}),
+        "model.network": "shallow" if any_network else "",
         "model.channels": (4, 4, 4, 4),
         "model.parameters": 6000,
         "objective.bank": 24,

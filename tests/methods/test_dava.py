@@ -19,6 +19,7 @@ DATASET = tiny.dataset()
 CLIP, RATE, FORCE = 0.5, 0.01, 3.0  # of both gradients; of the autoencoder; 100 (accuracy of D - 1/2)
 CONFIG = tiny.config(
     method__name="dava",
+    model__network="",
     method__encoder=2.0,
     method__decoder=0.5,
     train__gradient_clip=CLIP,

@@ -20,7 +20,7 @@ NAMES = ("scale_vlae", "beta_tcvae", "factor_vae")
 def terms_of(name: str) -> dict[str, float]:
     """Means over 50 steps of the terms of a tiny run in which the KL and its penalties count."""
     settings = {"objective__kl_warmup": 20.0, "objective__sigma": 0.2}
-    settings |= {"train__learning_rate": 0.005, "train__batch": 16}
+    settings |= {"train__learning_rate": 0.005, "train__batch": 16, "model__network": ""}
     members = tiny.population([tiny.config(method__name=name, **settings)], tiny.dataset())
     _, terms = members.make_advance(tiny.dataset())(members.init(), 50)
     return {key: float(term[0]) for key, term in jax.device_get(terms).items()}

@@ -42,9 +42,9 @@ def test_the_first_stage_and_the_others_may_have_lengths_of_their_own():
 
 
 def test_at_the_last_stage_the_loss_is_the_ladders():
-    overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0}
+    overrides = {"model__allocation": (2, 1), "objective__kl_warmup": 10.0, "model__network": "ladder_elu"}
     pro = one_update(tiny.config(method__name="pro_vlae", method__fade=0.0, **overrides), DATASET, 5)[1]
-    own = one_update(tiny.config(method__name="vlae", model__network="ladder_elu", **overrides), DATASET, 5)[1]
+    own = one_update(tiny.config(method__name="vlae", **overrides), DATASET, 5)[1]
     np.testing.assert_allclose(pro["loss_nats"], own["loss_nats"], rtol=1e-6)
     assert pro["stage"] == 2
     pro_penalty = penalty(make_config("pro_scale_vlae"), progressive_scale_aware, ALL)[0]
@@ -74,7 +74,7 @@ def test_a_level_that_is_absent_or_fades_in_has_a_small_weight_and_only_the_latt
 def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
     """Li et al. 2020: the fade multiplies what a level reads in its own stage only; before it, the level reads h."""
     settings = {"method__name": "pro_vlae", "model__allocation": (2, 1), "objective__kl_warmup": 0.0}
-    run = tiny.config(**settings, train__steps=1000)
+    run = tiny.config(**settings, train__steps=1000, model__network="")
     method = make_method(run, DATASET)
     first, terms = one_update(run, DATASET, step=0)
     second = one_update(run, DATASET, step=0, prepare=lambda _: first)[0]
@@ -118,7 +118,7 @@ def test_what_a_late_level_injects_can_be_pushed_to_nothing_and_come_back():
         state.params["network"]["decoder"]["v2"]["bias"] -= 10
         return state
 
-    run = tiny.config(method__name="pro_vlae", method__fade=0.0, model__allocation=(2, 1))
+    run = tiny.config(method__name="pro_vlae", method__fade=0.0, model__allocation=(2, 1), model__network="")
     state = one_update(run, DATASET, step=5, prepare=pushed)[0]
     assert np.ptp(state.params["network"]["decoder"]["v2"]["bias"]) > 0  # of a relu the gradient would be 0
 

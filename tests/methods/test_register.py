@@ -66,7 +66,7 @@ def test_the_example_of_the_readme_is_its_equation(registered):
     _, terms = one_update(run, DATASET)
     penalty = float(terms["kl_nats"] + 3 * terms["size"])
     assert float(terms["regularization_nats"]) == pytest.approx(penalty, rel=1e-6) and terms["size"] > 0
-    plain, _ = one_update(tiny.config(method__name="vae", objective__kl_warmup=0.0), DATASET)
+    plain, _ = one_update(tiny.config(method__name="vae", model__network="", objective__kl_warmup=0.0), DATASET)
     still, _ = one_update(
         tiny.config(method__name="sparse_vae", method__strength=0.0, objective__kl_warmup=0.0), DATASET
     )

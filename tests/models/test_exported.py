@@ -16,8 +16,12 @@ from tests import tiny
 pytestmark = pytest.mark.usefixtures("shared_programs")
 IMAGES = tiny.dataset().images(np.arange(7))
 KINDS = {
-    "a ladder": {"method__name": "scale_vlae"},
-    "a flat one of a Bernoulli": {"method__name": "vae", "objective__likelihood": "bernoulli"},
+    "a ladder": {"method__name": "scale_vlae", "model__network": ""},
+    "a flat one of a Bernoulli": {
+        "method__name": "vae",
+        "model__network": "",
+        "objective__likelihood": "bernoulli",
+    },
     "a prior from the top down": {"method__name": "nvae"},
 }
 

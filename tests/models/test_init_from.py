@@ -54,7 +54,7 @@ def test_a_model_is_saved_under_its_checksum_and_training_goes_on_from_its_own_c
 def test_other_networks_and_folders_without_a_model_are_sentences(saved, tmp_path):
     for settings, source, message in (
         (
-            {"model__allocation": (1, 2)},
+            {"model__allocation": (2, 2)},
             saved,
             "train.init_from: the parameters of .*mine are of another network: .* is",
         ),

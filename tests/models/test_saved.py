@@ -156,7 +156,7 @@ DAMAGE = {
     "no JSON": (lambda folder: (folder / bundle.ABOUT).write_text("[1"), "model.json is damaged"),
     "no checksum": (lambda folder: (folder / bundle.ABOUT).write_text("{}"), "model.json is damaged: it has no check"),
     "other arrays": (other_arrays, "1 differ, such as hyperparameters/active, which is missing there and float32"),
-    "another shape": (changed(lambda held: {"image_shape": [32, 32, 3]}), "saved other arrays than version"),
+    "another shape": (changed(lambda held: {"image_shape": [16, 8, 3]}), "saved other arrays than version"),
     "words": (changed(lambda held: {"image_shape": "abc"}), "image_shape: 'abc' must be a list"),
     "other units": (
         changed(lambda held: {"allocation": [3, 1]}),
