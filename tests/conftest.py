@@ -40,7 +40,7 @@ def pytest_unconfigure(config):
         shutil.rmtree(CACHE, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(autouse=True, scope="session")
 def shared_programs():
     """Populations of one program share what is traced and compiled, the slow part of a test; programs are large."""
     from scaledis.training import population, steps

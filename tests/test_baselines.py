@@ -24,7 +24,6 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 GRID, RENDERED = tiny.dataset(), tiny.rendered()  # the first has principal components of equal variance
 NAMELESS = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
 LEVELS = np.asarray([0, 0, 1])

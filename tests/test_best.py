@@ -22,7 +22,7 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import assert_same, kills, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
+pytestmark = pytest.mark.usefixtures("linear_method")
 DATASET = tiny.dataset()
 BASE = {"config": {}, "sweep": [], "command": "test"}
 LINE = {"method__name": "linear", "train__learning_rate": 3e-3, "train__steps": 12, "train__parallel": 2}

@@ -16,7 +16,6 @@ from scaledis.core.errors import UserError
 from scaledis.workdir.checkpoint import Checkpoints, Damaged, OtherStructure
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 DATASET = tiny.dataset()
 FLIPS = 200
 

@@ -26,7 +26,6 @@ from scaledis.types import Codes, Run
 from tests import doors, tiny
 
 REGISTRIES = methods.REGISTRY, networks.REGISTRY, estimators.REGISTRY, criteria.REGISTRY
-pytestmark = pytest.mark.usefixtures("shared_programs")
 NAMELESS = dataclasses.replace(tiny.dataset(), factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
 LAST = ("load_model", "load_run", "load_results")  # they load what others train
 MAKERS = sorted((name for name in doors() if name.islower()), key=lambda name: name in LAST)

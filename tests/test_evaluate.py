@@ -21,7 +21,6 @@ from scaledis.workdir.layout import Workdir
 from tests import tiny
 from tests.report import material
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 GRID = tiny.dataset()
 NAMELESS = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
 LEVELS = np.asarray([0, 0, 1])

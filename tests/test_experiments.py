@@ -35,7 +35,6 @@ TIERS = ("small", "paper")
 TOP_FEATURES = 4  # of the hidden layers of the top level, for each of the network's width
 LADDER = {"model__allocation": ((2, 1),), "model__injection": ("map",)}
 ALLOCATIONS = [{"model.allocation": allocation} for allocation in [(2, 1), (1, 2), (1, 1, 1), (4, 2, 2, 2)]]
-pytestmark = pytest.mark.usefixtures("shared_programs")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 ROOT = os.path.dirname(os.path.dirname(__file__))
 CONFIG = "--config=tests/tiny_config.py"
 PAIR = (CONFIG, "--sweep=pair")

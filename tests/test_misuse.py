@@ -28,7 +28,6 @@ from scaledis.search import criteria
 from scaledis.training import engine
 from tests import linear, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 ARGUMENTS = {
     "make_config": ["method", "overrides"],
     "train": ["configs", "dataset", "workdir", "init_from", "callback", "extend", "restart"],

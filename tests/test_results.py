@@ -19,7 +19,6 @@ from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records, read_records
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 DATASET = tiny.dataset()
 WITH_BANK = Path(__file__).with_name("workdir_0.2.0.zip")
 PAIR = ("vlae", "scale_vlae")

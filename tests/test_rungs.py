@@ -35,7 +35,7 @@ from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import assert_same, kills, processes, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
+pytestmark = pytest.mark.usefixtures("linear_method")
 DATASET = tiny.dataset()
 BASE = {"config": {}, "sweep": [], "command": "test"}
 RUNGS = ((1 / 3, 2, "loss_nats", "min"), (2 / 3, 1, "kl_nats", "max"))  # after 2 and 4 of 6 steps

@@ -22,7 +22,7 @@ from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("linear_method", "shared_programs")
+pytestmark = pytest.mark.usefixtures("linear_method")
 LINE = ["--config=tests/tiny_config.py", "--config.method.name=linear", "--config.evaluate.metrics=mig"]
 LINE += ["--sweep=seeds:2", "--config.train.parallel=2"]
 DATASET = tiny.dataset()
@@ -31,7 +31,7 @@ FLIPS = 400
 
 
 @pytest.fixture(scope="module")
-def finished(linear_method, shared_programs, tmp_path_factory):
+def finished(linear_method, tmp_path_factory):
     workdir = Workdir(tmp_path_factory.mktemp("finished") / "demo")
     done = tiny.command(*LINE, f"--workdir={workdir.root}", "--stages=train,evaluate")
     assert done.returncode == 0, done.stderr

@@ -33,7 +33,7 @@ from scaledis.workdir.log import last_mean, read_records
 from scaledis.workdir.trials import Trial, Trials
 from tests import assert_same, kills, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs", "linear_method")
+pytestmark = pytest.mark.usefixtures("linear_method")
 DATASET = tiny.dataset()
 SETTINGS = {"method__name": "linear", "train__steps": 4, "evaluate__metrics": ("mig",), "train__parallel": 2}
 CONFIG = tiny.plain(**SETTINGS)

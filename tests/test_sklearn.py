@@ -16,7 +16,6 @@ from scaledis.datasets import rows
 from scaledis.sklearn import Pixels, ScaleVLAE
 from tests import assert_same, doctested, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 SMALL = {"model.channels": (1, 1, 1, 1)}
 MOST = 150  # images of a check
 IMAGES = tiny.dataset().images(np.arange(0, 96, 2))

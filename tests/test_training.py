@@ -27,8 +27,6 @@ from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import processes, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
-
 DATASET = tiny.dataset()
 DIVERGING = {"train__learning_rate": 1e30}
 

@@ -13,7 +13,6 @@ from scaledis.core import files, portable
 from scaledis.core.errors import UserError
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 IMAGES = tiny.dataset().images(np.arange(7))
 KINDS = {
     "a ladder": {"method__name": "scale_vlae", "model__network": ""},

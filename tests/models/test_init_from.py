@@ -8,7 +8,6 @@ import scaledis
 from scaledis.core.errors import UserError
 from tests import assert_same, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 DATA = tiny.dataset()
 STILL = {"train__learning_rate": 1e-30, "train__steps": 1}  # a step that moves no parameter
 

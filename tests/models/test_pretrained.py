@@ -14,7 +14,6 @@ from scaledis.core.errors import UserError
 from scaledis.datasets.base import sampling
 from tests import assert_same, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 IMAGES = tiny.dataset().images(np.arange(4))
 SCORES = {"mig/mig": 0.25, "mig/mig_chance": 0.03125, "sap/sap": 0.5, "dci/interval": [0.1, 0.2], "images": 60}
 

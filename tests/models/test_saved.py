@@ -15,7 +15,6 @@ from scaledis.core.files import read_json, write_sealed
 from scaledis.model import Model
 from tests import assert_same, tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 IMAGES = tiny.dataset().images(np.arange(8))
 DIVERGING = {"train__learning_rate": 1e30, "train__gradient_clip": 0.0}
 KINDS = {

@@ -7,7 +7,6 @@ import pytest
 from scaledis.core.errors import UserError
 from tests import tiny
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 DATA = tiny.dataset()
 IMAGES = DATA.images(np.arange(6))
 

@@ -13,7 +13,6 @@ from scaledis.report.pictures.traversals import mosaic
 from tests import tiny
 from tests.report.material import OWN_STYLE
 
-pytestmark = pytest.mark.usefixtures("shared_programs")
 DATA = tiny.dataset()
 IMAGES = DATA.images(np.arange(0, 96, 7))
 
