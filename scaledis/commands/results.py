@@ -124,8 +124,9 @@ def look(
         evaluate = freeze(experiment.loaded.config).evaluate if experiment.loaded else config.evaluate
         return Run(name, dataclasses.replace(config, evaluate=evaluate))
 
+    groups = workdir.populations(find(name) for group in workdir.groups() for name in group)
     with runtime.stopping(seconds("--time_limit", limit)) as stop:
-        finish(workdir, workdir.populations(find), stages, step, share, stop)
+        finish(workdir, groups, stages, step, share, stop)
 
 
 def finish(

@@ -24,7 +24,7 @@ from scaledis.search.criteria import Candidate
 from scaledis.sweeps import best as keeping
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.starts import Rung
-from scaledis.training import best, engine
+from scaledis.training import best
 from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
@@ -176,7 +176,7 @@ def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = ru
             new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
             workdir.write_plan([*left, *new])
     hosts.wait()
-    return engine.populations(job)
+    return workdir.populations(job.runs)
 
 
 def _step(newest: int | None, name: str, last: Decision) -> int:

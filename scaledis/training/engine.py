@@ -137,12 +137,6 @@ def train_group(
     return diverged
 
 
-def populations(job: Job) -> Groups:
-    """Returns all populations of the plan; a run that the job does not know is read from the work directory."""
-    known = {run.name: run for run in job.runs}
-    return job.workdir.populations(lambda name: known.get(name) or Run(name, job.workdir.read_config(name)))
-
-
 def dataset_of(job: Job, group: Sequence[Run]) -> Dataset:
     """Returns the data set that a population trains on."""
     return job.dataset or sampling.load_dataset(group[0].config.data)
@@ -162,7 +156,7 @@ def claim(job: Job) -> Groups:
     there, here = {name for group in workdir.groups() for name in group}, {run.name for run in job.runs}
     if not there >= here or (there > here and not grows):
         raise UserError(f"workdir: {workdir.root} is another directory for the first process; share one file system.")
-    return populations(job)
+    return workdir.populations(job.runs)
 
 
 def evaluate_all(

@@ -20,7 +20,7 @@ import fcntl
 import functools
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -147,14 +147,18 @@ class Workdir:
         """Returns the names of the runs of each population."""
         return [each.names for each in self.planned()]
 
-    def populations(self, find: Callable[[str], Run]) -> list[list[Run]]:
-        """Returns the runs of each population, found by name, padded to the allocation of their population."""
+    def populations(self, known: Iterable[Run] = ()) -> list[list[Run]]:
+        """Returns the runs of each population, padded to its allocation; those that are not known as the files say."""
+        own = {run.name: run for run in known}
+
+        def find(name: str) -> Run:
+            return own.get(name) or Run(name, self.read_config(name))
+
         return [[find(name)._replace(padded=padded) for name in names] for names, padded, _ in self.planned()]
 
     def runs(self) -> list[Run]:
-        """Returns the runs of the experiment that the directory holds, from their own configs."""
-        groups = self.populations(lambda name: Run(name, self.read_config(name)))
-        return [run for group in groups for run in group]
+        """Returns the runs of the experiment that the directory holds."""
+        return [run for group in self.populations() for run in group]
 
     def held(self, name: str, *keys: str) -> dict[str, Any]:
         """Returns the config of a run as it was written, by the run or, before it begins, by the plan.
@@ -254,7 +258,7 @@ class Workdir:
                 list(writers.map(write_lines, [self.planned_configs(index) for index, _ in new], configs))
             write_sealed(self.config, {"begun": self.begun, **base, "shards": shard.count, **version.here()})
             self.write_plan(planned.appended(there, groups, shard if grows else None))
-        return self.populations(lambda name: known.get(name) or Run(name, self.read_config(name)))
+        return self.populations(runs)
 
     def check_same(self, run: Run, extend: bool) -> None:
         """Raises UserError, with the differences, if the directory holds the run with another config (see `claim`)."""
