@@ -23,9 +23,7 @@ from experiments.protocol import arguments, low_priority, place, run
 from experiments.tables import (
     RESULTS,
     finished,
-    interval,
     made_with,
-    paired,
     results_of,
     shown,
     write_markdown,
@@ -186,31 +184,23 @@ def columns_of(row, sizes, scored_factors):
     }
 
 
+def with_columns(runs):
+    """The runs of each cell with what the table has of them."""
+    sizes = sampling.datasets.load(DATA).factor_sizes
+    return {name: [row | columns_of(row, sizes, SCORED) for row in rows] for name, rows in runs.items()}
+
+
 def report(tier_name):
     """The table of the parts that have run."""
     known = finished("blocks", tier_name)
-    sizes = sampling.datasets.load(DATA).factor_sizes
-    of = {name: [row | columns_of(row, sizes, SCORED) for row in found["runs"]] for name, found in known.items()}
+    of = with_columns({name: found["runs"] for name, found in known.items()})
     rows = [[name, *(shown([row.get(column) for row in rows]) for column in COLUMNS)] for name, rows in of.items()]
     about = (
-        f"{made_with(known)} Bounds: with and without the image's own posterior among the {np.prod(sizes):,}. MIG-sup "
+        f"{made_with(known)} Bounds: with and without the image's own posterior among all images. MIG-sup "
         f"and known factors (more than {KNOWN:.0%} of the entropy) are of the lower bound; shape is not scored. DCI-D "
         "and MIG without a bound are of single units, over histograms, shape included. ELBO and R in nats per image."
     )
     write_markdown("blocks", tier_name, "Granularity, a block as one variable", about, ["blocks", *COLUMNS], rows)
-    of_b2, of_b1 = of["b = 2, free"], of["b = 1"]
-    for title, one, other in (
-        ("blocks of 2 - units of b = 1", "MIG of blocks", "MIG of units"),
-        ("blocks of 2 - best pairs of b = 1", "MIG of blocks", "MIG of best pairs"),
-    ):
-        for bound in posteriors.BOUNDS:
-            gaps = paired(rename(of_b2, f"{one}, {bound}"), rename(of_b1, f"{other}, {bound}"), "score")
-            print(title, bound, shown(gaps), interval(gaps))
-
-
-def rename(rows, column):
-    """The rows with one column as "score"."""
-    return [{"override": row["override"], "score": row[column]} for row in rows]
 
 
 if __name__ == "__main__":

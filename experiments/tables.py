@@ -147,32 +147,39 @@ def differences(
     return rows
 
 
-def claim(key: str, text: str, paper: str, found: str, lies: str, tier_name: str) -> None:
+def claim(key: str, text: str, paper: str, found: str, lies: str, tier_name: str, verdict: str = "") -> None:
     """Writes one row of experiments/results/claims.json and .md, beside those that are there.
 
-    The key begins with the name of the comparison, whose runs say with what commit and on what machine it was made;
-    these stand in the .json alone.
+    Only a primary row of plan.md has a verdict. The key begins with the name of the comparison, whose runs say with
+    what commit and on what machine it was made; these stand in the .json alone.
     """
     path = RESULTS / "claims.json"
     known = read_json(path) if path.exists() else {}
     made_by = results_of(key.partition(",")[0], tier_name)
     made = {"commit": commits(made_by), "machine": each(entry["machine"] for entry in made_by.values())}
-    known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "interval": lies, **made}
+    judged = {"verdict": verdict} if verdict else {}
+    known[f"{key}, {tier_name}"] = {"claim": text, "paper": paper, "found": found, "interval": lies, **judged, **made}
     known = dict(sorted(known.items()))
     write_json(path, known)
+    write_bytes(path.with_suffix(".md"), claims_table(known).encode())
+
+
+def claims_table(known: Mapping[str, Mapping[str, str]]) -> str:
+    """The text of claims.md."""
     lines = [
         "# The claims of both papers",
         "",
-        "Each row is written by the script that checks it; the data set is a look-alike unless it is named. All rows",
-        "are exploratory ([plan](plan.md)): a 95 % t interval over seeds, no verdict. Commits are in claims.json.",
+        "Each row is written by the script that checks it; the data set is a look-alike unless it is named. A row is",
+        "exploratory ([plan](plan.md)), with a 95 % t interval over seeds, unless it has a verdict. Commits are in",
+        "claims.json.",
         "",
-        "| experiment | claim | paper | found | the interval |",
-        "| --- " * 5 + "|",
+        "| experiment | claim | paper | found | the interval | verdict |",
+        "| --- " * 6 + "|",
     ]
     for name, row in known.items():
-        cells = [name, *(row[key] for key in ("claim", "paper", "found", "interval"))]
+        cells = [name, *(row.get(key, "") for key in ("claim", "paper", "found", "interval", "verdict"))]
         lines.append("| " + " | ".join(cells) + " |")
-    write_bytes(path.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
+    return "\n".join(lines) + "\n"
 
 
 def mean(runs: Sequence[Mapping[str, Any]], score: str) -> float:

@@ -1,0 +1,150 @@
+"""The eight primary rows of experiments/results/plan.md, judged as one family; nothing trains here.
+
+    python -m experiments.family --tier=small
+
+The runs are those of primary.py and blocks.py. A row has an interval as soon as two of its seeds have run. The verdicts
+come when all seeds of all rows have, since Holm's method takes all eight p-values. Writes
+experiments/results/family/<tier>.md and, with the verdicts, rows of claims.md.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import blocks, primary, protocol
+from experiments.protocol import arguments
+from experiments.tables import claim, made_with, results_of, side_of, write_markdown
+from scaledis.core.statistics import LEVEL, Difference, Judged, difference, judge, paired
+from scaledis.sweeps.expand import sweep_allocations
+
+ROWS, APART = 8, 0.02  # APART: of the bounds of an information, beyond which it is no number
+COLUMNS = ("row", "one - other", "score of one", "seeds", "diverged", "difference", "p", "Holm's p", "verdict")
+
+Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by the name of their setting
+
+
+class Row(NamedTuple):
+    """A row of the plan.
+
+    title: one - other.
+    of: the experiment that has the runs, "primary" or "blocks".
+    seeds: of each side, as planned.
+    one, other: the settings, over which the scores of a seed are averaged.
+    scores: the columns that are compared, of the one and of the other.
+    """
+
+    title: str
+    of: str
+    seeds: int
+    one: Sequence[str]
+    other: Sequence[str]
+    scores: tuple[str, str] = ("DCI-D", "DCI-D")
+
+
+def rows_of(tier_name: str, flat: str) -> list[Row]:
+    """The rows in the order of the plan, with its choice of a flat method."""
+    steps = primary.TIMES * protocol.tier(tier_name)["train"]["steps"]
+    ours, vlae, flat, few = (f"{each}, {steps} steps" for each in ("scale_vlae", "vlae", flat, "few units first"))
+    nine = [each["model.allocation"] for each in sweep_allocations()]
+    own, others = ([f"{title}, {each}" for each in nine] for title in ("ours", "vlae"))
+    of_blocks, of_units, of_pairs = (f"MIG of {each}, upper" for each in ("blocks", "units", "best pairs"))
+    return [
+        Row("ours - VLAE", "primary", 20, [ours], [vlae]),
+        Row("ours - the best flat method", "primary", 20, [ours], [flat]),
+        Row("few units first with a bank - ours", "primary", 20, [few], [ours]),
+        Row("both penalties - intra only", "primary", 24, ["figure 1, both"], ["figure 1, intra"]),
+        Row("ours: (3, 3, 4) - (4, 6)", "primary", 24, ["ours, (3, 3, 4)"], ["ours, (4, 6)"]),
+        Row("ours - VLAE, mean of nine allocations", "primary", 8, own, others),
+        Row("blocks of 2 - units of b = 1", "blocks", 24, ["b = 2, free"], ["b = 1"], (of_blocks, of_units)),
+        Row("blocks of 2 - best pairs of b = 1", "blocks", 24, ["b = 2, free"], ["b = 1"], (of_blocks, of_pairs)),
+    ]
+
+
+def scores_of(runs: Runs, settings: Sequence[str], score: str) -> dict[int, float]:
+    """The score of each seed that all settings have, the mean over them; runs that diverged are left out."""
+    healthy = [
+        {row["override"]["seed"]: row[score] for row in runs.get(name, ()) if row["diverged"] is None}
+        for name in settings
+    ]
+    seeds = sorted(set.intersection(*map(set, healthy)))
+    return {seed: float(np.mean([of[seed] for of in healthy])) for seed in seeds}
+
+
+def compared(row: Row, runs: Runs) -> Difference | None:
+    """The difference over the seeds that have run, paired if both sides share seeds; None without any."""
+    one, other = (scores_of(runs, *side) for side in zip((row.one, row.other), row.scores, strict=True))
+    if not one or not other:
+        return None
+    return paired(one, other) if one.keys() & other.keys() else difference(one, other)
+
+
+def is_number(row: Row, runs: Runs) -> bool:
+    """Whether the bounds of each information agree, of what has bounds."""
+    for settings, score in zip((row.one, row.other), row.scores, strict=True):
+        bounds = [score, score.replace("upper", "lower")]
+        means = [np.mean([*scores_of(runs, settings, bound).values()]) for bound in bounds]
+        if abs(means[0] - means[1]) > APART:
+            return False
+    return True
+
+
+def counted(row: Row, runs: Runs) -> tuple[int, int]:
+    """How many seeds have run on both sides, and how many of their runs diverged."""
+    of = [runs.get(name, ()) for name in {*row.one, *row.other}]
+    return min(map(len, of)), sum(run["diverged"] is not None for own in of for run in own)
+
+
+def family(rows: Sequence[Row], runs: Mapping[str, Runs]) -> list[Judged | None]:
+    """The verdicts of all rows; None for all of them until each has all of its seeds."""
+    if any(counted(row, runs[row.of])[0] < row.seeds for row in rows):
+        return [None] * len(rows)
+    found = [(compared(row, runs[row.of]), is_number(row, runs[row.of])) for row in rows]
+    return [*judge([each if known else each._replace(error=math.nan) for each, known in found if each])]
+
+
+def cells_of(row: Row, runs: Runs, judged: Judged | None) -> list[str]:
+    """The cells of a row of the table, behind its number."""
+    (seeds, diverged), found = counted(row, runs), compared(row, runs)
+    words, p = (words_of(found), f"{found.p:.2g}") if found and found.interval() else ("", "")
+    verdict = (f"{judged.holm:.2g}", verdict_of(judged)) if judged else ("", "not all seeds have run")
+    return [row.title, row.scores[0], f"{seeds} of {row.seeds}", str(diverged), words, p, *verdict]
+
+
+def words_of(found: Difference) -> str:
+    """ "0.271 [0.189, 0.352]" """
+    low, high = found.interval() or (math.nan, math.nan)
+    return f"{found.difference:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def verdict_of(judged: Judged) -> str:
+    """The verdict; where nothing is decided, with the seeds that would decide it."""
+    needed = judged.difference.seeds_needed(LEVEL / ROWS) if judged.verdict == "undecided" else None
+    return f"{judged.verdict}; {needed} seeds would decide it" if needed else judged.verdict
+
+
+def main() -> None:
+    given = arguments(__doc__)
+    known = {name: results_of(name, given.tier) for name in ("primary", "blocks")}
+    runs = {name: {title: found["runs"] for title, found in held.items()} for name, held in known.items()}
+    runs["blocks"] = blocks.with_columns(runs["blocks"])
+    ran = [each for each in primary.FLAT for name in runs["primary"] if name.startswith(f"{each},")]
+    rows = rows_of(given.tier, (ran or primary.FLAT)[0])
+    verdicts = family(rows, runs)
+    cells = [cells_of(row, runs[row.of], judged) for row, judged in zip(rows, verdicts, strict=True)]
+    about = (
+        f"{' '.join(made_with(each) for each in known.values() if each)} Paired t-tests over seeds, Welch's in row 3, "
+        "two-sided, corrected together by Holm's method. [The plan](../plan.md) says what the verdicts mean."
+    )
+    numbered = [[str(number), *own] for number, own in enumerate(cells, 1)]
+    write_markdown("family", given.tier, "The primary rows", about, COLUMNS, numbered)
+    for number, (row, judged) in enumerate(zip(rows, verdicts, strict=True), 1):
+        if judged:
+            side = side_of(*(judged.difference.interval() or (-math.inf, math.inf)))
+            key, words = f"{row.of}, row {number}", words_of(judged.difference)
+            claim(key, f"{row.title}, in {row.scores[0]}", "plan.md", words, side, given.tier, verdict_of(judged))
+
+
+if __name__ == "__main__":
+    main()
