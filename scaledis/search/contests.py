@@ -110,7 +110,7 @@ def check(job: Job) -> None:
     key = "--halving" if halving else "train.rungs"
     if halving and job.only is None:
         criteria.warn(key, halving.by, differing(run.config for run in job.current))
-    if halving and halving.rungs > 1 and halving.by in criteria.specs() and criteria.specs()[halving.by].together:
+    if halving and halving.rungs > 1 and criteria.choose(halving.by).together:
         raise UserError(f"{key}: {halving.by} compares seeds, of which a rung may leave one a setting; take rungs:1.")
     programs: dict[Config, list[Run]] = {}
     for run in job.current:
