@@ -23,6 +23,7 @@ ROWS, APART = 8, 0.02  # APART: of the bounds of an information, beyond which it
 COLUMNS = ("row", "one - other", "score of one", "seeds", "diverged", "difference", "p", "Holm's p", "verdict")
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by the name of their setting
+NOTHING = Difference("paired", (0, 0), (math.nan, math.nan), math.nan, math.nan, math.nan, 0)
 
 
 class Row(NamedTuple):
@@ -84,8 +85,8 @@ def is_number(row: Row, runs: Runs) -> bool:
     """Whether the bounds of each information agree, of what has bounds."""
     for settings, score in zip((row.one, row.other), row.scores, strict=True):
         bounds = [score, score.replace("upper", "lower")]
-        means = [np.mean([*scores_of(runs, settings, bound).values()]) for bound in bounds]
-        if abs(means[0] - means[1]) > APART:
+        upper, lower = ([*scores_of(runs, settings, bound).values()] for bound in bounds)
+        if upper and abs(np.mean(upper) - np.mean(lower)) > APART:
             return False
     return True
 
@@ -97,11 +98,14 @@ def counted(row: Row, runs: Runs) -> tuple[int, int]:
 
 
 def family(rows: Sequence[Row], runs: Mapping[str, Runs]) -> list[Judged | None]:
-    """The verdicts of all rows; None for all of them until each has all of its seeds."""
+    """The verdicts of all rows; None for all of them until each has all of its seeds.
+
+    A row with a side whose runs all diverged is undecided, and counts as a test with p = 1.
+    """
     if any(counted(row, runs[row.of])[0] < row.seeds for row in rows):
         return [None] * len(rows)
-    found = [(compared(row, runs[row.of]), is_number(row, runs[row.of])) for row in rows]
-    return [*judge([each if known else each._replace(error=math.nan) for each, known in found if each])]
+    found = [(compared(row, runs[row.of]) or NOTHING, is_number(row, runs[row.of])) for row in rows]
+    return [*judge([each if known else each._replace(error=math.nan) for each, known in found])]
 
 
 def cells_of(row: Row, runs: Runs, judged: Judged | None) -> list[str]:

@@ -89,6 +89,20 @@ def test_an_information_whose_bounds_differ_is_no_number_and_nothing_is_decided(
     assert family.verdict_of(judged[6]) == "undecided" and judged[0].verdict == "holds"
 
 
+def test_a_row_of_which_every_run_of_a_side_diverged_is_undecided_and_the_others_are_judged(runs):
+    for name in ("figure 1, intra", "b = 1"):
+        of = runs["primary"] if name in runs["primary"] else runs["blocks"]
+        of[name] = [{**run, "diverged": 7} for run in of[name]]
+    rows = family.rows_of("small", "dava")
+    judged = family.family(rows, runs)
+    decided = {3: "undecided", 4: "no difference that counts", 6: "undecided", 7: "undecided"}
+    assert [each.verdict for each in judged] == [decided.get(row, "holds") for row in range(8)]
+    least = min(judged, key=lambda each: each.holm)
+    assert least.holm == pytest.approx(8 * least.difference.p)  # the rows without a number are tests as well
+    cells = family.cells_of(rows[3], runs["primary"], judged[3])
+    assert cells[2:] == ["24 of 24", "24", "", "", "1", "undecided"]
+
+
 def test_a_claim_of_the_family_has_its_verdict_in_the_table(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "RESULTS", tmp_path)
     tables.claim("blocks, row 7", "blocks > units", "plan.md", "0.2 [0.1, 0.3]", "above 0", "small", "holds")
