@@ -87,7 +87,7 @@ NAMES = ("price", "exact", "beta2", "beta10", "units12", "rendered", "long")
 
 def main():
     given = arguments(__doc__, NAMES, blocks.DATA)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for name in given.names:
         if name == "exact":

@@ -86,7 +86,7 @@ def world():
 
 def main():
     given = arguments(__doc__, data=DATA)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     if not given.table:
         for first in SEEDS[::PART]:

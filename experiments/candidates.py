@@ -133,7 +133,7 @@ scaledis.register_method(
 
 def main():
     given = arguments(__doc__, GROUPS)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for group in given.names:
         overrides = {

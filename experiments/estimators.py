@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument("--workdir", required=True, help="of a trained ladder")
     parser.add_argument("--run", help="its name; may be left out where there is one")
     given = parser.parse_args()
-    runtime.prepare()
+    runtime.prepare_jax()
     model, dataset, mean, log_variance = posteriors(Workdir(given.workdir), given.run)
     run = model.config
     bench = Bench(run, dataset.image_shape, mean, log_variance)

@@ -39,7 +39,7 @@ def overrides_of(tier):
 
 def main():
     given = arguments(__doc__)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     settings = overrides_of(given.tier)
     overrides = {name: [{**setting, "seed": seed} for seed in SEEDS] for name, setting in settings.items()}

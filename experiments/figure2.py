@@ -35,7 +35,7 @@ COLUMNS = {
 
 def main():
     given = arguments(__doc__)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     if not given.table:
         settings = {name: setting(name, given.tier, given.data) for name in METHODS}

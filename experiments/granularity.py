@@ -33,7 +33,7 @@ COMMON = {
 
 def main():
     given = arguments(__doc__, ROWS, DATA)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for row in given.names:
         cells = {name_of(row, block): {**ROWS[row], "method.block": block} for block in BLOCKS}

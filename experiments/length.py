@@ -39,7 +39,7 @@ NAMES = ("scale_vlae", "vlae", "flat", *FEW)  # flat: the best flat method of Ta
 
 def main():
     given = arguments(__doc__, NAMES)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     methods = methods_of(given.tier)
     steps = TIMES * protocol.tier(given.tier)["train"]["steps"]

@@ -26,7 +26,7 @@ SCORES = ("DCI-D", "MIG", "DCI-I")
 
 def main():
     given = arguments(__doc__, NAMES)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for name in given.names:
         for seeds in parts.split(SEEDS):

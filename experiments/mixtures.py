@@ -15,7 +15,7 @@ IMAGES = 6000
 
 
 def main():
-    runtime.prepare()
+    runtime.prepare_jax()
     model = scaledis.load_model()
     dataset = sampling.load_dataset(model.config.data)
     images, factors = dataset.sample(IMAGES)

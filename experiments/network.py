@@ -37,7 +37,7 @@ TUNED_AT_ONCE = 2  # settings
 
 def main():
     given = arguments(__doc__, SIZES)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for size in given.names:
         for method in METHODS:

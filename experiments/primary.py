@@ -25,7 +25,7 @@ LEVELS = ("dci", "mig", "level")
 
 def main():
     given = arguments(__doc__, COUNTS)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for name in given.names:
         for first in range(0, COUNTS[name], PART):

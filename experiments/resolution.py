@@ -22,7 +22,7 @@ SIZES = {key: getattr(Config().model, key) for key in ("channels", "ladder_chann
 
 def main():
     given = arguments(__doc__, METHODS)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for method in given.names:
         setting = chosen(given.tier, method)

@@ -26,7 +26,7 @@ from scaledis.metrics.shared.agreement import udr
 
 def main():
     given = arguments(__doc__)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     if not given.table:
         for numbers, seed in search_runs.parts():

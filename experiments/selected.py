@@ -80,7 +80,7 @@ def at_once(rule):
 
 def main():
     given = arguments(__doc__, [*rules(100), "fresh"])
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for name in given.names:
         if name != "fresh":

@@ -54,7 +54,7 @@ def entries(sigma):
 
 def main():
     given = arguments(__doc__, [entry.name for entry in entries(sigma=1.0)])
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     sigma = protocol.tier(given.tier)["objective"]["sigma"]
     compare("table1", [entry for entry in entries(sigma) if entry.name in given.names], given.tier)

@@ -21,7 +21,7 @@ TITLES = ("DCI-D", "DCI-C", "MIG")
 
 def main():
     given = arguments(__doc__)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     allocations = [override["model.allocation"] for override in sweep_allocations()]
     settings = {method: chosen(given.tier, method) for method in METHODS}

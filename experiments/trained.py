@@ -19,7 +19,7 @@ DRAWS, IMAGES = 5, 6000  # samples that each score is the mean over, with its 95
 
 
 def main():
-    runtime.prepare()
+    runtime.prepare_jax()
     protocol.low_priority()
     model = train(primary.TIMES * protocol.tier(TIER)["train"]["steps"])
     model = model._replace(about={**model.about, "scores": scored(model)})

@@ -21,7 +21,7 @@ TUNING_SEEDS = (1000, 1001, 1002)
 
 def main():
     given = arguments(__doc__, TUNED)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     grids = {entry.name: entry.grid for entry in entries(protocol.tier(given.tier)["objective"]["sigma"])}
     for name in given.names:

@@ -47,7 +47,7 @@ def parameters():
 
 def main():
     given = arguments(__doc__, map(str, CAPACITIES), DATA)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     for size in map(int, given.names):
         train(given.tier, size, SEEDS, parameters(), given.data)

@@ -25,7 +25,7 @@ TIMES = 4  # the tier's steps
 
 def main():
     given = arguments(__doc__, map(str, WIDTHS), DATA)
-    runtime.prepare()
+    runtime.prepare_jax()
     low_priority()
     axis = axis_of(protocol.tier(given.tier), given.data)
     for width in map(int, given.names):

@@ -20,6 +20,7 @@ from scaledis.core.version import VERSION as _VERSION
 
 with _epy.lazy_api_imports(globals()):
     from scaledis.config import Config as Config
+    from scaledis.core.runtime import prepare_jax as prepare_jax
     from scaledis.core.statistics import compare as compare
     from scaledis.datasets import Dataset as Dataset
     from scaledis.datasets import load as load_dataset

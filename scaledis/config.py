@@ -156,7 +156,7 @@ class Train:
         "keep also the state of each run at its best step, by a number of the log (`elbo_nats`, `loss_nats:min`) or a "
         "score (`dci/disentanglement`, looked at every evaluate_every steps); empty: none",
     )
-    parallel: int = positive_int(0, "runs trained at once; 0: one per core on a CPU, all on an accelerator", 0)
+    parallel: int = positive_int(0, "runs trained at once; 0: one a core on a CPU, at most 64 an accelerator", 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,7 +52,7 @@ def run(argv: Sequence[str]) -> None:
 
         from scaledis.core import runtime
 
-        runtime.prepare()
+        runtime.prepare_jax()
         logging.set_verbosity(logging.WARNING)  # orbax reports every file that it opens
     command.execute()
 

@@ -51,3 +51,4 @@ def test_the_jobset_is_yaml_and_its_command_has_flags_that_exist():
 @pytest.mark.parametrize("command", re.findall(r"scaledis\.main(.*?)\n\n", (DOCS / "clusters.md").read_text(), re.S))
 def test_the_commands_of_the_page_have_flags_that_exist(command):
     assert set() < set(re.findall(r"--[a-z_]+", command)) <= OWN
+    assert "--config=configs/granularity.py --sweep=granularity" in command  # without a sweep it is one run

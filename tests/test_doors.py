@@ -15,6 +15,7 @@ import pytest
 import scaledis
 from scaledis import datasets, methods, networks
 from scaledis.config import Config
+from scaledis.core import runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.datasets.base import sampling
 from scaledis.methods import estimators
@@ -55,6 +56,7 @@ def small(monkeypatch):
     for module, name, small in [
         *[(configs, "make_config", make_small), (scaledis, "make_config", make_small)],
         *[(datasets, "load", load_tiny), (scaledis, "load_dataset", load_tiny)],
+        *[(runtime, "_keep_freed_memory", lambda: None), (runtime, "cache_directory", lambda: None)],
     ]:
         monkeypatch.setattr(module, name, small)
     for registry in REGISTRIES:

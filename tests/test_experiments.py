@@ -47,7 +47,7 @@ def scripts():
 def small(scripts, tmp_path, monkeypatch):
     """The scripts on the tiny data set, two seeds a setting, with results in the test's folder."""
     monkeypatch.setattr(datasets, "load", lambda *_, **__: tiny.dataset())
-    monkeypatch.setattr(runtime, "prepare", lambda: None)
+    monkeypatch.setattr(runtime, "prepare_jax", lambda: None)
     monkeypatch.setattr(scripts["protocol"], "ROOT", tmp_path)
     monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path / "results")
     for figure in ("figure1", "figure2"):

@@ -379,11 +379,13 @@ def test_describe_prints_the_tree_with_counts():
 
 def test_list_names_all_there_is_and_describe_a_methods_equation():
     listed = tiny.command("list", CONFIG).stdout
-    for name in ("factor_vae", "rendered", "dci", "memory_bank", "seeds", "pair"):
+    for name in ("factor_vae", "rendered", "dci", "memory_bank", "udr", "seeds", "pair"):
         assert f"  {name} " in listed
     described = tiny.command("describe", "beta_stcvae").stdout
     for text in ("--config.method.block", "KL(q(z | x) || p(z))", "Chen et al. 2025", "free or rewarded"):
         assert text in described
+    for name, paper in (("dci", "Eastwood & Williams 2018"), ("udr", "Returns the UDR of each run")):
+        assert paper in tiny.command("describe", name).stdout
 
 
 def test_prepare_and_describe_a_data_set(tmp_path, monkeypatch):

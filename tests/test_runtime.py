@@ -1,4 +1,4 @@
-"""`prepare` in a process of its own, since its settings last; the cores that a container grants."""
+"""`prepare_jax` in a process of its own, since its settings last; the cores that a container grants."""
 
 import os
 import pwd
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jaxlib
 import pytest
 
@@ -19,15 +20,17 @@ DEVICES = "--xla_force_host_platform_device_count"
 SCRIPT = """
 import os
 import pwd
-from scaledis.core.runtime import cores, prepare
-prepare()
+from scaledis.core.runtime import cores, prepare_jax
+prepare_jax()
 import jax
+jax.devices()
+prepare_jax()
 print(os.environ.get("XLA_FLAGS", ""), cores(), jax.device_count(), jax.config.jax_compilation_cache_dir, sep="|")
 """
 
 
 def prepared(home, **variables):
-    """[XLA_FLAGS, cores, devices, cache directory] after `prepare`, with these environment variables."""
+    """[XLA_FLAGS, cores, devices, cache directory] after `prepare_jax`, with these environment variables."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("JAX_", "XLA_"))}
     environment = kept | {"JAX_PLATFORMS": "cpu", "HOME": str(home), "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run(
@@ -43,6 +46,14 @@ def test_one_device_per_core_a_cache_of_this_machine_and_no_flag_of_xla(tmp_path
     assert devices == cores
     assert os.path.dirname(cache) == str(tmp_path / ".cache" / "scaledis" / "xla")
     assert f"jaxlib-{jaxlib.version.__version__}-" in os.path.basename(cache)
+
+
+def test_once_jax_has_computed_it_is_too_late(monkeypatch):
+    jax.devices()
+    monkeypatch.setattr(runtime, "_setting", lambda name: -1)  # as if nobody had said how many devices there are
+    monkeypatch.setattr(runtime, "cores", lambda: 7)
+    with pytest.raises(UserError, match="prepare_jax: JAX has computed already, on one device for all cores; call it"):
+        runtime.prepare_jax()
 
 
 def test_without_a_home_directory_nothing_is_cached_and_a_data_set_says_so(tmp_path, monkeypatch):

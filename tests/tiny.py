@@ -154,7 +154,7 @@ def command(*arguments: str, load: Callable[..., Dataset] = lambda *_, **__: dat
     sampling.load_dataset.cache_clear()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(datasets, "load", load)
-        patch.setattr(runtime, "prepare", lambda: None)  # its settings last
+        patch.setattr(runtime, "prepare_jax", lambda: None)  # its settings last
         patch.setattr(sys, "argv", ["scaledis", *arguments])
         try:
             code = main.console()

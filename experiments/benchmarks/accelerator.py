@@ -271,7 +271,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--miniature", action="store_true", help="small networks and few steps")
     parser.add_argument("--reference", action="store_true", help="write the numbers of a CPU that others are held to")
     options = parser.parse_args(arguments)
-    runtime.prepare()
+    runtime.prepare_jax()
     if options.reference:
         REFERENCE.parent.mkdir(exist_ok=True)
         REFERENCE.write_text(json.dumps({name: tiny_terms(name) for name in sorted(methods.specs())}, indent=1) + "\n")

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from experiments.benchmarks import pytorch
-from scaledis.core.runtime import cores, machine, prepare
+from scaledis.core.runtime import cores, machine, prepare_jax
 from scaledis.planning import hlo
 from scaledis.training.population import Population
 from scaledis.types import ImageSpec
@@ -30,7 +30,7 @@ KINDS = ("product", "copy", "elementwise", "reduction", "other")
 
 
 def main() -> None:
-    prepare()
+    prepare_jax()
     peaks = {"gigaflops_a_second": peak_flops(), "gigabytes_a_second": peak_bandwidth()}
     kernels, milliseconds = kernels_of_step(), times_of_step()
     kinds = shares(kernels, milliseconds, peaks)

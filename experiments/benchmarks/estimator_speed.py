@@ -18,7 +18,7 @@ import numpy as np
 from experiments.benchmarks.pytorch import ROUNDS, STEPS, measure, start
 from experiments.tables import RESULTS
 from scaledis.core.files import write_json
-from scaledis.core.runtime import cores, machine, prepare
+from scaledis.core.runtime import cores, machine, prepare_jax
 from scaledis.core.version import commit
 from scaledis.objectives import aggregate_posterior, partition
 
@@ -76,7 +76,7 @@ VERSIONS = {"ours": ours, "PyTorch": in_torch}
 
 def timed(name, batch):
     """() -> None, which computes `times(batch)` times."""
-    prepare()
+    prepare_jax()
     compute, arrays = VERSIONS[name](batch), example(batch)
 
     def advance():

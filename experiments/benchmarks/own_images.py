@@ -17,7 +17,7 @@ from absl import app, flags
 
 import scaledis
 from scaledis.core.files import write_json
-from scaledis.core.runtime import machine, prepare
+from scaledis.core.runtime import machine, prepare_jax
 
 COUNT, SHAPE, STEPS = 100_000, (128, 128, 3), 50
 RESULT = Path(__file__).parents[1] / "results" / "own_images.json"
@@ -38,7 +38,7 @@ class Random:
 
 
 def main(_: list[str]) -> None:
-    prepare()
+    prepare_jax()
     found: dict[str, object] = {"machine": machine(), "images": COUNT, "shape": SHAPE, "steps": STEPS}
     start = time.perf_counter()
     data = scaledis.load_dataset(Random(), DIRECTORY.value)

@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments.tables import RESULTS
 from scaledis.core.files import read_json, write_json
-from scaledis.core.runtime import machine, prepare
+from scaledis.core.runtime import machine, prepare_jax
 from scaledis.core.version import commit
 from scaledis.datasets.base import sampling
 from scaledis.sweeps.configs import freeze, override
@@ -28,7 +28,7 @@ ROUNDS, STEPS = 7, {"small": 20, "paper": 6}
 
 
 def main():
-    prepare()
+    prepare_jax()
     jax.config.update("jax_enable_compilation_cache", False)
     found = {"commit": commit(), "load_before": os.getloadavg()[0], "devices": jax.device_count()}
     found |= {tier: measured(tier) for tier in A_CORE}

@@ -106,7 +106,7 @@ def prepared():
 
 
 def main():
-    runtime.prepare()
+    runtime.prepare_jax()
     dataset = scaledis.load_dataset("rendered", resolution=32)
     method, state = prepared()
     index = np.random.default_rng(0).integers(dataset.size, size=(BATCHES, 64)).astype(np.int32)

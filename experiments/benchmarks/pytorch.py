@@ -32,7 +32,7 @@ import numpy as np
 
 from experiments.tables import RESULTS
 from scaledis.core.files import read_json, write_json
-from scaledis.core.runtime import cores, machine, prepare
+from scaledis.core.runtime import cores, machine, prepare_jax
 from scaledis.core.version import commit
 from scaledis.datasets import Dataset
 from scaledis.networks import ladder
@@ -58,7 +58,7 @@ def fixed_images():
 
 def our_step(runs):
     """() -> None, which trains a population of `runs` for `STEPS` steps in one call, as train.py does."""
-    prepare()
+    prepare_jax()
     members, dataset = [settings(seed) for seed in range(runs)], fixed_images()
     population = Population(members, ImageSpec(dataset.image_shape, dataset.size))
     advance_by, state = population.make_advance(dataset), population.init()

@@ -15,7 +15,7 @@ from scaledis.sweeps import config_file
 
 @dataclass
 class List(Configured):
-    """Prints all methods, data sets, metrics, networks, estimators, sweeps and configs by name.
+    """Prints all methods, data sets, metrics, networks, estimators, criteria, sweeps and configs by name.
 
     examples:
       scaledis list
@@ -43,7 +43,7 @@ class Describe(Experiment):
     """
 
     word = "describe"
-    thing: str = positional("a method, metric, network, estimator, sweep or data set; or `config`, or `network`")
+    thing: str = positional("a name of `scaledis list`; or `config`, or `network`")
     data_dir: str | None = option("where data sets lie; short for --config.data.directory")
 
     def execute(self) -> None:

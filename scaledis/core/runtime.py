@@ -27,18 +27,26 @@ CGROUP, CPUINFO = Path("/sys/fs/cgroup"), Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
 
 
-def prepare() -> None:
+def prepare_jax() -> None:
     """Makes JAX fast on this machine. Call it once, before the first computation; settings of the user are kept.
 
     - One host device per core: each trains its own members of a population, which beats one model on all cores.
     - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) again for each call, from a thread
       whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
-    - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: a
-      second run of the same command starts at once.
+    - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: the
+      same runs start at once the next time.
+
+    The command line calls it by itself. Raises UserError if JAX has computed already.
+
+    >>> prepare_jax()
     """
-    _keep_freed_memory()
     if DEVICES_FLAG not in os.environ.get("XLA_FLAGS", "") and _setting("jax_num_cpu_devices") < 1:
-        jax.config.update("jax_num_cpu_devices", cores())
+        try:
+            jax.config.update("jax_num_cpu_devices", cores())
+        except RuntimeError:
+            remedy = "call it before any other function, in a notebook after a restart"
+            raise UserError(f"prepare_jax: JAX has computed already, on one device for all cores; {remedy}.") from None
+    _keep_freed_memory()
     if _setting("jax_compilation_cache_dir") is None:
         jax.config.update("jax_compilation_cache_dir", cache_directory())
 

@@ -48,10 +48,11 @@ def register_method(
     Args:
       name: a lower-case word.
       build: (config, ImageSpec) -> Method; methods/base/elbo.py and penalty.py have what most methods need.
-      equation: its terms and the paper; `scaledis list` shows the first line.
+      equation: its terms and the paper.
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level instead of a ladder.
-      more: further attributes of MethodSpec, such as `arrays` and `settings`.
+      more: further attributes of MethodSpec, such as `arrays` and `settings`, and `about`, the line that
+        `scaledis list` shows; by default the first line of `equation`.
 
     Raises UserError for a name that this package has, or that is not a lower-case word, for a `build` that does not
     take two arguments, for an attribute that MethodSpec lacks, for an unknown method in `same_as`, and for a

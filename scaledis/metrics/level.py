@@ -1,4 +1,4 @@
-"""Which level of a hierarchy knows which factor, and how the levels depend on each other."""
+"""Which level of a hierarchy knows which factor, and how the levels depend on each other (ours)."""
 
 import functools
 

@@ -18,6 +18,7 @@ from scaledis.methods import Hyperparameter, estimators
 from scaledis.methods.base.spec import MethodSpec
 from scaledis.metrics import of_models
 from scaledis.networks.sizing import count
+from scaledis.search import criteria
 from scaledis.sweeps.expand import available
 from scaledis.training import model
 from scaledis.types import Config, State
@@ -67,7 +68,7 @@ def _line(key: Key) -> str:
 
 
 def everything(namespace: Mapping[str, Any]) -> str:
-    """All methods, data sets, metrics, networks, estimators and sweeps by name, one line each.
+    """All methods, data sets, metrics, networks, estimators, criteria and sweeps by name, one line each.
 
     `namespace` is that of a config file, whose sweeps are listed too.
     """
@@ -77,6 +78,7 @@ def everything(namespace: Mapping[str, Any]) -> str:
         "Metrics (--config.evaluate.metrics)": {**_modules(of_models), **_modules(metrics)},
         "Networks (--config.model.network)": {n: _summary(s.make) for n, s in networks.specs().items()},
         "Estimators (--config.objective.estimator)": {n: _summary(s.make) for n, s in estimators.specs().items()},
+        "Criteria (train.rungs, --halving, --objective)": {n: _summary(s.measure) for n, s in criteria.specs().items()},
         "Sweeps (--sweep)": {name: _summary(make) for name, make in available(namespace).items()},
     }
     lines = []
@@ -95,10 +97,11 @@ def _summary(described: Any) -> str:
 
 
 def anything(name: str, namespace: Mapping[str, Any]) -> str:
-    """A method, metric, network, estimator or sweep in words, or all keys. Raises UserError for an unknown name."""
+    """A method, metric, network, estimator, criterion or sweep in words, or all keys; UserError for an unknown name."""
     kinds: dict[str, list[Any]] = {each: [make] for each, make in available(namespace).items()}
     for specs in (networks.specs(), estimators.specs()):
         kinds |= {each: [spec.make] for each, spec in specs.items()}
+    kinds |= {each: [spec.measure] for each, spec in criteria.specs().items()}
     kinds |= _metrics()
     if name == CONFIG:
         return config()
@@ -110,11 +113,12 @@ def anything(name: str, namespace: Mapping[str, Any]) -> str:
 
 
 def _metrics() -> dict[str, list[Any]]:
-    """Each metric's functions: of codes, of models, or both."""
+    """Each metric's modules, whose first line has the paper, with their functions: of codes, of models, or both."""
     found: dict[str, list[Any]] = {}
     for package in (metrics, of_models):
         for name in registry.modules(package):
-            found.setdefault(name, []).append(registry.module("metric", package, name).compute)
+            module = registry.module("metric", package, name)
+            found.setdefault(name, []).extend([module, module.compute])
     return found
 
 

@@ -198,7 +198,7 @@ def _train(job: Job, group: Sequence[Run], index: int, count: int, until: int | 
 
 def _begin(directory: str) -> None:
     """Brings a worker to the directory of the command, for relative paths. Raises UserError if its node lacks it."""
-    runtime.prepare()
+    runtime.prepare_jax()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # Ray cancels by it; a parent under nohup ignored it
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # Ray's own handler would end it without a checkpoint
     try:

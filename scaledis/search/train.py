@@ -40,9 +40,9 @@ def train(
 ) -> list[Model]:
     """Trains one run or several and returns a Model of each, in the order of the configs.
 
-    Runs that share a program train together. Of a config with `train.starts` it is the model of the start that went on
-    from the last rung. With a `workdir`, the same call goes on where an earlier one stopped; without it, nothing stays
-    on the disk.
+    Runs that share a program train together, on a CPU one on each core once `prepare_jax` was called. Of a config with
+    `train.starts` it is the model of the start that went on from the last rung. With a `workdir`, the same call goes on
+    where an earlier one stopped; without it, nothing stays on the disk.
 
     Args:
       configs: from `make_config`.

@@ -138,7 +138,7 @@ class Dataset:
         return np.ravel_multi_index(tuple(_whole("factors", factors, sizes, self.name).T), sizes).astype(np.int32)
 
     def sample(self, number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """(images uint8 [n, H, W, C], factors int32 [n, F]) of `number` different images, drawn at random.
+        """(images uint8 [n, H, W, C], factors [n, F] as `factors` has them) of `number` different images at random.
 
         A score needs such a draw: among the first n images of a grid some factors have only one value.
         Raises UserError for more images than N, and for a number or seed that is not whole.

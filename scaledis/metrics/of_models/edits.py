@@ -1,4 +1,4 @@
-"""Selectivity of edits: among the factors that change when a unit moves, the share of the unit's own factor."""
+"""Selectivity of edits: among the factors that change when a unit moves, the share of the unit's own factor (ours)."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whether higher levels change more of an image: the part of "level" that needs a decoder."""
+"""Whether higher levels change more of an image: the part of "level" that needs a decoder (ours)."""
 
 import numpy as np
 from scipy import stats
