@@ -30,7 +30,7 @@ from experiments.blocks import COMMON, SCORED, World
 from experiments.granularity import BLOCKS
 from experiments.permutations import largest_gain
 from experiments.protocol import arguments, low_priority
-from experiments.tables import check_some, made_with, paired, results_of, shown, write_tables
+from experiments.tables import check_some, complete, made_with, paired, results_of, shown, write_tables
 from scaledis import datasets, register_estimator
 from scaledis.core import runtime
 from scaledis.core.files import read_arrays, write_bytes
@@ -111,6 +111,8 @@ def write_images(path):
 
 def price_of(row, mean, log_variance):
     """What a nat costs in a run."""
+    if row["diverged"] is not None:
+        return {}
     given = row["override"]
     block, beta, estimator = given["method.block"], given["method.beta"], given.get("objective.estimator")
     if estimator == "memory_bank":
@@ -189,16 +191,11 @@ def has(entry, seed):
 
 
 def of_grid(of):
-    """The largest gains over beta and length, b = 2 and 4 against b = 1, over as many seeds as all of them have."""
+    """The largest gains over beta and length, b = 2 and 4 against b = 1, over the seeds that all of them have."""
     names = [name for name in GRIDS if all((name, cell) in of for cell in cells(1, 2, 4))]
-    if not names:
-        return []
-    seeds = min(len(of[name, cell]) for name in names for cell in cells(1, 2, 4))
-    rows = []
-    for score in ("MIG of units, upper", "MIG of blocks, upper", "MIG of blocks, lower", "DCI-D of blocks"):
-        scores = [[[row[score] for row in of[name, cell][:seeds]] for cell in cells(1, 2, 4)] for name in names]
-        rows.append(maximum("block_tables", score, scores, names, (1, 2, 4)))
-    return rows
+    scores = ("MIG of units, upper", "MIG of blocks, upper", "MIG of blocks, lower", "DCI-D of blocks")
+    runs = [[of[name, cell] for cell in cells(1, 2, 4)] for name in names]
+    return [maximum("block_tables", score, runs, names, (1, 2, 4)) for score in scores if names]
 
 
 def of_papers_grids(tier_name):
@@ -209,14 +206,15 @@ def of_papers_grids(tier_name):
         names = [name.removesuffix(", b 1") for name in known if name.endswith(", b 1")]
         if names:
             runs = [[known[f"{name}, b {block}"]["runs"] for block in BLOCKS] for name in names]
-            for score in ("MIG", "DCI-D", "ELBO"):
-                scores = [[[row[score] for row in several] for several in of_blocks] for of_blocks in runs]
-                rows.append(maximum(script, score, scores, names, BLOCKS))
+            rows += [maximum(script, score, runs, names, BLOCKS) for score in ("MIG", "DCI-D", "ELBO")]
     return rows
 
 
-def maximum(grid, score, scores, names, sizes):
-    """A row of the table of maxima, of scores [conditions, blocks, seeds]."""
+def maximum(grid, score, runs, names, sizes):
+    """A row of the table of maxima, of runs [conditions, blocks, seeds], over the seeds that all of them have."""
+    scores = np.reshape(complete([cell for of in runs for cell in of], score), (len(names), len(sizes), -1))
+    if not scores.shape[2]:
+        return [grid, score, "no seed of all cells", *[""] * 5]
     found = largest_gain(np.swapaxes(scores, 1, 2))
     where = f"{names[found.condition]}, b = {sizes[found.block]}"
     numbers = (f"{value:.3f}" for value in (found.gain, found.by_chance, found.high))

@@ -153,7 +153,9 @@ def rounded(tree):
 
 
 def columns_of(row, sizes, scored_factors):
-    """The columns of the table that one run gives."""
+    """The columns of the table that one run gives; all of them are None of a run that has diverged."""
+    if row["diverged"] is not None:
+        return dict.fromkeys(COLUMNS)
     halves_of = {bound: np.asarray(row["information"]["factors"][bound]) for bound in posteriors.BOUNDS}
     of_factors = {bound: halves[..., scored_factors] for bound, halves in halves_of.items()}
     whole = {bound: halves.mean(0) for bound, halves in of_factors.items()}

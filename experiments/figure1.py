@@ -49,7 +49,7 @@ def main():
     known = finished("figure1", given.tier)
     of = {name: found["runs"] for name, found in known.items()}
     for row in (row for rows in of.values() for row in rows):
-        row["within"] = sum(row["level/tc_within"])
+        row["within"] = None if row["level/tc_within"] is None else sum(row["level/tc_within"])
     write(given.tier, of, known)
     for key, words, one, other, score in [
         ("intra", "intra lowers the dependence within levels", "none", "intra", "within"),

@@ -69,7 +69,7 @@ def report(tier):
     of = {name: found["runs"] for name, found in known.items()}
     runs = [row for rows in of.values() for row in rows]
     for row in runs:
-        row["below the top"] = below_the_top(row.get("edits/selectivity_per_level", []))
+        row["below the top"] = below_the_top(row.get("edits/selectivity_per_level") or [])
     rows = [[name, *(shown([row.get(key) for row in rows]) for key in COLUMNS.values())] for name, rows in of.items()]
     about = f"Edit selectivity. {made_with(known)}"
     write_markdown("figure2", tier, "Beyond Flat Latent, Figure 2", about, ["method", *COLUMNS], rows)

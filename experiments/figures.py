@@ -131,12 +131,11 @@ def draw_starts(tier):
     known = finished("length", tier)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
     for axis, method in zip(axes, list(METHODS)[1:], strict=True):
-        starts = known[f"{method}, starts"]["runs"]
-        kept = {run["override"]["seed"] for run in known[method]["runs"]}
+        starts = known[method]["starts"]
         for color, there, label in (("C0", True, "three hues found"), ("C3", False, "two hues found")):
             of = [run for run in starts if (run["ELBO"] > FOUND) == there]
             axis.plot([run["R"] for run in of], [run["MIG"] for run in of], "o", color=color, alpha=0.7, label=label)
-        on = [run for run in starts if run["override"]["seed"] in kept]
+        on = [run for run in starts if run["goes on"]]
         at = [run["R"] for run in on], [run["MIG"] for run in on]
         axis.plot(*at, "o", markersize=11, markerfacecolor="none", color="0.3", label="goes on")
         axis.set(title=METHODS[method], xlabel="R after 8,000 steps, nats", ylim=(0, 0.5))
@@ -166,7 +165,7 @@ def draw_blocks(tier):
 def mig(run, name):
     """The upper bound, which is the paper's; None where there is none or the lower one differs."""
     upper, lower = (run.get(f"MIG of {name}, {bound}") for bound in ("upper", "lower"))
-    return None if upper is None or abs(upper - lower) > BOUNDS_DIFFER else upper
+    return None if None in (upper, lower) or abs(upper - lower) > BOUNDS_DIFFER else upper
 
 
 if __name__ == "__main__":

@@ -40,7 +40,9 @@ def main():
         folder = place("length", given.tier, "length", method)
         if not folder.groups():
             raise SystemExit(f"{folder.root} holds no runs: {command('length', given.tier)} {method}")
-        codes = {run.config.seed: score_files.codes(folder, run.name) for run in folder.runs()}
+        dropped = folder.dropped()  # starts that did not go on
+        kept = [run for run in folder.runs() if run.name not in dropped]
+        codes = {run.config.seed: score_files.codes(folder, run.name) for run in kept}
         found = {str(seed): of_run(each["mean"], each["log_variance"], each["factors"]) for seed, each in codes.items()}
         known[method] = {"commit": version.commit(), "runs": found}
         shown = dict(itertools.islice(codes.items(), DRAWN))

@@ -12,11 +12,12 @@ more: ours > VLAE > the best flat method in DCI-D; and what few units first add 
 
 from experiments import protocol
 from experiments.pictures import curves
-from experiments.protocol import SCORES, SEEDS, arguments, chosen, few_first, low_priority, run_groups
+from experiments.protocol import SCORES, SEEDS, TERMS, arguments, chosen, few_first, low_priority, place, run_groups
 from experiments.table1 import LADDERS
 from experiments.tables import (
     at_step,
     by_elbo,
+    by_seed,
     check_some,
     claim,
     command,
@@ -27,8 +28,14 @@ from experiments.tables import (
     shown_gap,
     side_of,
     write_markdown,
+    write_results,
 )
 from scaledis.core import runtime, statistics
+from scaledis.datasets.base import sampling
+from scaledis.metrics.of_models.shared.coding import encode_images
+from scaledis.training import evaluate
+from scaledis.training.load import load_run
+from scaledis.workdir.log import last_mean, read_records
 
 TIMES, SCORED = 8, 8
 # Few units first, as a change to configs/few_first.py, which has a bank.
@@ -51,7 +58,28 @@ def main():
             setting, seeds = chosen(given.tier, method), SEEDS
         runs = [{**setting, **longer, "seed": seed} for seed in seeds]
         run_groups("length", given.tier, method, {method: runs})
+        if method in FEW:
+            write_starts(given.tier, method, round(setting["train.rungs"][0][0] * steps))
     report(given.tier, list(methods.values()))
+
+
+def write_starts(tier_name, method, step):
+    """Writes every start of a method as it stood at the rung: ELBO and R by its log, MIG by its model, who went on."""
+    folder, found = place("length", tier_name, "length", method), []
+    dropped = folder.dropped()
+    for each in folder.runs():
+        model, dataset = load_run(folder.root, each.name, step=step), sampling.load_dataset(each.config.data)
+        index, _ = evaluate.sample(dataset, each.config)
+        lines = read_records(folder.run(each.name) / "metrics.jsonl")
+        records = [line for line in lines if line["step"] <= step]
+        numbers = {title: last_mean(records, TERMS[title]) for title in ("ELBO", "R")}
+        codes = encode_images(model, dataset, index)
+        mig = evaluate.score(codes.mean, dataset.factors(index), "mig", chance=0)["mig/mig"]
+        of_run = {"seed": each.config.seed, "start": each.config.train.start, "goes on": each.name not in dropped}
+        found.append({**of_run, "step": step, "MIG": mig, **numbers})
+    known = results_of("length", tier_name)
+    known[method]["starts"] = found
+    write_results("length", tier_name, known)
 
 
 def methods_of(tier_name):
@@ -108,7 +136,7 @@ def report(tier_name, methods):
 
 def gap_of(one, other, score):
     """The difference of two methods: paired where they have the same seeds, else Welch's."""
-    return statistics.difference(*({run["override"]["seed"]: run[score] for run in runs} for runs in (one, other)))
+    return statistics.difference(by_seed(one, score), by_seed(other, score))
 
 
 if __name__ == "__main__":

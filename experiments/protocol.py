@@ -125,7 +125,7 @@ def run(workdir: Workdir, base: Mapping[str, Any], overrides: Sequence[Mapping[s
 
 
 def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str, Any]:
-    """A run's scores, its ELBO, and what they were made with."""
+    """A run's scores, its ELBO, and what they were made with; a run that has diverged has None in their place."""
     folder = workdir.run(name)
     scores = score_files.newest(workdir, name)
     records = read_records(folder / "metrics.jsonl", scores["step"], needs_seals=workdir.needs_seals)
@@ -134,12 +134,22 @@ def found(workdir: Workdir, name: str, override: Mapping[str, Any]) -> dict[str,
     return {
         "override": dict(override),
         "run": name,
-        **{title: scores["all"].get(key) for title, key in SCORES.items()},
-        **{key: value for key, value in scores["all"].items() if key.startswith("level/tc_") or key in KEPT},
+        **titled(scores),
+        **{key: healthy(scores, key) for key in scores["all"] if key.startswith("level/tc_") or key in KEPT},
         **{title: average(last, term) for title, term in TERMS.items() if term in last[0]},
         **over_steps(folder),
         **{key: scores[key] for key in kept},
     }
+
+
+def titled(scores: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of a file as SCORES calls them."""
+    return {title: healthy(scores, key) for title, key in SCORES.items()}
+
+
+def healthy(scores: Mapping[str, Any], key: str) -> Any:
+    """A score of a file; None where it is missing, or where the run had diverged."""
+    return scores["all"].get(key) if scores["diverged"] is None else None
 
 
 def average(records: Sequence[Mapping[str, Any]], term: str) -> float | None:
@@ -155,10 +165,7 @@ def over_steps(folder: Path) -> dict[str, Any]:
     """
     last, files = read_json(folder / "scores.json"), (read_json(path) for path in (folder / "scores").iterdir())
     alike = [each for each in files if all(each[key] == last[key] for key in SCORED_BY)]
-    scores = {
-        str(each["step"]): {title: each["all"].get(key) for title, key in SCORES.items()}
-        for each in sorted(alike, key=lambda each: each["step"])
-    }
+    scores = {str(each["step"]): titled(each) for each in sorted(alike, key=lambda each: each["step"])}
     return {"over_steps": scores} if len(scores) > 1 else {}
 
 

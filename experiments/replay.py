@@ -89,7 +89,7 @@ class Arm(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A mean over replays, half of its 95 % interval, and its range over single replays."""
+    """A mean over replays, half of its 95 % interval or NaN, and its range over single replays."""
 
     mean: float
     half: float
@@ -105,7 +105,7 @@ def outcome(table: Table, arm: Arm, rng: np.random.Generator) -> dict[str, float
     setting, seed = arm.way(ledger, rng)
     fresh = [each for each in range(ledger.seeds) if (setting, each) not in ledger.reached]
     other = fresh or [each for each in range(ledger.seeds) if each != seed]
-    found = {"spent": float(ledger.spent)}
+    found = {"spent": float(ledger.spent), "settings": float(len({setting for setting, _ in ledger.reached}))}
     for name, scores in table.final.items():
         found |= {f"{name}, kept": scores[setting, seed], f"{name}, other": scores[setting, other].mean()}
     return found
@@ -116,7 +116,8 @@ def replayed(table: Table, arms: Sequence[Arm], seed: int = 0) -> dict[str, dict
 
     The deviation over halves estimates the standard error of what all settings tell, since the mean of a half of S
     settings varies around that of all as the mean of all varies around that of infinitely many. Differences are to the
-    first way of the same budget, half by half.
+    first way of the same budget, half by half. A way that takes more settings than a half has is another way there: it
+    has no interval, and neither has a difference to it.
     """
     settings = len(table.points)
     rng = np.random.default_rng(seed)
@@ -127,6 +128,8 @@ def replayed(table: Table, arms: Sequence[Arm], seed: int = 0) -> dict[str, dict
         whole = outcomes(table, arm, REPLAYS, [seed, 0])
         parts = [outcomes(half, arm, OF_HALF, [seed, 1 + at]) for at, half in enumerate(halves)]
         own = {name: np.array([each[name].mean() for each in (whole, *parts)]) for name in whole}
+        if whole["settings"].max() > len(halves[0].points):
+            own = {name: np.append(values[0], np.full(HALVES, np.nan)) for name, values in own.items()}
         base = first.setdefault(arm.budget, own)
         found[arm.title] = {
             name: estimate(values, tuple(np.quantile(whole[name], RANGE))) for name, values in own.items()

@@ -82,7 +82,8 @@ def report(tier_name):
         f"{made_with(known)} {there[0]} of {asked[0]} settings x {there[1]} of {asked[1]} seeds, {diverged} runs "
         f"diverged. {facts(table)}\n\nMeans over {REPLAYS:,} replays, with 95 % intervals from random halves of the "
         "settings. DCI-D and MIG of the run that is kept, and of other seeds of its setting, which the choice has not "
-        "favored; ranges are from one in ten to nine in ten replays. Differences are to the first line of the budget."
+        "favored; ranges are from one in ten to nine in ten replays. Differences are to the first line of the budget. "
+        "A way that takes more settings than a half has is another way there, and has no interval."
     )
     found = replayed(table, ARMS)
     rows = [
@@ -131,7 +132,9 @@ def draw(tier_name, found):
 
 
 def words(estimate):
-    """ "0.52 [0.49, 0.55]" """
+    """ "0.52 [0.49, 0.55]", or "0.52" without an interval."""
+    if np.isnan(estimate.half):
+        return f"{estimate.mean:.3f}"
     return f"{estimate.mean:.3f} [{estimate.mean - estimate.half:.3f}, {estimate.mean + estimate.half:.3f}]"
 
 
@@ -171,6 +174,8 @@ def write_claims(tier_name, found):
     for arm in ARMS:
         if arm.claimed:
             gap = found[arm.title][f"DCI-D, {arm.claimed}, difference"]
+            if np.isnan(gap.half):
+                continue
             lies = side_of(gap.mean - gap.half, gap.mean + gap.half)
             first = next(other for other in ARMS if other.budget == arm.budget)
             of = "the run that is kept" if arm.claimed == "kept" else "other seeds of the setting that is kept"

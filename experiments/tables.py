@@ -77,12 +77,20 @@ def flags(tier: str) -> str:
 
 
 def made_with(known: Mapping[str, Any]) -> str:
-    """The facts under the table of `results_of`: data set, steps, commit, machine; all of those that differ."""
+    """The facts under the table of `results_of`: data set, steps, commit, machine, all of those that differ; and the
+    runs that diverged."""
     runs = [run for entry in known.values() for run in entry["runs"]]
     machines = [entry["machine"] for entry in known.values()]
+    lost = [
+        f"{name}, seed {run['override']['seed']}"
+        for name, entry in known.items()
+        for run in entry["runs"]
+        if run.get("diverged") is not None
+    ]
+    left_out = f" Diverged and left out: {'; '.join(lost)}." if lost else ""
     return (
         f"Data set {each(run['dataset'] for run in runs)}, {each(run['step'] for run in runs)} steps, commit "
-        f"{commits(known)}, {each(machines)}."
+        f"{commits(known)}, {each(machines)}.{left_out}"
     )
 
 
@@ -111,9 +119,27 @@ def side_of(low: float, high: float) -> str:
 
 def paired(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> list[float]:
     """The differences one - other over the seeds that both have."""
-    of_other = {row["override"]["seed"]: row[score] for row in other}
-    pairs = [(row[score], of_other.get(row["override"]["seed"])) for row in one]
-    return [a - b for a, b in pairs if a is not None and b is not None]
+    return list(paired_by_seed(one, other, score).values())
+
+
+def paired_by_seed(
+    one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str
+) -> dict[int, float]:
+    """The differences one - other of a score by seed."""
+    own, others = by_seed(one, score), by_seed(other, score)
+    return {seed: own[seed] - others[seed] for seed in own if seed in others}
+
+
+def by_seed(runs: Sequence[Mapping[str, Any]], score: str) -> dict[int, float]:
+    """A score of the runs that have it, by seed."""
+    return {run["override"]["seed"]: run[score] for run in runs if run[score] is not None}
+
+
+def complete(cells: Sequence[Sequence[Mapping[str, Any]]], score: str) -> list[list[float]]:
+    """A score of several settings over the seeds that all of them have, [settings, seeds]."""
+    of = [by_seed(runs, score) for runs in cells]
+    seeds = [seed for seed in of[0] if all(seed in each for each in of)]
+    return [[each[seed] for seed in seeds] for each in of]
 
 
 def differences(
@@ -194,8 +220,8 @@ def at_step(runs: Sequence[Mapping[str, Any]], step: str, score: str) -> list[fl
 
 
 def by_elbo(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The run of the best ELBO: the one that a user without factors would keep."""
-    return max(runs, key=lambda run: run["ELBO"])
+    """The run of the best ELBO, of those that did not diverge: the one that a user without factors would keep."""
+    return max((run for run in runs if run["ELBO"] is not None), key=lambda run: run["ELBO"])
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:

@@ -14,12 +14,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
+import numpy as np
 from scipy import stats
 
 from experiments.granularity import BLOCKS, DATA, with_seeds
 from experiments.pictures import save
 from experiments.protocol import arguments, low_priority, run_groups
-from experiments.tables import ROOT, claim, finished, made_with, mean, shown, side, write_markdown
+from experiments.tables import ROOT, claim, complete, finished, made_with, mean, shown, side, write_markdown
 from scaledis.core import runtime
 
 SEEDS = (0, 1, 2)
@@ -94,10 +95,10 @@ def report(tier, axis):
     draw(tier, axis, elbo, best)
     if len(cells) < len(axis.sizes):
         return
-    runs = [run for of in cells.values() for each in of for run in each]
+    runs = [run for of in cells.values() for each in of for run in each if run["MIG"] is not None]
     rank = stats.spearmanr([run["ELBO"] for run in runs], [run["MIG"] for run in runs])
-    seeds = range(len(cells[next(iter(cells))][0]))
-    bends = [bend([[runs[place]["ELBO"] for runs in of] for of in cells.values()]) for place in seeds]
+    of_seeds = np.array(complete([runs for of in cells.values() for runs in of], "ELBO"))
+    bends = [bend(each) for each in of_seeds.T.reshape(-1, len(cells), len(BLOCKS)).tolist()]
     claim(
         axis.comparison,
         "the granularity of the best ELBO falls, then rises with capacity",

@@ -1,6 +1,7 @@
 """The scripts of experiments/ from their grid to their table and their claims, on the tiny data set."""
 
 import importlib
+import itertools
 import re
 import shutil
 import sys
@@ -190,6 +191,32 @@ def test_the_v_shape_has_its_claims_once_every_capacity_has_run(small, monkeypat
     assert "Spearman" in claims["v_shape, ELBO, small"]["found"]
 
 
+def with_one_lost(entry):
+    """An entry of results whose first run has diverged, as `protocol.found` has it."""
+    first, *rest = entry["runs"]
+    kept = ("override", "run", "step", "dataset", "commit", "subsets", "blocks", "information", "sizes")
+    lost = {key: value if key in kept else None for key, value in first.items()} | {"diverged": 3}
+    if "over_steps" in first:
+        lost["over_steps"] = {step: dict.fromkeys(of) for step, of in first["over_steps"].items()}
+    return {**entry, "runs": [lost, *rest]}
+
+
+@pytest.mark.parametrize("script", ["table1", "table2", "figure1", "granularity", "v_shape", "length", "blocks"])
+def test_a_run_that_diverged_is_left_out_of_its_table_and_named(scripts, tmp_path, monkeypatch, script):
+    monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path)
+    for name in ("table1", script):
+        known = read_json(EXPERIMENTS / f"results/{name}/small.json").items()
+        scripts["tables"].write_results(name, "small", {key: with_one_lost(entry) for key, entry in known})
+    for name in ("blocks", script):
+        monkeypatch.setattr(scripts[name], "low_priority", lambda: None, raising=False)
+    monkeypatch.setattr(sys, "argv", [script, "--table"])
+    scripts[script].main()
+    table = (tmp_path / script / "small.md").read_text()
+    left = {"v_shape": 2, "blocks": 1}.get(script, 4)
+    assert "Diverged and left out: " in table and "nan" not in table
+    assert f"n = {left}" in table and f"n = {left + 1}" not in table
+
+
 def test_a_bend_is_above_0_for_a_v(scripts):
     bend = scripts["v_shape"].bend
     elbo = [[float(b == block) for b in (1, 2, 4, 8)] for block in (4, 2, 1, 1, 2, 8)]
@@ -364,6 +391,10 @@ def test_the_length_begins_with_table_1(table1, monkeypatch):
     known, short = (read_json(results / f"{name}/small.json") for name in ("length", "table1"))
     for method in ("pro_scale_vlae", "pro_scale_vlae-bank"):
         assert [(run["override"]["seed"], run["step"]) for run in known[method]["runs"]] == [(3, 16), (4, 16)]
+        starts = known[method]["starts"]
+        assert sorted((each["seed"], each["start"]) for each in starts) == [*itertools.product((3, 4), range(3))]
+        assert all(sum(each["goes on"] for each in starts if each["seed"] == seed) == 1 for seed in (3, 4))
+        assert all(0 <= each["MIG"] <= 1 and each["step"] == 3 for each in starts)
     assert list(known) == ["scale_vlae", "vlae", "beta_tcvae", "pro_scale_vlae", "pro_scale_vlae-bank"]
     estimators = [known[method]["runs"][0]["override"].get("objective.estimator") for method in list(known)[3:]]
     assert estimators == ["minibatch_weighted", "memory_bank"]

@@ -132,11 +132,12 @@ def test_replays_give_means_with_the_standard_error_of_the_settings_and_differen
     assert found["random"]["DCI-D, kept"].mean == pytest.approx(0.5, abs=0.05)
     gap = found["random"]["DCI-D, kept, difference"].mean
     assert gap == pytest.approx(found["random"]["DCI-D, kept"].mean - 0.9)
-    for first in ("all", "alone"):  # of its budget
-        assert found[first]["DCI-D, kept, difference"][:2] == (0, 0)
+    assert found["alone"]["DCI-D, kept, difference"][:2] == (0, 0)  # the first of its budget
+    for way, name in (("all", ""), ("all", ", difference"), ("random", ", difference")):
+        assert np.isnan(found[way][f"DCI-D, kept{name}"].half)  # a half has 8 settings, and "all" takes 16
     assert found["all"]["spent"].mean == 16 * STEPS[-1] and found["alone"]["spent"].mean == STEPS[-1]
     # A half has a mean of variance s^2 / 16, and 25 replays of it add s^2 / 25.
     deviation = np.std(np.linspace(0.1, 0.9, 16), ddof=1)
     expected = 1.96 * deviation * (1 / 16 + 1 / 25) ** 0.5
     assert found["random"]["DCI-D, kept"].half == pytest.approx(expected, rel=0.3)
-    assert replayed(table(), arms[:1]) == replayed(table(), arms[:1])
+    assert replayed(table(), arms[1:]) == replayed(table(), arms[1:])
