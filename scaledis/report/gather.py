@@ -133,6 +133,7 @@ def summary(
 def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: int = 0) -> Summary:
     """The summary of a run without its pictures and its scores."""
     records = log.read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
+    diverged = records[-1].get("diverged") if records else None
     return Summary(
         name=run.name,
         setting=setting,
@@ -140,8 +141,9 @@ def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: 
         images=dataset.size,
         factor_names=dataset.factor_names,
         seed=run.config.seed,
-        step=int(records[-1]["step"]) if records else 0,
+        step=_kept(int(records[-1]["step"]), diverged) if records else 0,
         allocation=run.config.model.allocation,
+        diverged_at=diverged,
         records=records,
         sealed=workdir.is_sealed(run.name),
     )
@@ -176,7 +178,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     scores = score_files.newest(workdir, known.name)
     if not scores:
         return known
-    kl = scores["unit_kl_nats"]
+    kl, diverged = scores["unit_kl_nats"], scores["diverged"]
     names = [f"level{level}" for level in range(len(known.allocation), 0, -1)]
     shown = headlines(scores["all"])
     if len(known.allocation) == 1:
@@ -190,7 +192,8 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
             for kind in score_files.BASELINES
             for name, each in scores.get(kind, {}).items()
         },
-        diverged_at=scores["diverged"],
+        scored_step=_kept(scores["step"], diverged),
+        diverged_at=diverged if known.diverged_at is None else known.diverged_at,
         kl=None if kl is None else np.asarray(kl, float),  # None, for a unit without noise, becomes NaN
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, {_at(scores)}",
         backend=scores["all"].get("dci/backend", ""),
@@ -205,6 +208,11 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
         return known
     factors = dataset.factors(codes["index"])
     return known._replace(means=codes["mean"], numbers=codes["index"], shares=shares(codes["mean"], factors))
+
+
+def _kept(step: int, diverged: int | None) -> int:
+    """The step of the state that a run has at `step`; one that diverged has kept the state before that."""
+    return step if diverged is None else min(step, max(diverged - 1, 0))
 
 
 def _at(scores: Mapping[str, Any]) -> str:

@@ -17,7 +17,8 @@ class Summary(NamedTuple):
     images: int = 0  # of the data set
     factor_names: tuple[str, ...] = ()
     seed: int = 0
-    step: int = 0  # of the scores and pictures
+    step: int = 0  # of the pictures, or the last one of the log where nothing is drawn
+    scored_step: int | None = None  # of the scores, and of all that was measured with them: KL, shares, changes, means
     codes: str = ""  # the number of scored codes
     split: str = ""  # the images of these codes
     backend: str = ""  # the classifier behind DCI
@@ -51,6 +52,24 @@ def source(runs: Sequence[Summary]) -> str:
         f"seed{'s' if len(seeds) > 1 else ''} {listed(spans(seeds))}" if seeds else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def measured(runs: Sequence[Summary]) -> str:
+    """The source of what was measured with the scores of these runs, at their step; that of the runs without scores."""
+    scored = [run._replace(step=run.scored_step or 0) for run in runs]
+    return source(scored if any(run.step for run in scored) else runs)
+
+
+def mixed(runs: Sequence[Summary]) -> str:
+    """The source of a picture beside scores: "rendered, 4,000 steps, seed 0; measured after 2,000 steps"."""
+    return "; measured".join(filter(None, [source(runs), after(runs)]))
+
+
+def after(runs: Sequence[Summary]) -> str:
+    """The steps of the scores, as " after 2,000 steps", if any of them are of another step than the run's pictures."""
+    scored = [run for run in runs if run.scored_step is not None]
+    apart = any(run.scored_step != run.step for run in scored)
+    return f" after {listed(f'{run.scored_step:,}' for run in scored)} steps" if apart else ""
 
 
 def spans(numbers: Sequence[int]) -> list[str]:

@@ -85,6 +85,16 @@ def test_the_table_sorts_and_compares(opened):
     assert find(opened, "#score-table thead")[0].text.split()[:2] == ["setting", "DCI-D"]
 
 
+def test_scores_of_another_step_than_the_pictures_say_so(chromium, tmp_path):
+    path = tmp_path / "index.html"
+    path.write_text(page.render("demo", [material.summary(step=40_000, scored_step=4000)]))
+    chromium.get(path.as_uri())
+    shown = {part: find(chromium, f"#{part}-of .source")[0].text for part in ("ladder", "map", "edits", "samples")}
+    assert shown["ladder"].endswith("rendered, 40,000 steps, seed 0; measured after 4,000 steps")
+    assert shown["map"] == "rendered, 4,000 steps, seed 0" and shown["edits"].endswith("rendered, 4,000 steps, seed 0")
+    assert shown["samples"] == "rendered, 40,000 steps, seed 0" and browser.errors(chromium) == []
+
+
 def test_another_run_is_chosen(opened):
     assert [each.text for each in find(opened, "#ladder-of h3")] == ["vlae, seed=0", "scale_vlae, seed=0"]
     opened.execute_script(

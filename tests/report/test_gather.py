@@ -95,3 +95,23 @@ def test_a_unit_whose_kl_is_infinite_is_not_dead_and_has_no_nats(trained):
     known = gather.scored(gather.logged(run, "a", tiny.dataset(), directory), tiny.dataset(), directory)
     shown = content.ladder(known)
     assert [(unit.kl, unit.dead) for unit in shown] == [(1.0, False), (None, False), (0.0, True)]
+
+
+@pytest.mark.parametrize(
+    ("logged", "scored", "expected"),
+    [
+        ({}, None, (6, 2, None)),  # later than its scores
+        ({"diverged": 5}, None, (4, 2, 5)),  # frozen after it was scored
+        ({"diverged": 2}, 2, (1, 1, 2)),  # scored at step 2 in the state that it kept
+        ({}, 2, (6, 1, 2)),  # the end of its log is lost
+    ],
+)
+def test_scores_are_of_their_own_step_and_a_run_that_froze_later_is_frozen(trained, logged, scored, expected):
+    directory, [[run, _]] = trained
+    Records(directory.run(run.name) / "metrics.jsonl", 1).append({"step": 6, "loss_nats": None, **logged})
+    alone = gather.logged(run, "a", tiny.dataset(), directory)
+    assert (alone.scored_step, alone.diverged_at) == (None, logged.get("diverged"))
+    about = {"diverged": scored, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
+    write_sealed(directory.run(run.name) / "scores.json", {"all": {"mig/mig": 0.5}, **about})
+    known = gather.scored(alone, tiny.dataset(), directory)
+    assert (known.step, known.scored_step, known.diverged_at) == expected

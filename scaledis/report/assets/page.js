@@ -115,8 +115,8 @@ function drawRuns() {
   if (shown.at !== null) moveAll(shown.at);
 }
 
-function caption(run, kind) {
-  return [h("h3", {}, run.name), h("p", { class: "source" }, [kind, run.source].filter(Boolean).join(" · "))];
+function caption(run, kind, source = run.source) {
+  return [h("h3", {}, run.name), h("p", { class: "source" }, [kind, source].filter(Boolean).join(" · "))];
 }
 
 function ladder(run) {
@@ -131,7 +131,7 @@ function ladder(run) {
       h("h4", {}, `level ${level}`, h("span", {}, [stands(level), nats].filter(Boolean).join(" · "))),
       units.map((unit) => unitRow(run, unit, most)));
   });
-  return h("article", { class: "ladder" }, caption(run, scores),
+  return h("article", { class: "ladder" }, caption(run, scores, run.mixed),
     run.diverged === null ? null : h("p", { class: "note" }, `It diverged at step ${run.diverged} and stands at its last finite state.`),
     run.traversals ? null : h("p", { class: "note" }, "This run is not drawn: the page draws the first seeds of 64 runs."), levels);
 }
@@ -215,7 +215,7 @@ function heatMap(run) {
     run.units.map((unit, index) => ({ unit, index })).filter(({ unit }) => unit.level === level).map(({ unit, index }, place, of) =>
       h("tr", {}, place === 0 ? h("th", { class: "of-level", scope: "rowgroup", rowspan: of.length }, `level ${level}`) : null,
         h("th", { scope: "row" }, unitName(unit)), run.shares[index].map(cell)))));
-  return h("figure", {}, caption(run), h("div", { class: "wide", tabindex: 0, role: "region",
+  return h("figure", {}, caption(run, "", run.measured), h("div", { class: "wide", tabindex: 0, role: "region",
     "aria-label": `Mutual information of the units of ${run.name} with the factors` }, h("table", { class: "map" },
     h("thead", {}, h("tr", {}, h("td"), h("td"), run.factors.map((name) => h("th", { scope: "col" }, h("span", { title: name }, name))))),
     bodies)));
@@ -235,7 +235,7 @@ function edits(run) {
     h("tr", { class: "of-level" }, h("th", { scope: "rowgroup", colspan: 2 }, `level ${level}`),
       h("td", {}, percent(run.edits.levels[level - 1])), h("td")),
     run.units.map((unit, index) => (unit.level === level ? row(unit, run.edits.units[index]) : null))));
-  return h("figure", {}, caption(run, `${percent(run.edits.all)} of all changes are the edited unit's own factor`),
+  return h("figure", {}, caption(run, `${percent(run.edits.all)} of all changes are the edited unit's own factor`, run.measured),
     h("table", { class: "edits", "aria-label": `Edit selectivity of the units of ${run.name}` },
       h("colgroup", {}, ["unit", "bar", "share", "what"].map((each) => h("col", { class: `col-${each}` }))), bodies));
 }

@@ -19,7 +19,7 @@ from scaledis.metrics.of_models.shared.coding import DEAD
 from scaledis.model import Model, traversed
 from scaledis.report.explore import sources
 from scaledis.report.pictures.traversals import pixels
-from scaledis.report.summary import best_factor, source, units
+from scaledis.report.summary import best_factor, mixed, units
 
 LARGEST = 20 << 20  # bytes of a file that is dropped in
 LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies
@@ -87,7 +87,7 @@ class Session:
             place |= {"best": best_factor(known, unit), "dead": dead}
         factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
         sizes = [{"name": name, "size": size} for name, size in factors]
-        return {**found, "factors": sizes, "source": source([known]), "waits": False}
+        return {**found, "factors": sizes, "source": mixed([known]), "waits": False}
 
     def random(self, run: str) -> tuple[list[float], bytes]:
         """The posterior mean of a random image of the data set, and the image as PNG."""
