@@ -206,8 +206,8 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     codes = score_files.codes(workdir, known.name) if dataset.factor_names and kl is not None else {}
     if not codes:
         return known
-    factors = dataset.factors(codes["index"])
-    return known._replace(means=codes["mean"], numbers=codes["index"], shares=shares(codes["mean"], factors))
+    measured = shares(codes["mean"], codes["factors"])
+    return known._replace(means=codes["mean"], numbers=codes["index"], shares=measured)
 
 
 def _kept(step: int, diverged: int | None) -> int:

@@ -9,6 +9,7 @@ from scaledis.datasets.base import sampling
 from scaledis.model import Model
 from scaledis.report import content, gather
 from scaledis.types import Codes, Run
+from scaledis.workdir import score_files
 from scaledis.workdir.log import Records
 from tests import tiny
 from tests.report import material
@@ -73,6 +74,16 @@ def test_edits_are_drawn_where_scores_hold_them(trained):
     np.testing.assert_array_equal(found.changes, edits["edits/changes"])
     assert found.edited == ("ground", None, "colour") and without.changes is None
     assert "edits" in report.pictures([found, without]) and "edits" not in report.pictures([without])
+
+
+def test_shares_are_of_the_factors_beside_the_codes(trained):
+    directory, [[run, _]] = trained
+    factors = np.arange(12)[:, None] % [2, 3, 4]
+    codes = Codes(np.float32(factors), np.zeros((12, 3), np.float32), np.array([2, 2, 1]))
+    about = {"diverged": None, "unit_kl_nats": [1.0] * 3, "split": "all", "held_out": 0.0, "step": 2}
+    score_files.write(directory, run, {"all": {}, **about}, codes, np.zeros(12, int), factors)
+    known = gather.scored(gather.logged(run, "a", tiny.dataset(), directory), tiny.dataset(), directory)
+    np.testing.assert_allclose(known.shares.diagonal(), 1)  # each unit is a factor; image 0 alone would tell nothing
 
 
 def test_a_flat_run_has_no_score_of_its_levels(trained):
