@@ -35,14 +35,16 @@ OF_SEEDS = ("seed", starts.KEY)  # keys in which runs of one setting differ
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
     """The summaries of all trained runs, in the order of the plan; of a search those of its best trials, best first.
 
-    Runs that were dropped at a rung are left out (`dropped`). At most `drawn` runs are drawn, the first seeds of all
-    settings before any second one. A run with the setting and
-    seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
-    file is damaged.
+    Runs that were dropped at a rung are left out (`dropped`). A start beside which others may still be chosen has a
+    setting of its own. At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run
+    with the setting, the seed and the start of an earlier one, a copied folder, is left out with a message. Raises
+    UserError if the data have changed or a file is damaged.
     """
     left_out, tried = workdir.dropped(), trials.read(workdir.trials)
     runs = [run for group in groups for run in group if run.name not in left_out]
-    settings = of_trials(runs, tried) if tried else setting_names(runs)
+    named = of_trials(runs, tried) if tried else setting_names(runs)
+    undecided = _undecided(runs, named)
+    settings = {name: setting + undecided.get(name, "") for name, setting in named.items()}
     chosen = _drawn(settings, drawn)
     found: dict[tuple[str, int], Summary] = {}
     for index, group in enumerate(groups):
@@ -50,7 +52,7 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DR
             first = found.setdefault((each.setting, each.seed), each)
             if first is not each:
                 print(f"{each.name} is a copy of {first.name} and is left out.", file=sys.stderr)
-    several = list(found.values())
+    several = [each._replace(undecided=each.name in undecided) for each in found.values()]
     return sorted(several, key=lambda each: list(settings).index(each.name)) if tried else several
 
 
@@ -58,6 +60,16 @@ def of_trials(runs: Sequence[Run], tried: trials.Trials) -> dict[str, str]:
     """{run: the name of its trial} of those trials of a search that are shown (`search.shown`), in their order."""
     names = {run.name for run in runs}
     return {name: trial for name, trial in search.settings(tried).items() if name in names}
+
+
+def _undecided(runs: Sequence[Run], settings: Mapping[str, str]) -> dict[str, str]:
+    """{run: its start in words} of the runs that stand beside another start of the same setting and seed."""
+    beside: dict[tuple[str, int], dict[str, int]] = {}
+    for run in runs:
+        if run.name in settings:
+            beside.setdefault((settings[run.name], run.config.seed), {})[run.name] = run.config.train.start
+    several = [each for each in beside.values() if len({*each.values()}) > 1]
+    return {name: f", undecided start {start}" for each in several for name, start in each.items()}
 
 
 def dropped(workdir: Workdir) -> dict[str, str]:

@@ -28,6 +28,7 @@ class Summary(NamedTuple):
     chance: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "all", "level4" -> chance levels of its scores
     baselines: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "floor, noise" -> scores of all units
     diverged_at: int | None = None  # the step at which the run was frozen
+    undecided: bool = False  # whether it is a start beside which a rung may still choose another one
     sealed: bool = True  # whether its files have checksums; those of version 0.2 have none
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
     kl: Any = None  # [K] nats per image, NaN where it is infinite

@@ -7,9 +7,11 @@ from scaledis import report
 from scaledis.core.files import write_sealed
 from scaledis.datasets.base import sampling
 from scaledis.model import Model
-from scaledis.report import content, gather
+from scaledis.report import content, gather, scores
+from scaledis.sweeps import starts
 from scaledis.types import Codes, Run
-from scaledis.workdir import score_files
+from scaledis.workdir import decisions, score_files
+from scaledis.workdir.decisions import Decision
 from scaledis.workdir.log import Records
 from tests import tiny
 from tests.report import material
@@ -40,6 +42,40 @@ def test_the_first_seeds_of_all_settings_are_drawn_before_any_second_one():
     assert gather._drawn({"a0": "a", "a1": "a", "a2": "a", "b0": "b", "b1": "b"}, 3) == {"a0", "b0", "a1"}
 
 
+STARTS = {"train__starts": 3, "train__rungs": ((0.2, 2, "loss_nats", "min"), (0.5, 1, "loss_nats", "min"))}
+STARTS |= {"train__parallel": 6}
+
+
+def test_starts_are_settings_of_their_own_until_one_is_chosen(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: tiny.dataset())
+    runs = [
+        Run(f"seed={seed},start={start}", config)
+        for seed in (0, 1)
+        for start, (_, config) in enumerate(starts.each(tiny.config(seed=seed, **STARTS)))
+    ]
+    directory = material.workdir(tmp_path / "demo", runs, {"none": np.zeros(6)})
+    taken = {}
+
+    def settings(seed, *go_on):
+        if go_on:
+            several = taken.setdefault(f"seed={seed}", [])
+            names = [f"seed={seed},start={start}" for start in go_on]
+            over = several[-1].go_on if several else [run.name for run in runs if run.config.seed == seed]
+            several.append(Decision(1, "loss_nats", "min", dict.fromkeys(over, 0.0), names))
+            decisions.write(directory.rungs, taken)
+        found = gather.summaries([runs], directory, drawn=0)
+        assert all(run.undecided == ("undecided" in run.setting) for run in found)
+        return {setting: [run.name for run in each] for setting, each in scores.by_setting(found).items()}
+
+    each = lambda n, *seeds: {f"scale_vlae, undecided start {n}": [f"seed={s},start={n}" for s in seeds]}  # noqa: E731
+    assert settings(0) == each(0, 0, 1) | each(1, 0, 1) | each(2, 0, 1)
+    assert settings(0, 2, 1) == each(1, 0, 1) | each(2, 0, 1) | each(0, 1)
+    assert settings(0, 2) == {"scale_vlae": ["seed=0,start=2"]} | each(0, 1) | each(1, 1) | each(2, 1)
+    settings(1, 0, 2)
+    assert settings(1, 0) == {"scale_vlae": ["seed=0,start=2", "seed=1,start=0"]}
+    assert "copy" not in capsys.readouterr().err
+
+
 def test_drawing_decodes_all_at_once(trained):
     directory, [[run, _]] = trained
     counts = []
@@ -64,9 +100,9 @@ def test_edits_are_drawn_where_scores_hold_them(trained):
         "edits/changes": [[1, 0, 0], [0.5, 0.5, 0], [0, 0, 0]],
         "edits/factor_per_unit": ["ground", None, "colour"],
     }
-    for each, scores in ((run, edits), (other, {})):
+    for each, held in ((run, edits), (other, {})):
         about = {"diverged": None, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
-        write_sealed(directory.run(each.name) / "scores.json", {"all": scores, **about})
+        write_sealed(directory.run(each.name) / "scores.json", {"all": held, **about})
     found, without = (
         gather.scored(gather.logged(each, "a", tiny.dataset(), directory), tiny.dataset(), directory)
         for each in (run, other)

@@ -41,10 +41,10 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
 
     Args:
       runs: the runs of the plan.
-      summaries: the summaries of the runs that have begun.
+      summaries: the summaries of the runs that have begun; undecided starts, which are no seeds, are left out.
     """
     axes, known = swept(runs), []
-    for run in summaries:
+    for run in (run for run in summaries if not run.undecided):
         logged = [record["elbo_nats"] for record in run.records if record.get("elbo_nats") is not None]
         elbo = {ELBO: float(np.mean(logged[-max(1, round(LAST * len(logged))) :]))} if logged else {}
         known.append(run._replace(scores={**elbo, **run.scores}))
