@@ -21,6 +21,8 @@ class Summary(NamedTuple):
     scored_step: int | None = None  # of the scores, and of all that was measured with them: KL, shares, changes, means
     codes: str = ""  # the number of scored codes
     split: str = ""  # the images of these codes
+    machine: str = ""  # that trained it, and its version of JAX
+    scored_by: str = ""  # the version and the commit of scaledis
     backend: str = ""  # the classifier behind DCI
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from scaledis import report
+from scaledis.core import runtime
 from scaledis.core.files import write_sealed
 from scaledis.datasets.base import sampling
 from scaledis.model import Model
-from scaledis.report import content, gather, scores
+from scaledis.report import content, gather, scores, settings
 from scaledis.sweeps import starts
 from scaledis.types import Codes, Run
 from scaledis.workdir import decisions, score_files
+from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.decisions import Decision
 from scaledis.workdir.log import Records
 from tests import tiny
@@ -39,7 +41,21 @@ def test_a_run_that_is_not_drawn_needs_no_model(trained):
 
 
 def test_the_first_seeds_of_all_settings_are_drawn_before_any_second_one():
-    assert gather._drawn({"a0": "a", "a1": "a", "a2": "a", "b0": "b", "b1": "b"}, 3) == {"a0", "b0", "a1"}
+    assert settings.first_seeds({"a0": "a", "a1": "a", "a2": "a", "b0": "b", "b1": "b"}, 3) == {"a0", "b0", "a1"}
+
+
+def test_the_page_names_the_machines_and_versions_that_trained_and_scored(trained, monkeypatch):
+    directory, groups = trained
+    made = {"runs": ["seed=0", "seed=1"], "device": "Cray, 9 cores", "jax": "9.9.9"}
+    Checkpoints(directory.checkpoints(0)).save(3, {"none": np.zeros(2)}, made)
+    write_sealed(directory.config, directory.claimed() | {"version": "0.3.1", "commit": "abc"})
+    about = {"diverged": None, "unit_kl_nats": None, "split": "all", "held_out": 0.0, "step": 2}
+    write_sealed(directory.run("seed=0") / "scores.json", {"all": {}, **about, "version": "0.3.2", "commit": "def"})
+    monkeypatch.setattr(runtime, "machine", lambda: "a laptop")
+    found = report.facts(groups[0], gather.summaries(groups, directory, drawn=0), directory.claimed())
+    assert found["Trained on"] == "Cray, 9 cores; JAX 9.9.9" and found["Trained by"] == "scaledis 0.3.1 abc"
+    assert found["Scored by"] == "scaledis 0.3.2 def"
+    assert [title for title, words in found.items() if "laptop" in words] == ["Page made by"]
 
 
 STARTS = {"train__starts": 3, "train__rungs": ((0.2, 2, "loss_nats", "min"), (0.5, 1, "loss_nats", "min"))}
@@ -56,23 +72,23 @@ def test_starts_are_settings_of_their_own_until_one_is_chosen(tmp_path, monkeypa
     directory = material.workdir(tmp_path / "demo", runs, {"none": np.zeros(6)})
     taken = {}
 
-    def settings(seed, *go_on):
+    def found(seed, *go_on):
         if go_on:
             several = taken.setdefault(f"seed={seed}", [])
             names = [f"seed={seed},start={start}" for start in go_on]
             over = several[-1].go_on if several else [run.name for run in runs if run.config.seed == seed]
             several.append(Decision(1, "loss_nats", "min", dict.fromkeys(over, 0.0), names))
             decisions.write(directory.rungs, taken)
-        found = gather.summaries([runs], directory, drawn=0)
-        assert all(run.undecided == ("undecided" in run.setting) for run in found)
-        return {setting: [run.name for run in each] for setting, each in scores.by_setting(found).items()}
+        known = gather.summaries([runs], directory, drawn=0)
+        assert all(run.undecided == ("undecided" in run.setting) for run in known)
+        return {setting: [run.name for run in each] for setting, each in scores.by_setting(known).items()}
 
     each = lambda n, *seeds: {f"scale_vlae, undecided start {n}": [f"seed={s},start={n}" for s in seeds]}  # noqa: E731
-    assert settings(0) == each(0, 0, 1) | each(1, 0, 1) | each(2, 0, 1)
-    assert settings(0, 2, 1) == each(1, 0, 1) | each(2, 0, 1) | each(0, 1)
-    assert settings(0, 2) == {"scale_vlae": ["seed=0,start=2"]} | each(0, 1) | each(1, 1) | each(2, 1)
-    settings(1, 0, 2)
-    assert settings(1, 0) == {"scale_vlae": ["seed=0,start=2", "seed=1,start=0"]}
+    assert found(0) == each(0, 0, 1) | each(1, 0, 1) | each(2, 0, 1)
+    assert found(0, 2, 1) == each(1, 0, 1) | each(2, 0, 1) | each(0, 1)
+    assert found(0, 2) == {"scale_vlae": ["seed=0,start=2"]} | each(0, 1) | each(1, 1) | each(2, 1)
+    found(1, 0, 2)
+    assert found(1, 0) == {"scale_vlae": ["seed=0,start=2", "seed=1,start=0"]}
     assert "copy" not in capsys.readouterr().err
 
 
