@@ -116,6 +116,12 @@ def test_a_term_and_a_setting_are_shown_and_hidden(opened):
     assert len(find(opened, ".panels path")) == curves * 2 // 3
 
 
+def test_the_curves_of_a_thousand_runs_are_drawn(opened):
+    panel = "panel(data.terms[0], Array(1000).fill(data.runs[0]))"
+    assert opened.execute_script(f"return {panel}.querySelectorAll('path').length") == 1001  # and their mean
+    assert opened.execute_script("return [extent([2, -1, 3], [0, 1]), extent([], [0, 1])]") == [[-1, 3], [0, 1]]
+
+
 SPACE = {"method.beta": "log:1..64", "method.gamma": "uniform:0..8", "model.allocation": "choice:(4,2),(3,3)"}
 
 

@@ -289,17 +289,22 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
+// The least and the largest value. A reduction, since a function takes fewer arguments than a thousand runs have values.
+function extent(values, otherwise) {
+  return values.reduce((found, value) => (found ? [Math.min(found[0], value), Math.max(found[1], value)] : [value, value]), null) || otherwise;
+}
+
 function panel(term, runs) {
   const width = 320, height = 170, left = 44, right = 6, top = 8, bottom = 22;
   const known = runs.filter((run) => run.curves[term.key]);
   const pointsOf = (curves) => curves.steps.map((step, place) => [step, curves[term.key][place]]).filter(([, value]) => value !== null);
   const lines = known.map((run) => ({ run, points: pointsOf(run.curves) })).filter(({ points }) => points.length);
-  const last = Math.max(...lines.flatMap(({ points }) => points.map(([step]) => step)), 1);
+  const last = Math.max(1, extent(lines.flatMap(({ points }) => points.map(([step]) => step)), [0, 1])[1]);
   const values = lines.flatMap(({ points }) => points.map(([, value]) => value));
   const settled = lines.flatMap(({ points }) => points.filter(([step]) => step >= .05 * last).map(([, value]) => value));
-  const logarithmic = values.length && Math.min(...values) > 0 && Math.max(...values) > 20 * Math.min(...values);
-  const of = logarithmic ? values : settled;
-  let [low, high] = of.length ? [Math.min(...of), Math.max(...of)] : [0, 1];
+  const [least, most] = extent(values, [0, 1]);
+  const logarithmic = least > 0 && most > 20 * least;
+  let [low, high] = logarithmic ? [least, most] : extent(settled, [0, 1]);
   if (logarithmic) { low = Math.max(low / 1.2, high / 1e4); high *= 1.1; }
   else { const room = .06 * (high - low || Math.abs(high) || 1); low -= room; high += room; }
   const scale = logarithmic ? Math.log10 : (value) => value;
