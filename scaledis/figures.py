@@ -150,5 +150,6 @@ def _summary(name: str, model: Model, seen: Seen) -> Summary:
         factor_names=seen.names,
         kl=np.asarray(gaussian.kl_to_standard(codes.mean, codes.log_variance)).mean(0),
         shares=gather.shares(codes.mean, seen.factors) if seen.names else None,
+        scored_step=model.step,
     )
     return gather.with_pictures(known, model, seen.images[: gather.RECONSTRUCTED])

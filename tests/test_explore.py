@@ -102,6 +102,19 @@ def test_it_says_what_it_knows_of_a_run(session, workdir, monkeypatch):
         without.random("vlae")
 
 
+def test_images_that_have_changed_since_training_are_not_offered(workdir, tmp_path, monkeypatch):
+    load_run(workdir, "other").save(tmp_path / "other")
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: tiny.changed(tiny.dataset()))
+    for place in (workdir, tmp_path / "other"):
+        session = Session(place)
+        about = session.about("other")
+        assert not about["has_images"] and not about["waits"] and about["factors"] == []
+        assert "not at hand" in about["source"] and "fingerprint was" in about["source"]
+        with pytest.raises(UserError, match="not at hand"):
+            session.by_factors("other", {})
+        assert len(session.from_prior("other")[0]) == 3
+
+
 def test_it_begins_before_the_images_are_prepared(workdir, monkeypatch):
     prepared = threading.Event()
     monkeypatch.setattr(sampling, "load_dataset", lambda data: prepared.wait(60) and tiny.dataset())

@@ -1,10 +1,9 @@
 """The report of a work directory: a page, and its pictures as files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
-import jax
 from matplotlib.figure import Figure
 
 from scaledis.config import Config, differing, flatten, thaw
@@ -37,11 +36,12 @@ def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
         files.write_bytes(workdir.report / f"{name}.png", png)
     if moving := animation.webp(_firsts(summaries)):
         files.write_bytes(workdir.report / "traversals.webp", moving)
+    claim, apart = workdir.claimed(), gather.dropped(workdir) | ({"Shown": search.which(tried)} if tried else {})
     html = page.render(
         workdir.root.resolve().name,
         summaries,
-        facts=facts(runs, summaries) | gather.dropped(workdir) | ({"Shown": search.which(tried)} if tried else {}),
-        command=workdir.claimed()["command"],
+        facts=facts(runs, summaries, claim) | apart,
+        command=claim["command"],
         config=common([run.config for run in runs]),
         swept=drawn.get("sweep"),
         aligned=drawn.get("seeds"),
@@ -86,19 +86,25 @@ def _firsts(summaries: Sequence[Summary]) -> list[Summary]:
     return [members[0] for members in scores.by_setting(summaries).values()][:SHEETS]
 
 
-def facts(runs: Sequence[Run], summaries: Sequence[Summary]) -> dict[str, str]:
-    """The facts of training and scoring for the head of the page; all values of a fact in which runs differ."""
+def facts(runs: Sequence[Run], summaries: Sequence[Summary], claim: Mapping[str, Any]) -> dict[str, str]:
+    """The facts of training and scoring for the head of the page; all values of a fact in which runs differ.
+
+    They are as they were recorded, `claim` in the work directory's config.json; this process only made the page.
+    """
     configs = [run.config for run in runs]
-    return {
+    found = {
         "Images": listed(f"{summary.images:,}" for summary in summaries),
         "Steps": listed(f"{config.train.steps:,} of batch {config.train.batch}" for config in configs),
         "Seeds": listed(config.seed for config in configs),
         "Codes": listed(summary.codes for summary in summaries if summary.codes),
         "Split": listed(summary.split for summary in summaries if summary.split),
-        "Machine": f"{runtime.machine()}; JAX {jax.__version__}",
-        "Version": " ".join(filter(None, [version.VERSION, version.commit()])),
+        "Trained on": listed(summary.machine for summary in summaries if summary.machine),
+        "Trained by": gather.code(claim),
+        "Scored by": listed(summary.scored_by for summary in summaries if summary.scored_by),
+        "Page made by": f"{gather.code(version.here())} on {runtime.machine()}",
         "Date": date.today().isoformat(),
     }
+    return {title: words for title, words in found.items() if words}
 
 
 def common(configs: Sequence[Config]) -> dict[str, Any]:

@@ -2,62 +2,55 @@
 
 import contextlib
 import sys
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from scaledis.config import Config, differing
+from scaledis.config import Config
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.metrics import entropy, information
 from scaledis.metrics.shared.scoring import CHANCE
 from scaledis.model import Model, traversed
-from scaledis.report import search
+from scaledis.report import settings
 from scaledis.report.scores import PAPERS
-from scaledis.report.summary import Summary, shown
-from scaledis.sweeps import starts
+from scaledis.report.summary import Summary
 from scaledis.training import evaluate
 from scaledis.training.load import check_data
 from scaledis.training.restore import NoCheckpoint, restore
 from scaledis.types import Run
 from scaledis.workdir import log, score_files, trials
-from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import Workdir
 
 DRAWN = 64  # runs that are drawn, first seeds first
 FRAMES = 13  # of a traversal that moves: steps of a half from -3 to 3
 RECONSTRUCTED, SAMPLED = 10, 20  # images
-OF_SEEDS = ("seed", starts.KEY)  # keys in which runs of one setting differ
 
 
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
     """The summaries of all trained runs, in the order of the plan; of a search those of its best trials, best first.
 
-    Runs that were dropped at a rung are left out (`dropped`). At most `drawn` runs are drawn, the first seeds of all
-    settings before any second one. A run with the setting and
-    seed of an earlier one, a copied folder, is left out with a message. Raises UserError if the data have changed or a
-    file is damaged.
+    Runs that were dropped at a rung are left out (`dropped`). A start beside which others may still be chosen has a
+    setting of its own. At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run
+    with the setting, the seed and the start of an earlier one, a copied folder, is left out with a message. Raises
+    UserError if the data have changed or a file is damaged.
     """
     left_out, tried = workdir.dropped(), trials.read(workdir.trials)
     runs = [run for group in groups for run in group if run.name not in left_out]
-    settings = of_trials(runs, tried) if tried else setting_names(runs)
-    chosen = _drawn(settings, drawn)
+    named = settings.of_trials(runs, tried) if tried else settings.of_runs(runs)
+    undecided = settings.undecided(runs, named)
+    known = {name: setting + undecided.get(name, "") for name, setting in named.items()}
+    chosen = settings.first_seeds(known, drawn)
     found: dict[tuple[str, int], Summary] = {}
     for index, group in enumerate(groups):
-        for each in _of_group(group, index, settings, chosen, workdir):
+        for each in _of_group(group, index, known, chosen, workdir):
             first = found.setdefault((each.setting, each.seed), each)
             if first is not each:
                 print(f"{each.name} is a copy of {first.name} and is left out.", file=sys.stderr)
-    several = list(found.values())
-    return sorted(several, key=lambda each: list(settings).index(each.name)) if tried else several
-
-
-def of_trials(runs: Sequence[Run], tried: trials.Trials) -> dict[str, str]:
-    """{run: the name of its trial} of those trials of a search that are shown (`search.shown`), in their order."""
-    names = {run.name for run in runs}
-    return {name: trial for name, trial in search.settings(tried).items() if name in names}
+    several = [each._replace(undecided=each.name in undecided) for each in found.values()]
+    return sorted(several, key=lambda each: list(known).index(each.name)) if tried else several
 
 
 def dropped(workdir: Workdir) -> dict[str, str]:
@@ -68,46 +61,15 @@ def dropped(workdir: Workdir) -> dict[str, str]:
     return {"Dropped at a rung, and in no mean": f"{several} ({at})"} if steps else {}
 
 
-def setting_names(runs: Sequence[Run]) -> dict[str, str]:
-    """{run: the name of its setting}: the method, then the keys in which settings differ, each with its value.
-
-    Runs that differ only in the seed, or in the start that went on, share a setting. A key of a method counts only if
-    the runs of the method differ.
-    """
-    columns = {key: each for key, each in differing(run.config for run in runs).items() if key not in OF_SEEDS}
-    common = sorted(key for key in columns if not key.startswith("method."))
-    places: dict[str, list[int]] = {}  # method -> its runs
-    for place, run in enumerate(runs):
-        places.setdefault(run.config.method.name, []).append(place)
-    names = {}
-    for method, members in places.items():
-        own = [key for key in columns if key.startswith("method.") and key != "method.name"]
-        keys = [*common, *(key for key in own if len({columns[key][place] for place in members}) > 1)]
-        for place in members:
-            words = [f"{key.rpartition('.')[2]}={shown(columns[key][place])}" for key in keys]
-            names[runs[place].name] = ", ".join([method, *words])
-    return names
-
-
-def _drawn(settings: Mapping[str, str], count: int) -> set[str]:
-    """The names of the first `count` runs by seed."""
-    seen: Counter[str] = Counter()
-    rank = {}
-    for name, setting in settings.items():
-        rank[name] = seen[setting]
-        seen[setting] += 1
-    return set(sorted(rank, key=rank.__getitem__)[:count])
-
-
 def _of_group(
-    group: Sequence[Run], index: int, settings: Mapping[str, str], drawn: set[str], workdir: Workdir
+    group: Sequence[Run], index: int, names: Mapping[str, str], drawn: set[str], workdir: Workdir
 ) -> list[Summary]:
     """The summaries of the runs of population `index` that have a setting, [] if it was never trained.
 
     It restores only models that are drawn.
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
-    if not checkpoints.steps or settings.keys().isdisjoint(run.name for run in group):
+    if not checkpoints.steps or names.keys().isdisjoint(run.name for run in group):
         return []
     dataset = sampling.load_dataset(group[0].config.data)
     check_data(workdir, group, dataset)
@@ -116,10 +78,25 @@ def _of_group(
         with contextlib.suppress(NoCheckpoint):  # all are damaged, which `restore` has printed
             population, states, _ = restore(workdir, index)
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
-    reached = checkpoints.steps[-1]
+    reached, machine = checkpoints.steps[-1], _machine(checkpoints)
     shown = {name: model for name, model in models.items() if name in drawn}
-    going = [run for run in group if run.name in settings]
-    return [summary(run, settings[run.name], dataset, workdir, shown.get(run.name), reached) for run in going]
+    going = [run for run in group if run.name in names]
+    known = [summary(run, names[run.name], dataset, workdir, shown.get(run.name), reached) for run in going]
+    return [each._replace(machine=machine) for each in known]
+
+
+def _machine(checkpoints: Checkpoints) -> str:
+    """The machine that wrote the newest checkpoint, and its version of JAX; "" if that is not known."""
+    with contextlib.suppress(Damaged):
+        made = checkpoints.manifest(checkpoints.steps[-1])
+        return "; JAX ".join(made[key] for key in ("device", "jax") if key in made)
+    return ""
+
+
+def code(held: Mapping[str, Any]) -> str:
+    """The version and the commit of scaledis that a file holds, in words."""
+    words = " ".join(filter(None, [held.get("version"), held.get("commit")]))
+    return f"scaledis {words}" if words else ""
 
 
 def summary(
@@ -133,6 +110,7 @@ def summary(
 def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: int = 0) -> Summary:
     """The summary of a run without its pictures and its scores."""
     records = log.read_records(workdir.run(run.name) / "metrics.jsonl", reached, needs_seals=workdir.needs_seals)
+    diverged = records[-1].get("diverged") if records else None
     return Summary(
         name=run.name,
         setting=setting,
@@ -140,8 +118,9 @@ def logged(run: Run, setting: str, dataset: Dataset, workdir: Workdir, reached: 
         images=dataset.size,
         factor_names=dataset.factor_names,
         seed=run.config.seed,
-        step=int(records[-1]["step"]) if records else 0,
+        step=_kept(int(records[-1]["step"]), diverged) if records else 0,
         allocation=run.config.model.allocation,
+        diverged_at=diverged,
         records=records,
         sealed=workdir.is_sealed(run.name),
     )
@@ -176,7 +155,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     scores = score_files.newest(workdir, known.name)
     if not scores:
         return known
-    kl = scores["unit_kl_nats"]
+    kl, diverged = scores["unit_kl_nats"], scores["diverged"]
     names = [f"level{level}" for level in range(len(known.allocation), 0, -1)]
     shown = headlines(scores["all"])
     if len(known.allocation) == 1:
@@ -190,9 +169,11 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
             for kind in score_files.BASELINES
             for name, each in scores.get(kind, {}).items()
         },
-        diverged_at=scores["diverged"],
+        scored_step=_kept(scores["step"], diverged),
+        diverged_at=diverged if known.diverged_at is None else known.diverged_at,
         kl=None if kl is None else np.asarray(kl, float),  # None, for a unit without noise, becomes NaN
         split=f"codes of {scores['split']!r}, {scores['held_out']:.0%} held out, {_at(scores)}",
+        scored_by=code(scores),
         backend=scores["all"].get("dci/backend", ""),
     )
     if "edits/changes" in scores["all"]:
@@ -203,8 +184,13 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     codes = score_files.codes(workdir, known.name) if dataset.factor_names and kl is not None else {}
     if not codes:
         return known
-    factors = dataset.factors(codes["index"])
-    return known._replace(means=codes["mean"], numbers=codes["index"], shares=shares(codes["mean"], factors))
+    measured = shares(codes["mean"], codes["factors"])
+    return known._replace(means=codes["mean"], numbers=codes["index"], shares=measured)
+
+
+def _kept(step: int, diverged: int | None) -> int:
+    """The step of the state that a run has at `step`; one that diverged has kept the state before that."""
+    return step if diverged is None else min(step, max(diverged - 1, 0))
 
 
 def _at(scores: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from scaledis.report import content, scores, search, template
 from scaledis.report.scores import by_setting
-from scaledis.report.summary import Summary, listed, source
+from scaledis.report.summary import Summary, after, listed, measured, mixed, source
 from scaledis.report.template import ASSETS
 from scaledis.workdir.trials import Trials
 
@@ -100,8 +100,9 @@ def sentence(runs: Sequence[Summary]) -> str:
         return f"{told}; no run has scores, which scaledis evaluate computes."
     metric, (mean, name) = found.metrics[0], means[0]
     if len(means) == 1:
-        return f"{told}; {metric} came out at {mean:.3f}."
-    return f"{told}; {name} has the highest {metric}, {mean:.3f}, before {means[1][1]} with {means[1][0]:.3f}."
+        return f"{told}; {metric} came out at {mean:.3f}{after(runs)}."
+    second = f"before {means[1][1]} with {means[1][0]:.3f}"
+    return f"{told}; {name} has the highest {metric}, {mean:.3f}, {second}{after(runs)}."
 
 
 def data(runs: Sequence[Summary]) -> dict[str, Any]:
@@ -121,7 +122,8 @@ def data(runs: Sequence[Summary]) -> dict[str, Any]:
 def _run(run: Summary, terms: Sequence[str], budget: int) -> dict[str, Any]:
     known = content.heat_map(run)
     rows = known and known.shares.tolist()
-    about = {"name": run.name, "setting": run.setting, "source": source([run]), "diverged": run.diverged_at}
+    sources = {"source": source([run]), "measured": measured([run]), "mixed": mixed([run])}
+    about = {"name": run.name, "setting": run.setting, **sources, "diverged": run.diverged_at}
     return about | {
         "scores": {name: score for name, score in list(run.scores.items())[:3] if math.isfinite(score)},
         "levels": len(run.allocation),

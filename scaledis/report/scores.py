@@ -9,7 +9,7 @@ from scaledis import metrics
 from scaledis.core import registry, statistics
 from scaledis.metrics import of_models
 from scaledis.metrics.shared.spec import spec_of
-from scaledis.report.summary import Summary, listed, source
+from scaledis.report.summary import Summary, listed, measured
 
 PAPERS = {"dci/disentanglement": "DCI-D", "dci/completeness": "DCI-C", "mig/mig": "MIG", "dci/informativeness": "DCI-I"}
 MISSING = "–"
@@ -178,7 +178,7 @@ def legend(runs: Sequence[Summary]) -> str:
     several = len(runs) > len(by_setting(runs))
     frozen = [f"{run.name} (step {run.diverged_at:,})" for run in runs if run.diverged_at is not None]
     backends = list(dict.fromkeys(run.backend for run in runs if run.backend))
-    parts = [f"Data set: {source(runs)}."]
+    parts = [f"Data set: {measured(runs)}."]
     parts += ["Mean ± sample standard deviation over seeds."] if several else []
     parts += [f"DCI by {' and '.join(backends)}."] if backends else []
     unsealed = [run.name for run in runs if not run.sealed]

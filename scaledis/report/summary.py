@@ -17,9 +17,12 @@ class Summary(NamedTuple):
     images: int = 0  # of the data set
     factor_names: tuple[str, ...] = ()
     seed: int = 0
-    step: int = 0  # of the scores and pictures
+    step: int = 0  # of the pictures, or the last one of the log where nothing is drawn
+    scored_step: int | None = None  # of the scores, and of all that was measured with them: KL, shares, changes, means
     codes: str = ""  # the number of scored codes
     split: str = ""  # the images of these codes
+    machine: str = ""  # that trained it, and its version of JAX
+    scored_by: str = ""  # the version and the commit of scaledis
     backend: str = ""  # the classifier behind DCI
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all
     scores: Mapping[str, float] = MappingProxyType({})  # metric -> score: "DCI-D", "DCI-C", "MIG"
@@ -27,6 +30,7 @@ class Summary(NamedTuple):
     chance: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "all", "level4" -> chance levels of its scores
     baselines: Mapping[str, Mapping[str, float]] = MappingProxyType({})  # "floor, noise" -> scores of all units
     diverged_at: int | None = None  # the step at which the run was frozen
+    undecided: bool = False  # whether it is a start beside which a rung may still choose another one
     sealed: bool = True  # whether its files have checksums; those of version 0.2 have none
     records: Sequence[Mapping[str, float]] = ()  # the training log: {"step": 100, "loss_nats": 71.5, ...}
     kl: Any = None  # [K] nats per image, NaN where it is infinite
@@ -51,6 +55,24 @@ def source(runs: Sequence[Summary]) -> str:
         f"seed{'s' if len(seeds) > 1 else ''} {listed(spans(seeds))}" if seeds else "",
     ]
     return ", ".join(filter(None, parts))
+
+
+def measured(runs: Sequence[Summary]) -> str:
+    """The source of what was measured with the scores of these runs, at their step; that of the runs without scores."""
+    scored = [run._replace(step=run.scored_step or 0) for run in runs]
+    return source(scored if any(run.step for run in scored) else runs)
+
+
+def mixed(runs: Sequence[Summary]) -> str:
+    """The source of a picture beside scores: "rendered, 4,000 steps, seed 0; measured after 2,000 steps"."""
+    return "; measured".join(filter(None, [source(runs), after(runs)]))
+
+
+def after(runs: Sequence[Summary]) -> str:
+    """The steps of the scores, as " after 2,000 steps", if any of them are of another step than the run's pictures."""
+    scored = [run for run in runs if run.scored_step is not None]
+    apart = any(run.scored_step != run.step for run in scored)
+    return f" after {listed(f'{run.scored_step:,}' for run in scored)} steps" if apart else ""
 
 
 def spans(numbers: Sequence[int]) -> list[str]:

@@ -85,6 +85,16 @@ def test_the_table_sorts_and_compares(opened):
     assert find(opened, "#score-table thead")[0].text.split()[:2] == ["setting", "DCI-D"]
 
 
+def test_scores_of_another_step_than_the_pictures_say_so(chromium, tmp_path):
+    path = tmp_path / "index.html"
+    path.write_text(page.render("demo", [material.summary(step=40_000, scored_step=4000)]))
+    chromium.get(path.as_uri())
+    shown = {part: find(chromium, f"#{part}-of .source")[0].text for part in ("ladder", "map", "edits", "samples")}
+    assert shown["ladder"].endswith("rendered, 40,000 steps, seed 0; measured after 4,000 steps")
+    assert shown["map"] == "rendered, 4,000 steps, seed 0" and shown["edits"].endswith("rendered, 4,000 steps, seed 0")
+    assert shown["samples"] == "rendered, 40,000 steps, seed 0" and browser.errors(chromium) == []
+
+
 def test_another_run_is_chosen(opened):
     assert [each.text for each in find(opened, "#ladder-of h3")] == ["vlae, seed=0", "scale_vlae, seed=0"]
     opened.execute_script(
@@ -104,6 +114,12 @@ def test_a_term_and_a_setting_are_shown_and_hidden(opened):
     curves = len(find(opened, ".panels path"))
     find(opened, "#loss-settings button")[0].click()
     assert len(find(opened, ".panels path")) == curves * 2 // 3
+
+
+def test_the_curves_of_a_thousand_runs_are_drawn(opened):
+    panel = "panel(data.terms[0], Array(1000).fill(data.runs[0]))"
+    assert opened.execute_script(f"return {panel}.querySelectorAll('path').length") == 1001  # and their mean
+    assert opened.execute_script("return [extent([2, -1, 3], [0, 1]), extent([], [0, 1])]") == [[-1, 3], [0, 1]]
 
 
 SPACE = {"method.beta": "log:1..64", "method.gamma": "uniform:0..8", "model.allocation": "choice:(4,2),(3,3)"}

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 
+from scaledis import report
 from scaledis.report import page
 from scaledis.report.summary import Summary
 from tests.report import material
@@ -41,6 +42,22 @@ def test_the_page_holds_all_runs_and_says_what_came_out():
     assert [unit["dead"] for unit in run["units"]] == [False, True, False]
     assert all(each.startswith("data:image/webp;base64,") for each in run["traversals"])
     assert "seed = 0" in text and "<dt>Steps</dt><dd>4,000</dd>" in text
+
+
+def test_scores_of_another_step_than_the_pictures_say_so():
+    best = [material.summary(seed=seed, step=40_000, scored_step=4000 + 2000 * seed) for seed in (0, 1)]
+    text, found = page.render("demo", best), page.data(best)
+    assert "trained on rendered for 40,000 steps; DCI-D came out at 0.310 after 4,000, 6,000 steps." in text
+    assert found["legend"].startswith("Data set: rendered, 4,000, 6,000 steps, seeds 0, 1.")
+    run = found["runs"][1]
+    assert run["source"] == "rendered, 40,000 steps, seed 1" and run["measured"] == "rendered, 6,000 steps, seed 1"
+    assert run["mixed"] == "rendered, 40,000 steps, seed 1; measured after 6,000 steps"
+    for name, figure in report.pictures(best).items():
+        words = figure.texts[1].get_text()
+        assert ("40,000 steps" in words) == (name not in ("mutual_information", "edits")), name
+        assert ("4,000" in words) == (name in ("mutual_information", "edits", "traversals")), name
+    same = page.data([material.summary(scored_step=4000)])["runs"][0]
+    assert same["mixed"] == same["measured"] == same["source"] == "rendered, 4,000 steps, seed 0"
 
 
 def test_the_page_says_how_selective_each_edit_is():

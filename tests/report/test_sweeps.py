@@ -102,6 +102,13 @@ def test_no_sweep_three_keys_and_no_scores_have_no_picture():
     assert sweeps.figure(pair, [each._replace(scores={}, records=()) for each in summaries(pair, lambda _: 0)]) is None
 
 
+def test_an_undecided_start_is_no_seed():
+    runs = runs_of({"train__batch": 4}, {"train__batch": 8}, {"train__batch": 8, "seed": 1})
+    known = summaries(runs, lambda config: config.train.batch / 10 + config.seed)
+    known[2] = known[2]._replace(undecided=True)
+    np.testing.assert_allclose(sweeps.figure(runs, known).axes[1].lines[0].get_ydata(), [0.4, 0.8])
+
+
 def test_the_picture_is_on_the_page():
     runs = runs_of({"train__batch": 4}, {"train__batch": 8})
     known = summaries(runs, lambda config: config.train.batch / 10)

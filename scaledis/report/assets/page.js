@@ -115,8 +115,8 @@ function drawRuns() {
   if (shown.at !== null) moveAll(shown.at);
 }
 
-function caption(run, kind) {
-  return [h("h3", {}, run.name), h("p", { class: "source" }, [kind, run.source].filter(Boolean).join(" · "))];
+function caption(run, kind, source = run.source) {
+  return [h("h3", {}, run.name), h("p", { class: "source" }, [kind, source].filter(Boolean).join(" · "))];
 }
 
 function ladder(run) {
@@ -131,7 +131,7 @@ function ladder(run) {
       h("h4", {}, `level ${level}`, h("span", {}, [stands(level), nats].filter(Boolean).join(" · "))),
       units.map((unit) => unitRow(run, unit, most)));
   });
-  return h("article", { class: "ladder" }, caption(run, scores),
+  return h("article", { class: "ladder" }, caption(run, scores, run.mixed),
     run.diverged === null ? null : h("p", { class: "note" }, `It diverged at step ${run.diverged} and stands at its last finite state.`),
     run.traversals ? null : h("p", { class: "note" }, "This run is not drawn: the page draws the first seeds of 64 runs."), levels);
 }
@@ -215,7 +215,7 @@ function heatMap(run) {
     run.units.map((unit, index) => ({ unit, index })).filter(({ unit }) => unit.level === level).map(({ unit, index }, place, of) =>
       h("tr", {}, place === 0 ? h("th", { class: "of-level", scope: "rowgroup", rowspan: of.length }, `level ${level}`) : null,
         h("th", { scope: "row" }, unitName(unit)), run.shares[index].map(cell)))));
-  return h("figure", {}, caption(run), h("div", { class: "wide", tabindex: 0, role: "region",
+  return h("figure", {}, caption(run, "", run.measured), h("div", { class: "wide", tabindex: 0, role: "region",
     "aria-label": `Mutual information of the units of ${run.name} with the factors` }, h("table", { class: "map" },
     h("thead", {}, h("tr", {}, h("td"), h("td"), run.factors.map((name) => h("th", { scope: "col" }, h("span", { title: name }, name))))),
     bodies)));
@@ -235,7 +235,7 @@ function edits(run) {
     h("tr", { class: "of-level" }, h("th", { scope: "rowgroup", colspan: 2 }, `level ${level}`),
       h("td", {}, percent(run.edits.levels[level - 1])), h("td")),
     run.units.map((unit, index) => (unit.level === level ? row(unit, run.edits.units[index]) : null))));
-  return h("figure", {}, caption(run, `${percent(run.edits.all)} of all changes are the edited unit's own factor`),
+  return h("figure", {}, caption(run, `${percent(run.edits.all)} of all changes are the edited unit's own factor`, run.measured),
     h("table", { class: "edits", "aria-label": `Edit selectivity of the units of ${run.name}` },
       h("colgroup", {}, ["unit", "bar", "share", "what"].map((each) => h("col", { class: `col-${each}` }))), bodies));
 }
@@ -289,17 +289,22 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
+// The least and the largest value. A reduction, since a function takes fewer arguments than a thousand runs have values.
+function extent(values, otherwise) {
+  return values.reduce((found, value) => (found ? [Math.min(found[0], value), Math.max(found[1], value)] : [value, value]), null) || otherwise;
+}
+
 function panel(term, runs) {
   const width = 320, height = 170, left = 44, right = 6, top = 8, bottom = 22;
   const known = runs.filter((run) => run.curves[term.key]);
   const pointsOf = (curves) => curves.steps.map((step, place) => [step, curves[term.key][place]]).filter(([, value]) => value !== null);
   const lines = known.map((run) => ({ run, points: pointsOf(run.curves) })).filter(({ points }) => points.length);
-  const last = Math.max(...lines.flatMap(({ points }) => points.map(([step]) => step)), 1);
+  const last = Math.max(1, extent(lines.flatMap(({ points }) => points.map(([step]) => step)), [0, 1])[1]);
   const values = lines.flatMap(({ points }) => points.map(([, value]) => value));
   const settled = lines.flatMap(({ points }) => points.filter(([step]) => step >= .05 * last).map(([, value]) => value));
-  const logarithmic = values.length && Math.min(...values) > 0 && Math.max(...values) > 20 * Math.min(...values);
-  const of = logarithmic ? values : settled;
-  let [low, high] = of.length ? [Math.min(...of), Math.max(...of)] : [0, 1];
+  const [least, most] = extent(values, [0, 1]);
+  const logarithmic = least > 0 && most > 20 * least;
+  let [low, high] = logarithmic ? [least, most] : extent(settled, [0, 1]);
   if (logarithmic) { low = Math.max(low / 1.2, high / 1e4); high *= 1.1; }
   else { const room = .06 * (high - low || Math.abs(high) || 1); low -= room; high += room; }
   const scale = logarithmic ? Math.log10 : (value) => value;

@@ -1,5 +1,6 @@
 """What the explorer can do with a model, apart from how it is served: images in, codes out, and back."""
 
+import functools
 import io
 import threading
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,6 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from scaledis.config import Data
 from scaledis.core import UserError, registry
 from scaledis.core.fields import is_float32
 from scaledis.datasets import Dataset
@@ -19,7 +19,7 @@ from scaledis.metrics.of_models.shared.coding import DEAD
 from scaledis.model import Model, traversed
 from scaledis.report.explore import sources
 from scaledis.report.pictures.traversals import pixels
-from scaledis.report.summary import best_factor, source, units
+from scaledis.report.summary import best_factor, mixed, units
 
 LARGEST = 20 << 20  # bytes of a file that is dropped in
 LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies
@@ -41,7 +41,8 @@ class Session:
         self.rng = np.random.default_rng()
         self.lock, self.decoding, self.loading = threading.RLock(), threading.Lock(), ThreadPoolExecutor(1)
         self.models: dict[str, Model] = {}
-        self.datasets: dict[Data, Future[Dataset]] = {}
+        self.datasets: dict[str, Future[Dataset]] = {}
+        self.load = functools.cache(sampling.load_dataset)
         self.model(self.source.names[0])
 
     def model(self, run: str) -> Model:
@@ -53,18 +54,25 @@ class Session:
             return self.models[run]
 
     def dataset(self, run: str, seconds: float | None = None) -> Dataset | None:
-        """What a run was trained on; None where its images are not at hand, or not within so many seconds."""
+        """What a run was trained on; None where its images are not at hand, have changed, or take more seconds."""
         try:
             return self._loading(run).result(seconds)
         except (UserError, OSError):  # TimeoutError is an OSError
             return None
 
     def _loading(self, run: str) -> "Future[Dataset]":
-        data = self.model(run).config.data
+        model = self.model(run)
         with self.lock:
-            if data not in self.datasets:
-                self.datasets[data] = self.loading.submit(sampling.load_dataset, data)
-            return self.datasets[data]
+            if run not in self.datasets:
+                self.datasets[run] = self.loading.submit(self._load, run, model)
+            return self.datasets[run]
+
+    def _load(self, run: str, model: Model) -> Dataset:
+        """What a run was trained on. Raises UserError if it cannot be loaded or has changed since."""
+        data = model.config.data
+        dataset = self.load(data)
+        sampling.check_same(model.about.get("data", {}), sampling.facts(dataset, data), run)
+        return dataset
 
     def about(self, run: str) -> dict[str, Any]:
         """What the page shows of a run: its units, and the factors that a starting image can be chosen by.
@@ -77,9 +85,10 @@ class Session:
         found: dict[str, Any] = {"units": places, "levels": len(allocation), "has_images": dataset is not None}
         if dataset is None:
             loading = self._loading(run)
-            waits = not loading.done() or loading.exception() is None  # there by now: the page asks again
+            error = loading.exception() if loading.done() else None
+            waits = error is None  # it is there by now, or will be: the page asks again
             words = "being prepared; until it is there" if waits else "not at hand, so that"
-            about = f"{name} is {words} images come from the prior or from a file"
+            about = f"{name} is {words} images come from the prior or from a file{'' if waits else f'. {error}'}"
             return {**found, "factors": [], "source": about, "waits": waits}
         known = self.source.summary(run, model, dataset)
         for unit, place in enumerate(places):
@@ -87,7 +96,7 @@ class Session:
             place |= {"best": best_factor(known, unit), "dead": dead}
         factors = zip(dataset.factor_names, dataset.factor_sizes, strict=True)
         sizes = [{"name": name, "size": size} for name, size in factors]
-        return {**found, "factors": sizes, "source": source([known]), "waits": False}
+        return {**found, "factors": sizes, "source": mixed([known]), "waits": False}
 
     def random(self, run: str) -> tuple[list[float], bytes]:
         """The posterior mean of a random image of the data set, and the image as PNG."""

@@ -39,7 +39,7 @@ class Runs:
         """A run's model. Models of a population share one compilation."""
         index, slot = self.places[name]
         population, states, _ = self.population(index)
-        return population.model(states, slot)
+        return population.model(states, slot, self.workdir.dataset_of(name))
 
     def summary(self, name: str, model: Model, dataset: Dataset) -> Summary:
         """A run with its scores, and its units with their KL and their best factors."""

@@ -19,7 +19,7 @@ from scaledis.report.content import Curves, Level, curves, heat_map, levels, row
 from scaledis.report.pictures.canvas import COLORS, FAINT, HEADER, INK, MARGIN, MUTED, RULE, canvas, empty, fit, panel
 from scaledis.report.pictures.canvas import png as png
 from scaledis.report.pictures.fonts import MATH
-from scaledis.report.summary import Summary, source, units
+from scaledis.report.summary import Summary, measured, source, units
 
 SHARE = LinearSegmentedColormap.from_list("share", ["#f6f7fa", "#c3d6ea", "#5f9bcb", "#0b5fa5", "#083a6b"])
 CELL_WIDTH, CELL_HEIGHT, LEVEL_GAP = 0.42, 0.26, 0.54  # a heat map's, in inches; the gap in cells
@@ -94,7 +94,7 @@ def _beside(
     rows = [_centers(run)[-1][1][-1] + 0.5 for run in runs]
     width, height = LEFT + max(widths) + right, top + CELL_HEIGHT * max(rows) + bottom
     across = min(len(runs), max(1, int(WIDEST / width)))
-    figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, f"{source(runs)} · {about}")
+    figure = canvas(max(width * across, 6), height * -(-len(runs) // across), title, f"{measured(runs)} · {about}")
     spots = [(n % across * width + LEFT, n // across * height + top) for n in range(len(runs))]
     sizes = zip(spots, widths, rows, strict=True)
     return figure, [panel(figure, *spot, wide, CELL_HEIGHT * row) for spot, wide, row in sizes], width

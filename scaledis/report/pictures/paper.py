@@ -11,7 +11,7 @@ from scaledis.model import Model, traversed
 from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
 from scaledis.report.pictures.canvas import INK, MUTED, canvas, fit, panel
-from scaledis.report.summary import Summary, source, units
+from scaledis.report.summary import Summary, mixed, units
 
 OBJECTIVES = {"none": "base ELBO", "intra": "intra only", "inter": "inter only", "both": "intra and inter"}
 SCORES = ("MIG", "DCI-D")
@@ -82,7 +82,7 @@ def edits(flat: Summary, ladder: Summary, pairs: Sequence[tuple[Edit, Edit]]) ->
     row, start = tables[0].row, LEFT + CELL + PAIR_GAP + LEFT
     width, height = start + VALUES * CELL + RIGHT, len(pairs) * (2 * row + PAIR_GAP)
     title = f"Edits: {flat.name} (A) and {ladder.name} (B)"
-    about = f"{source([flat, ladder])} · each row moves one unit of the image at its left from −3 to 3"
+    about = f"{mixed([flat, ladder])} · each row moves one unit of the image at its left from −3 to 3"
     figure = canvas(width, height, title, about)
     for place, (pair, table) in enumerate(zip(pairs, tables, strict=True)):
         above = place * (2 * row + PAIR_GAP)

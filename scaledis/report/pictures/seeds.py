@@ -10,7 +10,7 @@ from scaledis.report import scores
 from scaledis.report.content import pixels
 from scaledis.report.pictures import traversals
 from scaledis.report.pictures.canvas import INK, MUTED, canvas, fit
-from scaledis.report.summary import Summary, source
+from scaledis.report.summary import Summary, mixed
 
 SEEDS, STEPS = 5, 5  # at most; images of a traversal
 CELL, LEFT, GAP, ABOVE = 0.36, 1.3, 0.25, 0.3  # inches: an image, names at the left, between seeds, the seed's name
@@ -44,7 +44,7 @@ def _drawn(runs: Sequence[Summary]) -> Figure:
         tables.append(traversals.table(np.stack(rows), (len(rows),), CELL))
     width = sum(each.width + GAP for each in tables) - GAP
     found = f"{alignment.found.sum()} of {len(places)} found by every seed"
-    subtitle = f"{source(runs)} · {found}, above an agreement of {alignment.threshold:.2f}"
+    subtitle = f"{mixed(runs)} · {found}, above an agreement of {alignment.threshold:.2f}"
     drawn = canvas(max(LEFT + width, 6), ABOVE + tables[0].height, f"Units of {runs[0].setting} over seeds", subtitle)
     left = LEFT
     for run, each in zip(runs, tables, strict=True):

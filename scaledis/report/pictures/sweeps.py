@@ -12,7 +12,7 @@ from scaledis.core import statistics
 from scaledis.report import scores
 from scaledis.report.pictures.canvas import COLORS, FAINT, INK, MUTED, RULE, canvas, fit, panel
 from scaledis.report.pictures.figures import SHARE
-from scaledis.report.summary import Summary, shown, source
+from scaledis.report.summary import Summary, mixed, shown
 from scaledis.sweeps import starts
 from scaledis.types import Run
 
@@ -41,10 +41,10 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
 
     Args:
       runs: the runs of the plan.
-      summaries: the summaries of the runs that have begun.
+      summaries: the summaries of the runs that have begun; undecided starts, which are no seeds, are left out.
     """
     axes, known = swept(runs), []
-    for run in summaries:
+    for run in (run for run in summaries if not run.undecided):
         logged = [record["elbo_nats"] for record in run.records if record.get("elbo_nats") is not None]
         elbo = {ELBO: float(np.mean(logged[-max(1, round(LAST * len(logged))) :]))} if logged else {}
         known.append(run._replace(scores={**elbo, **run.scores}))
@@ -54,7 +54,7 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
     one, across = len(axes) == 1, len(axes[0].values)
     draw, (width, height) = (_line, LINE) if one else (_heat_map, (CELL * across, CELL * len(axes[1].values)))
     title, room = f"The sweep of {' and '.join(_short(axis.key) for axis in axes)}", len(names) * (LEFT + width + GAP)
-    found = canvas(max(room, 6), TOP + height + BOTTOM, title, source(known))
+    found = canvas(max(room, 6), TOP + height + BOTTOM, title, mixed(known))
     for n, name in enumerate(names):
         spot = panel(found, n * (LEFT + width + GAP) + LEFT, TOP, width, height)
         spot.set_title(fit(name, width, 9), size=9, color=INK, loc="left")

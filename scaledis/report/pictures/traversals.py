@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scaledis.report.content import ladder, levels, pixels, reconstructed
 from scaledis.report.pictures import figures, fonts
 from scaledis.report.pictures.canvas import FAINT, INK, MUTED, RULE, canvas, empty, fit, panel
-from scaledis.report.summary import Summary, check_units, source
+from scaledis.report.summary import Summary, check_units, mixed, source
 
 LEFT, RIGHT, ABOVE, BELOW = 0.46, 1.15, 0.78, 0.4  # inches around the images of a run
 LEVEL_GAP = 0.25  # inches between levels
@@ -87,7 +87,7 @@ def sheet(runs: Sequence[Summary], low: float = -3.0, high: float = 3.0) -> Figu
         tables.append(table(images, run.allocation, CELLS[across - 1], LEVEL_GAP))
     width = LEFT + RIGHT + max(each.width for each in tables)
     height = ABOVE + BELOW + max(each.height for each in tables)
-    subtitle = f"{source(drawn)} · each row moves one unit from {_number(low)} to {_number(high)}"
+    subtitle = f"{mixed(drawn)} · each row moves one unit from {_number(low)} to {_number(high)}"
     figure = canvas(width * across, height * -(-len(drawn) // across), title, subtitle)
     for n, (run, each) in enumerate(zip(drawn, tables, strict=True)):
         axes = each.place(figure, n % across * width + LEFT, n // across * height + ABOVE)
