@@ -10,6 +10,7 @@ import pytest
 
 import scaledis
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.files import read_json, write_sealed
 from scaledis.search import stages
 from scaledis.sweeps.aim import parse
 from scaledis.sweeps.expand import expand
@@ -194,6 +195,20 @@ def test_a_run_that_begins_again_forgets_its_best(tmp_path, by_term):
     (workdir.checkpoints(0) / "2" / "manifest.json").write_text("")
     train(tmp_path, runs_of(BY_TERM), restart=True)
     assert_best_equal(workdir, by_term)
+
+
+def test_a_run_that_begins_again_is_scored_anew(tmp_path, by_score):
+    workdir = train(tmp_path, runs_of(BY_SCORE))
+    for name in NAMES:  # those of a network that is no more
+        for path in (workdir.run(name) / "scores").iterdir():
+            write_sealed(path, {**read_json(path), "all": {"mig/mig": 1.0}})
+    for step in Checkpoints(workdir.checkpoints(0)).steps:
+        (workdir.checkpoints(0) / str(step) / "manifest.json").write_text("")
+    train(tmp_path, runs_of(BY_SCORE), restart=True, until=2)
+    assert not any((workdir.run(name) / each).exists() for name in NAMES for each in ("scores.json", "codes.npz"))
+    train(tmp_path, runs_of(BY_SCORE), restart=True)
+    assert_best_equal(workdir, by_score)
+    assert all(scored(workdir, name) == scored(by_score, name) for name in NAMES)
 
 
 def test_damaged_best_states_are_said_and_sought_anew(tmp_path, capsys):

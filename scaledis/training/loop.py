@@ -21,7 +21,7 @@ from scaledis.training.population import Population, replaced
 from scaledis.training.restore import NoCheckpoint, restore
 from scaledis.training.steps import Advance
 from scaledis.types import NEVER, Run, RunState
-from scaledis.workdir import best
+from scaledis.workdir import best, score_files
 from scaledis.workdir.checkpoint import WIDE, Checkpoints, OtherStructure
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -65,6 +65,8 @@ def train_population(
     if hosts.first():
         if not step:  # what is left of a run that begins again
             best.checkpoints(workdir, index).delete()
+            for run in runs:
+                score_files.delete(workdir, run.name)
         _prepare(runs, workdir, checkpoints, facts)
     diverged = hosts.fetch(states.diverged)
     if step >= last or (diverged != NEVER).all():

@@ -1,6 +1,7 @@
 """The scores of a run: a file for each way of scoring in runs/<run>/scores/, and the newest beside its codes."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -93,6 +94,14 @@ def write(
     files.write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
     files.write_sealed(path(workdir, run, scores["step"]), scores)
     files.write_sealed(folder / NEWEST, scores)
+
+
+def delete(workdir: Workdir, name: str) -> None:
+    """Deletes all scores of a run, and its codes."""
+    folder = workdir.run(name)
+    shutil.rmtree(folder / "scores", ignore_errors=True)
+    for file in (NEWEST, CODES):
+        (folder / file).unlink(missing_ok=True)
 
 
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset, best_by: str | None = None) -> bool:
