@@ -29,7 +29,7 @@ from scaledis.training.engine import Job
 from scaledis.training.evaluate import sample
 from scaledis.training.extract import extract
 from scaledis.training.load import find, load_results, load_run
-from scaledis.workdir import decisions, log, score_files
+from scaledis.workdir import decisions, log, score_files, table
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -448,6 +448,19 @@ def test_dropped_runs_are_rows_that_say_so_and_part_of_no_mean(whole, tmp_path):
     assert row["seeds_one"] == row["seeds_other"] == 2
     kept = table[table["dropped_at"].isna()]["final/loss_nats"].mean()
     assert kept in (pytest.approx(row["mean_one"]), pytest.approx(row["mean_other"]))
+
+
+def test_rows_from_before_a_rung_hide_neither_who_was_dropped_nor_who_went_on(whole, tmp_path, capsys):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped, match="Stopped at a rung"):
+        stages.train_all(Job(workdir, BASE, runs_of("seeds:2"), DATASET, **NONE), stop=workdir.rungs.exists)
+    for index, names in enumerate(workdir.groups()):
+        table.write_rows(workdir, index, *table.rows(workdir, index, names))
+    train(tmp_path, runs_of("seeds:2"))
+    capsys.readouterr()
+    columns = ["run", "step", "dropped_at", "final/loss_nats"]
+    assert load_results(tmp_path)[columns].equals(load_results(whole.root)[columns])
+    assert not capsys.readouterr().err
 
 
 def test_evaluation_and_the_page_leave_dropped_runs_out(whole):

@@ -174,6 +174,8 @@ def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = ru
         if hosts.first():
             left = [each._replace(names=[name for name in each.names if name not in moved]) for each in there]
             new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
+            for n in {n for pack in packs for n in pack.sources}:
+                workdir.results(n).unlink(missing_ok=True)  # it has rows of runs that go on elsewhere
             workdir.write_plan([*left, *new])
     hosts.wait()
     return workdir.populations(job.runs)
