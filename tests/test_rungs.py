@@ -16,6 +16,7 @@ import pytest
 import scaledis
 from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.files import write_sealed
 from scaledis.metrics.shared import agreement
 from scaledis.objectives import gaussian
 from scaledis.planning import dry_run
@@ -29,6 +30,7 @@ from scaledis.training.engine import Job
 from scaledis.training.evaluate import sample
 from scaledis.training.extract import extract
 from scaledis.training.load import find, load_results, load_run
+from scaledis.types import Run
 from scaledis.workdir import decisions, log, score_files, table
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -263,6 +265,18 @@ def test_survivors_of_other_widths_and_allocations_are_the_runs_that_they_are_al
         assert model.step == steps
         for found, wanted in zip(model.encode(images), alone.model(states, 0).encode(images), strict=True):
             np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4)
+
+
+def test_runs_are_compared_by_scores_of_their_own_settings_whatever_was_scored_last(tmp_path):
+    workdir, seen = Workdir(tmp_path), []
+    runs = [Run(split, tiny.config(evaluate__split=split)) for split in ("all", "train")]
+    for number, run in enumerate(runs):
+        held = {"diverged": None, "unit_kl_nats": [], "held_out": 0.0, "step": 2, "all": {"mig/mig": float(number)}}
+        write_sealed(score_files.path(workdir, run, 2), held | {"split": run.config.evaluate.split})
+        write_sealed(workdir.run(run.name) / score_files.NEWEST, held | {"split": "held_out", "all": {"mig/mig": 9.0}})
+    for run, step in itertools.product(runs, (2, 4)):
+        seen.append(rungs.candidate(Job(workdir, BASE, runs, DATASET), run, step).scores())
+    assert seen == [{"mig/mig": 0.0}, {}, {"mig/mig": 1.0}, {}]
 
 
 def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):

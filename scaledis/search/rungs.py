@@ -11,7 +11,7 @@ import operator
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -86,14 +86,8 @@ def candidate(job: Job, run: Run, step: int) -> Candidate:
         [record for record in records if record["step"] <= step],
         functools.partial(_load, workdir, run.name),
         functools.partial(dataset_of, job, [run]),
-        functools.partial(_scores, workdir, run.name, step),
+        lambda: score_files.at(workdir, run, step).get("all", {}),
     )
-
-
-def _scores(workdir: Workdir, name: str, step: int) -> Mapping[str, Any]:
-    """Returns the scores that a run has at a step already; {} without any."""
-    scores = score_files.newest(workdir, name)
-    return scores["all"] if scores.get("step") == step else {}
 
 
 def _load(workdir: Workdir, name: str) -> Model:

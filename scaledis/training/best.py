@@ -156,8 +156,7 @@ def _scores(training: Training, name: str) -> tuple[Callable[[Moment], None], Me
 
 def _score(training: Training, run: Run, name: str, step: int) -> float | None:
     """Returns a score as a run's file has it; None where it does not exist."""
-    workdir = training.workdir
-    value = score_files.read(workdir, score_files.path(workdir, run, step)).get("all", {}).get(name)
+    value = score_files.at(training.workdir, run, step).get("all", {}).get(name)
     return float(value) if isinstance(value, int | float) else None
 
 

@@ -44,6 +44,11 @@ def read(workdir: Workdir, file: Path) -> dict[str, Any]:
     return scores
 
 
+def at(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
+    """Returns the scores that a run has at a step by its settings; {} if there are none. Raises what `read` raises."""
+    return read(workdir, path(workdir, run, step))
+
+
 def newest(workdir: Workdir, name: str) -> dict[str, Any]:
     """Returns the newest scores of a run; {} if there are none. Raises what `read` raises."""
     return read(workdir, workdir.run(name) / NEWEST)
@@ -74,7 +79,7 @@ def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     readers: list[Callable[[], Any]] = [
-        lambda: found.update(read(workdir, path(workdir, run, step))),
+        lambda: found.update(at(workdir, run, step)),
         lambda: newest(workdir, run.name),
         lambda: codes(workdir, run.name),
     ]

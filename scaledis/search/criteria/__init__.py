@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     records: the lines of its log up to there, {"step": 100, "elbo_nats": -71.5, ...}; None where it had diverged.
     load: returns its model at the rung.
     dataset: returns the data set that it trains on.
-    scores: returns those that it has at the rung already, {"dci/disentanglement": 0.53, ...}.
+    scores: returns those that it has there already by its settings, {"dci/disentanglement": 0.53, ...}.
     """
 
     run: Run
