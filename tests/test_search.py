@@ -14,9 +14,10 @@ from scipy.stats import qmc
 
 import scaledis
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.files import write_sealed
 from scaledis.metrics.shared import agreement
 from scaledis.objectives import gaussian
-from scaledis.search import batches, samplers, settings, space, stages
+from scaledis.search import batches, criteria, samplers, settings, space, stages
 from scaledis.search.samplers import Question
 from scaledis.search.space import Range
 from scaledis.search.study import Study
@@ -399,6 +400,30 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
         runs = expand(CONFIG, ())
         stages.train_all(Job(plain, {"config": CONFIG, "sweep": [], "command": ""}, runs, DATASET, beside=()))
         search(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("by", "halving", "fixed", "free"),
+    [
+        ("kl_nats", None, {"train.log_every": 1}, {"evaluate.seed": 1, "train.keep": 9}),
+        ("mig/mig", None, {"evaluate.seed": 1}, {"train.log_every": 1, "evaluate.chance": 5}),
+        ("last_kl", None, {"evaluate.test_codes": 20}, {"evaluate.metrics": ("mig", "sap")}),
+        ("last_kl", None, {"train.log_every": 1}, {"evaluate.floor": True}),
+        ("kl_nats", "eta:2,rungs:1,by:mig/mig", {"evaluate.split": "train"}, {"evaluate.ceiling": True}),
+    ],
+)
+def test_settings_that_change_what_trials_are_compared_by_stay(tmp_path, monkeypatch, by, halving, fixed, free):
+    def check(config):
+        base = {"config": config, "sweep": [], "command": "test", "halving": halving}
+        batches._check_config(Job(workdir, base, ()), settings.parse("optuna:2", [by], SPACE))
+
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    scaledis.register_criterion("last_kl", lambda candidate: candidate.records[-1]["kl_nats"])
+    workdir, [key] = tiny.claimed(tmp_path), fixed
+    write_sealed(workdir.config, {"config": CONFIG, "sweep": [], "command": "test"})
+    check(override(CONFIG, free))
+    with pytest.raises(UserError, match=f"have another {key}; take another directory"):
+        check(override(CONFIG, fixed))
 
 
 @pytest.mark.parametrize(

@@ -81,16 +81,21 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
     found = wanted._replace(batch=wanted.batch or (there or {}).get("batch", width))
     if begun:
         settings.check_same(there, found)
-        _check_config(job)
+        _check_config(job, found)
     job = job._replace(base={**job.base, KEY: found.record()}, runs=(), only=frozenset())
     return job, found, engine.claim(job)
 
 
-def _check_config(job: Job) -> None:
-    """Raises UserError if the trials so far have another config or other sweeps than the command gives."""
-    held = job.workdir.claimed()
-    there, here = (_of_base(each) for each in (held, job.base))
-    kept = [key for key in there.keys() | here.keys() if not key.startswith(FREE)]
+def _check_config(job: Job, found: Settings) -> None:
+    """Raises UserError if the trials so far have another config or other sweeps than the command gives.
+
+    Keys of `FREE` may differ, unless they change a number by which trials are compared.
+    """
+    there, here = (_of_base(each) for each in (job.workdir.claimed(), job.base))
+    halving = job.base.get(contests.HALVING)
+    numbers = [*(by for by, _ in found.objectives), *([contests.parse(str(halving)).by] if halving else [])]
+    fixed = {key for by in numbers for key in criteria.keys(by)}
+    kept = [key for key in there.keys() | here.keys() if key in fixed or not key.startswith(FREE)]
     other = sorted(key for key in kept if str(plain(there.get(key))) != str(plain(here.get(key))))
     if other:
         raise UserError(

@@ -19,6 +19,7 @@ from scaledis.workdir.layout import Workdir
 
 NEWEST, CODES = "scores.json", "codes.npz"
 BASELINES = {"floor": ("noise", "untrained", "pca"), "ceiling": ("supervised",)}  # by their key of `evaluate`
+WHAT = ("metrics", "chance", "floor", "ceiling")  # settings of `evaluate` that change no score; all others do
 AGAIN = "The stage evaluate makes it again."
 
 
