@@ -315,6 +315,17 @@ def test_rungs_prune_trials_and_the_study_knows_at_which_numbers(tmp_path):
     assert_equal(search(tmp_path / "b", text, base={"halving": "eta:2,rungs:2,by:loss_nats,best:min"}), workdir)
 
 
+@pytest.mark.parametrize("looked_for", [max, min])
+@pytest.mark.parametrize("best", [max, min])
+def test_the_best_at_a_rung_is_the_best_in_the_study_whichever_way_the_objective_looks(tmp_path, looked_for, best):
+    job, wanted = Job(Workdir(tmp_path), {}, ()), settings.parse("optuna:4", [f"kl_nats:{looked_for.__name__}"], SPACE)
+    numbers = {"trial=0": 1.0, "trial=1": 3.0, "trial=2": 2.0}
+    rung = decisions.Decision(2, "loss_nats", best.__name__, numbers, [best(numbers, key=numbers.__getitem__)])
+    decisions.write(job.workdir.rungs, {"trial=0": [rung]})
+    seen = {name: dict(batches._numbers(job, wanted, Trial(0, "pruned", {}, [name])))[2] for name in numbers}
+    assert looked_for(seen, key=seen.__getitem__) == rung.go_on[0]
+
+
 def test_a_search_with_rungs_that_was_killed_before_each_of_its_writes_ends_like_one_that_was_not(tmp_path):
     halving = {"halving": "eta:2,rungs:2,by:loss_nats,best:min"}
 

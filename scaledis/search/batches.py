@@ -166,7 +166,7 @@ def _tell(job: Job, found: Settings, study: Study, batch: Sequence[Trial]) -> No
     ended = [_ended(job, found, each) for each in batch if each.state == "running"]
     with job.workdir.locked_plan(job.shard):
         for each in ended:
-            study.tell(each, _numbers(job, each) if each.state == "pruned" else ())
+            study.tell(each, _numbers(job, found, each) if each.state == "pruned" else ())
         every = _write(job, found, study)
     print(_words(found, every), file=sys.stderr)
 
@@ -187,11 +187,15 @@ def _ended(job: Job, found: Settings, trial: Trial) -> Trial:
     return trial._replace(state=state, why=f"a run diverged, or has no {missing}")
 
 
-def _numbers(job: Job, trial: Trial) -> list[tuple[int, float]]:
-    """Returns the step and the number of the rungs at which a trial was compared with others."""
+def _numbers(job: Job, found: Settings, trial: Trial) -> list[tuple[int, float]]:
+    """Returns the step and the number of the rungs at which a trial was compared with others.
+
+    A number is negated if its best is not the best of the objective (max, min), whose order the study has.
+    """
     taken = [each for several in decisions.read(job.workdir.rungs).values() for each in several]
-    found = [(each.step, each.numbers[name]) for each in taken for name in trial.runs if name in each.numbers]
-    return [(step, number) for step, number in found if number is not None]
+    [(_, best)] = found.objectives  # with several no trial is pruned
+    passed = [(each, each.numbers[name]) for each in taken for name in trial.runs if name in each.numbers]
+    return [(each.step, value if each.best == best else -value) for each, value in passed if value is not None]
 
 
 def _write(job: Job, found: Settings, study: Study) -> list[Trial]:
