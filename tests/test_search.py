@@ -357,7 +357,7 @@ def test_the_start_that_goes_on_stands_for_its_trial(tmp_path):
         assert trial.values == [last_mean(read_records(workdir.run(name) / "metrics.jsonl"), "kl_nats")]
 
 
-def test_a_trial_that_diverged_is_pruned_and_one_that_cannot_run_fails(tmp_path):
+def test_a_trial_that_diverged_is_pruned_and_one_that_cannot_run_fails(tmp_path, capsys):
     ranges = {"train.learning_rate": space.choice(1e-3, 1e30), "train.batch": space.choice(4, 8)}
     workdir = search(tmp_path / "a", "optuna:6,sampler:random", ranges=ranges)
     rates = {each.params["train.learning_rate"]: each for each in told(workdir)}
@@ -366,10 +366,12 @@ def test_a_trial_that_diverged_is_pruned_and_one_that_cannot_run_fails(tmp_path)
     # Each end runs beside the middle of the other key, and one of the four settings does not.
     ranges = {"model.allocation": space.choice((1, 3), (2, 1)), "model.latents": space.choice(3, 0)}
     workdir = search(tmp_path / "b", "optuna:8,sampler:quasi", ranges=ranges)
+    said = capsys.readouterr().err
     for trial in told(workdir):
         wrong = trial.params == {"model.allocation": [1, 3], "model.latents": 3}
         assert (trial.state, bool(trial.runs)) == (("failed", False) if wrong else ("complete", True))
         assert ("model.latents is 3" in trial.why) == wrong
+        assert (f"Trial {trial.number} cannot run: {trial.why}\n" in said) == wrong
     assert {each.state for each in told(workdir)} == {"failed", "complete"}
 
 
@@ -455,6 +457,11 @@ def test_settings_that_change_what_trials_are_compared_by_stay(tmp_path, monkeyp
         ),
         ({"by": ["kl_nats", "kl_nats:min"]}, "--objective: kl_nats, kl_nats has one twice"),
         ({"by": ["udr"]}, "--objective: udr compares seeds, and a setting has one; give several, as in --seeds=3"),
+        ({"by": ["mig/mig"], "config": tiny.plain(**SETTINGS, train__keep_best="los_nats")}, "'los_nats' is unknown"),
+        (
+            {"by": ["mig/mig"], "config": tiny.plain(**SETTINGS, data__correlation=(("ground", "plce", 0.2),))},
+            "data.correlation: 'plce' is unknown. Did you mean 'place'",
+        ),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "sweeps": ("seeds:2",)}, "prunes trials of one run"),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "by": ["kl_nats", "loss_nats"]}, "for one objective only"),
     ],

@@ -44,8 +44,8 @@ def train_all(
       stop: called while a batch trains, and behind it.
       train: trains the runs of a job; `stages.train_all`, or that of another engine.
 
-    Raises UserError for an objective that the runs do not have, and for another search than that of the directory; what
-    `train` raises; Stopped once `stop()` is True.
+    Raises UserError if the middle of the space cannot run, for an objective that the runs do not have, and for another
+    search than that of the directory; what `train` raises; Stopped once `stop()` is True.
     """
     job, found, groups = _begin(job, wanted, runs_of)
     study = Study(job.workdir, found, several=not job.shard.whole) if hosts.first() else None
@@ -69,6 +69,7 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
     """
     spaces.check(wanted.space, runs_of)
     runs = runs_of(spaces.middle(wanted.space))
+    engine.check([run.config for run in runs], job.dataset)
     objectives.check(job, wanted, runs)
     if halving := job.base.get(contests.HALVING):
         if len(wanted.objectives) > 1 or len(runs) > 1:
@@ -140,6 +141,8 @@ def _ask(job: Job, found: Settings, runs_of: RunsOf, study: Study) -> None:
             batch = number if batch < 0 else batch
             trial = _begun(job, number, params, runs_of)._replace(batch=batch, shard=job.shard.index)
             study.begin(trial, size)
+            if trial.state == "failed":
+                print(f"Trial {number} cannot run: {trial.why}", file=sys.stderr)
 
 
 def _begun(job: Job, number: int, params: Mapping[str, Any], runs_of: RunsOf) -> Trial:
