@@ -38,6 +38,7 @@ pytestmark = pytest.mark.usefixtures("linear_method")
 DATASET = tiny.dataset()
 SETTINGS = {"method__name": "linear", "train__steps": 4, "evaluate__metrics": ("mig",), "train__parallel": 2}
 CONFIG = tiny.plain(**SETTINGS)
+STARTS = {"train__starts": 2, "train__rungs": ((0.5, 1, "loss_nats", "min"),)}
 SPACE = {"train.learning_rate": space.log_uniform(1e-5, 1e-2), "objective.sigma": space.uniform(0.1, 1.0)}
 
 
@@ -349,7 +350,7 @@ def test_a_wrong_number_of_a_rung_is_refused_before_the_search_begins(tmp_path):
 
 
 def test_the_start_that_goes_on_stands_for_its_trial(tmp_path):
-    config = tiny.plain(**SETTINGS, train__starts=2, train__rungs=((0.5, 1, "loss_nats", "min"),))
+    config = tiny.plain(**SETTINGS, **STARTS)
     workdir = search(tmp_path, "optuna:2", config=config)
     for trial in told(workdir):
         [name] = {*trial.runs} - workdir.dropped().keys()
@@ -457,6 +458,7 @@ def test_settings_that_change_what_trials_are_compared_by_stay(tmp_path, monkeyp
         ),
         ({"by": ["kl_nats", "kl_nats:min"]}, "--objective: kl_nats, kl_nats has one twice"),
         ({"by": ["udr"]}, "--objective: udr compares seeds, and a setting has one; give several, as in --seeds=3"),
+        ({"by": ["udr"], "config": tiny.plain(**SETTINGS, **STARTS)}, "udr compares seeds, and a setting has one"),
         ({"by": ["mig/mig"], "config": tiny.plain(**SETTINGS, train__keep_best="los_nats")}, "'los_nats' is unknown"),
         (
             {"by": ["mig/mig"], "config": tiny.plain(**SETTINGS, data__correlation=(("ground", "plce", 0.2),))},
