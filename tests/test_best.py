@@ -10,6 +10,7 @@ import pytest
 
 import scaledis
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.files import read_json, write_sealed
 from scaledis.search import stages
 from scaledis.sweeps.aim import parse
 from scaledis.sweeps.expand import expand
@@ -139,13 +140,17 @@ def test_a_signal_at_any_step_adds_no_step_that_is_compared(by_term, tmp_path):
     assert_best_equal(workdir, by_term)
 
 
-def test_a_signal_between_two_scores_ends_at_the_checkpoint_before(by_score, tmp_path):
-    runs, workdir = runs_of(BY_SCORE), Workdir(tmp_path)
-    with pytest.raises(Stopped, match="Stopped at step 6, between the scores of train.keep_best"):
-        train(tmp_path, runs, stop=lambda: bool([*workdir.run("seed=0").glob("scores/step=6,*")]))
-    assert Checkpoints(workdir.checkpoints(0)).steps == [3] and 6 not in scored(workdir, "seed=1")
-    train(tmp_path, runs)
-    assert_best_equal(workdir, by_score)
+def test_a_signal_between_two_scores_keeps_the_step_whose_runs_are_compared_when_they_go_on(by_score, tmp_path):
+    runs, workdir = runs_of(BY_SCORE, train__checkpoint_every=12), Workdir(tmp_path)
+    for step in (3, 3, 6, 12, 12):  # once more where it goes on, and at the last step
+        with pytest.raises(Stopped, match=f"Stopped at step {step}, between the scores of train.keep_best"):
+            train(tmp_path, runs, stop=lambda step=step: any(workdir.run("seed=0").glob(f"scores/step={step},*")))
+        assert Checkpoints(workdir.checkpoints(0)).newest == step
+        assert not any(workdir.run("seed=1").glob(f"scores/step={step},*"))
+    for _ in range(2):
+        train(tmp_path, runs)
+        assert_best_equal(workdir, by_score)
+        assert {each.name for each in workdir.checkpoints(0).iterdir()} == {"3", "6", "12", "best"}
 
 
 def test_a_run_that_diverges_keeps_its_best_and_one_that_never_had_a_number_has_none(tmp_path, capsys):
@@ -194,6 +199,20 @@ def test_a_run_that_begins_again_forgets_its_best(tmp_path, by_term):
     (workdir.checkpoints(0) / "2" / "manifest.json").write_text("")
     train(tmp_path, runs_of(BY_TERM), restart=True)
     assert_best_equal(workdir, by_term)
+
+
+def test_a_run_that_begins_again_is_scored_anew(tmp_path, by_score):
+    workdir = train(tmp_path, runs_of(BY_SCORE))
+    for name in NAMES:  # those of a network that is no more
+        for path in (workdir.run(name) / "scores").iterdir():
+            write_sealed(path, {**read_json(path), "all": {"mig/mig": 1.0}})
+    for step in Checkpoints(workdir.checkpoints(0)).steps:
+        (workdir.checkpoints(0) / str(step) / "manifest.json").write_text("")
+    train(tmp_path, runs_of(BY_SCORE), restart=True, until=2)
+    assert not any((workdir.run(name) / each).exists() for name in NAMES for each in ("scores.json", "codes.npz"))
+    train(tmp_path, runs_of(BY_SCORE), restart=True)
+    assert_best_equal(workdir, by_score)
+    assert all(scored(workdir, name) == scored(by_score, name) for name in NAMES)
 
 
 def test_damaged_best_states_are_said_and_sought_anew(tmp_path, capsys):

@@ -16,6 +16,7 @@ import pytest
 import scaledis
 from scaledis.core import hosts
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.files import write_sealed
 from scaledis.metrics.shared import agreement
 from scaledis.objectives import gaussian
 from scaledis.planning import dry_run
@@ -29,7 +30,8 @@ from scaledis.training.engine import Job
 from scaledis.training.evaluate import sample
 from scaledis.training.extract import extract
 from scaledis.training.load import find, load_results, load_run
-from scaledis.workdir import decisions, log, score_files
+from scaledis.types import Run
+from scaledis.workdir import decisions, log, score_files, table
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -265,6 +267,18 @@ def test_survivors_of_other_widths_and_allocations_are_the_runs_that_they_are_al
             np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=1e-4)
 
 
+def test_runs_are_compared_by_scores_of_their_own_settings_whatever_was_scored_last(tmp_path):
+    workdir, seen = Workdir(tmp_path), []
+    runs = [Run(split, tiny.config(evaluate__split=split)) for split in ("all", "train")]
+    for number, run in enumerate(runs):
+        held = {"diverged": None, "unit_kl_nats": [], "held_out": 0.0, "step": 2, "all": {"mig/mig": float(number)}}
+        write_sealed(score_files.path(workdir, run, 2), held | {"split": run.config.evaluate.split})
+        write_sealed(workdir.run(run.name) / score_files.NEWEST, held | {"split": "held_out", "all": {"mig/mig": 9.0}})
+    for run, step in itertools.product(runs, (2, 4)):
+        seen.append(rungs.candidate(Job(workdir, BASE, runs, DATASET), run, step).scores())
+    assert seen == [{"mig/mig": 0.0}, {}, {"mig/mig": 1.0}, {}]
+
+
 def test_a_run_that_diverged_or_has_no_number_loses(tmp_path):
     workdir = Workdir(tmp_path)
     runs = [run for run in runs_of(train__starts=4, train__rungs=((0.5, 3, "loss_nats", "max"), (1, 1, "x", "min")))]
@@ -448,6 +462,19 @@ def test_dropped_runs_are_rows_that_say_so_and_part_of_no_mean(whole, tmp_path):
     assert row["seeds_one"] == row["seeds_other"] == 2
     kept = table[table["dropped_at"].isna()]["final/loss_nats"].mean()
     assert kept in (pytest.approx(row["mean_one"]), pytest.approx(row["mean_other"]))
+
+
+def test_rows_from_before_a_rung_hide_neither_who_was_dropped_nor_who_went_on(whole, tmp_path, capsys):
+    workdir = Workdir(tmp_path)
+    with pytest.raises(Stopped, match="Stopped at a rung"):
+        stages.train_all(Job(workdir, BASE, runs_of("seeds:2"), DATASET, **NONE), stop=workdir.rungs.exists)
+    for index, names in enumerate(workdir.groups()):
+        table.write_rows(workdir, index, *table.rows(workdir, index, names))
+    train(tmp_path, runs_of("seeds:2"))
+    capsys.readouterr()
+    columns = ["run", "step", "dropped_at", "final/loss_nats"]
+    assert load_results(tmp_path)[columns].equals(load_results(whole.root)[columns])
+    assert not capsys.readouterr().err
 
 
 def test_evaluation_and_the_page_leave_dropped_runs_out(whole):

@@ -14,9 +14,10 @@ from scipy.stats import qmc
 
 import scaledis
 from scaledis.core.errors import Stopped, UserError
+from scaledis.core.files import write_sealed
 from scaledis.metrics.shared import agreement
 from scaledis.objectives import gaussian
-from scaledis.search import batches, samplers, settings, space, stages
+from scaledis.search import batches, criteria, samplers, settings, space, stages
 from scaledis.search.samplers import Question
 from scaledis.search.space import Range
 from scaledis.search.study import Study
@@ -37,6 +38,7 @@ pytestmark = pytest.mark.usefixtures("linear_method")
 DATASET = tiny.dataset()
 SETTINGS = {"method__name": "linear", "train__steps": 4, "evaluate__metrics": ("mig",), "train__parallel": 2}
 CONFIG = tiny.plain(**SETTINGS)
+STARTS = {"train__starts": 2, "train__rungs": ((0.5, 1, "loss_nats", "min"),)}
 SPACE = {"train.learning_rate": space.log_uniform(1e-5, 1e-2), "objective.sigma": space.uniform(0.1, 1.0)}
 
 
@@ -314,6 +316,17 @@ def test_rungs_prune_trials_and_the_study_knows_at_which_numbers(tmp_path):
     assert_equal(search(tmp_path / "b", text, base={"halving": "eta:2,rungs:2,by:loss_nats,best:min"}), workdir)
 
 
+@pytest.mark.parametrize("looked_for", [max, min])
+@pytest.mark.parametrize("best", [max, min])
+def test_the_best_at_a_rung_is_the_best_in_the_study_whichever_way_the_objective_looks(tmp_path, looked_for, best):
+    job, wanted = Job(Workdir(tmp_path), {}, ()), settings.parse("optuna:4", [f"kl_nats:{looked_for.__name__}"], SPACE)
+    numbers = {"trial=0": 1.0, "trial=1": 3.0, "trial=2": 2.0}
+    rung = decisions.Decision(2, "loss_nats", best.__name__, numbers, [best(numbers, key=numbers.__getitem__)])
+    decisions.write(job.workdir.rungs, {"trial=0": [rung]})
+    seen = {name: dict(batches._numbers(job, wanted, Trial(0, "pruned", {}, [name])))[2] for name in numbers}
+    assert looked_for(seen, key=seen.__getitem__) == rung.go_on[0]
+
+
 def test_a_search_with_rungs_that_was_killed_before_each_of_its_writes_ends_like_one_that_was_not(tmp_path):
     halving = {"halving": "eta:2,rungs:2,by:loss_nats,best:min"}
 
@@ -337,7 +350,7 @@ def test_a_wrong_number_of_a_rung_is_refused_before_the_search_begins(tmp_path):
 
 
 def test_the_start_that_goes_on_stands_for_its_trial(tmp_path):
-    config = tiny.plain(**SETTINGS, train__starts=2, train__rungs=((0.5, 1, "loss_nats", "min"),))
+    config = tiny.plain(**SETTINGS, **STARTS)
     workdir = search(tmp_path, "optuna:2", config=config)
     for trial in told(workdir):
         [name] = {*trial.runs} - workdir.dropped().keys()
@@ -345,7 +358,7 @@ def test_the_start_that_goes_on_stands_for_its_trial(tmp_path):
         assert trial.values == [last_mean(read_records(workdir.run(name) / "metrics.jsonl"), "kl_nats")]
 
 
-def test_a_trial_that_diverged_is_pruned_and_one_that_cannot_run_fails(tmp_path):
+def test_a_trial_that_diverged_is_pruned_and_one_that_cannot_run_fails(tmp_path, capsys):
     ranges = {"train.learning_rate": space.choice(1e-3, 1e30), "train.batch": space.choice(4, 8)}
     workdir = search(tmp_path / "a", "optuna:6,sampler:random", ranges=ranges)
     rates = {each.params["train.learning_rate"]: each for each in told(workdir)}
@@ -354,10 +367,12 @@ def test_a_trial_that_diverged_is_pruned_and_one_that_cannot_run_fails(tmp_path)
     # Each end runs beside the middle of the other key, and one of the four settings does not.
     ranges = {"model.allocation": space.choice((1, 3), (2, 1)), "model.latents": space.choice(3, 0)}
     workdir = search(tmp_path / "b", "optuna:8,sampler:quasi", ranges=ranges)
+    said = capsys.readouterr().err
     for trial in told(workdir):
         wrong = trial.params == {"model.allocation": [1, 3], "model.latents": 3}
         assert (trial.state, bool(trial.runs)) == (("failed", False) if wrong else ("complete", True))
         assert ("model.latents is 3" in trial.why) == wrong
+        assert (f"Trial {trial.number} cannot run: {trial.why}\n" in said) == wrong
     assert {each.state for each in told(workdir)} == {"failed", "complete"}
 
 
@@ -402,6 +417,30 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
 
 
 @pytest.mark.parametrize(
+    ("by", "halving", "fixed", "free"),
+    [
+        ("kl_nats", None, {"train.log_every": 1}, {"evaluate.seed": 1, "train.keep": 9}),
+        ("mig/mig", None, {"evaluate.seed": 1}, {"train.log_every": 1, "evaluate.chance": 5}),
+        ("last_kl", None, {"evaluate.test_codes": 20}, {"evaluate.metrics": ("mig", "sap")}),
+        ("last_kl", None, {"train.log_every": 1}, {"evaluate.floor": True}),
+        ("kl_nats", "eta:2,rungs:1,by:mig/mig", {"evaluate.split": "train"}, {"evaluate.ceiling": True}),
+    ],
+)
+def test_settings_that_change_what_trials_are_compared_by_stay(tmp_path, monkeypatch, by, halving, fixed, free):
+    def check(config):
+        base = {"config": config, "sweep": [], "command": "test", "halving": halving}
+        batches._check_config(Job(workdir, base, ()), settings.parse("optuna:2", [by], SPACE))
+
+    monkeypatch.setattr(criteria.REGISTRY, "registered", {})
+    scaledis.register_criterion("last_kl", lambda candidate: candidate.records[-1]["kl_nats"])
+    workdir, [key] = tiny.claimed(tmp_path), fixed
+    write_sealed(workdir.config, {"config": CONFIG, "sweep": [], "command": "test"})
+    check(override(CONFIG, free))
+    with pytest.raises(UserError, match=f"have another {key}; take another directory"):
+        check(override(CONFIG, fixed))
+
+
+@pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"text": "optuna"}, "--search: 'optuna' must be optuna and a number of trials, such as optuna:200"),
@@ -419,6 +458,12 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
         ),
         ({"by": ["kl_nats", "kl_nats:min"]}, "--objective: kl_nats, kl_nats has one twice"),
         ({"by": ["udr"]}, "--objective: udr compares seeds, and a setting has one; give several, as in --seeds=3"),
+        ({"by": ["udr"], "config": tiny.plain(**SETTINGS, **STARTS)}, "udr compares seeds, and a setting has one"),
+        ({"by": ["mig/mig"], "config": tiny.plain(**SETTINGS, train__keep_best="los_nats")}, "'los_nats' is unknown"),
+        (
+            {"by": ["mig/mig"], "config": tiny.plain(**SETTINGS, data__correlation=(("ground", "plce", 0.2),))},
+            "data.correlation: 'plce' is unknown. Did you mean 'place'",
+        ),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "sweeps": ("seeds:2",)}, "prunes trials of one run"),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "by": ["kl_nats", "loss_nats"]}, "for one objective only"),
     ],

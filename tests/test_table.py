@@ -17,7 +17,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training.load import load_results
 from scaledis.types import Run
-from scaledis.workdir import table, trials
+from scaledis.workdir import decisions, table, trials
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
 from tests import tiny
@@ -96,6 +96,29 @@ def test_rows_of_fewer_steps_go_when_training_goes_on(copy):
     assert done.returncode == 0 and not list((copy.root / "results").iterdir())
     found = load_results(copy.root)
     assert (found["step"] == 8).all() and found["mig/mig"].notna().all()  # the scores that there are
+
+
+def test_a_file_of_a_population_that_still_trained_hides_nothing(copy, capsys):
+    early, names = {index: copy.results(index).read_bytes() for index in (0, 1)}, copy.groups()[0]
+    line = [*LINE, f"--workdir={copy.root}", "--config.train.steps=8", "--stages=train"]
+    assert tiny.command(*line).returncode == 0
+    expected = load_results(copy.root)
+    for index, content in early.items():  # as if `evaluate` in another terminal had been slower
+        copy.results(index).write_bytes(content)
+    found = load_results(copy.root)
+    pandas.testing.assert_frame_equal(found, expected)
+    assert found["dropped_at"].isna().all() and not capsys.readouterr().err
+    assert tiny.command(*LINE, f"--workdir={copy.root}", "--config.train.steps=8").returncode == 0
+    assert copy.results(0).read_bytes() != early[0]
+    decisions.write(copy.rungs, {"*": [decisions.Decision(8, "x", "max", dict.fromkeys(names, 1.0), names[:1])]})
+    assert load_results(copy.root).set_index("run")["dropped_at"].dropna().to_dict() == {names[1]: 8}
+
+
+def test_a_file_counts_for_good_once_the_checkpoints_are_deleted(copy):
+    expected = load_results(copy.root)
+    shutil.rmtree(copy.root / "checkpoints")
+    shutil.rmtree(copy.run("seed=0"))
+    assert load_results(copy.root)["final/loss_nats"].equals(expected["final/loss_nats"])
 
 
 def test_a_file_is_whole_or_not_there(copy, monkeypatch):

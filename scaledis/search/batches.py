@@ -44,8 +44,8 @@ def train_all(
       stop: called while a batch trains, and behind it.
       train: trains the runs of a job; `stages.train_all`, or that of another engine.
 
-    Raises UserError for an objective that the runs do not have, and for another search than that of the directory; what
-    `train` raises; Stopped once `stop()` is True.
+    Raises UserError if the middle of the space cannot run, for an objective that the runs do not have, and for another
+    search than that of the directory; what `train` raises; Stopped once `stop()` is True.
     """
     job, found, groups = _begin(job, wanted, runs_of)
     study = Study(job.workdir, found, several=not job.shard.whole) if hosts.first() else None
@@ -69,6 +69,7 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
     """
     spaces.check(wanted.space, runs_of)
     runs = runs_of(spaces.middle(wanted.space))
+    engine.check([run.config for run in runs], job.dataset)
     objectives.check(job, wanted, runs)
     if halving := job.base.get(contests.HALVING):
         if len(wanted.objectives) > 1 or len(runs) > 1:
@@ -81,16 +82,21 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
     found = wanted._replace(batch=wanted.batch or (there or {}).get("batch", width))
     if begun:
         settings.check_same(there, found)
-        _check_config(job)
+        _check_config(job, found)
     job = job._replace(base={**job.base, KEY: found.record()}, runs=(), only=frozenset())
     return job, found, engine.claim(job)
 
 
-def _check_config(job: Job) -> None:
-    """Raises UserError if the trials so far have another config or other sweeps than the command gives."""
-    held = job.workdir.claimed()
-    there, here = (_of_base(each) for each in (held, job.base))
-    kept = [key for key in there.keys() | here.keys() if not key.startswith(FREE)]
+def _check_config(job: Job, found: Settings) -> None:
+    """Raises UserError if the trials so far have another config or other sweeps than the command gives.
+
+    Keys of `FREE` may differ, unless they change a number by which trials are compared.
+    """
+    there, here = (_of_base(each) for each in (job.workdir.claimed(), job.base))
+    halving = job.base.get(contests.HALVING)
+    numbers = [*(by for by, _ in found.objectives), *([contests.parse(str(halving)).by] if halving else [])]
+    fixed = {key for by in numbers for key in criteria.keys(by)}
+    kept = [key for key in there.keys() | here.keys() if key in fixed or not key.startswith(FREE)]
     other = sorted(key for key in kept if str(plain(there.get(key))) != str(plain(here.get(key))))
     if other:
         raise UserError(
@@ -135,6 +141,8 @@ def _ask(job: Job, found: Settings, runs_of: RunsOf, study: Study) -> None:
             batch = number if batch < 0 else batch
             trial = _begun(job, number, params, runs_of)._replace(batch=batch, shard=job.shard.index)
             study.begin(trial, size)
+            if trial.state == "failed":
+                print(f"Trial {number} cannot run: {trial.why}", file=sys.stderr)
 
 
 def _begun(job: Job, number: int, params: Mapping[str, Any], runs_of: RunsOf) -> Trial:
@@ -161,7 +169,7 @@ def _tell(job: Job, found: Settings, study: Study, batch: Sequence[Trial]) -> No
     ended = [_ended(job, found, each) for each in batch if each.state == "running"]
     with job.workdir.locked_plan(job.shard):
         for each in ended:
-            study.tell(each, _numbers(job, each) if each.state == "pruned" else ())
+            study.tell(each, _numbers(job, found, each) if each.state == "pruned" else ())
         every = _write(job, found, study)
     print(_words(found, every), file=sys.stderr)
 
@@ -182,11 +190,15 @@ def _ended(job: Job, found: Settings, trial: Trial) -> Trial:
     return trial._replace(state=state, why=f"a run diverged, or has no {missing}")
 
 
-def _numbers(job: Job, trial: Trial) -> list[tuple[int, float]]:
-    """Returns the step and the number of the rungs at which a trial was compared with others."""
+def _numbers(job: Job, found: Settings, trial: Trial) -> list[tuple[int, float]]:
+    """Returns the step and the number of the rungs at which a trial was compared with others.
+
+    A number is negated if its best is not the best of the objective (max, min), whose order the study has.
+    """
     taken = [each for several in decisions.read(job.workdir.rungs).values() for each in several]
-    found = [(each.step, each.numbers[name]) for each in taken for name in trial.runs if name in each.numbers]
-    return [(step, number) for step, number in found if number is not None]
+    [(_, best)] = found.objectives  # with several no trial is pruned
+    passed = [(each, each.numbers[name]) for each in taken for name in trial.runs if name in each.numbers]
+    return [(each.step, value if each.best == best else -value) for each, value in passed if value is not None]
 
 
 def _write(job: Job, found: Settings, study: Study) -> list[Trial]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from scaledis.search import contests, criteria, rungs
 from scaledis.search.settings import OBJECTIVE, Settings
+from scaledis.sweeps import starts
 from scaledis.training.engine import Job
 from scaledis.types import Run
 
@@ -18,6 +19,7 @@ def measured(job: Job, by: str, runs: Sequence[Run]) -> float | None:
 
 def check(job: Job, settings: Settings, runs: Sequence[Run]) -> None:
     """Raises UserError for an objective that the runs of a trial do not have."""
+    ended = {starts.contest(run.config): run for run in runs}  # of the starts of a seed one comes to its end
     for by, _ in settings.objectives:
-        contests.check_number(job, runs, OBJECTIVE, by)
+        contests.check_number(job, [*ended.values()], OBJECTIVE, by)
         criteria.warn(OBJECTIVE, by, settings.space)

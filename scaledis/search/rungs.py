@@ -11,7 +11,7 @@ import operator
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -86,14 +86,8 @@ def candidate(job: Job, run: Run, step: int) -> Candidate:
         [record for record in records if record["step"] <= step],
         functools.partial(_load, workdir, run.name),
         functools.partial(dataset_of, job, [run]),
-        functools.partial(_scores, workdir, run.name, step),
+        lambda: score_files.at(workdir, run, step).get("all", {}),
     )
-
-
-def _scores(workdir: Workdir, name: str, step: int) -> Mapping[str, Any]:
-    """Returns the scores that a run has at a step already; {} without any."""
-    scores = score_files.newest(workdir, name)
-    return scores["all"] if scores.get("step") == step else {}
 
 
 def _load(workdir: Workdir, name: str) -> Model:
@@ -174,6 +168,8 @@ def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = ru
         if hosts.first():
             left = [each._replace(names=[name for name in each.names if name not in moved]) for each in there]
             new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
+            for n in {n for pack in packs for n in pack.sources}:
+                workdir.results(n).unlink(missing_ok=True)  # it has rows of runs that go on elsewhere
             workdir.write_plan([*left, *new])
     hosts.wait()
     return workdir.populations(job.runs)

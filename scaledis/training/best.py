@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from scaledis.core import hosts, runtime
+from scaledis.core import files, hosts, runtime
 from scaledis.core.errors import Stopped
 from scaledis.sweeps import best as keeping
 from scaledis.sweeps.aim import is_score
@@ -46,8 +46,8 @@ def make_best(training: Training) -> Hook:
     diverged, or whose number is not finite, keeps the state that it has.
 
     It comes before the checkpoint of a step, so that a process that goes on from there has nothing to make up for; what
-    it has compared already it does not compare again. Raises Stopped if the process is asked to stop while it scores,
-    and then that checkpoint is not written.
+    it has compared already it does not compare again. Raises Stopped if the process is asked to stop while it scores;
+    the file `best.uncompared` then says that the step is still to be compared.
     """
     settings, checkpoints = training.population.config.train, best.checkpoints(training.workdir, training.number)
     wanted, steps = keeping.of(training.population.config), settings.steps
@@ -58,11 +58,20 @@ def make_best(training: Training) -> Hook:
     held, compared = _begin(training, str(wanted), checkpoints)
 
     def call(moment: Moment) -> None:
-        nonlocal held, compared
+        nonlocal compared
         watch(moment)
         if moment.step <= compared or (moment.step % every and moment.step != steps):  # a signal may stop anywhere
             return
+        try:
+            compare(moment)
+        except Stopped:
+            if hosts.first():
+                files.write_bytes(best.uncompared(training.workdir, training.number, moment.step), b"")
+            raise
         compared = moment.step
+
+    def compare(moment: Moment) -> None:
+        nonlocal held
         found = [
             number if number is not None and math.isfinite(number) and diverged == NEVER else None
             for number, diverged in zip(measure(moment), moment.diverged, strict=True)
@@ -105,7 +114,7 @@ def _begin(training: Training, by: str, checkpoints: Checkpoints) -> tuple[Best,
             print(f"{names[0]}: {said}; from step {training.step} on they are kept by {by}.", file=sys.stderr)
     if held is not None and goes_on:
         return held, compared
-    return _nothing(by, names), training.step
+    return _nothing(by, names), 0
 
 
 def _nothing(by: str, runs: list[str]) -> Best:
@@ -156,8 +165,7 @@ def _scores(training: Training, name: str) -> tuple[Callable[[Moment], None], Me
 
 def _score(training: Training, run: Run, name: str, step: int) -> float | None:
     """Returns a score as a run's file has it; None where it does not exist."""
-    workdir = training.workdir
-    value = score_files.read(workdir, score_files.path(workdir, run, step)).get("all", {}).get(name)
+    value = score_files.at(training.workdir, run, step).get("all", {}).get(name)
     return float(value) if isinstance(value, int | float) else None
 
 

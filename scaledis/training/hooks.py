@@ -72,7 +72,7 @@ class Moment(NamedTuple):
 class Hook(NamedTuple):
     """An action beside the loop.
 
-    call: the action; every process calls it.
+    call: the action; every process calls it. It may raise Stopped in all of them; the hooks behind it still come.
     every: its rhythm in steps, or 0 for never; None for every stop of the loop, before the loop looks whether to end.
     at_end: whether it is also called where the loop ends.
     close: called once, when the loop has ended or failed.

@@ -21,7 +21,7 @@ from scaledis.training.population import Population, replaced
 from scaledis.training.restore import NoCheckpoint, restore
 from scaledis.training.steps import Advance
 from scaledis.types import NEVER, Run, RunState
-from scaledis.workdir import best
+from scaledis.workdir import best, score_files
 from scaledis.workdir.checkpoint import WIDE, Checkpoints, OtherStructure
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -65,9 +65,12 @@ def train_population(
     if hosts.first():
         if not step:  # what is left of a run that begins again
             best.checkpoints(workdir, index).delete()
+            for run in runs:
+                score_files.delete(workdir, run.name)
         _prepare(runs, workdir, checkpoints, facts)
-    diverged = hosts.fetch(states.diverged)
-    if step >= last or (diverged != NEVER).all():
+    diverged, waits = hosts.fetch(states.diverged), best.uncompared(workdir, index, step)
+    left = hosts.any_process(hosts.first() and waits.exists())
+    if not left and (step >= last or (diverged != NEVER).all()):
         return population, states
     if hosts.first():
         workdir.results(index).unlink(missing_ok=True)  # its rows have fewer steps
@@ -82,6 +85,10 @@ def train_population(
         for make in (hooks.make_log, *kept, hooks.make_checkpoints, *beside):
             called.append(make(training))
             opened.callback(called[-1].close)
+        if left:
+            _call(called, Moment(step, states, {}, diverged))
+            if hosts.first():
+                waits.unlink()
         return population, _advance(training, states, diverged, called, last)
 
 
@@ -105,12 +112,26 @@ def _advance(training: Training, states: RunState, diverged: np.ndarray, called:
                 hook.call(moment)
         ended = step == last or bool((diverged != NEVER).all())
         stopped = hosts.any_process(training.stop())
-        for hook in called:
-            if hook.every is not None and hook.due(step, ended or stopped):
-                hook.call(moment)
+        _call(called, moment, ended or stopped)
         if stopped and not ended:
             raise Stopped(f"Stopped at step {step} of {settings.steps}")
     return states
+
+
+def _call(called: Sequence[Hook], moment: Moment, ends: bool = False) -> None:
+    """Calls the hooks with a rhythm that are due; `ends` says whether the loop ends there.
+
+    A stop in one of them ends the loop: those behind it are called as at its end, and then it raises Stopped.
+    """
+    stopped = None
+    for hook in called:
+        if hook.every is not None and hook.due(moment.step, ends or stopped is not None):
+            try:
+                hook.call(moment)
+            except Stopped as stop:
+                stopped = stop
+    if stopped:
+        raise stopped
 
 
 def _prepare(runs: Sequence[Run], workdir: Workdir, checkpoints: Checkpoints, facts: Mapping[str, Any]) -> None:

@@ -1,11 +1,13 @@
 """The best states of a population: one checkpoint more, in which each run is at its own best step so far.
 
-    checkpoints/<population>/best/<step>    `step` is the last one at which a run was better than before
+    checkpoints/<population>/best/<step>          `step` is the last one at which a run was better than before
+    checkpoints/<population>/uncompared-<step>    a stop came before the runs were compared at that step
 
 Its manifest has `best`: what the states are the best by, and the step and the number of each run. A run that never had
 a number has None for both, and its state there is that of no particular step.
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from scaledis.sweeps.best import KEY
@@ -42,6 +44,11 @@ class Best(NamedTuple):
 def checkpoints(workdir: Workdir, index: int) -> Checkpoints:
     """Returns the place of the best states of population `index`; its one step is where a run was last better."""
     return Checkpoints(workdir.checkpoints(index) / BEST, keep=1)
+
+
+def uncompared(workdir: Workdir, index: int, step: int) -> Path:
+    """Returns the file that is there while the runs of population `index` are still to be compared at a step."""
+    return workdir.checkpoints(index) / f"uncompared-{step}"
 
 
 def read(held: Checkpoints) -> Best | None:

@@ -1,6 +1,7 @@
 """The scores of a run: a file for each way of scoring in runs/<run>/scores/, and the newest beside its codes."""
 
 import re
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from scaledis.workdir.layout import Workdir
 
 NEWEST, CODES = "scores.json", "codes.npz"
 BASELINES = {"floor": ("noise", "untrained", "pca"), "ceiling": ("supervised",)}  # by their key of `evaluate`
+WHAT = ("metrics", "chance", "floor", "ceiling")  # settings of `evaluate` that change no score; all others do
 AGAIN = "The stage evaluate makes it again."
 
 
@@ -41,6 +43,11 @@ def read(workdir: Workdir, file: Path) -> dict[str, Any]:
     if not all(isinstance(scores.get(key, {}), dict) for key in ("all", "skipped", *BASELINES)):
         raise UserError(f"{file} is damaged: its scores have no names. {AGAIN}")
     return scores
+
+
+def at(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
+    """Returns the scores that a run has at a step by its settings; {} if there are none. Raises what `read` raises."""
+    return read(workdir, path(workdir, run, step))
 
 
 def newest(workdir: Workdir, name: str) -> dict[str, Any]:
@@ -73,7 +80,7 @@ def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     readers: list[Callable[[], Any]] = [
-        lambda: found.update(read(workdir, path(workdir, run, step))),
+        lambda: found.update(at(workdir, run, step)),
         lambda: newest(workdir, run.name),
         lambda: codes(workdir, run.name),
     ]
@@ -93,6 +100,14 @@ def write(
     files.write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
     files.write_sealed(path(workdir, run, scores["step"]), scores)
     files.write_sealed(folder / NEWEST, scores)
+
+
+def delete(workdir: Workdir, name: str) -> None:
+    """Deletes all scores of a run, and its codes."""
+    folder = workdir.run(name)
+    shutil.rmtree(folder / "scores", ignore_errors=True)
+    for file in (NEWEST, CODES):
+        (folder / file).unlink(missing_ok=True)
 
 
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset, best_by: str | None = None) -> bool:

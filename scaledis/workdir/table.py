@@ -2,7 +2,8 @@
 
 results/<population>.parquet     written when the population is scored, whole or not at all
 
-What a search says of its trials changes while it runs, so it is joined when the table is read (`with_trials`).
+A file may be written while its population still trains; it counts until there is a newer checkpoint. What a rung drops,
+and what a search says of its trials, changes while they run, so it is joined when the table is read.
 """
 
 import io
@@ -50,8 +51,9 @@ def write_rows(directory: Workdir, index: int, found: Sequence[Mapping[str, Any]
 def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
     """Returns all rows of a work directory, in the order of the plan, and the columns that are keys of the config.
 
-    Rows whose file is missing or damaged are read from the files of the runs. Those of a search are in the order of its
-    trials (`with_trials`). Raises UserError for a directory without an experiment, and for a damaged file of a run.
+    Rows whose file is missing, damaged or of other steps are read from the files of the runs. Those of a search are in
+    the order of its trials (`with_trials`). Raises UserError for a directory without an experiment, and for a damaged
+    file of a run.
     """
     groups, tried = directory.groups(), trials.read(directory.trials)
     if not groups and not (tried and tried.trials):
@@ -72,6 +74,8 @@ def read(directory: Workdir) -> tuple[pandas.DataFrame, list[str]]:
     table, keys = joined(found or [(pandas.DataFrame(columns=["run"]), [])])
     order = [name for names in groups for name in names]
     table = table.set_index("run").reindex(order).reset_index()
+    dropped = directory.dropped()
+    table["dropped_at"] = pandas.array([dropped.get(name) for name in order], "float64")
     return with_trials(table, keys, tried, directory.claimed()["config"]) if tried else (table, keys)
 
 
@@ -115,8 +119,8 @@ def rows(directory: Workdir, index: int, names: Sequence[str]) -> tuple[list[dic
     held = [directory.held(name, "method", "train") for name in names]  # their methods need not be registered here
     configs = [of_config({key: value for key, value in each.items() if key != "dataset"}) for each in held]
     checkpoints = Checkpoints(directory.checkpoints(index))
-    reached, made, dropped = checkpoints.newest or 0, _made(checkpoints), directory.dropped()
-    found = [_row(directory, name, reached) | {"dropped_at": dropped.get(name)} | made for name in names]
+    reached, made = checkpoints.newest or 0, _made(checkpoints)
+    found = [_row(directory, name, reached) | made for name in names]
     values = [config | row for config, row in zip(configs, found, strict=True)]
     return values, list(dict.fromkeys(key for config in configs for key in config))
 
@@ -139,9 +143,10 @@ def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pan
 
 
 def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.Table | None:
-    """Returns the file of population `index`, the runs `names`; None if it is missing or damaged.
+    """Returns the file of population `index`, the runs `names`; None if it is missing, damaged or of other steps.
 
-    Prints the damage; the rows can be made again from the files of the runs.
+    Its steps must be that of the newest checkpoint, unless all checkpoints were deleted. Prints the damage; the rows
+    can be made again from the files of the runs.
     """
     path = directory.results(index)
     if not path.exists():
@@ -154,6 +159,9 @@ def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.T
             raise UserError(f"{path} is of other runs than population {index} of the plan: {', '.join(held[:5])}.")
         if strange := {*_keys(table)} - {*table.column_names}:
             raise UserError(f"{path} is damaged: it lacks {', '.join(map(str, strange))}.")
+        newest = Checkpoints(directory.checkpoints(index)).newest
+        if newest is not None and {*table["step"].to_pylist()} != {newest}:
+            return None  # its population was still training
     except (UserError, pyarrow.ArrowException, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         damage = error if isinstance(error, UserError) else f"{path} is damaged: {error}."
         print(f"{damage} Its rows are made again from the files of the runs.", file=sys.stderr)

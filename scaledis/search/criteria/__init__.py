@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scaledis import metrics
+from scaledis.config import Evaluate
 from scaledis.core import UserError, hosts, kinds
 from scaledis.core.plugins import Registry
 from scaledis.datasets import Dataset
@@ -27,7 +28,7 @@ from scaledis.sweeps.aim import is_score
 from scaledis.training.evaluate import sample
 from scaledis.training.scores import kinds_of, score_units
 from scaledis.types import Config, Run
-from scaledis.workdir import log
+from scaledis.workdir import log, score_files
 
 
 class Candidate(NamedTuple):
@@ -37,7 +38,7 @@ class Candidate(NamedTuple):
     records: the lines of its log up to there, {"step": 100, "elbo_nats": -71.5, ...}; None where it had diverged.
     load: returns its model at the rung.
     dataset: returns the data set that it trains on.
-    scores: returns those that it has at the rung already, {"dci/disentanglement": 0.53, ...}.
+    scores: returns those that it has there already by its settings, {"dci/disentanglement": 0.53, ...}.
     """
 
     run: Run
@@ -48,6 +49,8 @@ class Candidate(NamedTuple):
 
 
 ELBO = "elbo_nats"
+LOG = ["train.log_every"]  # keys that change the numbers of a log, and those that change scores
+SCORES = [f"evaluate.{each.name}" for each in dataclasses.fields(Evaluate) if each.name not in score_files.WHAT]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,6 +113,12 @@ def choose(by: str) -> CriterionSpec:
     It is `log.last_mean`.
     """
     return specs().get(by) or CriterionSpec(functools.partial(_of_scores if is_score(by) else _of_log, by))
+
+
+def keys(by: str) -> list[str]:
+    """Returns the keys that change the number `by` of a run, although they change nothing of how it trains."""
+    own = by in specs()  # it may read the log, and scores
+    return [*(() if is_score(by) else LOG), *(SCORES if own or is_score(by) else ())]
 
 
 def warn(key: str, by: str, varying: Iterable[str]) -> None:
