@@ -108,7 +108,7 @@ def all_information(units: np.ndarray, known: Labels, neighbours: int, seed: int
         if kind == CATEGORY:
             columns.append(nearest_information(units[there], known.classes[there, k, None], neighbours, seed)[:, 0])
         else:
-            columns.append(nearest_amounts(units, known, k, neighbours))
+            columns.append(nearest_amounts(units, known, k, neighbours, seed))
     return np.stack(columns, axis=1)
 
 
