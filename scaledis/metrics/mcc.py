@@ -9,6 +9,7 @@ from scaledis.metrics.shared.rows import checked, standardized
 from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Scores, Spec
 
 SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
+COLLINEAR = 1e-9  # ratio of eigenvalues below which cosine and sine lie on one line, as those of two angles do
 
 
 def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, labels: Labels | None = None) -> Result:
@@ -56,9 +57,9 @@ def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _with_angle(units: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """The multiple correlation of every unit of [n, K] with cosine and sine of angles [n, 1], [K]."""
-    cosine, sine = np.cos(angles), np.sin(angles)
-    (first, second), shared = _products(units, np.hstack([cosine, sine])).T, float(_products(cosine, sine)[0, 0])
-    squares = (first**2 + second**2 - 2 * first * second * shared) / max(1 - shared**2, 1e-12)
+    circle = np.hstack([np.cos(angles), np.sin(angles)])
+    with_circle, within = _products(units, circle), _products(circle, circle)  # [K, 2], [2, 2]
+    squares = (with_circle @ np.linalg.pinv(within, COLLINEAR, hermitian=True) * with_circle).sum(axis=1)
     return np.asarray(np.sqrt(np.clip(squares, 0, 1)))
 
 

@@ -114,6 +114,19 @@ def test_the_correlation_with_an_angle_is_that_of_a_regression_on_cosine_and_sin
         assert found == pytest.approx(abs(pearsonr(unit, fitted)[0]), abs=1e-9)
 
 
+@pytest.mark.parametrize("pair", [(0, 180), (30, 75), (90, 270), (10, 10.001)])
+def test_an_angle_with_two_values_correlates_as_a_number_does(pair):
+    rng = np.random.default_rng(7)
+    values = rng.choice(pair, size=(300, 1))
+    codes = np.hstack([values + 0.01 * np.ptp(pair) * rng.standard_normal((300, 1)), rng.standard_normal((300, 1))])
+    angle, number = (labels.read("factors", values, [kind]) for kind in ("angle:360", "number"))
+    for of_ranks in (False, True):
+        found = correlations(codes, angle, of_ranks)
+        np.testing.assert_allclose(found, correlations(codes, number, of_ranks), atol=1e-6)
+        assert (0.8 if of_ranks else 0.99) < found[0, 0] <= 1
+    assert 0.9 < metrics.compute("sap", codes, values, kinds=["angle:360"], **FAST)["sap/sap"] <= 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_labels_are_left_out_factor_by_factor(world, kind):
     codes, factors = world
