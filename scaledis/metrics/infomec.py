@@ -69,11 +69,11 @@ def compute(
     """
     codes, factors = rows.checked(codes, factors)
     arguments.check("neighbours", neighbours, int, 1)
-    split, library = rows.split_at(factors, train_fraction), protocol == "library"
+    known, library = labels or of_classes(factors), protocol == "library"
+    split = rows.split_at(factors, train_fraction, known.numbers)
     least = active if active is not None else LIBRARY_ACTIVE if library else 0
     ranges = np.ptp(codes, axis=0)
     units = np.flatnonzero((ranges > 0) & (ranges > least * ranges.max()))
-    known = labels or of_classes(factors)
     entropies = np.array(
         [entropy(factor[there, None])[0] for factor, there in zip(factors.T, known.there.T, strict=True)]
     )
@@ -88,7 +88,7 @@ def compute(
         **_explicitness(scored),
         "active_units": units.tolist(),
         "information": nmi,
-        "warnings": rows.rare_classes(factors, split)
+        "warnings": rows.rare_classes(factors, split, known.numbers)
         + [f"{name}: it needs two to choose from" for name, there in several.items() if not there],
     }
     return Scores(scores, {TEST_ROWS: (_explicitness, scored)})

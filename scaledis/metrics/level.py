@@ -72,7 +72,7 @@ def compute(
         known = labels or of_classes(factors)
         fits = [fit(codes[:, units], factors, seed, labels=known) for units in members]
         accuracy = np.stack([each["informativeness_per_factor"] for each in fits])
-        split = rows.split_at(factors, train_fraction)
+        split = rows.split_at(factors, train_fraction, known.numbers)
         common = np.where(known.there, factors == rows.commonest(factors[:split]), np.nan)
         blind = np.where(known.of_kind(CATEGORY), rows.mean_of_labeled(common[split:]), 0)
         found["informativeness"] = np.clip((accuracy - blind) / np.maximum(1 - blind, 1e-12), 0, 1)

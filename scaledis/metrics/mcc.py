@@ -23,13 +23,13 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, labels: La
 
     Returns:
         `pearson` and `spearman` (of ranks) in [0, 1], each with its own matching; `pearson_per_factor` and
-        `spearman_per_factor` [F]; `matching`, the unit of each factor under `pearson`, or None.
+        `spearman_per_factor` [F]; `matching` [F], the unit of each factor under `pearson`, or None.
     """
     codes, factors = checked(codes, factors)
     known = labels or of_classes(factors)
 
     def scores(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
-        drawn = Labels(classes, amounts, known.kinds)
+        drawn = known._replace(classes=classes, amounts=amounts)
         pearson, units = _matched(correlations(codes, drawn))
         spearman, _ = _matched(correlations(codes, drawn, of_ranks=True))
         found: Result = {"pearson": float(pearson.mean()), "spearman": float(spearman.mean())}
@@ -63,10 +63,9 @@ def _with_angle(units: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return np.asarray(np.sqrt(np.clip(squares, 0, 1)))
 
 
-def _matched(found: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
-    """The correlation of each factor with its unit, [F], and that unit, by correlations [K, F]."""
+def _matched(found: np.ndarray) -> tuple[np.ndarray, np.ma.MaskedArray]:
+    """The correlation of each factor with its unit, [F], and that unit, masked without one, by correlations [K, F]."""
     units, matched = linear_sum_assignment(found, maximize=True)
-    scores = np.zeros(found.shape[1])
-    scores[matched] = found[units, matched]
-    unit_of = dict(zip(matched.tolist(), units.tolist(), strict=True))
-    return scores, [unit_of.get(factor) for factor in range(found.shape[1])]
+    scores, unit_of = np.zeros(found.shape[1]), np.ma.array(np.zeros(found.shape[1], int), mask=True)
+    scores[matched], unit_of[matched] = found[units, matched], units
+    return scores, unit_of

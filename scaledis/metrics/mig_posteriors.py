@@ -63,7 +63,7 @@ def compute(
         `mig`, `mig_groups` and `mig_levels` in [0, 1], by the upper bound, and `<key>_lower`; `mig_sup` of units and of
         each kind of set, `<key>_sup`, the lead of a set's best factor over its second best, by the lower bound;
         `<key>_per_factor` [F]; `<key>_nats` [S, F] and `<key>_image_nats`, a list of S, both by the lower bound, and
-        `log_rows`, a list of log N_v. Groups and levels that are not given are None, as is everything without log
+        `log_rows` [F], log N_v. Groups and levels that are not given are None, as is everything without log
         variances or with a posterior that has no noise; `warnings` says so.
     """
     codes, factors = rows.checked(codes, factors)
@@ -83,7 +83,7 @@ def compute(
         if own:
             found |= _scores(name, Nats(*({bound: each[bound][part] for bound in BOUNDS} for each in known)), entropies)
     counts = [rows.counted(factor)[1] for factor in factors.T]
-    return found | {"log_rows": [float(np.log(count @ count / count.sum())) for count in counts], "warnings": []}
+    return found | {"log_rows": np.log([count @ count / count.sum() for count in counts]), "warnings": []}
 
 
 def _scores(name: str, nats: Nats, entropies: np.ndarray) -> Result:

@@ -52,7 +52,8 @@ def compute(
         `explicitness` in [0, 1]; `explicitness_per_factor` [F].
     """
     codes, factors = rows.checked(codes, factors)
-    split, defined = rows.split_at(factors, train_fraction), (labels or of_classes(factors)).of_kind(CATEGORY)
+    known = labels or of_classes(factors)
+    split, defined = rows.split_at(factors, train_fraction, known.numbers), known.of_kind(CATEGORY)
     fits = [linear.one_versus_rest(codes, factor, split) for factor in factors[:, defined].T]
     classes, odds = [each[0] for each in fits], [each[1] for each in fits]
 
@@ -73,7 +74,7 @@ def compute(
 
     tables = information or Information(codes, factors)
     tested = factors[split:], *(each[split:] for each in odds)
-    warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split)
+    warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split, known.numbers)
     if not defined.any():
         warnings.append("explicitness: it is defined for categories, and no factor is one")
     return Scores(

@@ -69,7 +69,9 @@ class Sample:
             return self
         classes = np.where(self.labels.there, binned_classes(self.labels.classes) + 1, MISSING)
         amounts = np.where(self.labels.of_kind(CATEGORY), of_classes(classes).amounts, self.labels.amounts)
-        return replace(self, codes=binned(self.codes) + 1.0, labels=Labels(classes, amounts, self.labels.kinds))
+        return replace(
+            self, codes=binned(self.codes) + 1.0, labels=self.labels._replace(classes=classes, amounts=amounts)
+        )
 
     def of_kinds(self, kinds: Sequence[str]) -> "Sample":
         """The sample with the factors of some kinds, and with no labels where there is no such factor."""

@@ -143,10 +143,9 @@ def unfit(name: str, sample: Sample, spec: Spec) -> list[str]:
     """A sentence for every factor of a kind that the metric is not defined for."""
     if sample.labels is None:
         return []
-    numbers = np.flatnonzero(sample.kept)
     return [
         f"factor {number}: {'an' if kind == ANGLE else 'a'} {kind}, for which {name} is not defined; it is left out"
-        for number, kind in zip(numbers, sample.labels.kinds, strict=True)
+        for number, kind in zip(sample.labels.numbers, sample.labels.kinds, strict=True)
         if kind not in spec.kinds
     ]
 
@@ -179,7 +178,7 @@ def _plain(value: object, kept: np.ndarray) -> object:
         there[kept] = ~np.ma.getmaskarray(value)
         return _plain(value.compressed(), there)
     assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
-    every = np.zeros((*value.shape[:-1], len(kept)))
+    every = np.zeros((*value.shape[:-1], len(kept)), value.dtype)
     every[..., kept] = value
     return every.tolist() if value.ndim > 1 else or_none(every, kept)
 
