@@ -32,7 +32,8 @@ importances and from nearest neighbors (a row drawn twice would be its own) have
 
 Conventions:
 
-  - A factor with one value is left out and listed under `dropped`; it is None in a list of factors, 0 in a matrix.
+  - A factor with one value in the rows used is left out and listed under `dropped`; it is None in a list of factors, 0
+    in a matrix.
   - A unit without variance has information 0 and importance 0, and is listed under `dropped`.
   - With a single unit, the gap is its whole score, and completeness is 1; with a single factor, disentanglement is 1.
   - No score is NaN: a score that does not exist is None, and `warnings` says why.

@@ -69,7 +69,7 @@ class Samples:
                 order = np.random.default_rng(self._seed).permutation(order)
             sample = sample.taken(order[:limit])
             sample = sample if groups is None else sample.grouped(groups)
-            self._made[key] = sample.binned() if binned else sample
+            self._made[key] = (sample.binned() if binned else sample).varying(settings.missing)
         return self._made[key]
 
 
