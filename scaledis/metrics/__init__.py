@@ -21,14 +21,16 @@ Several metrics share these arguments and results:
 
 Every metric raises UserError for codes, factors and options that it cannot use.
 
-The chance level of a score, `<key>_chance`, is the mean score of the same codes over permutations of the factors' rows.
-`<key>_chance_deviation` is the standard deviation over permutations; divided by the root of `permutations` it is the
-standard error of the level. Every score in [0, 1] of a metric of factors has a chance level.
+The chance level of a score, `<key>_chance`, is the mean score of the same codes over permutations of the factors' rows;
+a missing label stays where it is. `<key>_chance_deviation` is the standard deviation over permutations; divided by the
+root of `permutations` it is the standard error of the level. Every score in [0, 1] of a metric of factors has a chance
+level.
 
 The interval of a score, `<key>_interval`, comes from the bootstrap. A score without a fit is computed again from N rows
 drawn with replacement. A score of a fitted model is computed again from its predictions at test rows, or test votes,
-drawn with replacement; the model is not fitted again, so the interval omits the variance of training. Scores from
-importances and from nearest neighbors (a row drawn twice would be its own) have no interval.
+drawn with replacement; the model is not fitted again, so the interval omits the variance of training. A draw of rows
+without any label of a factor is left out. Scores from importances and from nearest neighbors (a row drawn twice would
+be its own) have no interval.
 
 Conventions:
 

@@ -17,7 +17,7 @@ from scaledis.metrics.shared.rows import (
     rare_classes,
     split_at,
 )
-from scaledis.metrics.shared.spec import ALL_KINDS, JOINT, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, JOINT, TEST_ROWS, Part, Result, Scores, Spec
 
 SCORES = ("disentanglement", "completeness", "informativeness")
 SPEC = Spec(SCORES, fits=True, intervals={"informativeness": TEST_ROWS}, groups=JOINT, kinds=ALL_KINDS)
@@ -131,7 +131,7 @@ def compute(
         "backend": backend,
         "warnings": rare_classes(factors[:, categories], split, known.chosen(categories).numbers),
     }
-    return Scores(scores, {TEST_ROWS: (_informativeness, right[split:])})
+    return Scores(scores, {TEST_ROWS: Part(_informativeness, [right[split:]], known.there[split:])})
 
 
 def _informativeness(right: np.ndarray) -> Result:

@@ -8,7 +8,7 @@ from scaledis.core import registry
 from scaledis.metrics.shared import parallel, rows
 from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.labels import Labels, of_classes
-from scaledis.metrics.shared.spec import TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import TEST_ROWS, Part, Result, Scores, Spec
 
 SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
 CAPACITIES = range(1, 11)
@@ -69,8 +69,8 @@ def compute(
     """
     codes, factors = rows.checked(codes, factors)
     probes = registry.choose("metrics.dci_es.probe", probe, PROBES)
-    numbers = (labels or of_classes(factors)).numbers
-    split = rows.split_at(factors, train_fraction, numbers)
+    known = labels or of_classes(factors)
+    split = rows.split_at(factors, train_fraction, known.numbers)
     inputs = rows.standardized(codes)
 
     def errors(factor: np.ndarray, most_common: int) -> np.ndarray:
@@ -84,8 +84,9 @@ def compute(
         return found[split:]
 
     wrong = np.stack(parallel.mapped(errors, factors.T, rows.commonest(factors[:split])), axis=1)
-    size, warnings = factors.shape[1] / codes.shape[1], rows.rare_classes(factors, split, numbers)
-    return Scores({**_explicitness(wrong), "size": size, "warnings": warnings}, {TEST_ROWS: (_explicitness, wrong)})
+    size, warnings = factors.shape[1] / codes.shape[1], rows.rare_classes(factors, split, known.numbers)
+    scores = {**_explicitness(wrong), "size": size, "warnings": warnings}
+    return Scores(scores, {TEST_ROWS: Part(_explicitness, [wrong], known.there[split:])})
 
 
 def _explicitness(wrong: np.ndarray) -> Result:

@@ -8,7 +8,7 @@ from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
 from scaledis.metrics.shared.mutual import nearest_information as nearest_amounts
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, TEST_ROWS, Part, Result, Scores, Spec
 
 SCORES, RATIOS = ("modularity", "explicitness", "compactness"), ("modularity", "compactness")
 SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
@@ -79,7 +79,8 @@ def compute(
     )
     nmi = share(all_information(codes[:, units], known, neighbours, seed), entropies)
     losses = np.stack([losses_of(codes, known, k, split, library) for k in range(factors.shape[1])], axis=2)
-    scored = losses[:split] if library else losses[split:]
+    part = slice(None, split) if library else slice(split, None)
+    scored = losses[part]
     several = {"modularity": factors.shape[1] > 1 and len(units) > 0, "compactness": len(units) > 1}
     modularity, compactness = _shares_of_best(nmi), _shares_of_best(nmi.T)
     scores = {
@@ -91,7 +92,7 @@ def compute(
         "warnings": rows.rare_classes(factors, split, known.numbers)
         + [f"{name}: it needs two to choose from" for name, there in several.items() if not there],
     }
-    return Scores(scores, {TEST_ROWS: (_explicitness, scored)})
+    return Scores(scores, {TEST_ROWS: Part(_explicitness, [scored], known.there[part])})
 
 
 def _explicitness(losses: np.ndarray) -> Result:

@@ -6,7 +6,7 @@ from scipy.stats import rankdata
 
 from scaledis.metrics.shared.labels import ANGLE, Labels, of_classes
 from scaledis.metrics.shared.rows import checked, standardized
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Part, Result, Scores, Spec
 
 SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 COLLINEAR = 1e-9  # ratio of eigenvalues below which cosine and sine lie on one line, as those of two angles do
@@ -36,7 +36,7 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, labels: La
         return found | {"pearson_per_factor": pearson, "spearman_per_factor": spearman, "matching": units}
 
     arrays = codes, known.classes, known.amounts
-    return Scores(scores(*arrays), {ROWS: (scores, *arrays)})
+    return Scores(scores(*arrays), {ROWS: Part(scores, arrays, known.there)})
 
 
 def correlations(codes: np.ndarray, known: Labels, of_ranks: bool = False) -> np.ndarray:

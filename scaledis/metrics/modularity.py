@@ -5,7 +5,7 @@ import numpy as np
 from scaledis.metrics.shared import linear, rows
 from scaledis.metrics.shared.information import BINS, Information
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Part, Result, Scores, Spec
 
 RATIOS, EXPLICITNESS = ("modularity", "modularity_corrected"), "explicitness"
 INTERVALS = {**dict.fromkeys(RATIOS, ROWS), EXPLICITNESS: TEST_ROWS}
@@ -73,13 +73,16 @@ def compute(
         }
 
     tables = information or Information(codes, factors)
-    tested = factors[split:], *(each[split:] for each in odds)
+    tested = [factors[split:], *(each[split:] for each in odds)]
     warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split, known.numbers)
     if not defined.any():
         warnings.append("explicitness: it is defined for categories, and no factor is one")
     return Scores(
         {**modularity(tables), **explicitness(*tested), "warnings": warnings},
-        {TEST_ROWS: (explicitness, *tested), ROWS: (lambda *drawn: modularity(Information(*drawn)), codes, factors)},
+        {
+            TEST_ROWS: Part(explicitness, tested, known.there[split:]),
+            ROWS: Part(lambda *drawn: modularity(Information(*drawn)), (codes, factors), known.there),
+        },
     )
 
 

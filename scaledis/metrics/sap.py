@@ -8,7 +8,7 @@ from scaledis.core import registry
 from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared import information, parallel, rows
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Part, Result, Scores, Spec
 
 SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
@@ -109,10 +109,11 @@ def compute(
     def drawn_r2(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
         return r2(codes, known._replace(classes=classes, amounts=amounts))
 
-    every, tested = (codes, *known[:2]), (correct, alive[split:], *known.taken(slice(split, None))[:2])
+    test, every = known.taken(slice(split, None)), (codes, known.classes, known.amounts)
+    tested = correct, alive[split:], test.classes, test.amounts
     warnings = rows.rare_classes(factors, split, known.numbers)
     scores = {**gaps(*tested), **r2(codes, known), "warnings": warnings}
-    return Scores(scores, {TEST_ROWS: (gaps, *tested), ROWS: (drawn_r2, *every)})
+    return Scores(scores, {TEST_ROWS: Part(gaps, tested, test.there), ROWS: Part(drawn_r2, every, known.there)})
 
 
 def r2(codes: np.ndarray, known: Labels) -> Result:

@@ -11,6 +11,7 @@ import numpy as np
 from scaledis.core import UserError, convert, kinds, registry
 from scaledis.metrics.shared.classes import MISSING, classes, table
 from scaledis.metrics.shared.information import BINS, binned
+from scaledis.metrics.shared.rows import orders
 from scaledis.metrics.shared.spec import ALL_KINDS
 
 CATEGORY, NUMBER, ANGLE = ALL_KINDS
@@ -58,6 +59,12 @@ class Labels(NamedTuple):
     def taken(self, rows: np.ndarray | slice) -> "Labels":
         """The labels of these images, a slice or int [n]."""
         return self._replace(classes=self.classes[rows], amounts=self.amounts[rows])
+
+    def permuted(self, order: np.ndarray) -> "Labels":
+        """The labels with each factor's in the order int [N], among the images that have one."""
+        found = orders(self.there, order)
+        classes, amounts = (np.take_along_axis(each, found, axis=0) for each in self[:2])
+        return self._replace(classes=classes, amounts=amounts)
 
     def chosen(self, factors: np.ndarray) -> "Labels":
         """The labels of these factors, bool [F]."""

@@ -91,6 +91,17 @@ def rare_classes(factors: np.ndarray, split: int, numbers: Sequence[int]) -> lis
     return sentences
 
 
+def orders(there: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The row whose label each row gets, int [N, F]: labels change places in the `order` [N] of all rows.
+
+    Only rows with a label, `there`, bool [N, F], get one, so that every part of the rows keeps as many.
+    """
+    found = np.tile(np.arange(len(order))[:, None], there.shape[1])
+    for column, labeled in zip(found.T, there.T, strict=True):
+        column[labeled] = order[labeled[order]]
+    return found
+
+
 def commonest(factors: np.ndarray) -> np.ndarray:
     """The most frequent class of every factor of int [N, F], [F]; of several, the smallest."""
     found = (counted(factor) for factor in factors.T)

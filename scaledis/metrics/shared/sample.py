@@ -53,13 +53,13 @@ class Sample:
         return replace(self, codes=self.codes[rows], labels=labels, log_variances=log_variances)
 
     def permuted(self, order: np.ndarray) -> "Sample":
-        """The sample with the rows of its factors in the order int [N], so that its codes do not know them.
+        """The sample with the labels of its factors in the order int [N], so that its codes do not know them.
 
-        It shares the tables of this sample that do not depend on the order.
+        An image without a label has none in any order. It shares what does not depend on the order of the tables.
         """
         if self.labels is None or self.information is None:
             return self
-        permuted = replace(self, labels=self.labels.taken(order))
+        permuted = replace(self, labels=self.labels.permuted(order))
         permuted.__dict__["information"] = self.information.permuted(order)
         return permuted
 
