@@ -98,6 +98,18 @@ def flat(images):
     return np.asarray(images, np.float64).reshape(len(images), -1)
 
 
+def test_a_protocol_of_one_metric_gives_it_every_image(monkeypatch):
+    monkeypatch.setattr(metrics, "ROWS", 20)
+    given = {"encode": lambda images: flat(images)[:, :2], "dataset": DATASET, "names": ["mig", "mcc"], "key": 0}
+    for found in (
+        metrics.evaluate(**given, options={"mig": {"protocol": "hfs"}}),
+        metrics.evaluate(**given, protocol="hfs", options={"mcc": {"protocol": "library"}}),
+    ):
+        assert (found["mig/n"], found["mcc/n"]) == (DATASET.size, 20)
+    few = metrics.evaluate(**given, protocol="hfs", options={"mig": {"protocol": "library"}})
+    assert (few["mig/n"], few["mcc/n"]) == (20, 20)
+
+
 def test_an_encoder_of_scikit_learn():
     pca = PCA(4, random_state=0).fit(flat(DATASET.images(np.arange(DATASET.size))))
     scores = metrics.evaluate(lambda images: pca.transform(flat(images)), DATASET, ["mig", "mcc"], 0)
@@ -165,9 +177,13 @@ def test_levels_of_an_encoder():
         (lambda images: flat(images)[:, :2], {"codes": "sampled"}, "codes: 'sampled' needs an encoder"),
         (lambda images: flat(images)[:, :2], {"codes": "men"}, "codes: 'men' is unknown.*'mean'"),
         (lambda images: flat(images)[:, :2].astype(str), {}, "encode: text"),
+        (None, {"key": -1}, "key: -1 must be a number from 0 to 4294967295"),
+        (None, {"option": {}}, "metrics setting: 'option' is unknown"),
+        (None, {"protocol": "hsf"}, "protocol: 'hsf' is unknown.*'hfs'"),
+        (None, {"options": {"mig": {"bin": 3}}}, "option of metric 'mig': 'bin' is unknown"),
         (lambda images: np.ma.masked_less(flat(images)[:, :2], 99), {}, "encode: .* entries are masked"),
     ],
 )
 def test_a_bad_encoder_is_a_sentence(encode, settings, message):
     with pytest.raises(UserError, match=message):
-        metrics.evaluate(encode, DATASET, "mig", 0, **settings)
+        metrics.evaluate(encode, DATASET, "mig", **({"key": 0} | settings))

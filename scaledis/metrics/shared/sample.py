@@ -55,7 +55,7 @@ class Sample:
     def permuted(self, order: np.ndarray) -> "Sample":
         """The sample with the labels of its factors in the order int [N], so that its codes do not know them.
 
-        An image without a label has none in any order. It shares what does not depend on the order of the tables.
+        An image without a label has none in any order. It shares what does not depend on the order.
         """
         if self.labels is None or self.information is None:
             return self
