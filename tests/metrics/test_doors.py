@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +41,15 @@ def test_a_file_gives_a_table_and_json(file, capsys):
     assert lines[0][-2:] == ["chance", f"{scores['mig/mig_chance']:.4f}"] and len(lines) == 3
     assert ["tad/tad", "none"] in lines
     assert "no factor has two classes" in printed.err
+
+
+def test_scores_that_cannot_be_written_leave_the_old_ones(file, monkeypatch):
+    out = file.with_suffix(".scores.json")
+    out.write_text("old")
+    monkeypatch.setattr(Path, "replace", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(UserError, match="--out: .*codes.scores.json cannot be written: No space left"):
+        command.main([str(file), "--metrics=tad"])
+    assert out.read_text() == "old" and {*file.parent.iterdir()} == {file, out}
 
 
 def test_a_file_is_scored_beside_noise_of_its_shape(file, capsys):
