@@ -9,7 +9,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Transfo
 from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from scaledis.core import registry
+from scaledis.core import kinds, registry, values
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset, rows
 from scaledis.datasets._builders.pixels import STEP
@@ -116,13 +116,14 @@ class ScaleVLAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
 
         Raises UserError for a config that cannot run, and for rows that do not fit `image_shape`.
         """
+        image_shape, allocation, overrides = map(self._checked, ("image_shape", "allocation", "overrides"))
         rows_of, shape = self._rows(X, reset=True)
         self._shape_in = shape
-        self.pixels_ = _pixels(rows_of, _image_shape(self.image_shape or shape, rows_of.shape[1]))
+        self.pixels_ = _pixels(rows_of, _image_shape(image_shape or shape, rows_of.shape[1]))
         images = self.pixels_.images(rows_of)
         given = {"train.steps": self.steps, "train.batch": self.batch, "seed": _seed(self.random_state)}
-        units = {} if self.allocation is None else {"model.allocation": tuple(self.allocation)}
-        config = make_config(self.method, {"data.name": "arrays", **given, **units, **(self.overrides or {})})
+        units = {} if allocation is None else {"model.allocation": tuple(allocation)}
+        config = make_config(self.method, {"data.name": "arrays", **given, **units, **(overrides or {})})
         self.model_: Model
         [self.model_] = train(config, _dataset(images), callback=None if self.verbose else _silent)
         return self
@@ -142,6 +143,12 @@ class ScaleVLAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         """Returns the mean ELBO of the images in nats, more for images that the model expects; y is not used."""
         images = self._images(X)
         return float(self.model_.elbo(images).mean())
+
+    def _checked(self, name: str) -> Any:
+        """Returns a parameter as plain Python values. Raises UserError for a kind that `__init__` does not take."""
+        value = values.plain(getattr(self, name))
+        kinds.check(name, value, kinds.hints(ScaleVLAE.__init__)[name])
+        return value
 
     def _images(self, X: Any) -> np.ndarray:
         """Returns X as the images that the model encodes."""

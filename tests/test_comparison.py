@@ -120,6 +120,7 @@ def test_several_columns_tell_settings_apart(results):
         ({"by": "seed", "against": 0}, "0 has two runs of seed 0"),
         ({"by": []}, "by: names no column"),
         ({"level": 5.0}, "level: 5.0 must lie between 0 and 1"),
+        ({"score": "method.name"}, "score, column 'method.name': .*an array of numbers is needed"),
     ],
 )
 def test_what_cannot_be_compared_is_an_error_that_lists_the_choices(results, change, words):
@@ -127,6 +128,22 @@ def test_what_cannot_be_compared_is_an_error_that_lists_the_choices(results, cha
         compare(results, **{"score": "mig/mig", **change})
     with pytest.raises(UserError, match="gives 1 setting"):
         compare(results[results["method.name"] == "ours"], "mig/mig")
+
+
+def test_an_infinite_score_is_a_sentence_and_a_missing_one_is_left_out(results):
+    results.loc[3, "mig/mig"] = np.inf
+    with pytest.raises(UserError, match="score: 'mig/mig' is infinite in a run of seed 3"):
+        compare(results, "mig/mig")
+    results["mig/mig"] = results["mig/mig"].astype(object).where(results.index != 3, None)
+    assert compare(results, "mig/mig")["seeds_one"].tolist() == [9, 9, 10]
+
+
+def test_settings_and_scores_may_be_true_or_false():
+    table = pandas.DataFrame(
+        {"flag": [False, False, True, True], "seed": [0, 1] * 2, "found": [False, True, True, True]}
+    )
+    found = compare(table, "found", by="flag", against=False).loc[0]
+    assert (found["one"], found["other"], found["difference"]) == (True, False, 0.5)
 
 
 def test_an_interval_of_a_mean_is_scipys():

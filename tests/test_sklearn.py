@@ -123,6 +123,12 @@ def test_misuse_is_a_sentence(fitted):
         (estimator(), IMAGES[..., :2], "image_shape: .* is no image of 512 numbers"),
         (estimator(overrides={"train.step": 3}), IMAGES, "'train.step' is unknown"),
         (estimator(steps=0), IMAGES, "train.steps: 0"),
+        (estimator(allocation=10), IMAGES, "allocation: 10 must be a list .each a whole number. or None"),
+        (estimator(image_shape=16), IMAGES, "image_shape: 16 must be a list"),
+        (estimator(image_shape=np.array([4, 4])), IMAGES, r"image_shape: \(4, 4\) is no image of 768 numbers"),
+        (estimator(overrides=["seed"]), IMAGES, r"overrides: \('seed',\) must be a dictionary"),
+        (estimator(batch="a"), IMAGES, "train.batch: 'a'"),
+        (estimator(method=3), IMAGES, "method: 3"),
     ):
         with pytest.raises(UserError, match=message):
             make.fit(X)

@@ -16,7 +16,7 @@ import numpy as np
 import pandas
 from scipy import stats
 
-from scaledis.core import UserError, kinds, registry
+from scaledis.core import UserError, convert, kinds, registry
 from scaledis.core.values import plain
 
 LEVEL = 0.05  # of a family of tests
@@ -160,7 +160,7 @@ def compare(
     score: str = "dci/disentanglement",
     *,
     by: str | Sequence[str] = "method.name",
-    against: str | float | tuple[object, ...] | None = None,
+    against: str | bool | float | tuple[object, ...] | None = None,
     counts: float = COUNTS,
     level: float = LEVEL,
 ) -> pandas.DataFrame:
@@ -169,7 +169,7 @@ def compare(
     Args:
       results: one row for each run, as `load_results` returns them, with the columns `by`, `score` and "seed".
         Runs that were dropped at a rung are left out.
-      score: the column to compare. Runs without it are left out.
+      score: the column of numbers to compare. Runs without it are left out.
       by: the column or columns that tell the settings apart; runs of one setting differ only in their seed.
       against: the setting that all others are compared with; by default every pair of settings is compared.
       counts: the smallest difference that counts.
@@ -180,8 +180,8 @@ def compare(
       p, holm, verdict and, where it is undecided, seeds_needed.
 
     Raises:
-      UserError: a column that is not in the table, or none at all; an unknown setting; fewer than two settings; a
-        setting with two runs of one seed; a level outside of 0 to 1.
+      UserError: a column that is not in the table, or none at all; a score that is no number, or infinite; an unknown
+        setting; fewer than two settings; a setting with two runs of one seed; a level outside of 0 to 1.
 
     >>> import pandas
     >>> table = pandas.DataFrame({"method.name": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1], "mig": [.3, .4, .1, .2]})
@@ -199,7 +199,15 @@ def compare(
     scores: dict[object, dict[int, float]] = {}
     if DROPPED in results:
         results = results[results[DROPPED].isna()]
-    for values, runs in results.dropna(subset=[score]).groupby(keys, sort=False, dropna=False):
+    results = results.dropna(subset=[score])
+    known = results[score].infer_objects()
+    numbers = convert.numbers("score", known)[:, 0].astype(float) if len(known) else np.zeros(0)
+    if np.isinf(numbers).any():
+        seed = results["seed"][np.isinf(numbers)].iloc[0]
+        raise UserError(
+            f"score: {score!r} is infinite in a run of seed {seed}; leave it out, or compare another score."
+        )
+    for values, runs in results.assign(**{score: numbers}).groupby(keys, sort=False, dropna=False):
         name = values[0] if len(keys) == 1 else values
         if runs["seed"].duplicated().any():
             seed = runs["seed"][runs["seed"].duplicated()].iloc[0]

@@ -21,18 +21,21 @@ Several metrics share these arguments and results:
 
 Every metric raises UserError for codes, factors and options that it cannot use.
 
-The chance level of a score, `<key>_chance`, is the mean score of the same codes over permutations of the factors' rows.
-`<key>_chance_deviation` is the standard deviation over permutations; divided by the root of `permutations` it is the
-standard error of the level. Every score in [0, 1] of a metric of factors has a chance level.
+The chance level of a score, `<key>_chance`, is the mean score of the same codes over permutations of the factors' rows;
+a missing label stays where it is. `<key>_chance_deviation` is the standard deviation over permutations; divided by the
+root of `permutations` it is the standard error of the level. Every score in [0, 1] of a metric of factors has a chance
+level.
 
 The interval of a score, `<key>_interval`, comes from the bootstrap. A score without a fit is computed again from N rows
 drawn with replacement. A score of a fitted model is computed again from its predictions at test rows, or test votes,
-drawn with replacement; the model is not fitted again, so the interval omits the variance of training. Scores from
-importances and from nearest neighbors (a row drawn twice would be its own) have no interval.
+drawn with replacement; the model is not fitted again, so the interval omits the variance of training. A draw of rows
+without any label of a factor is left out. Scores from importances and from nearest neighbors (a row drawn twice would
+be its own) have no interval.
 
 Conventions:
 
-  - A factor with one value is left out and listed under `dropped`; it is None in a list of factors, 0 in a matrix.
+  - A factor with one value in the rows used is left out and listed under `dropped`; it is None in a list of factors, 0
+    in a matrix.
   - A unit without variance has information 0 and importance 0, and is listed under `dropped`.
   - With a single unit, the gap is its whole score, and completeness is 1; with a single factor, disentanglement is 1.
   - No score is NaN: a score that does not exist is None, and `warnings` says why.
@@ -42,6 +45,7 @@ Conventions:
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -115,25 +119,34 @@ def compute(
             refuses; no factor that varies, or no factors where a metric needs them; levels, groups or log variances
             that do not fit the codes; groups for a metric that takes none.
     """
-    package, names, options = sys.modules[__name__], arguments.names_of(names), {} if options is None else options
     arguments.check("seed", seed, int, 0, arguments.LARGEST_SEED)
+    jobs, samples, scores = _jobs(names, options, settings), scoring.Samples(codes, factors, seed), Results()
+    for name, metric, own, given in shown(jobs, "metrics", len(jobs), name=lambda job: job[0]):
+        found = scoring.own_scores(name, metric, samples, seed, own, given)
+        scores |= {f"{name}/{key}": value for key, value in found.items()}
+    return scores
+
+
+def _jobs(
+    names: str | Sequence[str], options: Options | None, settings: Mapping[str, Any]
+) -> list[tuple[str, ModuleType, scoring.Settings, dict[str, Any]]]:
+    """Each metric with its name, settings and options. Raises UserError for any of them that is unknown or unfit."""
+    package, wanted, options = sys.modules[__name__], arguments.names_of(names), {} if options is None else options
     kinds.check("options", options, Mapping[str, object])
-    metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*names, *options])}
+    metrics = {name: registry.module("metrics", package, name) for name in dict.fromkeys([*wanted, *options])}
     for name, given in options.items():
         arguments.check_options(name, metrics[name].compute, given, scoring.COMMON)
-    common, samples, jobs = scoring.Settings(**settings), scoring.Samples(codes, factors, seed), []
-    for name in names:
+    for key in settings:
+        registry.check("metrics setting", key, scoring.COMMON)
+    common, jobs = scoring.Settings(**settings), []
+    for name in wanted:
         given = dict(options.get(name, {}))
         own = replace(common, **{key: given.pop(key) for key in scoring.COMMON if key in given})
         if own.groups is not None and spec(name).groups is None:
             takers = ", ".join(each for each in registry.modules(package) if spec(each).groups)
             raise UserError(f"groups: the metric {name!r} takes none. Metrics that take groups: {takers}.")
-        jobs.append((name, own, given))
-    scores: Result = {}
-    for name, own, given in shown(jobs, "metrics", len(jobs), name=lambda job: job[0]):
-        found = scoring.own_scores(name, metrics[name], samples, seed, own, given)
-        scores |= {f"{name}/{key}": value for key, value in found.items()}
-    return Results(scores)
+        jobs.append((name, metrics[name], own, given))
+    return jobs
 
 
 def evaluate(
@@ -168,9 +181,9 @@ def evaluate(
         UserError: what `compute` raises; codes of an unknown kind; sampled codes without log variances.
     """
     registry.check("codes", codes, ("mean", "sampled"))
-    seed, wanted = encoding.seed_of(key), arguments.names_of(names)
+    seed, jobs = encoding.seed_of(key), _jobs(names, options, {"protocol": protocol, **settings})
     rng = np.random.default_rng(seed)
-    whole = protocol in PROTOCOLS and not PROTOCOLS[protocol].whole.isdisjoint(wanted)
+    whole = any(own.protocol and name in PROTOCOLS[own.protocol].whole for name, _, own, _ in jobs)
     index = rng.permutation(dataset.size)[: None if whole else ROWS].astype(np.int32)
     means, log_variances = encoding.encoded(encode, dataset, index)
     if codes == "sampled":
@@ -180,4 +193,4 @@ def evaluate(
     given = {"protocol": protocol, "rows": ROWS, "levels": levels, "log_variances": log_variances, "shuffle": False}
     factors = dataset.factors(index)
     known = factors if np.shape(factors)[1] else None
-    return compute(wanted, means, known, seed, options, **(given | settings))
+    return compute(names, means, known, seed, options, **(given | settings))

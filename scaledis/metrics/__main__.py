@@ -7,7 +7,6 @@
 those for which the protocol takes all.
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import metrics
-from scaledis.core import npz
+from scaledis.core import files, npz
 from scaledis.core.command import Command, names, option, parse, positional, whole
 from scaledis.core.errors import UserError, sentences
 from scaledis.metrics.shared import encoding, scoring
@@ -113,10 +112,9 @@ class Score(Command):
             floor = metrics.compute(names, noise, factors, self.seed, chance=0, **common)
         out = Path(self.out) if self.out else Path(self.file).with_suffix(".scores.json")
         try:
-            held = {**scores, **({"floor": {"noise": {**floor}}} if floor else {})}
-            out.write_text(json.dumps(held, indent=1, allow_nan=False) + "\n")
-        except OSError as error:
-            raise UserError(f"--out: {out} cannot be written: {error.strerror}.") from error
+            files.write_json(out, {**scores, **({"floor": {"noise": {**floor}}} if floor else {})})
+        except UserError as error:
+            raise UserError(f"--out: {error}") from error
         print(table(scores, floor))
         sentences = {sentence: None for key, value in scores.items() if key.endswith("/warnings") for sentence in value}
         print("\n".join([*sentences, f"wrote {out}"]), file=sys.stderr)

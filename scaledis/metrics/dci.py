@@ -17,7 +17,7 @@ from scaledis.metrics.shared.rows import (
     rare_classes,
     split_at,
 )
-from scaledis.metrics.shared.spec import ALL_KINDS, JOINT, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, JOINT, TEST_ROWS, Part, Result, Scores, Spec
 
 SCORES = ("disentanglement", "completeness", "informativeness")
 SPEC = Spec(SCORES, fits=True, intervals={"informativeness": TEST_ROWS}, groups=JOINT, kinds=ALL_KINDS)
@@ -98,7 +98,7 @@ def compute(
     """
     codes, factors = checked(codes, factors)
     known, fit = labels or of_classes(factors), registry.choose("metrics.dci.backend", backend, BACKENDS)
-    split = split_at(factors, train_fraction)
+    split = split_at(factors, train_fraction, known.numbers)
     ranks, unit, copies = _distinct(codes)
     categories, gains = known.of_kind(CATEGORY), np.zeros((ranks.shape[1], factors.shape[1]))
     right = np.where(categories, factors == commonest(factors[:split]), 0.0)  # without a fit; 0 is the R^2 of the mean
@@ -129,9 +129,9 @@ def compute(
         "informativeness_train": _informativeness(right[:split])["informativeness"],
         "importances": importances,
         "backend": backend,
-        "warnings": rare_classes(factors[:, categories], split),
+        "warnings": rare_classes(factors[:, categories], split, known.chosen(categories).numbers),
     }
-    return Scores(scores, {TEST_ROWS: (_informativeness, right[split:])})
+    return Scores(scores, {TEST_ROWS: Part(_informativeness, [right[split:]], known.there[split:])})
 
 
 def _informativeness(right: np.ndarray) -> Result:

@@ -7,7 +7,8 @@ import numpy as np
 from scaledis.core import registry
 from scaledis.metrics.shared import parallel, rows
 from scaledis.metrics.shared.classes import MISSING
-from scaledis.metrics.shared.spec import TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.labels import Labels, of_classes
+from scaledis.metrics.shared.spec import TEST_ROWS, Part, Result, Scores, Spec
 
 SPEC = Spec(("explicitness",), fits=True, intervals={"explicitness": TEST_ROWS})
 CAPACITIES = range(1, 11)
@@ -47,6 +48,7 @@ def compute(
     *,
     probe: str = "forest",
     train_fraction: float = rows.TRAIN_FRACTION,
+    labels: Labels | None = None,
 ) -> Result:
     """Returns explicitness, how small a probe predicts the factors well, and size, the number of factors per unit.
 
@@ -67,7 +69,8 @@ def compute(
     """
     codes, factors = rows.checked(codes, factors)
     probes = registry.choose("metrics.dci_es.probe", probe, PROBES)
-    split = rows.split_at(factors, train_fraction)
+    known = labels or of_classes(factors)
+    split = rows.split_at(factors, train_fraction, known.numbers)
     inputs = rows.standardized(codes)
 
     def errors(factor: np.ndarray, most_common: int) -> np.ndarray:
@@ -81,8 +84,9 @@ def compute(
         return found[split:]
 
     wrong = np.stack(parallel.mapped(errors, factors.T, rows.commonest(factors[:split])), axis=1)
-    size, warnings = factors.shape[1] / codes.shape[1], rows.rare_classes(factors, split)
-    return Scores({**_explicitness(wrong), "size": size, "warnings": warnings}, {TEST_ROWS: (_explicitness, wrong)})
+    size, warnings = factors.shape[1] / codes.shape[1], rows.rare_classes(factors, split, known.numbers)
+    scores = {**_explicitness(wrong), "size": size, "warnings": warnings}
+    return Scores(scores, {TEST_ROWS: Part(_explicitness, [wrong], known.there[split:])})
 
 
 def _explicitness(wrong: np.ndarray) -> Result:

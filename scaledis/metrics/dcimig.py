@@ -33,5 +33,5 @@ def compute(
     offers = np.zeros_like(table.nats)
     offers[np.arange(len(offers)), table.nats.argmax(axis=1)] = best - second
     kept, entropies = offers.max(axis=0), table.factor_entropies
-    score, per_factor = float(kept.sum() / entropies.sum()), kept / np.maximum(entropies, 1e-300)
+    score, per_factor = float(kept.sum() / max(entropies.sum(), 1e-300)), kept / np.maximum(entropies, 1e-300)
     return {"dcimig": score, "per_factor": per_factor, "warnings": table.warnings}

@@ -8,7 +8,7 @@ from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import Information, entropy, share
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
 from scaledis.metrics.shared.mutual import nearest_information as nearest_amounts
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, TEST_ROWS, Part, Result, Scores, Spec
 
 SCORES, RATIOS = ("modularity", "explicitness", "compactness"), ("modularity", "compactness")
 SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
@@ -69,17 +69,18 @@ def compute(
     """
     codes, factors = rows.checked(codes, factors)
     arguments.check("neighbours", neighbours, int, 1)
-    split, library = rows.split_at(factors, train_fraction), protocol == "library"
+    known, library = labels or of_classes(factors), protocol == "library"
+    split = rows.split_at(factors, train_fraction, known.numbers)
     least = active if active is not None else LIBRARY_ACTIVE if library else 0
     ranges = np.ptp(codes, axis=0)
     units = np.flatnonzero((ranges > 0) & (ranges > least * ranges.max()))
-    known = labels or of_classes(factors)
     entropies = np.array(
         [entropy(factor[there, None])[0] for factor, there in zip(factors.T, known.there.T, strict=True)]
     )
     nmi = share(all_information(codes[:, units], known, neighbours, seed), entropies)
     losses = np.stack([losses_of(codes, known, k, split, library) for k in range(factors.shape[1])], axis=2)
-    scored = losses[:split] if library else losses[split:]
+    part = slice(None, split) if library else slice(split, None)
+    scored = losses[part]
     several = {"modularity": factors.shape[1] > 1 and len(units) > 0, "compactness": len(units) > 1}
     modularity, compactness = _shares_of_best(nmi), _shares_of_best(nmi.T)
     scores = {
@@ -88,10 +89,10 @@ def compute(
         **_explicitness(scored),
         "active_units": units.tolist(),
         "information": nmi,
-        "warnings": rows.rare_classes(factors, split)
+        "warnings": rows.rare_classes(factors, split, known.numbers)
         + [f"{name}: it needs two to choose from" for name, there in several.items() if not there],
     }
-    return Scores(scores, {TEST_ROWS: (_explicitness, scored)})
+    return Scores(scores, {TEST_ROWS: Part(_explicitness, [scored], known.there[part])})
 
 
 def _explicitness(losses: np.ndarray) -> Result:
@@ -108,7 +109,7 @@ def all_information(units: np.ndarray, known: Labels, neighbours: int, seed: int
         if kind == CATEGORY:
             columns.append(nearest_information(units[there], known.classes[there, k, None], neighbours, seed)[:, 0])
         else:
-            columns.append(nearest_amounts(units, known, k, neighbours))
+            columns.append(nearest_amounts(units, known, k, neighbours, seed))
     return np.stack(columns, axis=1)
 
 

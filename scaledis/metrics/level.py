@@ -7,9 +7,10 @@ from scipy.special import entr
 
 from scaledis.metrics import dci
 from scaledis.metrics.shared import aggregate, arguments, rows
+from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import BINS, Information, Table, best_and_second, share
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
-from scaledis.metrics.shared.spec import ALL_KINDS, ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, ROWS, Part, Result, Scores, Spec
 
 SCORES = ("concentration", "redundancy", "gap")
 SPEC = Spec(SCORES, intervals=dict.fromkeys(SCORES, ROWS), kinds=ALL_KINDS)
@@ -72,7 +73,7 @@ def compute(
         known = labels or of_classes(factors)
         fits = [fit(codes[:, units], factors, seed, labels=known) for units in members]
         accuracy = np.stack([each["informativeness_per_factor"] for each in fits])
-        split = rows.split_at(factors, train_fraction)
+        split = rows.split_at(factors, train_fraction, known.numbers)
         common = np.where(known.there, factors == rows.commonest(factors[:split]), np.nan)
         blind = np.where(known.of_kind(CATEGORY), rows.mean_of_labeled(common[split:]), 0)
         found["informativeness"] = np.clip((accuracy - blind) / np.maximum(1 - blind, 1e-12), 0, 1)
@@ -86,7 +87,7 @@ def compute(
     def drawn(codes: np.ndarray, factors: np.ndarray) -> Result:
         return allocated(Information(codes, factors).table(bins, binning), members)
 
-    return Scores(found, {ROWS: (drawn, codes, factors)})
+    return Scores(found, {ROWS: Part(drawn, (codes, factors), factors != MISSING)})
 
 
 def allocated(table: Table, members: np.ndarray) -> Result:

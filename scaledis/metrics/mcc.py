@@ -6,9 +6,10 @@ from scipy.stats import rankdata
 
 from scaledis.metrics.shared.labels import ANGLE, Labels, of_classes
 from scaledis.metrics.shared.rows import checked, standardized
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, Part, Result, Scores, Spec
 
 SPEC = Spec(("pearson", "spearman"), intervals={"pearson": ROWS, "spearman": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
+COLLINEAR = 1e-9  # ratio of eigenvalues below which cosine and sine lie on one line, as those of two angles do
 
 
 def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, labels: Labels | None = None) -> Result:
@@ -22,20 +23,20 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, labels: La
 
     Returns:
         `pearson` and `spearman` (of ranks) in [0, 1], each with its own matching; `pearson_per_factor` and
-        `spearman_per_factor` [F]; `matching`, the unit of each factor under `pearson`, or None.
+        `spearman_per_factor` [F]; `matching` [F], the unit of each factor under `pearson`, or None.
     """
     codes, factors = checked(codes, factors)
     known = labels or of_classes(factors)
 
     def scores(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
-        drawn = Labels(classes, amounts, known.kinds)
+        drawn = known._replace(classes=classes, amounts=amounts)
         pearson, units = _matched(correlations(codes, drawn))
         spearman, _ = _matched(correlations(codes, drawn, of_ranks=True))
         found: Result = {"pearson": float(pearson.mean()), "spearman": float(spearman.mean())}
         return found | {"pearson_per_factor": pearson, "spearman_per_factor": spearman, "matching": units}
 
     arrays = codes, known.classes, known.amounts
-    return Scores(scores(*arrays), {ROWS: (scores, *arrays)})
+    return Scores(scores(*arrays), {ROWS: Part(scores, arrays, known.there)})
 
 
 def correlations(codes: np.ndarray, known: Labels, of_ranks: bool = False) -> np.ndarray:
@@ -56,16 +57,15 @@ def _products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 def _with_angle(units: np.ndarray, angles: np.ndarray) -> np.ndarray:
     """The multiple correlation of every unit of [n, K] with cosine and sine of angles [n, 1], [K]."""
-    cosine, sine = np.cos(angles), np.sin(angles)
-    (first, second), shared = _products(units, np.hstack([cosine, sine])).T, float(_products(cosine, sine)[0, 0])
-    squares = (first**2 + second**2 - 2 * first * second * shared) / max(1 - shared**2, 1e-12)
+    circle = np.hstack([np.cos(angles), np.sin(angles)])
+    with_circle, within = _products(units, circle), _products(circle, circle)  # [K, 2], [2, 2]
+    squares = (with_circle @ np.linalg.pinv(within, COLLINEAR, hermitian=True) * with_circle).sum(axis=1)
     return np.asarray(np.sqrt(np.clip(squares, 0, 1)))
 
 
-def _matched(found: np.ndarray) -> tuple[np.ndarray, list[int | None]]:
-    """The correlation of each factor with its unit, [F], and that unit, by correlations [K, F]."""
+def _matched(found: np.ndarray) -> tuple[np.ndarray, np.ma.MaskedArray]:
+    """The correlation of each factor with its unit, [F], and that unit, masked without one, by correlations [K, F]."""
     units, matched = linear_sum_assignment(found, maximize=True)
-    scores = np.zeros(found.shape[1])
-    scores[matched] = found[units, matched]
-    unit_of = dict(zip(matched.tolist(), units.tolist(), strict=True))
-    return scores, [unit_of.get(factor) for factor in range(found.shape[1])]
+    scores, unit_of = np.zeros(found.shape[1]), np.ma.array(np.zeros(found.shape[1], int), mask=True)
+    scores[matched], unit_of[matched] = found[units, matched], units
+    return scores, unit_of

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scaledis.metrics.shared import arguments, linear, parallel, rows
 from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import best_and_second, share
+from scaledis.metrics.shared.labels import Labels, of_classes
 from scaledis.metrics.shared.mutual import entropy
 from scaledis.metrics.shared.spec import JOINT, Result, Spec
 
@@ -41,6 +42,7 @@ def compute(
     levels: np.ndarray | None = None,
     log_variances: np.ndarray | None = None,
     groups: Sequence[Sequence[int]] | None = None,
+    labels: Labels | None = None,
 ) -> Result:
     """Returns MIG by the densities of the posteriors, against the aggregate posterior of all N rows; no histograms.
 
@@ -52,8 +54,8 @@ def compute(
 
     The upper bound has the row's own posterior in both means, as published code does. Where posteriors no longer
     overlap it goes to log(N / N_v), whatever the codes know: from about log N_v nats of the image in a set on it says
-    nothing. The lower bound leaves the own posterior out of both. Where the bounds differ the information is not known.
-    All protocols agree.
+    nothing. The lower bound leaves the own posterior out of both, and with it the rows that are alone in their class.
+    Where the bounds differ the information is not known. All protocols agree.
 
     Args:
         seed: draws the rows and their codes.
@@ -63,7 +65,7 @@ def compute(
         `mig`, `mig_groups` and `mig_levels` in [0, 1], by the upper bound, and `<key>_lower`; `mig_sup` of units and of
         each kind of set, `<key>_sup`, the lead of a set's best factor over its second best, by the lower bound;
         `<key>_per_factor` [F]; `<key>_nats` [S, F] and `<key>_image_nats`, a list of S, both by the lower bound, and
-        `log_rows`, a list of log N_v. Groups and levels that are not given are None, as is everything without log
+        `log_rows` [F], log N_v. Groups and levels that are not given are None, as is everything without log
         variances or with a posterior that has no noise; `warnings` says so.
     """
     codes, factors = rows.checked(codes, factors)
@@ -83,7 +85,13 @@ def compute(
         if own:
             found |= _scores(name, Nats(*({bound: each[bound][part] for bound in BOUNDS} for each in known)), entropies)
     counts = [rows.counted(factor)[1] for factor in factors.T]
-    return found | {"log_rows": [float(np.log(count @ count / count.sum())) for count in counts], "warnings": []}
+    numbers, alone = (labels or of_classes(factors)).numbers, [int((count == 1).sum()) for count in counts]
+    warnings = [
+        f"factor {number}: the lower bound leaves out the rows that are alone in their class, {few} of {len(factors)}"
+        for number, few in zip(numbers, alone, strict=True)
+        if few
+    ]
+    return found | {"log_rows": np.log([count @ count / count.sum() for count in counts]), "warnings": warnings}
 
 
 def _scores(name: str, nats: Nats, entropies: np.ndarray) -> Result:
@@ -133,7 +141,7 @@ def information(
         return [of_code(number) for number in some]
 
     def of_code(number: int) -> tuple[np.ndarray, np.ndarray]:
-        """Nats of the image [2, S] and of each factor [2, S, F], NaN without a label, of one drawn code."""
+        """Nats of one drawn code, of the image [2, S] and of each factor [2, S, F]; NaN where a bound has no row."""
         row = index[number]
         energy = drawn[number][:, None] - mean
         energy *= energy
@@ -143,9 +151,11 @@ def information(
         own = density[:, row].astype(np.float64)
         density[:, row] = -np.inf
         among = np.vstack([classes == classes[:, row, None], labeled])
-        means = _means(_log_sums(density, among), own[:, None], among.sum(axis=1))
+        counts = among.sum(axis=1)
+        means = _means(_log_sums(density, among), own[:, None], counts)
         given, image, every = np.split(means, [len(classes), len(classes) + 1], axis=2)
-        return own - image[..., 0], np.where(there[:, row], given - (every if every.size else image), np.nan)
+        known = there[:, row] & (counts[: len(classes)] > [[[0]], [[1]]])  # the lower bound needs another row
+        return own - image[..., 0], np.where(known, given - (every if every.size else image), np.nan)
 
     with linear.libraries().limit(limits=1):  # its threads would wait for those of the pool
         parts = parallel.mapped(of_rows, np.array_split(np.arange(len(index)), max(1, len(index) // SHARE)))

@@ -5,7 +5,7 @@ import numpy as np
 from scaledis.metrics.shared import linear, rows
 from scaledis.metrics.shared.information import BINS, Information
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Part, Result, Scores, Spec
 
 RATIOS, EXPLICITNESS = ("modularity", "modularity_corrected"), "explicitness"
 INTERVALS = {**dict.fromkeys(RATIOS, ROWS), EXPLICITNESS: TEST_ROWS}
@@ -52,7 +52,8 @@ def compute(
         `explicitness` in [0, 1]; `explicitness_per_factor` [F].
     """
     codes, factors = rows.checked(codes, factors)
-    split, defined = rows.split_at(factors, train_fraction), (labels or of_classes(factors)).of_kind(CATEGORY)
+    known = labels or of_classes(factors)
+    split, defined = rows.split_at(factors, train_fraction, known.numbers), known.of_kind(CATEGORY)
     fits = [linear.one_versus_rest(codes, factor, split) for factor in factors[:, defined].T]
     classes, odds = [each[0] for each in fits], [each[1] for each in fits]
 
@@ -72,13 +73,16 @@ def compute(
         }
 
     tables = information or Information(codes, factors)
-    tested = factors[split:], *(each[split:] for each in odds)
-    warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split)
+    tested = [factors[split:], *(each[split:] for each in odds)]
+    warnings = tables.table(bins, binning).warnings + rows.rare_classes(factors, split, known.numbers)
     if not defined.any():
         warnings.append("explicitness: it is defined for categories, and no factor is one")
     return Scores(
         {**modularity(tables), **explicitness(*tested), "warnings": warnings},
-        {TEST_ROWS: (explicitness, *tested), ROWS: (lambda *drawn: modularity(Information(*drawn)), codes, factors)},
+        {
+            TEST_ROWS: Part(explicitness, tested, known.there[split:]),
+            ROWS: Part(lambda *drawn: modularity(Information(*drawn)), (codes, factors), known.there),
+        },
     )
 
 

@@ -8,7 +8,7 @@ from scaledis.core import registry
 from scaledis.metrics.mcc import correlations
 from scaledis.metrics.shared import information, parallel, rows
 from scaledis.metrics.shared.labels import CATEGORY, Labels, of_classes
-from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Result, Scores, Spec
+from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, ROWS, TEST_ROWS, Part, Result, Scores, Spec
 
 SPEC = Spec(("sap", "r2"), fits=True, intervals={"sap": TEST_ROWS, "r2": ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
 
@@ -76,7 +76,8 @@ def compute(
         and `r2_per_factor` [F].
     """
     codes, factors = rows.checked(codes, factors)
-    known, split = labels or of_classes(factors), rows.split_at(factors, train_fraction)
+    known = labels or of_classes(factors)
+    split = rows.split_at(factors, train_fraction, known.numbers)
     predictor, score = registry.choose("protocol", protocol, PREDICTORS)
     alive = codes[:, np.ptp(codes[:split], axis=0) > 0]
 
@@ -96,7 +97,7 @@ def compute(
     correct = np.reshape(parallel.mapped(right, np.ndindex(*shape)), (*shape, len(codes) - split)).transpose(2, 0, 1)
 
     def gaps(correct: np.ndarray, units: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
-        drawn, scores = Labels(classes, amounts, known.kinds), []
+        drawn, scores = known._replace(classes=classes, amounts=amounts), []
         for number, (there, kind) in enumerate(zip(drawn.there.T, drawn.kinds, strict=True)):
             if kind == CATEGORY:
                 scores.append(score(correct[there, :, number], classes[there, number]))
@@ -106,11 +107,13 @@ def compute(
         return {"sap": float((best - second).mean()), "per_factor": best - second}
 
     def drawn_r2(codes: np.ndarray, classes: np.ndarray, amounts: np.ndarray) -> Result:
-        return r2(codes, Labels(classes, amounts, known.kinds))
+        return r2(codes, known._replace(classes=classes, amounts=amounts))
 
-    every, tested = (codes, *known[:2]), (correct, alive[split:], *known.taken(slice(split, None))[:2])
-    scores = {**gaps(*tested), **r2(codes, known), "warnings": rows.rare_classes(factors, split)}
-    return Scores(scores, {TEST_ROWS: (gaps, *tested), ROWS: (drawn_r2, *every)})
+    test, every = known.taken(slice(split, None)), (codes, known.classes, known.amounts)
+    tested = correct, alive[split:], test.classes, test.amounts
+    warnings = rows.rare_classes(factors, split, known.numbers)
+    scores = {**gaps(*tested), **r2(codes, known), "warnings": warnings}
+    return Scores(scores, {TEST_ROWS: Part(gaps, tested, test.there), ROWS: Part(drawn_r2, every, known.there)})
 
 
 def r2(codes: np.ndarray, known: Labels) -> Result:

@@ -5,6 +5,7 @@ from scipy.stats import rankdata
 
 from scaledis.metrics.shared.classes import MISSING
 from scaledis.metrics.shared.information import Information, best_and_second
+from scaledis.metrics.shared.labels import Labels, of_classes
 from scaledis.metrics.shared.rows import checked, commonest, counted
 from scaledis.metrics.shared.spec import COMPONENT, ROWS, Result, Spec
 
@@ -12,7 +13,14 @@ SPEC = Spec(chance={"tad": None}, intervals={"tad": ROWS}, groups=COMPONENT)
 CAPTURED = 0.75
 
 
-def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy: float | None = None) -> Result:
+def compute(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    seed: int = 0,
+    *,
+    redundancy: float | None = None,
+    labels: Labels | None = None,
+) -> Result:
     """Returns TAD: the lead of the best unit's AUROC over the second best, summed over captured binary factors.
 
         TAD = sum over binary k with a_first(k) >= 0.75 of a_first(k) - a_second(k),   a_j = max(AUROC, 1 - AUROC)
@@ -39,8 +47,12 @@ def compute(codes: np.ndarray, factors: np.ndarray, seed: int = 0, *, redundancy
     best, second = best_and_second(np.stack(areas, axis=1), floor=0.5)
     captured = counts & (best >= CAPTURED)
     score = float((best - second)[captured].sum()) if binary.any() else None
+    numbers = (labels or of_classes(factors)).numbers
     found: Result = {"tad": score, "captured": int(captured.sum()), "auroc_per_factor": np.where(binary, best, 0.5)}
-    return found | {"redundant": redundant, "warnings": [] if binary.any() else ["tad: no factor has two classes"]}
+    return found | {
+        "redundant": [numbers[each] for each in redundant],
+        "warnings": [] if binary.any() else ["tad: no factor has two classes"],
+    }
 
 
 def _areas(codes: np.ndarray, positive: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -55,9 +55,7 @@ class Alignment(NamedTuple):
 
 
 @kinds.checked
-def align(
-    runs: Sequence[Model] | Sequence[np.ndarray], images: Dataset | np.ndarray | None = None, seed: int = 0
-) -> Alignment:
+def align(runs: Sequence[Any], images: Dataset | np.ndarray | None = None, seed: int = 0) -> Alignment:
     """Matches the units of several runs, usually seeds of one setting, one to one up to order and sign.
 
     The match of a run with the reference maximizes the sum of the absolute rank correlations rho of matched units
@@ -65,7 +63,7 @@ def align(
     run are permuted, so that no two runs have anything in common, and matched in the same way 200 times.
 
     Args:
-      runs: at least two models, or their codes [N, K_r] for the same N images.
+      runs: at least two models, or their codes [N, K_r] for the same N images, of numpy, JAX, torch, pandas or lists.
       images: what the models encode: uint8 [N, H, W, C], or a data set, of which 5,000 images are drawn.
       seed: draws the images and the permutations.
 
@@ -95,9 +93,7 @@ def align(
     return Alignment(order, signs, consistency, float(np.quantile(chance, QUANTILE)), reference)
 
 
-def _codes(
-    runs: Sequence[Model] | Sequence[np.ndarray], images: Dataset | np.ndarray | None, rng: np.random.Generator
-) -> list[np.ndarray]:
+def _codes(runs: Sequence[Any], images: Dataset | np.ndarray | None, rng: np.random.Generator) -> list[np.ndarray]:
     """Returns the codes [N, K_r] of each run for the same images."""
     if len(runs) < 2:
         raise UserError(f"runs: {len(runs)}; at least two are needed to align.")

@@ -10,6 +10,7 @@ from scaledis import metrics
 from scaledis.core.errors import UserError
 from scaledis.metrics import dci
 from scaledis.metrics.shared import boosting
+from scaledis.metrics.shared.classes import MISSING
 from tests.metrics import crafted
 
 SIZES = (6, 5, 4)
@@ -240,6 +241,14 @@ def test_rare_classes_are_named(rng):
     assert re.fullmatch(
         r"factor 0: 1 of 2 classes have fewer than 50 of the 200 training rows", scores["dci/warnings"][0]
     )
+
+
+@pytest.mark.parametrize("backend", sorted(dci.BACKENDS))
+def test_two_rows_can_train(backend):
+    codes, factors = np.arange(30.0)[:, None], np.full((30, 1), MISSING)
+    factors[[5, 19, 29], 0] = 0, 1, 1
+    scores = dci.compute(codes, factors, backend=backend)
+    assert scores["informativeness"] == scores["completeness"] == scores["disentanglement"] == 1
 
 
 def test_groups_add_up(rng, factors):

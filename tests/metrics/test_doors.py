@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
+from unittest.mock import Mock
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +41,15 @@ def test_a_file_gives_a_table_and_json(file, capsys):
     assert lines[0][-2:] == ["chance", f"{scores['mig/mig_chance']:.4f}"] and len(lines) == 3
     assert ["tad/tad", "none"] in lines
     assert "no factor has two classes" in printed.err
+
+
+def test_scores_that_cannot_be_written_leave_the_old_ones(file, monkeypatch):
+    out = file.with_suffix(".scores.json")
+    out.write_text("old")
+    monkeypatch.setattr(Path, "replace", Mock(side_effect=OSError(28, "No space left on device")))
+    with pytest.raises(UserError, match="--out: .*codes.scores.json cannot be written: No space left"):
+        command.main([str(file), "--metrics=tad"])
+    assert out.read_text() == "old" and {*file.parent.iterdir()} == {file, out}
 
 
 def test_a_file_is_scored_beside_noise_of_its_shape(file, capsys):
@@ -96,6 +107,18 @@ def test_the_shell_shows_the_sentence_alone(tmp_path):
 
 def flat(images):
     return np.asarray(images, np.float64).reshape(len(images), -1)
+
+
+def test_a_protocol_of_one_metric_gives_it_every_image(monkeypatch):
+    monkeypatch.setattr(metrics, "ROWS", 20)
+    given = {"encode": lambda images: flat(images)[:, :2], "dataset": DATASET, "names": ["mig", "mcc"], "key": 0}
+    for found in (
+        metrics.evaluate(**given, options={"mig": {"protocol": "hfs"}}),
+        metrics.evaluate(**given, protocol="hfs", options={"mcc": {"protocol": "library"}}),
+    ):
+        assert (found["mig/n"], found["mcc/n"]) == (DATASET.size, 20)
+    few = metrics.evaluate(**given, protocol="hfs", options={"mig": {"protocol": "library"}})
+    assert (few["mig/n"], few["mcc/n"]) == (20, 20)
 
 
 def test_an_encoder_of_scikit_learn():
@@ -165,9 +188,13 @@ def test_levels_of_an_encoder():
         (lambda images: flat(images)[:, :2], {"codes": "sampled"}, "codes: 'sampled' needs an encoder"),
         (lambda images: flat(images)[:, :2], {"codes": "men"}, "codes: 'men' is unknown.*'mean'"),
         (lambda images: flat(images)[:, :2].astype(str), {}, "encode: text"),
+        (None, {"key": -1}, "key: -1 must be a number from 0 to 4294967295"),
+        (None, {"option": {}}, "metrics setting: 'option' is unknown"),
+        (None, {"protocol": "hsf"}, "protocol: 'hsf' is unknown.*'hfs'"),
+        (None, {"options": {"mig": {"bin": 3}}}, "option of metric 'mig': 'bin' is unknown"),
         (lambda images: np.ma.masked_less(flat(images)[:, :2], 99), {}, "encode: .* entries are masked"),
     ],
 )
 def test_a_bad_encoder_is_a_sentence(encode, settings, message):
     with pytest.raises(UserError, match=message):
-        metrics.evaluate(encode, DATASET, "mig", 0, **settings)
+        metrics.evaluate(encode, DATASET, "mig", **({"key": 0} | settings))

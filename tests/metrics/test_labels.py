@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import xlogy
 from scipy.stats import pearsonr
 from sklearn.feature_selection import mutual_info_regression
 
@@ -42,6 +43,42 @@ def test_information_of_correlated_gaussians_is_their_closed_form(rho):
     assert exact - 0.08 <= binned <= exact + 0.02  # bins lose a tenth of a strong dependence
 
 
+def nearest(first, second, **settings):
+    return metrics.information(first[:, None], second[:, None], estimator="nearest", **settings)[0, 0]
+
+
+@pytest.mark.parametrize("values, share", [(2, 0.5), (10, 0), (10, 0.5), (10, 1), (20, 0), (100, 1)])
+def test_information_of_numbers_with_few_values_is_that_of_their_classes(values, share):
+    rng = np.random.default_rng(4)
+    first, other = rng.integers(values, size=(2, ROWS))
+    second = np.where(rng.random(ROWS) < share, first, other)
+    cells = np.full((values, values), (1 - share) / values) + share * np.eye(values)  # p(second | first)
+    exact = np.mean(np.sum(xlogy(cells, cells * values), axis=1))
+    assert nearest(first / 10, second / 7, kinds=["number"]) == pytest.approx(exact, abs=0.06)
+    angles = 2 * np.pi / values * second
+    assert nearest(first / 10, angles, kinds=["angle"]) == pytest.approx(exact, abs=0.06)
+
+
+def test_information_of_a_mixture_of_classes_and_amounts_is_its_closed_form():
+    """A number that is a whole one plus noise of width 2 (Gao et al. 2017, their second experiment)."""
+    rng = np.random.default_rng(5)
+    whole = rng.integers(5, size=ROWS)
+    exact = np.log(5) - 4 / 5 * np.log(2)
+    assert nearest(whole, whole + 2 * rng.random(ROWS)) == pytest.approx(exact, abs=0.03)
+    rounded = (whole + 2 * rng.random(ROWS)).round(1)
+    assert nearest(whole, rounded, kinds=["number"]) == pytest.approx(exact, abs=0.06)
+    assert nearest(np.ones(ROWS), rounded, kinds=["number"]) == 0
+
+
+def test_infomec_of_numbers_with_few_values_is_that_of_their_classes():
+    values = np.random.default_rng(6).integers(10, size=(ROWS, 2))
+    for name in ("modularity", "compactness"):
+        number, category = (
+            metrics.compute("infomec", values / 10, each, **FAST)[f"infomec/{name}"] for each in (values / 10, values)
+        )
+        assert 0.95 < category <= 1 and number == pytest.approx(category, abs=0.02) and 0 <= number <= 1
+
+
 def test_an_angle_scores_the_same_after_a_turn_by_every_metric(world):
     codes, factors = world
     turned = factors.copy()
@@ -75,6 +112,19 @@ def test_the_correlation_with_an_angle_is_that_of_a_regression_on_cosine_and_sin
     for unit, found in zip(codes.T, correlations(codes, known)[:, 0], strict=True):
         fitted = design @ np.linalg.lstsq(design, unit)[0]
         assert found == pytest.approx(abs(pearsonr(unit, fitted)[0]), abs=1e-9)
+
+
+@pytest.mark.parametrize("pair", [(0, 180), (30, 75), (90, 270), (10, 10.001)])
+def test_an_angle_with_two_values_correlates_as_a_number_does(pair):
+    rng = np.random.default_rng(7)
+    values = rng.choice(pair, size=(300, 1))
+    codes = np.hstack([values + 0.01 * np.ptp(pair) * rng.standard_normal((300, 1)), rng.standard_normal((300, 1))])
+    angle, number = (labels.read("factors", values, [kind]) for kind in ("angle:360", "number"))
+    for of_ranks in (False, True):
+        found = correlations(codes, angle, of_ranks)
+        np.testing.assert_allclose(found, correlations(codes, number, of_ranks), atol=1e-6)
+        assert (0.8 if of_ranks else 0.99) < found[0, 0] <= 1
+    assert 0.9 < metrics.compute("sap", codes, values, kinds=["angle:360"], **FAST)["sap/sap"] <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

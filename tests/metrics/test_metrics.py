@@ -62,6 +62,37 @@ def test_lists_of_factors_keep_the_places_of_those_left_out():
     assert [row[1] for row in scores["dci/importances"]] == [0, 0, 0]
 
 
+def test_a_factor_that_is_constant_in_the_rows_drawn_is_left_out():
+    factors = np.column_stack([FACTORS[:400, 0], np.arange(400) == 399])
+    found = metrics.compute("mig", CODES[:400], factors, shuffle=False, rows=100)
+    alone = metrics.compute("mig", CODES[:100], FACTORS[:100, :1])
+    assert found["mig/dropped"]["factors"] == [1] and found["mig/per_factor"] == [found["mig/mig"], None]
+    assert found["mig/mig"] == pytest.approx(alone["mig/mig"]) and 0.9 < found["mig/mig"] <= 1
+    with pytest.raises(UserError, match="all 1 are constant over 100 rows"):
+        metrics.compute("mig", CODES[:400], factors[:, 1:], shuffle=False, rows=100)
+
+
+def test_a_factor_has_the_number_that_its_user_gave_it():
+    binary = FACTORS[:300] % 2
+    factors = np.column_stack([np.full(300, 7), binary[:, 0], binary[:, 0], binary[:, 1] * (np.arange(300) < 30)])
+    codes, options = binary[:, :1].astype(float), {"tad": {"redundancy": 0.2}}
+    names = ["mcc", "tad", "mig_posteriors", "dci", "dci_es", "sap", "infomec", "modularity"]
+    scores = metrics.compute(names, codes, factors, options=options, shuffle=False, log_variances=codes - 2)
+    assert scores["mcc/matching"] == [None, 0, None, None] and scores["tad/redundant"] == [2]
+    classes = [np.unique(factor, return_counts=True)[1] for factor in factors.T]
+    rows = [None, *(np.log(counts @ counts / 300) for counts in classes[1:])]
+    assert scores["mig_posteriors/log_rows"] == pytest.approx(rows)
+    rare = "factor 3: 1 of 2 classes have fewer than 50 of the 200 training rows"
+    assert all(rare in scores[f"{name}/warnings"] for name in names[3:])
+
+
+def test_an_error_names_a_factor_by_the_number_that_its_user_gave_it():
+    factors = np.column_stack([np.full(300, 7), np.arange(300) // 30])
+    for name in ("dci", "dci_es", "sap", "infomec", "modularity"):
+        with pytest.raises(UserError, match="order of factor 1"):
+            metrics.compute(name, factors, factors, shuffle=False)
+
+
 def test_codes_are_binned_once(monkeypatch):
     from scaledis.metrics.shared import information
 

@@ -103,6 +103,21 @@ def test_rows_without_a_label_are_left_out_of_its_factor(world):
     np.testing.assert_allclose(found.factors["upper"][:, 1], alone.factors["upper"][:, 1], atol=0.03)
 
 
+def test_a_row_that_is_alone_in_its_class_is_left_out_of_the_lower_bound(world):
+    codes, log_variances, factors = world
+    lone = factors.copy()
+    lone[7, 1] = 9
+    found = mig_posteriors.information(codes, log_variances, lone, SETS, draws=400)
+    rest = np.where(lone == 9, MISSING, lone)
+    without = mig_posteriors.information(codes, log_variances, rest, SETS, draws=400)
+    np.testing.assert_allclose(found.factors["lower"], without.factors["lower"], atol=0.01)
+    scores = metrics.compute("mig_posteriors", codes, np.insert(lone, 0, 5, axis=1), log_variances=log_variances)
+    assert scores["mig_posteriors/warnings"] == [
+        "factor 2: the lower bound leaves out the rows that are alone in their class, 1 of 400"
+    ]
+    assert 0 <= scores["mig_posteriors/mig_lower"] <= 1
+
+
 def test_without_posteriors_there_is_no_score_but_a_reason(world):
     codes, _, factors = world
     for log_variances in (None, np.full(codes.shape, -np.inf)):

@@ -7,7 +7,8 @@ import pytest
 
 from scaledis import metrics
 from scaledis.metrics import dci, sap
-from scaledis.metrics.shared import boosting, linear
+from scaledis.metrics.shared import boosting, linear, scoring
+from scaledis.metrics.shared.rows import orders
 from tests.metrics.test_mig import slow_mig
 
 RESAMPLES, SLOW, TO_ERROR = (
@@ -86,6 +87,27 @@ def test_a_plug_in_has_the_error_of_a_slow_resample_of_all_rows(data):
 def slow_r2(codes, factors):
     squares = [sorted(np.corrcoef(unit, factor)[0, 1] ** 2 for unit in codes.T) for factor in factors.T]
     return sum(second - first for first, second in squares) / 2
+
+
+@pytest.mark.parametrize("name", ["sap", "mcc", "dci", "modularity", "dcimig"])
+def test_resamples_and_permutations_of_few_labels_leave_no_factor_without_one(name, monkeypatch):
+    monkeypatch.setattr(boosting, "ROUNDS", 2)
+    rng = np.random.default_rng(0)
+    factors = rng.integers(3, size=(60, 2)).astype(float)
+    codes = factors + 0.1 * rng.standard_normal((60, 2))
+    factors[:, 1] = np.where(np.isin(np.arange(60), [0, 1, 2, 50]), np.arange(60) % 2, np.nan)
+    scores = metrics.compute(name, codes, factors, n_bootstrap=60, chance=12, shuffle=False)
+    for key in metrics.spec(name).intervals:
+        low, high = scores[f"{name}/{key}_interval"]
+        assert 0 <= low <= high <= 1 + scoring.ROUNDING
+    for key in metrics.spec(name).with_chance:
+        assert 0 <= scores[f"{name}/{key}_chance"] <= 1
+
+
+def test_labels_change_places_in_the_order_of_the_rows_that_have_one():
+    there = np.array([[True, True, False], [True, False, True], [True, True, True], [True, True, False]])
+    order = np.array([2, 3, 1, 0])
+    assert orders(there, order).T.tolist() == [[2, 3, 1, 0], [2, 1, 3, 0], [0, 2, 1, 3]]
 
 
 def test_every_metric_has_the_intervals_that_it_declares(data, monkeypatch):

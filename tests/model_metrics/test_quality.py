@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 
+from scaledis.core import UserError
 from scaledis.metrics import of_models
 from scaledis.metrics.of_models import quality
 from scaledis.model import Model
@@ -64,6 +65,24 @@ def test_exact_reconstructions_have_no_psnr():
     found = of_models.compute("quality", grey._replace(decode=decode), DATA, index=np.zeros(4, int))
     assert found["quality/mse"] == 0 and found["quality/psnr"] is None and found["quality/warnings"]
     assert found["quality/ssim"] == pytest.approx(1, abs=1e-12) and found["quality/vendi"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": -1}, "seed: -1 must be a number from 0"),
+        ({"names": "qualty"}, "model metrics: 'qualty' is unknown.*'quality'"),
+        ({"options": {"qualty": {"images": 5}}}, "model metrics: 'qualty' is unknown.*'quality'"),
+        ({"options": {"level": {"image": 5}}}, "option of metric 'level': 'image' is unknown.*'images'"),
+        *(
+            ({"names": each, "options": {each: {"images": 0}}}, "images: 0 must be .* from 1")
+            for each in of_models.names()
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_a_sentence(settings, message):
+    with pytest.raises(UserError, match=message):
+        of_models.compute(**({"names": "quality", "model": model(), "dataset": DATA, "index": np.arange(9)} | settings))
 
 
 def test_ssim_is_that_of_plain_windows():

@@ -2,7 +2,9 @@
 
 import itertools
 
+import jax.numpy as jnp
 import numpy as np
+import pandas
 import pytest
 from scipy.stats import spearmanr
 
@@ -70,6 +72,12 @@ def test_models_are_aligned_on_images_of_a_data_set():
     assert np.allclose(scaledis.align([models[0], models[0]], images).consistency, 1)
 
 
+def test_runs_of_any_framework_are_aligned():
+    runs = planted(rows=100)
+    found = scaledis.align([pandas.DataFrame(runs[0]), jnp.asarray(runs[1]), runs[2].tolist()])
+    assert np.array_equal(found.order, scaledis.align(runs).order)
+
+
 @pytest.mark.parametrize(
     ("runs", "message"),
     [
@@ -78,6 +86,7 @@ def test_models_are_aligned_on_images_of_a_data_set():
         ([np.ones((4, 2)), np.full((4, 2), np.nan)], r"runs: 1 has codes \[4, 2\]; expected finite \[4, K\]"),
         ([np.ones(4), np.ones(4)], r"runs: 0 has codes \[4\]"),
         ("codes", "runs: 'codes'"),
+        ([object(), np.ones((4, 2))], "runs: "),
     ],
 )
 def test_what_cannot_be_aligned_is_a_sentence(runs, message):

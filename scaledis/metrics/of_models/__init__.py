@@ -10,10 +10,11 @@ Conventions: a unit of less than 0.1 nats per image is dead and left out; a scor
 
 import sys
 from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import numpy as np
 
-from scaledis.core import registry
+from scaledis.core import kinds, registry
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
 from scaledis.metrics.shared import arguments
@@ -49,17 +50,22 @@ def compute(
         index: int [N], the images; None draws 5,000, or takes all if there are fewer.
 
     Raises:
-        UserError: an unknown metric or option; what `compute` of a metric raises.
+        UserError: an unknown metric or option, or one of another kind; what `compute` of a metric raises.
 
     >>> compute(["edits", "quality"], scaledis.load_run("runs/mine"), scaledis.load_dataset("rendered", resolution=32))
     """
+    wanted, options = arguments.names_of(names), {} if options is None else options
+    arguments.check("seed", seed, int, 0, arguments.LARGEST_SEED)
+    kinds.check("options", options, Mapping[str, object])
+    for name in [*wanted, *options]:
+        _checked(name, options.get(name, {}))
     if index is None:
         rng = np.random.default_rng(seed)
         index = rng.choice(dataset.size, min(IMAGES, dataset.size), replace=False).astype(np.int32)
     codes = coding.encode_images(model, dataset, index)
     scores: Result = {}
-    for name in arguments.names_of(names):
-        scores |= of_codes(name, model, dataset, index, codes, seed, (options or {}).get(name))
+    for name in wanted:
+        scores |= of_codes(name, model, dataset, index, codes, seed, options.get(name))
     return Results(scores)
 
 
@@ -73,7 +79,13 @@ def of_codes(
     options: Mapping[str, object] | None = None,
 ) -> Result:
     """Returns the scores of one metric from given codes of the images at `index` [N]. Raises what `compute` raises."""
-    metric, options = registry.module("model metrics", sys.modules[__name__], name), options or {}
-    arguments.check_options(name, metric.compute, options)
-    own = metric.compute(model, dataset, index, codes, seed, **options)
+    options = {} if options is None else options
+    own = _checked(name, options).compute(model, dataset, index, codes, seed, **options)
     return {f"{name}/{key}": value for key, value in own.items()}
+
+
+def _checked(name: str, options: Mapping[str, object]) -> ModuleType:
+    """The metric of a name. Raises UserError for an unknown one, and for options that it lacks or that do not fit."""
+    metric = registry.module("model metrics", sys.modules[__name__], name)
+    arguments.check_options(name, metric.compute, options)
+    return metric

@@ -10,7 +10,7 @@ from scaledis.datasets import Dataset
 from scaledis.metrics import entropy, information
 from scaledis.metrics.of_models.shared import classifiers, coding
 from scaledis.metrics.of_models.shared.classifiers import Classify
-from scaledis.metrics.shared import labels
+from scaledis.metrics.shared import arguments, labels
 from scaledis.metrics.shared.information import share
 from scaledis.metrics.shared.rows import or_none
 from scaledis.metrics.shared.spec import Result, Spec
@@ -62,8 +62,9 @@ def compute(
         outside of their training set; `warnings`.
 
     Raises:
-        UserError: a data set without factors, or without one that varies among the images; codes that are not finite.
+        UserError: a data set without factors, or with numbers or missing labels; codes that are not finite.
     """
+    arguments.check("images", images, int, 1)
     if not dataset.factor_names:
         raise UserError(f"{dataset.name} has no factors that an edit could change")
     factors = dataset.factors(index)

@@ -5,6 +5,7 @@ from scipy import stats
 
 from scaledis.datasets import Dataset
 from scaledis.metrics.of_models.shared import coding
+from scaledis.metrics.shared import arguments
 from scaledis.metrics.shared.spec import Result
 from scaledis.model import Model
 from scaledis.types import Codes
@@ -34,6 +35,7 @@ def compute(
         that tau-b is below 1 if levels have several units (at most 0.82 for two levels of two). None if fewer than two
         levels have a unit above 0.1 nats. `moved_per_unit` [K] shares, `change_per_unit` [K] of 255; `warnings`.
     """
+    arguments.check("images", images, int, 1)
     start, alive = codes.mean[:images], coding.alive(codes)
     moved, change = np.zeros(len(alive)), np.zeros(len(alive))
     for unit in range(len(alive)):

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import entr
 
 from scaledis.datasets import Dataset
+from scaledis.metrics.shared import arguments
 from scaledis.metrics.shared.spec import Result
 from scaledis.model import Model
 from scaledis.objectives import gaussian
@@ -40,6 +41,7 @@ def compute(
         image; `vendi` of the samples, from 1 (all alike) to their number, and `vendi_data` of the images; `images`;
         `warnings`. A score that is not finite is None, as the ELBO is if a posterior has no noise.
     """
+    arguments.check("images", images, int, 1)
     index, mean, log_variance = index[:images], codes.mean[:images], codes.log_variance[:images]
     rng = np.random.default_rng(seed)
     noise, prior = rng.standard_normal((2, *mean.shape)).astype(np.float32)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # it takes longer than all of JAX
 ROUNDS, DEPTH, RATE = 100, 3, 0.1
 BOOSTERS = 10
 MAX_STEP = 20  # unbounded Newton steps diverge when a factor has many classes
-BINS = 255  # LightGBM's default
+BINS, LEAST_BINS = 255, 3  # LightGBM's default, and the fewest by which it tells two rows apart
 EXACT_ROWS = 4000  # training rows up to which every distinct value has a bin
 FEW_ROWS, EXACT_BOOSTERS = 100, 4  # with more rows: mean rows per class, and boosters with exact bins below it
 LEAVES = 2**DEPTH
@@ -90,7 +90,7 @@ def _datasets(ranks: np.ndarray, orders: np.ndarray, split: int, seed: int, exac
         "num_threads": 1,  # factors run side by side instead
         "verbosity": -1,
         "bin_construct_sample_cnt": split if exact else max(split // 2, 1),
-        **({"max_bin": split, "min_data_in_bin": 1} if exact else {}),
+        **({"max_bin": max(split, LEAST_BINS), "min_data_in_bin": 1} if exact else {}),
     }
     datasets = []
     for turn, order in enumerate(orders):

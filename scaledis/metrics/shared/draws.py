@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from scaledis.metrics.shared.classes import MISSING
-from scaledis.metrics.shared.spec import VOTES, Result, Scores
+from scaledis.metrics.shared.spec import VOTES, Part, Result, Scores
 
 PAIRS = 64  # rows or pairs of rows per vote
 TRAIN_VOTES, TEST_VOTES = 10_000, 5_000
@@ -53,4 +53,4 @@ def accuracies(correct: np.ndarray) -> Scores:
 
     tested = correct[TRAIN_VOTES:]
     scores = {"accuracy_train": float(correct[:TRAIN_VOTES].mean()), **accuracy(tested)}
-    return Scores(scores, {VOTES: (accuracy, tested)})
+    return Scores(scores, {VOTES: Part(accuracy, [tested], np.ones((len(tested), 0), bool))})

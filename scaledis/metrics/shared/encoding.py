@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from scaledis.core import UserError, convert, registry
+from scaledis.metrics.shared import arguments
 
 CHUNK = 500  # images encoded at once
 
@@ -53,8 +54,9 @@ def noise(shape: tuple[int, int], seed: int) -> np.ndarray:
 
 
 def seed_of(key: Any) -> int:
-    """A seed from an integer, or from a key of JAX."""
+    """A seed from an integer, or from a key of JAX. Raises UserError for anything else."""
     if isinstance(key, int | np.integer):
+        arguments.check("key", key, int, 0, arguments.LARGEST_SEED)
         return int(key)
     if not hasattr(key, "dtype"):
         raise UserError(f"key: {registry.short(key)}; a whole number or a key of JAX is needed")

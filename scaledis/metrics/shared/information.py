@@ -114,11 +114,12 @@ class _Permuted(Information):
     """Another order of the factors' rows changes only the joint entropies; the rest is shared."""
 
     def __init__(self, base: Information, order: np.ndarray):
-        self._base, self._factors = base, base._factors[order]
+        self._base, factors = base, base._factors
+        self._factors = np.take_along_axis(factors, rows.orders(factors != MISSING, order), axis=0)
 
     def table(self, bins: int = BINS, binning: str = "equal_width") -> Table:
         table = self._base.table(bins, binning)
-        if (self._factors == MISSING).any():  # other rows have labels
+        if (self._factors == MISSING).any():  # a table of its own for each factor
             return _measured(table.cells, self._factors)._replace(warnings=table.warnings)
         return table._replace(nats=_nats(table.cells, self._factors, table.unit_entropies, table.factor_entropies))
 

@@ -1,6 +1,7 @@
 """The labels of images as they are: categories, numbers and angles, some of them missing."""
 
 import contextlib
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import numpy as np
 from scaledis.core import UserError, convert, kinds, registry
 from scaledis.metrics.shared.classes import MISSING, classes, table
 from scaledis.metrics.shared.information import BINS, binned
+from scaledis.metrics.shared.rows import orders
 from scaledis.metrics.shared.spec import ALL_KINDS
 
 CATEGORY, NUMBER, ANGLE = ALL_KINDS
@@ -26,11 +28,13 @@ class Labels(NamedTuple):
             many labels, and an image without a label `MISSING`.
         amounts: float64 [N, F], numbers and class numbers as they are, angles in radians; NaN where a label is missing.
         kinds: F of `ALL_KINDS`.
+        numbers: F, the numbers of these factors among those of the user, by which sentences name them.
     """
 
     classes: np.ndarray
     amounts: np.ndarray
     kinds: tuple[str, ...]
+    numbers: tuple[int, ...]
 
     @property
     def there(self) -> np.ndarray:
@@ -54,18 +58,24 @@ class Labels(NamedTuple):
 
     def taken(self, rows: np.ndarray | slice) -> "Labels":
         """The labels of these images, a slice or int [n]."""
-        return Labels(self.classes[rows], self.amounts[rows], self.kinds)
+        return self._replace(classes=self.classes[rows], amounts=self.amounts[rows])
+
+    def permuted(self, order: np.ndarray) -> "Labels":
+        """The labels with each factor's in the order int [N], among the images that have one."""
+        found = orders(self.there, order)
+        classes, amounts = (np.take_along_axis(each, found, axis=0) for each in self[:2])
+        return self._replace(classes=classes, amounts=amounts)
 
     def chosen(self, factors: np.ndarray) -> "Labels":
         """The labels of these factors, bool [F]."""
-        own = tuple(kind for kind, wanted in zip(self.kinds, factors, strict=True) if wanted)
-        return Labels(self.classes[:, factors], self.amounts[:, factors], own)
+        kinds, numbers = itertools.compress(self.kinds, factors), itertools.compress(self.numbers, factors)
+        return Labels(self.classes[:, factors], self.amounts[:, factors], tuple(kinds), tuple(numbers))
 
 
 def of_classes(factors: np.ndarray) -> Labels:
     """The labels of class numbers, int64 [N, F]; all factors are categories."""
-    amounts = np.where(factors == MISSING, np.nan, factors)
-    return Labels(factors, amounts.astype(np.float64), (CATEGORY,) * factors.shape[1])
+    amounts, count = np.where(factors == MISSING, np.nan, factors), factors.shape[1]
+    return Labels(factors, amounts.astype(np.float64), (CATEGORY,) * count, tuple(range(count)))
 
 
 def read(name: str, value: object, kinds_: Kinds | None = None, missing: object = None) -> Labels:
@@ -87,8 +97,8 @@ def read(name: str, value: object, kinds_: Kinds | None = None, missing: object 
     columns = list(_columns(name, value))
     wanted = _wanted(kinds_, len(columns))
     found = [_column(*column, kind, missing) for column, kind in zip(columns, wanted, strict=True)]
-    numbers, amounts, own = zip(*found, strict=True)
-    return Labels(np.stack(numbers, axis=1), np.stack(amounts, axis=1), tuple(own))
+    own, amounts, of_kind = zip(*found, strict=True)
+    return Labels(np.stack(own, axis=1), np.stack(amounts, axis=1), tuple(of_kind), tuple(range(len(found))))
 
 
 def _columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,5 +1,7 @@
 """Checks of codes and factors, and the split of their rows into training and test rows."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from scaledis.core import UserError, convert
@@ -50,8 +52,8 @@ def standardized(codes: np.ndarray) -> np.ndarray:
     return np.where(varies, centered / np.where(varies, centered.std(axis=0), 1), 0)
 
 
-def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int:
-    """The number of rows of `factors` [N, F] that train, the first ones; the others test.
+def split_at(factors: np.ndarray, train_fraction: float, numbers: Sequence[int]) -> int:
+    """The number of rows of `factors` [N, F] that train, the first ones; the others test. `numbers` name the factors.
 
     Raises:
         UserError: no rows to train or to test on, or none with a label of some factor; rows in the order of a factor
@@ -62,7 +64,7 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
     if not 0 < split < len(factors):
         rows = f"{split} of {len(factors)} rows"
         raise UserError(f"train_fraction: {train_fraction} leaves {rows} to train on; both parts need one")
-    for number, factor in enumerate(factors.T):
+    for number, factor in zip(numbers, factors.T, strict=True):
         there = factor != MISSING
         if not (there[:split].any() and there[split:].any()):
             found = f"{there[:split].sum()} of {split} training rows and {there[split:].sum()} test rows have its label"
@@ -75,10 +77,10 @@ def split_at(factors: np.ndarray, train_fraction: float = TRAIN_FRACTION) -> int
     return split
 
 
-def rare_classes(factors: np.ndarray, split: int) -> list[str]:
-    """A warning for every factor [N, F] with classes that fewer than 50 of the first `split` rows have."""
+def rare_classes(factors: np.ndarray, split: int, numbers: Sequence[int]) -> list[str]:
+    """A warning for every factor [N, F], by its number, with classes that fewer than 50 of the first rows have."""
     sentences = []
-    for number, factor in enumerate(factors.T):
+    for number, factor in zip(numbers, factors.T, strict=True):
         values, counts = counted(factor[:split])
         lacking = np.setdiff1d(factor[split:], [*values, MISSING])
         if len(lacking):
@@ -87,6 +89,17 @@ def rare_classes(factors: np.ndarray, split: int) -> list[str]:
             found = f"factor {number}: {np.sum(counts < RARE)} of {len(counts)} classes"
             sentences.append(f"{found} have fewer than {RARE} of the {split} training rows")
     return sentences
+
+
+def orders(there: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The row whose label each row gets, int [N, F]: labels change places in the `order` [N] of all rows.
+
+    Only rows with a label, `there`, bool [N, F], get one, so that every part of the rows keeps as many.
+    """
+    found = np.tile(np.arange(len(order))[:, None], there.shape[1])
+    for column, labeled in zip(found.T, there.T, strict=True):
+        column[labeled] = order[labeled[order]]
+    return found
 
 
 def commonest(factors: np.ndarray) -> np.ndarray:

@@ -19,7 +19,7 @@ class Sample:
 
     Attributes:
         codes: float64 [N, K].
-        labels: of the factors that vary; None if there are none.
+        labels: of the factors that are scored; None if there are none.
         kept: bool [all factors], which of the user's factors these are.
         levels: int [K], the level of every unit; None: one level.
         log_variances: float64 [N, K] of the posteriors whose means are `codes`; None: unknown.
@@ -53,13 +53,13 @@ class Sample:
         return replace(self, codes=self.codes[rows], labels=labels, log_variances=log_variances)
 
     def permuted(self, order: np.ndarray) -> "Sample":
-        """The sample with the rows of its factors in the order int [N], so that its codes do not know them.
+        """The sample with the labels of its factors in the order int [N], so that its codes do not know them.
 
-        It shares the tables of this sample that do not depend on the order.
+        An image without a label has none in any order. It shares what does not depend on the order.
         """
         if self.labels is None or self.information is None:
             return self
-        permuted = replace(self, labels=self.labels.taken(order))
+        permuted = replace(self, labels=self.labels.permuted(order))
         permuted.__dict__["information"] = self.information.permuted(order)
         return permuted
 
@@ -69,16 +69,32 @@ class Sample:
             return self
         classes = np.where(self.labels.there, binned_classes(self.labels.classes) + 1, MISSING)
         amounts = np.where(self.labels.of_kind(CATEGORY), of_classes(classes).amounts, self.labels.amounts)
-        return replace(self, codes=binned(self.codes) + 1.0, labels=Labels(classes, amounts, self.labels.kinds))
+        return replace(
+            self, codes=binned(self.codes) + 1.0, labels=self.labels._replace(classes=classes, amounts=amounts)
+        )
 
     def of_kinds(self, kinds: Sequence[str]) -> "Sample":
         """The sample with the factors of some kinds, and with no labels where there is no such factor."""
         if self.labels is None or set(self.labels.kinds) <= set(kinds):
             return self
-        fits = np.isin(self.labels.kinds, kinds)
+        return self._chosen(self.labels, np.isin(self.labels.kinds, kinds))
+
+    def varying(self, missing: object = None) -> "Sample":
+        """The sample with the factors that vary over its rows. Raises UserError where none does."""
+        if self.labels is None:
+            return self
+        varies = np.array([len(counted(factor)[0]) > 1 for factor in self.labels.classes.T])
+        if not varies.any():
+            without = "" if missing is None else f" without the labels that are missing={missing!r}"
+            found = f"all {len(varies)} are constant over {len(self.codes)} rows{without}"
+            raise UserError(f"factors: {found}; one must vary.")
+        return self._chosen(self.labels, varies)
+
+    def _chosen(self, labels: Labels, factors: np.ndarray) -> "Sample":
+        """The sample with some of its factors, bool [F], and with no labels where there is no such factor."""
         kept = self.kept.copy()
-        kept[kept] = fits
-        return replace(self, labels=self.labels.chosen(fits) if fits.any() else None, kept=kept)
+        kept[kept] = factors
+        return replace(self, labels=labels.chosen(factors) if factors.any() else None, kept=kept)
 
     def grouped(self, groups: Sequence[Sequence[int]]) -> "Sample":
         """The sample with one unit per group of columns, the group's first principal component.
@@ -108,17 +124,13 @@ def make_sample(
     Infinite log variances are accepted, since a unit without noise has -inf.
 
     Raises:
-        UserError: codes or factors that `aligned` refuses; no factor that varies; levels that are not one per unit; log
-            variances that are NaN or have another shape than the codes.
+        UserError: codes or factors that `aligned` refuses; levels that are not one per unit; log variances that are NaN
+            or have another shape than the codes.
     """
     rows, known, kept = checked_codes(codes), None, np.zeros(0, bool)
     if factors is not None:
-        rows, every = aligned(codes, factors, kinds_, missing)
-        kept = np.array([len(counted(factor)[0]) > 1 for factor in every.classes.T])
-        if not kept.any():
-            without = "" if missing is None else f" without the labels that are missing={missing!r}"
-            raise UserError(f"factors: all {len(kept)} are constant over {len(rows)} rows{without}; one must vary.")
-        known = every.chosen(kept)
+        rows, known = aligned(codes, factors, kinds_, missing)
+        kept = np.ones(len(known.kinds), bool)
     if levels is not None:
         levels = convert.read("levels", levels)
         if levels.shape != rows.shape[1:]:

@@ -10,7 +10,7 @@ import numpy as np
 from scaledis.core import UserError, registry
 from scaledis.metrics.shared import arguments, protocols
 from scaledis.metrics.shared.labels import ANGLE, Kinds
-from scaledis.metrics.shared.rows import LEAST_ROWS, or_none
+from scaledis.metrics.shared.rows import LEAST_ROWS, or_none, orders
 from scaledis.metrics.shared.sample import Sample, checked_groups, make_sample
 from scaledis.metrics.shared.spec import COMPONENT, JOINT, ROWS, Part, Result, Scores, Spec, intervals, spec_of
 
@@ -69,7 +69,7 @@ class Samples:
                 order = np.random.default_rng(self._seed).permutation(order)
             sample = sample.taken(order[:limit])
             sample = sample if groups is None else sample.grouped(groups)
-            self._made[key] = sample.binned() if binned else sample
+            self._made[key] = (sample.binned() if binned else sample).varying(settings.missing)
         return self._made[key]
 
 
@@ -106,13 +106,14 @@ def own_scores(
 
     def permuted(order: np.ndarray) -> Result:
         if ROWS in parts and not spec.fits:  # all scores with a chance level are computed without a fit
-            score, *arrays = parts[ROWS]
-            return score(arrays[0], *(array[order] for array in arrays[1:]))
+            score, (codes, *factors), there = parts[ROWS]
+            return score(codes, *(np.take_along_axis(array, orders(there, order), axis=0) for array in factors))
         return run(sample.permuted(order))
 
     rng, repeats = np.random.default_rng([seed, PERMUTATIONS]), spec.permutations(settings.chance)
     draws = [permuted(rng.permutation(count)) for _ in range(repeats)]
-    rerun: Mapping[str, Part] = {ROWS: (lambda rows: run(sample.taken(rows)), np.arange(count))}
+    labeled = np.ones((count, 0), bool) if sample.labels is None else sample.labels.there
+    rerun = {ROWS: Part(lambda rows: run(sample.taken(rows)), [np.arange(count)], labeled)}
     added: Result = {**intervals(spec, parts or rerun, seed, settings.n_bootstrap)}
     added |= _chance_levels(spec, [key for key in spec.with_chance if key in scores], draws)
     ratios = [key for key in spec.ratios if scores[key] is not None]
@@ -143,10 +144,9 @@ def unfit(name: str, sample: Sample, spec: Spec) -> list[str]:
     """A sentence for every factor of a kind that the metric is not defined for."""
     if sample.labels is None:
         return []
-    numbers = np.flatnonzero(sample.kept)
     return [
         f"factor {number}: {'an' if kind == ANGLE else 'a'} {kind}, for which {name} is not defined; it is left out"
-        for number, kind in zip(numbers, sample.labels.kinds, strict=True)
+        for number, kind in zip(sample.labels.numbers, sample.labels.kinds, strict=True)
         if kind not in spec.kinds
     ]
 
@@ -179,7 +179,7 @@ def _plain(value: object, kept: np.ndarray) -> object:
         there[kept] = ~np.ma.getmaskarray(value)
         return _plain(value.compressed(), there)
     assert np.isfinite(value).all(), f"an array holds {value[~np.isfinite(value)][0]}"
-    every = np.zeros((*value.shape[:-1], len(kept)))
+    every = np.zeros((*value.shape[:-1], len(kept)), value.dtype)
     every[..., kept] = value
     return every.tolist() if value.ndim > 1 else or_none(every, kept)
 

@@ -1,6 +1,6 @@
 """What a metric declares about its scores, and the bootstrap intervals that follow from it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -59,7 +59,18 @@ def spec_of(metric: ModuleType) -> Spec:
     return spec
 
 
-Part = tuple[Callable[..., Result], *tuple[np.ndarray, ...]]
+class Part(NamedTuple):
+    """What a resample computes some of the scores from.
+
+    Attributes:
+        score: (*arrays) -> scores.
+        arrays: of n rows: the model's predictions at test rows or votes, or codes and factors of all rows.
+        there: bool [n, F], whether a row has a label of each factor that the scores need.
+    """
+
+    score: Callable[..., Result]
+    arrays: Sequence[np.ndarray]
+    there: np.ndarray
 
 
 class Scores(Result):
@@ -67,9 +78,7 @@ class Scores(Result):
 
     Args:
         scores: {score: value}, all of them.
-        parts: {`ROWS`, `TEST_ROWS` or `VOTES`: (score, *arrays)}. The first axis of every array is the rows: the
-            model's predictions at test rows or votes, or codes and factors of all rows. `score(*arrays)` returns some
-            of the scores.
+        parts: {`ROWS`, `TEST_ROWS` or `VOTES`: what a resample of them computes scores from}.
     """
 
     def __init__(self, scores: Result, parts: Mapping[str, Part]):
@@ -97,18 +106,20 @@ def intervals(spec: Spec, parts: Mapping[str, Part], seed: int, resamples: int) 
     """The 2.5th and 97.5th percentile over resamples of the scores with an interval, under `<score>_interval`.
 
     A resample draws as many rows of each part as it has, with replacement, and computes the part's scores from them. No
-    model is fitted again. A score that some resample lacks, or gives as None, has no interval.
+    model is fitted again. A draw of rows without any label of a factor is left out. A score that no resample has, or
+    that some resample gives as None, has no interval.
     """
     rng = np.random.default_rng(seed)
     draws = [_resampled(parts, rng) for _ in range(resamples)]
-    values = {name: [draw.get(name) for draw in draws] for name in spec.intervals if draws}
-    known = {name: np.asarray(each, float) for name, each in values.items() if None not in each}
+    values = {name: np.array([draw[name] for draw in draws if name in draw], float) for name in spec.intervals}
+    known = {name: each for name, each in values.items() if each.size and not np.isnan(each).any()}
     return {f"{name}_interval": np.percentile(each, INTERVAL).tolist() for name, each in known.items()}
 
 
 def _resampled(parts: Mapping[str, Part], rng: np.random.Generator) -> Result:
     scores: Result = {}
-    for score, *arrays in parts.values():
+    for score, arrays, there in parts.values():
         rows = rng.integers(len(arrays[0]), size=len(arrays[0]))
-        scores |= score(*(array[rows] for array in arrays))
+        if there[rows].any(axis=0).all():
+            scores |= score(*(array[rows] for array in arrays))
     return scores
