@@ -19,12 +19,13 @@ from pandas import DataFrame
 from scaledis import commands, datasets, main, methods
 from scaledis.commands import demo, train
 from scaledis.config import flatten, thaw
-from scaledis.core import errors, version
+from scaledis.core import UserError, errors, version
 from scaledis.core.command import flags_of, parse
 from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
 from scaledis.report import describe
+from scaledis.sweeps.configs import make_config
 from scaledis.training import engine, hooks, scores
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -596,6 +597,31 @@ def test_a_config_and_a_method_are_found_by_name(word, monkeypatch, tmp_path):
     assert len(runs) == (90 if verb == "sweep" else 1)
     parsed = parse(type(command), shlex.split(command.line())[2:])
     assert parsed == command and command.record()["command"].startswith(f"scaledis {word} --data=rendered --steps=7")
+
+
+@pytest.mark.parametrize("method", ["beta_stcvae", "pro_vlae", "vae"])
+def test_a_data_set_by_its_flag_is_that_by_its_key(method):
+    key, flag = commands.Train(method, overrides={"data.name": "dsprites"}), commands.Train(method, data="dsprites")
+    expected = flatten(thaw(make_config(method, {"data.name": "dsprites"})))
+    assert [flatten(thaw(each.runs()[0].config)) for each in (key, flag)] == [expected, expected]
+    assert key.directory.root == flag.directory.root == Path(f"runs/{method}-dsprites")
+
+
+def test_a_sweep_over_data_sets_does_not_take_the_settings_of_another():
+    sweep = ("data.name=rendered,dsprites",)
+    with pytest.raises(
+        UserError, match="--sweep: pro_vlae has other settings for dsprites than for rendered; give --d"
+    ):
+        commands.Train("pro_vlae", sweep=sweep).runs()
+    assert [run.name for run in commands.Train("vae", sweep=sweep).runs()] == ["name=rendered", "name=dsprites"]
+
+
+def test_a_flag_and_its_key_are_not_two_values():
+    for key, value, short in (("data.name", "rendered", {"data": "dsprites"}), ("train.steps", "2e2", {"steps": 100})):
+        with pytest.raises(UserError, match=f"--config.{key}: .* is not the .* of its own flag; give one"):
+            commands.Train("vae", overrides={key: value}, **short).runs()
+    [run] = commands.Train("vae", overrides={"train.steps": "2e2"}, steps=200).runs()
+    assert run.config.train.steps == 200
 
 
 def test_the_runs_of_a_directory_take_changes_without_a_config(copy):

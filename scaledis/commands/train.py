@@ -19,7 +19,7 @@ from scaledis.search import batches, contests, ray_cluster, settings, space, sta
 from scaledis.search.settings import Settings
 from scaledis.sweeps import config_file, shards
 from scaledis.sweeps.configs import override
-from scaledis.sweeps.expand import MANY_RUNS, available, expand
+from scaledis.sweeps.expand import MANY_RUNS, available
 from scaledis.training import engine, hooks
 from scaledis.training.engine import Groups, Job
 from scaledis.training.evaluate import sample
@@ -125,7 +125,7 @@ class Train(Distributed, Named):
         """Returns the runs of the values that a search gives to keys."""
         assert self.loaded  # `searched` has made sure
         typed_ = {key: typed(key, value) for key, value in params.items()}
-        return expand(override(self.loaded.config, typed_, "--space"), self.sweeps, self.loaded.namespace)
+        return self.expanded(override(self.loaded.config, typed_, "--space"))
 
     def _plan(self) -> None:
         devices = targets.parse(self.device) if self.device else None
