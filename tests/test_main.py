@@ -599,6 +599,14 @@ def test_a_config_and_a_method_are_found_by_name(word, monkeypatch, tmp_path):
     assert parsed == command and command.record()["command"].startswith(f"scaledis {word} --data=rendered --steps=7")
 
 
+@pytest.mark.parametrize("words", [("table2",), ("quickstart", "demo"), ("quickstart", "demo", "train.batch=8,16")])
+def test_a_sweep_of_a_config_file_is_that_of_its_name(words):
+    name, *product = words
+    named, given = (parse(commands.Sweep, line) for line in (words, [f"--config=configs/{name}.py", *product]))
+    assert given.runs() == named.runs() and given.directory.root == named.directory.root == Path("runs") / name
+    assert parse(commands.Sweep, shlex.split(given.line())[2:]) == given and len(given.runs()) > 5
+
+
 @pytest.mark.parametrize("method", ["beta_stcvae", "pro_vlae", "vae"])
 def test_a_data_set_by_its_flag_is_that_by_its_key(method):
     key, flag = commands.Train(method, overrides={"data.name": "dsprites"}), commands.Train(method, data="dsprites")

@@ -194,6 +194,7 @@ class Sweep(Train):
     examples:
       scaledis sweep table2                                       the sweep table2 of the config table2
       scaledis sweep quickstart demo
+      scaledis sweep --config=mine.py demo                        the sweep demo of a config file
       scaledis sweep tier:small method.name=vlae,scale_vlae seeds:5
       scaledis sweep scale_vlae method.gamma=1,2,4 seeds:3 --data=rendered --steps=4000
       scaledis sweep granularity --shard=0/8                      the first of eight jobs
@@ -202,10 +203,15 @@ class Sweep(Train):
     word = "sweep"
     product: tuple[str, ...] = positional("sweeps: each a name, seeds:5, or key=value,value", default=())
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.config is not None and self.name is not None:  # the config is named already, so all words are sweeps
+            self.product, self.name = (self.name, *self.product), None
+
     @property
     def sweeps(self) -> list[str]:
         sweeps = [*self.product, *super().sweeps]
-        if self.name is None or sweeps or self.search:
+        if self.file is None or sweeps or self.search:
             return sweeps
         own = config_file.title(str(self.file))
         registry.check("sweep", own, available(self.namespace))
