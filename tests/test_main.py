@@ -17,7 +17,7 @@ import pytest
 from pandas import DataFrame
 
 from scaledis import commands, datasets, main, methods
-from scaledis.commands import demo, train
+from scaledis.commands import demo, results, train
 from scaledis.config import flatten, thaw
 from scaledis.core import UserError, errors, version
 from scaledis.core.command import flags_of, parse
@@ -181,6 +181,16 @@ def test_evaluating_without_the_sweep_scores_every_run_as_the_config_says(copy):
     done = tiny.command(CONFIG, "--config.evaluate.seed=3", f"--workdir={copy.root}", "--stages=evaluate")
     assert done.returncode == 0 and "vlae: scoring\nscale_vlae: scoring" in done.stderr
     assert (copy.run("vlae") / "scores" / "step=6,split=all,codes=60+30,seed=3,dci=lightgbm.json").exists()
+
+
+def test_evaluating_without_the_sweep_takes_the_changes_of_the_command(copy, monkeypatch):
+    line, seen = [CONFIG, f"--workdir={copy.root}", "--stages=evaluate"], []
+    done = tiny.command(*line, "--config.train.batch=9")
+    assert done.returncode == 2 and "another run named 'vlae': train.batch is 8 there and 9 here" in done.stderr
+    monkeypatch.setattr(results, "finish", lambda workdir, groups, *_: seen.extend(groups[0]))
+    done = tiny.command(*line, "--config.data.memory=host", "--config.evaluate.seed=3")
+    assert done.returncode == 0 and [run.name for run in seen] == ["vlae", "scale_vlae"]
+    assert {(run.config.data.memory, run.config.evaluate.seed) for run in seen} == {("host", 3)}
 
 
 def test_what_only_looks_changes_no_checkpoint_and_no_config(copy):
