@@ -90,10 +90,11 @@ def _rank(name: str, values: np.ndarray, value: str | float) -> int:
 def _held_out_groups(dataset: Dataset, by: str, held_out: float) -> np.ndarray:
     """Whether each image is held out, bool [N], the same for all images of a folder, or of a value of a factor.
 
-    Raises UserError for an unknown factor, and if all groups fall on one side.
+    An image without its label is in no group, and trains. Raises UserError for an unknown factor, and if all groups
+    fall on one side.
     """
     groups = _groups(dataset, by)
-    numbers = np.unique(groups)
+    numbers = np.unique(groups[groups >= 0])
     count = round(held_out * len(numbers))
     if not 0 < count < len(numbers):
         share = f"{held_out} of {len(numbers)} groups by data.held_out_by={by}"
@@ -102,7 +103,7 @@ def _held_out_groups(dataset: Dataset, by: str, held_out: float) -> np.ndarray:
 
 
 def _groups(dataset: Dataset, by: str) -> np.ndarray:
-    """The group of each image, int [N]: its folder, or its value of a factor."""
+    """The group of each image, int [N]: its folder, or its value of a factor, -1 where it is missing."""
     if by == FOLDER and dataset.folders is not None:
         return dataset.folders
     choices = [FOLDER] * (dataset.folders is not None) + list(dataset.factor_names)
@@ -178,7 +179,8 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
 
         p(a, b) proportional to exp(-(a - b)^2 / (2 sigma^2))      (Traeuble et al. 2021)
 
-    The other factors stay uniform and independent of these. Raises UserError for an unknown factor.
+    The other factors stay uniform and independent of these. Raises UserError for an unknown factor, and for one whose
+    label is missing for an image that trains.
     """
     order = split(dataset, data, "train")
     if not data.correlation:
@@ -188,9 +190,12 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
             registry.check("data.correlation", name, dataset.factor_names)
     names = list(dict.fromkeys(name for a, b, _ in data.correlation for name in (a, b)))
     columns = [dataset.factor_names.index(name) for name in names]
-    cells, cell_of_image, count = np.unique(
-        dataset.ranks(order)[:, columns], axis=0, return_inverse=True, return_counts=True
-    )
+    ranks = dataset.ranks(order)[:, columns]
+    for name, missing in zip(names, (ranks < 0).sum(0), strict=True):
+        if missing:
+            found = f"{missing:,} of {len(order):,} images that train have no label of {name}"
+            raise UserError(f"data.correlation: {found}; leave them out, or correlate other factors.")
+    cells, cell_of_image, count = np.unique(ranks, axis=0, return_inverse=True, return_counts=True)
     scaled = dict(zip(names, (cells / np.maximum(np.asarray(dataset.factor_sizes)[columns] - 1, 1)).T, strict=True))
     log_weights = sum(-((scaled[a] - scaled[b]) ** 2) / (2 * sigma**2) for a, b, sigma in data.correlation)
     order = order[np.argsort(cell_of_image.ravel(), kind="stable")]
