@@ -406,6 +406,15 @@ def test_prepare_and_describe_a_data_set(tmp_path, monkeypatch):
     assert (tmp_path / "rendered.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_data_set_is_described_with_all_its_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", images=np.linspace(0, 1, 12 * 16 * 16).reshape(12, 16, 16))
+    line = ["describe", "arrays", "--config.data.path=mine.npz", f"--data_dir={tmp_path}"]
+    assert "data.scale=True" in tiny.command(*line, load=datasets.load).stderr
+    done = tiny.command(*line, "--config.data.scale=True", load=datasets.load)
+    assert done.stdout == "arrays.png\n" and (tmp_path / "arrays.png").exists(), done.stderr
+
+
 def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
     line = ["--config=configs/celeba.py", f"--config.data.directory={tmp_path}", f"--workdir={tmp_path}/run"]
     done = tiny.command(*line, load=datasets.load)

@@ -122,10 +122,15 @@ def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
         print(f"data.held_out: {what}, so that {remedy}", file=sys.stderr)
 
 
+def options(data: Data) -> dict[str, Any]:
+    """What `datasets.load` takes of a config: all keys of `data` but those that say how images are drawn."""
+    return {key: value for key, value in vars(data).items() if key not in DRAWING}
+
+
 @functools.lru_cache(maxsize=2)
 def load_dataset(data: Data) -> Dataset:
     """The data set of a config; says how many images of the user's it found. Raises what `datasets.load` raises."""
-    dataset = datasets.load(**{key: value for key, value in vars(data).items() if key not in DRAWING})
+    dataset = datasets.load(**options(data))
     if data.path:
         print(f"{data.name}: {dataset.extent} found in {data.path}", file=sys.stderr)
     warn_of_neighbors(dataset, data)
@@ -138,8 +143,7 @@ def prepared(given: Dataset | Examples | None, data: Data) -> Dataset | None:
         return given
     if isinstance(given, str):
         raise UserError(f"dataset: {given!r} is a name; set data.name, or give load_dataset({given!r}).")
-    options = {key: getattr(data, key) for key in ("scale", "bits", "resolution", "images")}
-    return datasets.load(given, data.directory, **options)
+    return datasets.load(**options(data) | {"name": given, "path": None})
 
 
 def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
