@@ -61,6 +61,15 @@ def test_the_time_follows_from_what_the_workdir_has_logged(tmp_path):
     assert "time    20 min 0 s at 10.0 steps/s of 4 runs on a laptop" in dry_run.report(runs, workdir)
 
 
+def test_populations_are_as_large_as_those_that_have_trained(tmp_path):
+    runs, workdir = expand("seeds:7", train__steps=6000), Workdir(tmp_path)
+    workdir.claim({}, runs, at_once=lambda members: 2)  # as many as a device holds
+    Checkpoints(workdir.checkpoints(0)).save(500, {"some": jax.numpy.zeros(3)}, {"seconds": 50.0, "device": "a laptop"})
+    text = dry_run.report(runs, workdir)
+    assert text.startswith("7 runs, 1 program, 4 populations") and "for 2 at once" in text
+    assert "time    40 min 0 s at 10.0 steps/s of 2 runs on a laptop" in text  # 4 populations, 10 minutes each
+
+
 def test_the_command_and_its_subcommand_print_it_and_write_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     arguments = ("--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={tmp_path}/new", "--dry_run")
