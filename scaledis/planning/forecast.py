@@ -137,8 +137,12 @@ def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramFo
     if not fits:
         raise UserError(f"--device: {devices.kind} holds no run of {key.method}; take a smaller train.batch.")
     chips = min(devices.chips, target.host)
-    together = min(config.train.parallel or plan.A_DEVICE * chips, fits * chips)
-    populations = [len(group) for group in plan.cut(members, together)]
+    most = config.train.parallel or plan.A_DEVICE * chips
+
+    def together(left: Sequence[Run]) -> int:
+        return memory.even(min(most, len(left)), fits, lambda size: size // spread(size, chips))
+
+    populations = [len(group) for group in plan.filled(members, together)]
     over = [spread(size, chips) for size in populations]
     precision = precision_of(config, target)
     step_costs = [table.at(costs, size / count) for size, count in zip(populations, over, strict=True)]
