@@ -16,6 +16,7 @@ from scaledis import datasets
 from scaledis.config import Combination, Data
 from scaledis.core import UserError, registry, streams
 from scaledis.core.fields import is_float32
+from scaledis.core.values import plain
 from scaledis.datasets import Dataset, Examples
 from scaledis.types import ImageSpec
 
@@ -79,10 +80,12 @@ def _held_out_combination(dataset: Dataset, by: Combination) -> np.ndarray:
 
 
 def _rank(name: str, values: np.ndarray, value: str | float) -> int:
-    """The place of a value among those of a factor; numbers are equal up to rounding."""
-    known = values.tolist()
+    """The place of a value among those of a factor, or else of a number that is equal up to the rounding of float32."""
+    known = plain(values)
+    if value in known:
+        return int(known.index(value))
     for place, each in enumerate(known):
-        if each == value or (not isinstance(each, str | bool) and not isinstance(value, str) and isclose(each, value)):
+        if not isinstance(each, str | bool) and not isinstance(value, str) and isclose(each, value, rel_tol=1e-6):
             return place
     raise UserError(f"data.held_out_by: {name} is never {value!r}; it is {registry.listed(map(str, known))}.")
 
