@@ -17,7 +17,7 @@ from scaledis.planning import dry_run, forecast, targets
 from scaledis.report.pictures import sheets
 from scaledis.search import batches, contests, ray_cluster, settings, space, stages
 from scaledis.search.settings import Settings
-from scaledis.sweeps import config_file, shards
+from scaledis.sweeps import config_file, plan, shards, starts
 from scaledis.sweeps.configs import override
 from scaledis.sweeps.expand import MANY_RUNS, available
 from scaledis.training import engine, hooks
@@ -131,11 +131,20 @@ class Train(Distributed, Named):
         devices = targets.parse(self.device) if self.device else None
         directory, runs = self.directory, self._planned()
         _check(runs)
-        print(dry_run.report(runs, directory))
+        share = self._share(runs)
+        print(dry_run.report(runs, directory, share))
         if devices and self.compile:
             forecast.complete(runs, devices.kind)
         if devices:
-            print("\n" + dry_run.on_devices(forecast.forecast(runs, devices)))
+            print("\n" + dry_run.on_devices(forecast.forecast(runs, devices, share=share)))
+
+    def _share(self, runs: list[Run]) -> forecast.Share:
+        """Returns the share of their steps that runs train for: --halving compares all of them, or a search's batch."""
+        if self.halving is None:
+            return starts.share
+        wanted = self.searched
+        batch = wanted.batch or plan.parallel(runs[0].config.train.parallel) if wanted else len(runs)
+        return functools.partial(contests.share, self.halving, min(batch, len(runs)))
 
     def _planned(self) -> list[Run]:
         """Returns the runs of the command; those of a search have the middle of its space."""
