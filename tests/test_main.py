@@ -556,7 +556,7 @@ def test_what_a_config_file_may_be(tmp_path, content, monkeypatch):
 
 
 def test_values_on_the_command_line_are_those_of_python(monkeypatch):
-    monkeypatch.setattr(dry_run, "report", lambda runs, workdir: repr(runs))
+    monkeypatch.setattr(dry_run, "report", lambda runs, *_: repr(runs))
 
     def planned(*arguments):
         done = tiny.command(CONFIG, *arguments, "--dry_run")
