@@ -1,6 +1,6 @@
 """One method on one data set, :METHOD or :METHOD,DATASET, with the settings that the method's file has for the set.
 
-    scaledis train scale_vlae --data=rendered --steps=4000      # the same as --config=configs/method.py:scale_vlae
+    scaledis train scale_vlae --data=rendered --steps=4000      # as --config=configs/method.py:scale_vlae,rendered
     scaledis train factor_vae --data=dsprites --seeds=5
     scaledis train vlae --config.data.resolution=32 --config.train.batch=32
 

@@ -61,6 +61,27 @@ def test_the_time_follows_from_what_the_workdir_has_logged(tmp_path):
     assert "time    20 min 0 s at 10.0 steps/s of 4 runs on a laptop" in dry_run.report(runs, workdir)
 
 
+def test_populations_are_as_large_as_those_that_have_trained(tmp_path):
+    runs, workdir = expand("seeds:7", train__steps=6000), Workdir(tmp_path)
+    workdir.claim({}, runs, at_once=lambda members: 2)  # as many as a device holds
+    Checkpoints(workdir.checkpoints(0)).save(500, {"some": jax.numpy.zeros(3)}, {"seconds": 50.0, "device": "a laptop"})
+    text = dry_run.report(runs, workdir)
+    assert text.startswith("7 runs, 1 program, 4 populations") and "for 2 at once" in text
+    assert "time    40 min 0 s at 10.0 steps/s of 2 runs on a laptop" in text  # 4 populations, 10 minutes each
+
+
+def test_halving_takes_less_time(tmp_path, monkeypatch):
+    """27 runs of 270 steps take 810 in place of 7,290: 27 take 10, 9 take 20 more, 3 take 60 and one takes 180."""
+    said = []
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(dry_run, "report", lambda runs, workdir, share: said.append(share(runs[0].config.train)) or "")
+    line = ["sweep", "--config=tests/tiny_config.py", "seeds:27", "--steps=270", "--dry_run", f"--workdir={tmp_path}"]
+    for halving in ([], ["--halving=eta:3,rungs:3,by:elbo_nats"]):
+        assert tiny.command(*line, *halving).returncode == 0
+    assert said == [1, pytest.approx(810 / 7290)]
+    assert "--halving: 'eta:3' must be" in tiny.command(*line, "--halving=eta:3").stderr
+
+
 def test_the_command_and_its_subcommand_print_it_and_write_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     arguments = ("--config=tests/tiny_config.py", "--sweep=pair", f"--workdir={tmp_path}/new", "--dry_run")

@@ -44,6 +44,16 @@ def test_codes_come_from_the_split_and_train_and_test_are_disjoint():
     assert set(evaluate.sample(GRID, with_evaluate(config, seed=1))[0]) == set(index)  # all of them, in another order
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_codes_of_all_images_are_of_held_out_and_trained_ones_in_their_proportion(seed):
+    data, settings = {"data__held_out": 0.25}, {"train_codes": 48, "test_codes": 24, "seed": seed}
+    config = with_evaluate(tiny.config(**data), **settings)
+    index, train_codes = evaluate.sample(GRID, config)
+    held = np.isin(index, sampling.split(GRID, config.data, "held_out"))
+    for part, expected in ((held[:train_codes], 12), (held[train_codes:], 6)):
+        assert expected / 2 <= part.sum() <= 1.5 * expected
+
+
 def test_a_set_that_is_smaller_than_asked_for_is_scored_on_what_there_is():
     index, train_codes = evaluate.sample(GRID, tiny.config(evaluate__train_codes=200, evaluate__test_codes=100))
     assert len(set(index)) == 96 and train_codes == 64

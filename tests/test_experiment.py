@@ -14,6 +14,7 @@ from scaledis import config as config_schema
 from scaledis import methods
 from scaledis.config import Config
 from scaledis.core.errors import UserError
+from scaledis.core.values import literal
 from scaledis.report import describe
 from scaledis.sweeps import config_file
 from scaledis.sweeps.configs import default, freeze, length_dependent, make_config, override
@@ -101,6 +102,21 @@ def test_an_unknown_key_names_the_nearest():
     plain["train"]["stepz"] = 3
     with pytest.raises(ValueError, match="config.train: 'stepz' is unknown. Did you mean 'steps'"):
         freeze(plain)
+
+
+def test_a_rung_and_a_pair_may_stand_alone_as_errors_show_them():
+    with pytest.raises(UserError, match="need train.rungs, such as .* to choose one") as error:
+        tiny.config(train__starts=3)
+    shown = literal(re.search(r"such as (\(.*\)) to", str(error.value))[1])
+    assert tiny.config(train__starts=3, train__rungs=shown).train.rungs == (shown,)
+    assert tiny.config(data__correlation=["a", "b", 0.2]).data.correlation == (("a", "b", 0.2),)
+
+
+def test_a_key_whose_value_is_a_dictionary_can_be_changed():
+    config = override(tiny.plain(), {"data.held_out_by": {"shape": 1}})
+    assert freeze(override(config, {"data.held_out_by": "shape", "data.held_out": 0.5})).data.held_out_by == "shape"
+    with pytest.raises(UserError, match="key: 'data' is unknown"):
+        override(config, {"data": {}})
 
 
 def test_a_config_survives_json():

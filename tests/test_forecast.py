@@ -89,6 +89,16 @@ def test_a_sweep_on_two_hosts_takes_as_long_as_the_host_with_more_populations():
     assert found.disk == 12 * (3 * sizes_of(runs).state + codes)
 
 
+@pytest.mark.parametrize(
+    ("count", "populations", "chips"),
+    [(9, [8, 1], [8, 1]), (13, [12, 1], [6, 1]), (16, [16], [8]), (29, [16, 12, 1], [8, 6, 1])],
+)
+def test_no_chip_has_more_runs_than_it_holds(count, populations, chips):
+    rows = {KEY: {1: ONE._replace(memory=30e9)}}
+    [program] = forecast.forecast(expand(f"seeds:{count}"), parse("h100:8"), rows).programs
+    assert (program.fits, program.populations, program.chips) == (2, populations, chips)
+
+
 def test_the_text_says_that_nothing_is_measured_and_rounds_to_three_digits():
     runs = expand("seeds:12", train__parallel=4, train__steps=3600)
     text = dry_run.on_devices(forecast.forecast(runs, parse("h100:16"), ROWS))

@@ -17,6 +17,8 @@ from tests import assert_same, tiny
 
 GRID = tiny.dataset()  # ground 4, place 8, color 3
 TABLE = dataclasses.replace(GRID, table=GRID.factors(np.arange(96))[:60], held_out=np.arange(50, 60, dtype=np.int32))
+PARTLY = dataclasses.replace(GRID, table=GRID.factors(np.arange(96)), measured=True)
+PARTLY.table[:10, 1] = -1  # no place
 ON_DISK = dataclasses.replace(tiny.dataset(), source=np.asarray(tiny.dataset().source))
 
 
@@ -138,6 +140,13 @@ def test_groups_that_cannot_be_held_out(share, by, message):
         sampling.split(GRID, Data(held_out=share, held_out_by=by), "train")
 
 
+def test_images_without_a_label_train_and_are_no_group_of_their_own():
+    for share, count in ((0.25, 2), (0.75, 6)):
+        held_out = sampling.split(PARTLY, Data(held_out=share, held_out_by="place"), "held_out")
+        places = PARTLY.ranks(held_out)[:, 1]
+        assert places.min() >= 0 and len(set(places)) == count
+
+
 def test_a_set_without_folders_and_factors_has_no_groups():
     nameless = dataclasses.replace(GRID, factor_names=(), factor_values=(), table=np.zeros((96, 0), np.int32))
     with pytest.raises(UserError, match="data.held_out_by: 'folder' is unknown; tiny has neither folders nor factors"):
@@ -179,6 +188,13 @@ def test_the_data_sets_own_split_holds_unless_another_is_asked_for():
 def test_correlated_factors_of_a_table_stay_in_its_rows():
     index = drawn(TABLE, Data(correlation=(("ground", "place", 0.2),)))
     assert index.max() < 50
+
+
+def test_factors_with_missing_labels_cannot_be_correlated():
+    pairs = (("colour", "place", 0.2), ("colour", "ground", 0.2))
+    with pytest.raises(UserError, match="data.correlation: 10 of 96 images that train have no label of place; leave"):
+        sampling.make_sampler(PARTLY, Data(correlation=pairs))
+    assert len(sampling.make_sampler(PARTLY, Data(correlation=pairs[1:])).counts) == 12
 
 
 @pytest.mark.parametrize(

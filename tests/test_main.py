@@ -17,14 +17,15 @@ import pytest
 from pandas import DataFrame
 
 from scaledis import commands, datasets, main, methods
-from scaledis.commands import demo, train
+from scaledis.commands import demo, results, train
 from scaledis.config import flatten, thaw
-from scaledis.core import errors, version
+from scaledis.core import UserError, errors, version
 from scaledis.core.command import flags_of, parse
 from scaledis.core.files import read_json, write_lines
 from scaledis.methods import beta_vae
 from scaledis.planning import dry_run
 from scaledis.report import describe
+from scaledis.sweeps.configs import make_config
 from scaledis.training import engine, hooks, scores
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -180,6 +181,16 @@ def test_evaluating_without_the_sweep_scores_every_run_as_the_config_says(copy):
     done = tiny.command(CONFIG, "--config.evaluate.seed=3", f"--workdir={copy.root}", "--stages=evaluate")
     assert done.returncode == 0 and "vlae: scoring\nscale_vlae: scoring" in done.stderr
     assert (copy.run("vlae") / "scores" / "step=6,split=all,codes=60+30,seed=3,dci=lightgbm.json").exists()
+
+
+def test_evaluating_without_the_sweep_takes_the_changes_of_the_command(copy, monkeypatch):
+    line, seen = [CONFIG, f"--workdir={copy.root}", "--stages=evaluate"], []
+    done = tiny.command(*line, "--config.train.batch=9")
+    assert done.returncode == 2 and "another run named 'vlae': train.batch is 8 there and 9 here" in done.stderr
+    monkeypatch.setattr(results, "finish", lambda workdir, groups, *_: seen.extend(groups[0]))
+    done = tiny.command(*line, "--config.data.memory=host", "--config.evaluate.seed=3")
+    assert done.returncode == 0 and [run.name for run in seen] == ["vlae", "scale_vlae"]
+    assert {(run.config.data.memory, run.config.evaluate.seed) for run in seen} == {("host", 3)}
 
 
 def test_what_only_looks_changes_no_checkpoint_and_no_config(copy):
@@ -397,6 +408,15 @@ def test_prepare_and_describe_a_data_set(tmp_path, monkeypatch):
     assert (tmp_path / "rendered.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_a_data_set_is_described_with_all_its_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.savez("mine.npz", images=np.linspace(0, 1, 12 * 16 * 16).reshape(12, 16, 16))
+    line = ["describe", "arrays", "--config.data.path=mine.npz", f"--data_dir={tmp_path}"]
+    assert "data.scale=True" in tiny.command(*line, load=datasets.load).stderr
+    done = tiny.command(*line, "--config.data.scale=True", load=datasets.load)
+    assert done.stdout == "arrays.png\n" and (tmp_path / "arrays.png").exists(), done.stderr
+
+
 def test_a_published_file_that_is_not_there_is_a_clear_error(tmp_path):
     line = ["--config=configs/celeba.py", f"--config.data.directory={tmp_path}", f"--workdir={tmp_path}/run"]
     done = tiny.command(*line, load=datasets.load)
@@ -538,7 +558,7 @@ def test_what_a_config_file_may_be(tmp_path, content, monkeypatch):
 
 
 def test_values_on_the_command_line_are_those_of_python(monkeypatch):
-    monkeypatch.setattr(dry_run, "report", lambda runs, workdir: repr(runs))
+    monkeypatch.setattr(dry_run, "report", lambda runs, *_: repr(runs))
 
     def planned(*arguments):
         done = tiny.command(CONFIG, *arguments, "--dry_run")
@@ -599,6 +619,39 @@ def test_a_config_and_a_method_are_found_by_name(word, monkeypatch, tmp_path):
     assert len(runs) == (90 if verb == "sweep" else 1)
     parsed = parse(type(command), shlex.split(command.line())[2:])
     assert parsed == command and command.record()["command"].startswith(f"scaledis {word} --data=rendered --steps=7")
+
+
+@pytest.mark.parametrize("words", [("table2",), ("quickstart", "demo"), ("quickstart", "demo", "train.batch=8,16")])
+def test_a_sweep_of_a_config_file_is_that_of_its_name(words):
+    name, *product = words
+    named, given = (parse(commands.Sweep, line) for line in (words, [f"--config=configs/{name}.py", *product]))
+    assert given.runs() == named.runs() and given.directory.root == named.directory.root == Path("runs") / name
+    assert parse(commands.Sweep, shlex.split(given.line())[2:]) == given and len(given.runs()) > 5
+
+
+@pytest.mark.parametrize("method", ["beta_stcvae", "pro_vlae", "vae"])
+def test_a_data_set_by_its_flag_is_that_by_its_key(method):
+    key, flag = commands.Train(method, overrides={"data.name": "dsprites"}), commands.Train(method, data="dsprites")
+    expected = flatten(thaw(make_config(method, {"data.name": "dsprites"})))
+    assert [flatten(thaw(each.runs()[0].config)) for each in (key, flag)] == [expected, expected]
+    assert key.directory.root == flag.directory.root == Path(f"runs/{method}-dsprites")
+
+
+def test_a_sweep_over_data_sets_does_not_take_the_settings_of_another():
+    sweep = ("data.name=rendered,dsprites",)
+    with pytest.raises(
+        UserError, match="--sweep: pro_vlae has other settings for dsprites than for rendered; give --d"
+    ):
+        commands.Train("pro_vlae", sweep=sweep).runs()
+    assert [run.name for run in commands.Train("vae", sweep=sweep).runs()] == ["name=rendered", "name=dsprites"]
+
+
+def test_a_flag_and_its_key_are_not_two_values():
+    for key, value, short in (("data.name", "rendered", {"data": "dsprites"}), ("train.steps", "2e2", {"steps": 100})):
+        with pytest.raises(UserError, match=f"--config.{key}: .* is not the .* of its own flag; give one"):
+            commands.Train("vae", overrides={key: value}, **short).runs()
+    [run] = commands.Train("vae", overrides={"train.steps": "2e2"}, steps=200).runs()
+    assert run.config.train.steps == 200
 
 
 def test_the_runs_of_a_directory_take_changes_without_a_config(copy):

@@ -7,6 +7,8 @@ import pytest
 import scaledis
 from scaledis.core import runtime
 from scaledis.core.errors import UserError
+from scaledis.datasets.base import sampling
+from scaledis.sweeps import plan
 from scaledis.sweeps.expand import expand
 from scaledis.training import memory
 from scaledis.training.population import Population, make_mesh
@@ -45,6 +47,16 @@ def test_a_cpu_has_no_limit_and_nothing_compiles(monkeypatch):
     monkeypatch.delattr(Population, "memory")
     runs = expand(tiny.plain(train__parallel=3), ["seeds:8"])
     assert runtime.device_memory() is None and memory.together(runs, DATASET) == 3
+
+
+def test_no_device_has_more_runs_than_it_holds(monkeypatch):
+    """On two devices, of which each holds two runs, three runs would all be on one."""
+    monkeypatch.setattr(Population, "memory", lambda self, dataset: 100 * len(self.configs))
+    monkeypatch.setattr(runtime, "device_memory", lambda: 299 / memory.ROOM)
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: DATASET)
+    for count, sizes in ((2, [2]), (3, [2, 1]), (4, [4]), (7, [4, 2, 1]), (11, [4, 4, 2, 1])):
+        runs = expand(tiny.plain(train__parallel=8), [f"seeds:{count}"])
+        assert [len(group) for group in plan.populations(runs, memory.together)] == sizes
 
 
 def test_a_population_larger_than_the_device_is_cut_and_no_result_changes(monkeypatch, tmp_path, linear_method):

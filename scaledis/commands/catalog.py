@@ -1,5 +1,7 @@
 """`scaledis list`, `scaledis describe` and `scaledis prepare`: the names to choose from."""
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +48,10 @@ class Describe(Experiment):
     thing: str = positional("a name of `scaledis list`; or `config`, or `network`")
     data_dir: str | None = option("where data sets lie; short for --config.data.directory")
 
+    @property
+    def short(self) -> Mapping[str, object]:
+        return {**super().short, "data.directory": self.data_dir}
+
     def execute(self) -> None:
         """Prints the description, or writes the picture. Raises UserError for an unknown name."""
         if self.thing == describe.NETWORK:
@@ -53,9 +59,7 @@ class Describe(Experiment):
             config = self.runs()[0].config
             print(describe.tree(config, sampling.load_dataset(config.data)))
         elif self.thing in datasets.names():
-            data = self.settings
-            folder = self.data_dir or data.directory
-            dataset = datasets.load(self.thing, folder, path=data.path, resolution=data.resolution)
+            dataset = sampling.load_dataset(dataclasses.replace(self.settings, name=self.thing))
             print(contact.write(dataset, Path(f"{self.thing}.png")))
         else:
             print(describe.anything(self.thing, self.namespace))
@@ -75,12 +79,12 @@ class Prepare(Configured):
     dataset: str = positional("the data set, such as dsprites; `scaledis list` has all")
     data_dir: str | None = option("where data sets lie; short for --config.data.directory")
 
+    @property
+    def short(self) -> Mapping[str, object]:
+        return {"data.directory": self.data_dir}
+
     def execute(self) -> None:
         """Prepares the data set and prints its size and factors. Raises UserError for a file of other content."""
         registry.check("prepare", self.dataset, datasets.names())
-        data = self.settings
-        folder = self.data_dir or data.directory
-        dataset = datasets.load(
-            self.dataset, folder, path=data.path, download=True, accept_checksum=data.accept_checksum
-        )
-        print(describe.dataset(dataset))
+        options = sampling.options(self.settings) | {"name": self.dataset}
+        print(describe.dataset(datasets.load(**options, download=True)))

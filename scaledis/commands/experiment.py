@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from scaledis import methods
 from scaledis.config import Data, flatten, thaw, typed
 from scaledis.core import hosts
 from scaledis.core.command import Command, option, overrides, positional, whole
@@ -60,14 +61,21 @@ class Configured(Command):
         return freeze(self.loaded.config if self.loaded else self.changed(defaults())).data
 
     def changed(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the config with the changes of the command. Raises UserError for an unknown key."""
+        """Returns the config with the changes of the command.
+
+        Raises UserError for an unknown key, and for one whose own flag has another value.
+        """
         values = flatten(config)
         changes = {
-            key: literal(value) if isinstance(value, str) and not isinstance(values.get(key), str) else value
+            key: typed(
+                key, literal(value) if isinstance(value, str) and not isinstance(values.get(key), str) else value
+            )
             for key, value in self.overrides.items()
         }
-        changes |= {key: value for key, value in self.short.items() if value is not None}
-        return override(config, {key: typed(key, value) for key, value in changes.items()}, "--config")
+        for key, value in self.short.items():
+            if value is not None and changes.setdefault(key, value) != value:
+                raise UserError(f"--config.{key}: {changes[key]!r} is not the {value!r} of its own flag; give one.")
+        return override(config, changes, "--config")
 
 
 @dataclass
@@ -99,10 +107,14 @@ class Experiment(Configured):
             raise UserError("--config: missing; name a config or a method, or give --workdir of an experiment.")
         return Workdir(self.workdir or Path("runs") / config_file.title(str(self.file)))
 
+    def expanded(self, config: Mapping[str, Any]) -> list[Run]:
+        """Returns the runs of a config with the sweeps of the command."""
+        return expand(config, self.sweeps, self.namespace)
+
     def runs(self) -> list[Run]:
         """Returns the runs of the config with its sweeps; without a config, those of the work directory."""
         if self.loaded:
-            return expand(self.loaded.config, self.sweeps, self.loaded.namespace)
+            return self.expanded(self.loaded.config)
         if self.sweeps:
             raise UserError("--sweep: it needs a config; give one by its name or with --config.")
         self.directory.claimed()  # raises UserError for a directory without an experiment, before anything is written
@@ -130,7 +142,21 @@ class Named(Experiment):
             return self.config
         if self.config is not None:
             raise UserError(f"--config: {self.config} and the name {self.name} are two configs; give one.")
-        return config_file.find(self.name, self.data)
+        return config_file.find(self.name, self.data or self.overrides.get("data.name"))
+
+    def expanded(self, config: Mapping[str, Any]) -> list[Run]:
+        """Returns the runs of a config with the sweeps of the command.
+
+        Raises UserError for a sweep over data sets for which a method has different settings.
+        """
+        runs = super().expanded(config)
+        if self.name in methods.specs():
+            own, settings_for = self.settings.name, methods.choose(self.name).settings_for
+            for name in {run.config.data.name: None for run in runs}:
+                if settings_for(name) != settings_for(own):
+                    found = f"{self.name} has other settings for {name} than for {own}"
+                    raise UserError(f"--sweep: {found}; give --data={name} in a command of its own.")
+        return runs
 
 
 @dataclass

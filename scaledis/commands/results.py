@@ -1,13 +1,13 @@
 """`scaledis evaluate`, `scaledis report` and `scaledis extract`: the scores, the page and a copy of trained runs."""
 
 import argparse
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from scaledis import report
 from scaledis.commands.experiment import Distributed, Experiment, Named
+from scaledis.config import Config, thaw
 from scaledis.core import hosts, runtime
 from scaledis.core.command import Command, option, positional, seconds, whole
 from scaledis.core.errors import Stopped, UserError
@@ -116,17 +116,20 @@ def look(
     runs = {run.name: run for run in experiment.runs()}
 
     def find(name: str) -> Run:
-        """Returns the run of the command, or else that of the directory, scored as the config says."""
-        if name in runs:
-            workdir.check_same(runs[name], extend=True)
-            return runs[name]
-        config = workdir.read_config(name)
-        evaluate = freeze(experiment.loaded.config).evaluate if experiment.loaded else config.evaluate
-        return Run(name, dataclasses.replace(config, evaluate=evaluate))
+        """Returns the run of the command, or else that of the directory with its changes, scored as the config says."""
+        run = runs.get(name) or Run(name, _changed(experiment, workdir.read_config(name)))
+        workdir.check_same(run, extend=True)
+        return run
 
     groups = workdir.populations(find(name) for group in workdir.groups() for name in group)
     with runtime.stopping(seconds("--time_limit", limit)) as stop:
         finish(workdir, groups, stages, step, share, stop)
+
+
+def _changed(experiment: Experiment, config: Config) -> Config:
+    """Returns the config of a run with the changes of the command and, if it has a config file, its `evaluate`."""
+    evaluate = {"evaluate": experiment.loaded.config["evaluate"]} if experiment.loaded else {}
+    return freeze({**experiment.changed(thaw(config)), **evaluate})
 
 
 def finish(

@@ -17,9 +17,9 @@ from scaledis.planning import dry_run, forecast, targets
 from scaledis.report.pictures import sheets
 from scaledis.search import batches, contests, ray_cluster, settings, space, stages
 from scaledis.search.settings import Settings
-from scaledis.sweeps import config_file, shards
+from scaledis.sweeps import config_file, plan, shards, starts
 from scaledis.sweeps.configs import override
-from scaledis.sweeps.expand import MANY_RUNS, available, expand
+from scaledis.sweeps.expand import MANY_RUNS, available
 from scaledis.training import engine, hooks
 from scaledis.training.engine import Groups, Job
 from scaledis.training.evaluate import sample
@@ -125,17 +125,26 @@ class Train(Distributed, Named):
         """Returns the runs of the values that a search gives to keys."""
         assert self.loaded  # `searched` has made sure
         typed_ = {key: typed(key, value) for key, value in params.items()}
-        return expand(override(self.loaded.config, typed_, "--space"), self.sweeps, self.loaded.namespace)
+        return self.expanded(override(self.loaded.config, typed_, "--space"))
 
     def _plan(self) -> None:
         devices = targets.parse(self.device) if self.device else None
         directory, runs = self.directory, self._planned()
         _check(runs)
-        print(dry_run.report(runs, directory))
+        share = self._share(runs)
+        print(dry_run.report(runs, directory, share))
         if devices and self.compile:
             forecast.complete(runs, devices.kind)
         if devices:
-            print("\n" + dry_run.on_devices(forecast.forecast(runs, devices)))
+            print("\n" + dry_run.on_devices(forecast.forecast(runs, devices, share=share)))
+
+    def _share(self, runs: list[Run]) -> forecast.Share:
+        """Returns the share of their steps that runs train for: --halving compares all of them, or a search's batch."""
+        if self.halving is None:
+            return starts.share
+        wanted = self.searched
+        batch = wanted.batch or plan.parallel(runs[0].config.train.parallel) if wanted else len(runs)
+        return functools.partial(contests.share, self.halving, min(batch, len(runs)))
 
     def _planned(self) -> list[Run]:
         """Returns the runs of the command; those of a search have the middle of its space."""
@@ -194,6 +203,7 @@ class Sweep(Train):
     examples:
       scaledis sweep table2                                       the sweep table2 of the config table2
       scaledis sweep quickstart demo
+      scaledis sweep --config=mine.py demo                        the sweep demo of a config file
       scaledis sweep tier:small method.name=vlae,scale_vlae seeds:5
       scaledis sweep scale_vlae method.gamma=1,2,4 seeds:3 --data=rendered --steps=4000
       scaledis sweep granularity --shard=0/8                      the first of eight jobs
@@ -202,10 +212,15 @@ class Sweep(Train):
     word = "sweep"
     product: tuple[str, ...] = positional("sweeps: each a name, seeds:5, or key=value,value", default=())
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.config is not None and self.name is not None:  # the config is named already, so all words are sweeps
+            self.product, self.name = (self.name, *self.product), None
+
     @property
     def sweeps(self) -> list[str]:
         sweeps = [*self.product, *super().sweeps]
-        if self.name is None or sweeps or self.search:
+        if self.file is None or sweeps or self.search:
             return sweeps
         own = config_file.title(str(self.file))
         registry.check("sweep", own, available(self.namespace))

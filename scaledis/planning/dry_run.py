@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from scaledis.config import Config
 from scaledis.core.progress import duration
-from scaledis.planning.forecast import Forecast, ProgramForecast
+from scaledis.planning.forecast import Forecast, ProgramForecast, Share
 from scaledis.planning.sizes import sizes_of
 from scaledis.sweeps import plan, starts
 from scaledis.types import Run
@@ -25,15 +25,17 @@ class Rate(NamedTuple):
     device: str
 
 
-def report(runs: Sequence[Run], workdir: Workdir) -> str:
+def report(runs: Sequence[Run], workdir: Workdir, share: Share = starts.share) -> str:
     """Returns a text on the runs: their programs with the memory and the time of each, and the first names.
 
     Memory is that of the runs' states; what a step needs besides is known once it is compiled. Time is known if the
-    work directory has a checkpoint of the program with the seconds that it took.
+    work directory has a checkpoint of the program with the seconds that it took. Populations of a program are as large
+    as the largest of it that has trained there, since a device may hold fewer runs than are asked for. `share` gives
+    the mean share of its steps that a run trains for, by its section `train`; by default its own rungs say it.
     """
     programs, rates = plan.programs(runs), logged(runs, workdir)
-    parts = [part for members in programs for part in _program(members, rates)]
-    populations = sum(len(plan.cut(members, plan.together(members))) for members in programs)
+    parts = [part for members in programs for part in _program(members, rates, share)]
+    populations = sum(len(_populations(members, rates)) for members in programs)
     title = ", ".join(
         [_number(len(runs), "run"), _number(len(programs), "program"), _number(populations, "population")]
     )
@@ -87,10 +89,16 @@ def logged(runs: Sequence[Run], workdir: Workdir) -> dict[Config, Rate]:
     return found
 
 
-def _program(members: Sequence[Run], rates: dict[Config, Rate]) -> Iterator[str]:
+def _populations(members: Sequence[Run], rates: dict[Config, Rate]) -> list[list[Run]]:
+    """Returns the populations of a program, no larger than the one whose rate is known."""
+    rate, asked = rates.get(plan.shared(members[0].config)), plan.together(members)
+    return plan.cut(members, min(asked, rate.runs) if rate else asked)
+
+
+def _program(members: Sequence[Run], rates: dict[Config, Rate], share: Share) -> Iterator[str]:
     """Yields the lines of one program."""
     config = members[0].config
-    populations = plan.cut(members, plan.together(members))
+    populations = _populations(members, rates)
     methods = ", ".join(dict.fromkeys(run.config.method.name for run in members))
     levels = _number(len(config.model.allocation), "level")
     yield f"{methods}, {levels}: {_number(len(members), 'run')} in {_number(len(populations), 'population')}"
@@ -99,7 +107,7 @@ def _program(members: Sequence[Run], rates: dict[Config, Rate]) -> Iterator[str]
     if rate is None:
         yield "  time    unknown: no run of this program has trained here"
         return
-    steps = starts.share(config.train) * config.train.steps
+    steps = share(config.train) * config.train.steps
     seconds = steps * len(populations) * rate.seconds_per_step
     pace = f"{1 / rate.seconds_per_step:,.1f} steps/s of {_number(rate.runs, 'run')} on {rate.device}"
     yield f"  time    {duration(seconds)} at {pace}"

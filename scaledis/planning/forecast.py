@@ -10,12 +10,12 @@ kernel, an unfavorable tile or algorithm and the host are left out, and make it 
 makes it faster. Every host of a pod trains its share of the populations (`--shard`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 
-from scaledis.config import Config
+from scaledis.config import Config, Train
 from scaledis.core.errors import UserError
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
@@ -31,6 +31,7 @@ from scaledis.types import Run
 
 WIDTHS = (1, 16)  # numbers of runs that are compiled for
 NUMBER = 4  # bytes of a mean or a log variance in codes.npz, and of an index; a factor has twice as many
+Share = Callable[[Train], float]  # of its steps that a run trains for, in the mean
 
 
 class ProgramForecast(NamedTuple):
@@ -46,6 +47,7 @@ class ProgramForecast(NamedTuple):
     seconds: the least time of a step of each population.
     kernels: of a step of the first one.
     disk: bytes of checkpoints and codes.
+    steps: of a run, in the mean over those that rungs drop.
     """
 
     members: Sequence[Run]
@@ -58,12 +60,7 @@ class ProgramForecast(NamedTuple):
     seconds: Sequence[float]
     kernels: int
     disk: float
-
-    @property
-    def steps(self) -> float:
-        """Of a run, in the mean over those that rungs drop."""
-        train = self.members[0].config.train
-        return starts.share(train) * train.steps
+    steps: float
 
 
 class Forecast(NamedTuple):
@@ -88,8 +85,10 @@ class Forecast(NamedTuple):
         return sum(each.disk for each in self.programs)
 
 
-def forecast(runs: Sequence[Run], devices: Devices, rows: Table | None = None) -> Forecast:
+def forecast(runs: Sequence[Run], devices: Devices, rows: Table | None = None, share: Share = starts.share) -> Forecast:
     """Returns what the runs of a sweep take of devices, by default from the table of the package and of the user.
+
+    `share` gives the mean share of its steps that a run trains for, as in `dry_run.report`.
 
     Raises UserError for a run that no chip holds.
 
@@ -97,7 +96,7 @@ def forecast(runs: Sequence[Run], devices: Devices, rows: Table | None = None) -
     >>> forecast(runs, targets.parse("v5e:16")).chip_hours
     """
     rows = table.load() if rows is None else rows
-    found = [_program(members, devices, rows) for members in plan.programs(runs)]
+    found = [_program(members, devices, rows, share) for members in plan.programs(runs)]
     seconds = [each.steps * step for each in found for step in each.seconds]
     hosts = [sum(seconds[host :: devices.hosts]) for host in range(devices.hosts)]
     lacking = {each.key: table.nearest(rows, each.key) for each in found if each.row is None}
@@ -125,26 +124,31 @@ def cost(population: Population, found: hlo.Program) -> Cost:
     return Cost(found.flops, found.touched, found.temporary + found.held, sum(found.kernels.values()), state)
 
 
-def _program(members: Sequence[Run], devices: Devices, rows: Table) -> ProgramForecast:
+def _program(members: Sequence[Run], devices: Devices, rows: Table, share: Share) -> ProgramForecast:
     config, target = members[0].config, devices.target
+    taken = share(config.train) * config.train.steps
     dataset, state = sampling.load_dataset(config.data), sizes_of(members).state
     key = table.key_of(config, dataset.image_shape, devices.kind)
     found, disk = table.find(rows, key, state), len(members) * on_disk(config, dataset, state)
     if not found:
-        return ProgramForecast(members, key, None, (), 0, (), (), (), 0, disk)
+        return ProgramForecast(members, key, None, (), 0, (), (), (), 0, disk, taken)
     row, costs = found
     fits = table.fitting(costs, memory.ROOM * target.memory - on_device(config, dataset, target))
     if not fits:
         raise UserError(f"--device: {devices.kind} holds no run of {key.method}; take a smaller train.batch.")
     chips = min(devices.chips, target.host)
-    together = min(config.train.parallel or plan.A_DEVICE * chips, fits * chips)
-    populations = [len(group) for group in plan.cut(members, together)]
+    most = config.train.parallel or plan.A_DEVICE * chips
+
+    def together(left: Sequence[Run]) -> int:
+        return memory.even(min(most, len(left)), fits, lambda size: size // spread(size, chips))
+
+    populations = [len(group) for group in plan.filled(members, together)]
     over = [spread(size, chips) for size in populations]
     precision = precision_of(config, target)
     step_costs = [table.at(costs, size / count) for size, count in zip(populations, over, strict=True)]
     seconds = [least_seconds(each, target, precision) for each in step_costs]
     return ProgramForecast(
-        members, key, row, sorted(costs), fits, populations, over, seconds, round(step_costs[0].kernels), disk
+        members, key, row, sorted(costs), fits, populations, over, seconds, round(step_costs[0].kernels), disk, taken
     )
 
 

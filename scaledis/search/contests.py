@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from scaledis.config import differing
+from scaledis.config import Train, differing
 from scaledis.core import UserError, registry
 from scaledis.datasets.base import sampling
 from scaledis.search import criteria
@@ -76,6 +76,11 @@ def parse(text: str) -> Halving:
             "best:min behind it where the least is the best."
         )
     return Halving(int(found[1]), int(found[2]), found[3], found[4] or BEST[0])
+
+
+def share(text: str, count: int, train: Train) -> float:
+    """Returns the mean share of the steps that `count` runs train for, which --halving compares."""
+    return starts.share_of(count, parse(text).at(count, train.steps), train.steps)
 
 
 def of_job(job: Job, decided: Decisions) -> list[Contest]:

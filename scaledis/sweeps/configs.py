@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from scaledis import datasets, methods, metrics
-from scaledis.config import MOST_UNITS, Config, Data, Method, Model, Schedule, flatten, thaw, typed
+from scaledis.config import MOST_UNITS, SECTIONS, Config, Data, Method, Model, Schedule, flatten, thaw, typed
 from scaledis.core import UserError, command, kinds, registry
 from scaledis.core.fields import check_fields
 from scaledis.core.values import plain
@@ -74,7 +74,7 @@ def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: 
     for key, value in overrides.items():
         section, dot, last = str(key).rpartition(".")
         among = config.get(section) if dot else config
-        if not isinstance(among, dict) or last not in among or isinstance(among[last], Mapping):
+        if not isinstance(among, dict) or last not in among or f"{key}." in SECTIONS:
             first = str(key).partition(".")[0]
             own = config.get(first)
             known = (f"Keys of {first}", own) if isinstance(own, dict) else ("Sections", config)
@@ -183,12 +183,17 @@ def _checked_section(name: str, schema: type, values: Mapping[str, object]) -> o
     for key, value in values.items():
         registry.check(f"config.{name}", key, types)
         if tuple in (types[key], typing.get_origin(types[key])):
-            parts = value if isinstance(value, tuple) else (value,)
+            parts = value if isinstance(value, tuple) and not _is_one(value, types[key]) else (value,)
             value = tuple(each for part in parts for each in (command.names(part) if isinstance(part, str) else [part]))
         given[key] = value
     section = schema(**given)
     check_fields(f"{name}.", section)
     return section
+
+
+def _is_one(value: tuple[object, ...], kind: type) -> bool:
+    """Returns whether a tuple is one part of a list of tuples, such as one rung, in place of a list with it alone."""
+    return bool(value) and typing.get_origin(typing.get_args(kind)[0]) is tuple and tuple not in map(type, value)
 
 
 _sections: dict[tuple[str, str], object] = {}  # checked; the runs of a sweep share those in which they agree

@@ -71,12 +71,21 @@ def cut(members: Sequence[Each], count: int) -> list[list[Each]]:
     return [list(members[i : i + count]) for i in range(0, len(members), count)]
 
 
+def filled(members: Sequence[Each], at_once: Callable[[Sequence[Each]], int]) -> list[list[Each]]:
+    """Returns the runs of a program in populations; `at_once` gives their size, anew for those that are left."""
+    if not members:
+        return []
+    count = min(at_once(members), len(members))
+    whole = len(members) - len(members) % count
+    return cut(members[:whole], count) + filled(members[whole:], at_once)
+
+
 def populations(runs: Iterable[Run], at_once: Callable[[Sequence[Run]], int] = together) -> list[list[Run]]:
     """Returns the runs of every population; `at_once` gives how many runs of a program one population holds.
 
     All populations of a program are padded to one allocation, so that they share what is compiled.
     """
-    return [group for members in programs(runs) for group in cut(padded(members), at_once(members))]
+    return [group for members in programs(runs) for group in filled(padded(members), at_once)]
 
 
 def padded(members: Sequence[Run]) -> list[Run]:

@@ -73,12 +73,16 @@ def rungs_of(train: Train) -> list[Rung]:
 
 def share(train: Train) -> float:
     """Returns the mean share of the steps that the starts of a run train for."""
-    ends = [(share, count) for share, count, *_ in train.rungs]
-    going = zip([train.starts, *(count for _, count in ends)], [*(share for share, _ in ends), 1.0], strict=True)
-    last, total = 0.0, 0.0
-    for count, until in going:
-        total, last = total + count * (until - last), until
-    return total / train.starts
+    return share_of(train.starts, rungs_of(train), train.steps)
+
+
+def share_of(count: int, rungs: Sequence[Rung], steps: int) -> float:
+    """Returns the mean share of `steps` that `count` runs train for, of which rungs drop some."""
+    going = zip([count, *(rung.keep for rung in rungs)], [*(rung.step for rung in rungs), steps], strict=True)
+    last, total = 0, 0
+    for left, until in going:
+        total, last = total + left * (until - last), until
+    return total / (count * steps)
 
 
 def parts(populations: Sequence[Sequence[Run]], first: int) -> list[int]:

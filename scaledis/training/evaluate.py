@@ -130,7 +130,8 @@ def score_population(
 def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
     """Draws the indices of the train codes, then of the test codes, and returns them with the number of train codes.
 
-    No index is drawn twice. If the split has fewer images than asked for, all are taken, in the same proportion.
+    No index is drawn twice, and the draw does not depend on which images are held out. If the split has fewer images
+    than asked for, all are taken, in the same proportion.
 
     Raises UserError for fewer than ten images, and if the number of train or of test codes rounds to 0.
     """
@@ -147,7 +148,8 @@ def sample(dataset: Dataset, config: Config) -> tuple[np.ndarray, int]:
             f"evaluate.train_codes: {settings.train_codes} beside evaluate.test_codes={settings.test_codes} leaves "
             f"{train_codes} of {len(among)} images of {dataset.name} to train on; both parts need one."
         )
-    return np.random.default_rng(settings.seed).permutation(among)[:taken], train_codes
+    rng = np.random.default_rng([settings.seed, *b"codes"])  # not the numbers that `sampling.split` draws
+    return rng.permutation(among)[:taken], train_codes
 
 
 def score(

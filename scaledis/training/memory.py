@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
-import jax
-
 from scaledis.core import UserError, runtime
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.sweeps import plan
 from scaledis.training.population import Population
-from scaledis.training.program import one_device
+from scaledis.training.program import make_mesh, one_device
 from scaledis.types import Run
 
 ROOM = 0.9  # the share of a device's memory that a step may take; evaluation and checkpoints need the rest
@@ -28,15 +26,23 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
     largest = [run.config for run in sorted(members, key=lambda run: sizes[run.name], reverse=True)]
     images = dataset or sampling.load_dataset(largest[0].data)
     spec, device = sampling.spec_of(images, largest[0].data), one_device()
-    allocation = plan.common_allocation(largest)  # as the plan will pad all of them
+    allocation = members[0].padded or plan.common_allocation(largest)
 
     def needed(runs: int) -> int:
         return Population(largest[:runs], spec, device, allocation=allocation).memory(images)
 
-    devices = jax.device_count()
-    each = -(-wanted // devices)
-    found = fitting(needed, each, int(ROOM * limit))
-    return wanted if found == each else found * devices
+    def on_each(runs: int) -> int:
+        return runs // int(make_mesh(runs).shape["runs"])
+
+    return even(wanted, fitting(needed, on_each(wanted), int(ROOM * limit)), on_each)
+
+
+def even(most: int, fits: int, on_each: Callable[[int], int]) -> int:
+    """Returns the most runs, up to `most`, of which no device has more than `fits`.
+
+    `on_each` (runs -> runs) gives how many of a population a device has.
+    """
+    return next(runs for runs in range(most, 0, -1) if on_each(runs) <= fits)
 
 
 def fitting(needed: Callable[[int], int], wanted: int, limit: int) -> int:

@@ -44,6 +44,17 @@ def test_images_that_have_a_value_of_each_factor_are_held_out(by, expected):
     assert not {*np.asarray(drawn).tolist()} & {*held.tolist()} and len({*np.asarray(drawn).tolist()}) == 96 - len(held)
 
 
+def test_numbers_are_equal_up_to_the_rounding_of_float32_and_an_equal_one_comes_first():
+    places = np.array([0.1, 0.2, 0.3, 1.1, 2.1, 3.1, 4.1, 5.1], np.float32)
+    images = dataclasses.replace(GRID, factor_values=(np.array([0, 1e9, 1e9 + 1, 2e9]), places, np.arange(3)))
+    for by in ({"place": 0.3}, {"place": float(np.float32(0.3))}):
+        np.testing.assert_array_equal(sampling.split(images, Data(held_out_by=by), "held_out") // 3 % 8, [2] * 12)
+    held = sampling.split(images, Data(held_out_by={"ground": 1e9 + 1}), "held_out")
+    assert set(FACTORS[held, 0]) == {2}
+    with pytest.raises(UserError, match="place is never 0.11; it is 0.1, 0.2, 0.3"):
+        sampling.split(images, Data(held_out_by={"place": 0.11}), "held_out")
+
+
 def test_what_is_missing_has_no_value():
     table = FACTORS.astype(np.int32)
     table[:10, 1] = -1

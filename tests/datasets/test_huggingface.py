@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 
 from scaledis import datasets
+from scaledis.config import Data
 from scaledis.core.errors import UserError
 from scaledis.datasets._builders import listing
+from scaledis.datasets.base import sampling
 
 for variable in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
     os.environ[variable] = "1"
@@ -78,6 +80,8 @@ def test_an_object_is_the_folder(tmp_path):
 def test_labels_are_chosen_by_name(tmp_path):
     saved(tmp_path, made())
     assert load(tmp_path, labels="view,kind").factor_names == ("view", "kind")
+    data = Data(name="huggingface", path="nowhere", directory=str(tmp_path), labels="view,kind")
+    assert sampling.prepared(made(), data).factor_names == ("view", "kind")
     with pytest.raises(UserError, match="data.labels: a column of .*mine: 'vew' is unknown. Did you mean 'view'"):
         load(tmp_path, labels="vew")
     with pytest.raises(

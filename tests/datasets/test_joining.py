@@ -37,9 +37,22 @@ def test_rows_are_joined_by_path_in_any_order(pictures, capsys):
     assert "image" not in capsys.readouterr().err.replace("preparing 4 images", "")
 
 
-@pytest.mark.parametrize("rows", ["1,5\n2,6\nb/0.png,7\na/0.png,8", "x/1.png,5\n2.png,6\nb/0.png,7\na/0.png,8"])
-def test_rows_are_joined_by_the_last_part_of_a_path_with_or_without_its_suffix(pictures, rows):
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "1,5\n2,6\nb/0.png,7\na/0.png,8",
+        "/home/mine/a/1.png,5\n2.png,6\nb/0,7\na/0,8",
+        "mine/a/1,5\nmine/b/2,6\nmine/b/0,7\n./a/0,8",
+    ],
+)
+def test_rows_are_joined_by_a_path_or_its_last_part_with_or_without_its_suffix(pictures, rows):
     assert load(pictures, f"id,hue\n{rows}\n").factors(np.arange(4))[:, 0].tolist() == [3, 0, 2, 1]
+
+
+def test_a_row_of_another_folder_has_no_image(pictures, capsys):
+    data = load(pictures, "file,hue\nc/1.png,5\nc/2,6\nb/1.png,7\na/1.png,8\nb/0.png,9\n")
+    np.testing.assert_array_equal(data.factors(np.arange(4))[:, 0], [np.nan, 8, 9, np.nan])
+    assert "labels.csv: 3 of 5 rows have no image, such as c/1.png\n" in capsys.readouterr().err
 
 
 def test_leading_zeros_are_part_of_a_name(tmp_path):
@@ -83,7 +96,8 @@ def test_images_are_not_read_again_for_other_labels_which_are_seen(pictures, cap
         ("file,hue\nx.png,1\n", "labels.csv: no row has an image; 'file' is 'x.png', and an image is 'a/0.png'."),
         ("file,hue\na/0.png,1\na/0.png,2\n", "labels.csv: two rows have the image a/0.png; one row each."),
         ("file,hue\na/1.png,1\n1,2\n", "labels.csv: two rows have the image a/1.png"),
-        ("file,hue\n0.png,1\n", "labels.csv: 'file' '0.png' may be a/0.png and b/0.png; give the path in the folder."),
+        ("file,hue\n0.png,1\n", "labels.csv: 'file' '0.png' may be a/0.png and b/0.png; give the path in the folder"),
+        ("file,hue\nb/0.png,1\nmine/b/0,2\n", "labels.csv: two rows have the image b/0.png"),
         ("file,hue\n", "labels.csv: shape .0, 2.; two axes, neither empty, are needed"),
         ("", "labels.csv: not a CSV file with a header"),
     ],

@@ -1,7 +1,7 @@
 """Rows of a CSV file joined to images by the names of their files; what finds no partner is said."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -9,28 +9,30 @@ import numpy as np
 from scaledis.core import UserError
 from scaledis.datasets._builders.labels import Labels, read_csv
 
-PARTS = (lambda file: file.stem, lambda file: file.name, str)  # of a path, from the least telling to the most
+LAST_PARTS = (lambda file: file.stem, lambda file: file.name)  # of a path, from the less telling to the more
+PATHS = (lambda file: str(file.with_suffix("")), str)
 
 
 def read(path: Path, files: Sequence[str]) -> Labels:
     """The labels of images in the order of `files`, their paths in the folder, from a CSV file.
 
-    Its first column has the file of each row: a path in the folder, or its last part, with or without the suffix. An
-    image without a row has no labels, a row without an image is left out, and stderr says how many there are.
+    Its first column has the file of each row: a path in the folder, which may begin above it, or the last part of a
+    path alone, with or without the suffix. An image without a row has no labels, a row without an image is left out,
+    and stderr says how many there are.
 
     Raises UserError if the file cannot be read, if no row has an image, if two rows have the same one, and if two
     images have the name of a row.
     """
     table = read_csv(path, files=True)
     column, rows = table.names[0], [str(name) for name in table.columns[0]]
-    places = _places(files)
+    by_path, by_last_part = _places(files, PATHS), _places(files, LAST_PARTS)
     found = np.full(len(files), -1)
     lost = []
     for row, name in enumerate(rows):
-        matches = places.get(name) or places.get(PurePosixPath(name).name) or []
+        matches = next((by_path[tail] for tail in _tails(name) if tail in by_path), by_last_part.get(name, []))
         if len(matches) > 1:
             both = " and ".join(files[place] for place in matches[:2])
-            raise UserError(f"{path}: {column!r} {name!r} may be {both}; give the path in the folder.")
+            raise UserError(f"{path}: {column!r} {name!r} may be {both}; give the path in the folder, with its suffix.")
         if not matches:
             lost.append(name)
         elif found[matches[0]] >= 0:
@@ -46,15 +48,21 @@ def read(path: Path, files: Sequence[str]) -> Labels:
     return Labels(table.names[1:], tuple(_taken(column, found) for column in table.columns[1:]))
 
 
-def _places(files: Sequence[str]) -> dict[str, list[int]]:
-    """Where the files of a name are, by every name that a row may have for them; a longer name is the better one."""
+def _places(files: Sequence[str], names: Sequence[Callable[[PurePosixPath], str]]) -> dict[str, list[int]]:
+    """Where the files of a name are, by the names that a row may have for them; a later name is the better one."""
     places: dict[str, list[int]] = {}
-    for part in PARTS:
+    for name in names:
         own: dict[str, list[int]] = {}
         for place, file in enumerate(files):
-            own.setdefault(part(PurePosixPath(file)), []).append(place)
+            own.setdefault(name(PurePosixPath(file)), []).append(place)
         places |= own
     return places
+
+
+def _tails(path: str) -> list[str]:
+    """The path, then what is left of it without its first folder, its first two, and so on."""
+    parts = PurePosixPath(path).parts
+    return ["/".join(parts[place:]) for place in range(len(parts))]
 
 
 def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:

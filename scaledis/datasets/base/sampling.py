@@ -16,6 +16,7 @@ from scaledis import datasets
 from scaledis.config import Combination, Data
 from scaledis.core import UserError, registry, streams
 from scaledis.core.fields import is_float32
+from scaledis.core.values import plain
 from scaledis.datasets import Dataset, Examples
 from scaledis.types import ImageSpec
 
@@ -79,10 +80,12 @@ def _held_out_combination(dataset: Dataset, by: Combination) -> np.ndarray:
 
 
 def _rank(name: str, values: np.ndarray, value: str | float) -> int:
-    """The place of a value among those of a factor; numbers are equal up to rounding."""
-    known = values.tolist()
+    """The place of a value among those of a factor, or else of a number that is equal up to the rounding of float32."""
+    known = plain(values)
+    if value in known:
+        return int(known.index(value))
     for place, each in enumerate(known):
-        if each == value or (not isinstance(each, str | bool) and not isinstance(value, str) and isclose(each, value)):
+        if not isinstance(each, str | bool) and not isinstance(value, str) and isclose(each, value, rel_tol=1e-6):
             return place
     raise UserError(f"data.held_out_by: {name} is never {value!r}; it is {registry.listed(map(str, known))}.")
 
@@ -90,10 +93,11 @@ def _rank(name: str, values: np.ndarray, value: str | float) -> int:
 def _held_out_groups(dataset: Dataset, by: str, held_out: float) -> np.ndarray:
     """Whether each image is held out, bool [N], the same for all images of a folder, or of a value of a factor.
 
-    Raises UserError for an unknown factor, and if all groups fall on one side.
+    An image without its label is in no group, and trains. Raises UserError for an unknown factor, and if all groups
+    fall on one side.
     """
     groups = _groups(dataset, by)
-    numbers = np.unique(groups)
+    numbers = np.unique(groups[groups >= 0])
     count = round(held_out * len(numbers))
     if not 0 < count < len(numbers):
         share = f"{held_out} of {len(numbers)} groups by data.held_out_by={by}"
@@ -102,7 +106,7 @@ def _held_out_groups(dataset: Dataset, by: str, held_out: float) -> np.ndarray:
 
 
 def _groups(dataset: Dataset, by: str) -> np.ndarray:
-    """The group of each image, int [N]: its folder, or its value of a factor."""
+    """The group of each image, int [N]: its folder, or its value of a factor, -1 where it is missing."""
     if by == FOLDER and dataset.folders is not None:
         return dataset.folders
     choices = [FOLDER] * (dataset.folders is not None) + list(dataset.factor_names)
@@ -121,10 +125,15 @@ def warn_of_neighbors(dataset: Dataset, data: Data) -> None:
         print(f"data.held_out: {what}, so that {remedy}", file=sys.stderr)
 
 
+def options(data: Data) -> dict[str, Any]:
+    """What `datasets.load` takes of a config: all keys of `data` but those that say how images are drawn."""
+    return {key: value for key, value in vars(data).items() if key not in DRAWING}
+
+
 @functools.lru_cache(maxsize=2)
 def load_dataset(data: Data) -> Dataset:
     """The data set of a config; says how many images of the user's it found. Raises what `datasets.load` raises."""
-    dataset = datasets.load(**{key: value for key, value in vars(data).items() if key not in DRAWING})
+    dataset = datasets.load(**options(data))
     if data.path:
         print(f"{data.name}: {dataset.extent} found in {data.path}", file=sys.stderr)
     warn_of_neighbors(dataset, data)
@@ -137,8 +146,7 @@ def prepared(given: Dataset | Examples | None, data: Data) -> Dataset | None:
         return given
     if isinstance(given, str):
         raise UserError(f"dataset: {given!r} is a name; set data.name, or give load_dataset({given!r}).")
-    options = {key: getattr(data, key) for key in ("scale", "bits", "resolution", "images")}
-    return datasets.load(given, data.directory, **options)
+    return datasets.load(**options(data) | {"name": given, "path": None})
 
 
 def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
@@ -178,7 +186,8 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
 
         p(a, b) proportional to exp(-(a - b)^2 / (2 sigma^2))      (Traeuble et al. 2021)
 
-    The other factors stay uniform and independent of these. Raises UserError for an unknown factor.
+    The other factors stay uniform and independent of these. Raises UserError for an unknown factor, and for one whose
+    label is missing for an image that trains.
     """
     order = split(dataset, data, "train")
     if not data.correlation:
@@ -188,9 +197,12 @@ def make_sampler(dataset: Dataset, data: Data) -> Sampler:
             registry.check("data.correlation", name, dataset.factor_names)
     names = list(dict.fromkeys(name for a, b, _ in data.correlation for name in (a, b)))
     columns = [dataset.factor_names.index(name) for name in names]
-    cells, cell_of_image, count = np.unique(
-        dataset.ranks(order)[:, columns], axis=0, return_inverse=True, return_counts=True
-    )
+    ranks = dataset.ranks(order)[:, columns]
+    for name, missing in zip(names, (ranks < 0).sum(0), strict=True):
+        if missing:
+            found = f"{missing:,} of {len(order):,} images that train have no label of {name}"
+            raise UserError(f"data.correlation: {found}; leave them out, or correlate other factors.")
+    cells, cell_of_image, count = np.unique(ranks, axis=0, return_inverse=True, return_counts=True)
     scaled = dict(zip(names, (cells / np.maximum(np.asarray(dataset.factor_sizes)[columns] - 1, 1)).T, strict=True))
     log_weights = sum(-((scaled[a] - scaled[b]) ** 2) / (2 * sigma**2) for a, b, sigma in data.correlation)
     order = order[np.argsort(cell_of_image.ravel(), kind="stable")]
