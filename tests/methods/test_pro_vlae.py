@@ -116,13 +116,13 @@ def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
             assert np.abs(before[key] - after[key]).max() > 1e-4, name
 
 
-def test_a_level_that_is_not_there_yet_draws_nothing():
+def test_a_level_draws_nothing_before_the_first_update_of_its_stage():
     run = tiny.config(method__name="pro_vlae", model__allocation=(2, 1))
     state = one_update(run, DATASET, step=0)[0]
     method = make_method(run, DATASET)
     codes = np.zeros((4, 3), np.float32)
     codes[:, 2] = [-3, -1, 1, 3]
-    for step, moves in [(0, False), (5, True)]:
+    for step, moves in [(0, False), (3, False), (4, True), (6, True)]:  # updates that were made; the stage has 3
         images = np.asarray(method.decode(state._replace(step=np.int32(step)), codes))
         assert (np.ptp(images, axis=0).max() > 1e-6) == moves
 

@@ -117,7 +117,7 @@ def make_gradient_method(
 ) -> Method:
     """Returns the Method that takes one Adam step down the sum of its losses, then updates what it carries.
 
-    A level that has begun to fade in is wholly present when the method encodes or decodes.
+    A level that was present in the last update, however little, is wholly present when the method encodes or decodes.
 
     Args:
       model: encodes and decodes.
@@ -149,8 +149,8 @@ def make_gradient_method(
         return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
 
     def whole(state: State) -> Hyperparameters:
-        now = at_step(state)
-        return now | {"presence": jnp.ceil(now["presence"])}
+        last = at_step(state._replace(step=jnp.maximum(state.step - 1, 0)))
+        return last | {"presence": jnp.ceil(last["presence"])}
 
     return Method(
         start,
