@@ -118,6 +118,7 @@ def _check_method(config: Config) -> None:
     """Raises UserError for what the method cannot run with, and for what it has no use for."""
     spec, schedules = methods.choose(config.method.name), vars(config.schedule)
     spec.check(config)
+    methods.check_estimator(config)
     for key, given in schedules.items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             found = f"{registry.short(given)} has nothing to drive"
