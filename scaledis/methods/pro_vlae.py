@@ -43,6 +43,8 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     level that comes in reads the whole state of the encoder, and its codes are m + p_l s eps: one that speaks through
     its whole noise, or pays the whole price, from its first step empties before the decoder has learned to read it,
     and stays empty. The last stage has the scale-aware ladder's loss once its fade is over.
+    KL_l is that of N(m, s^2) all the while, so that `kl_nats` is too small, and `elbo_nats` no bound, while a level
+    fades in: by -log p_l - (1 - p_l^2) s^2 / 2 for each of its units. Both are right from the end of the last fade.
     """
     presence = hyperparameters["presence"]
     row = scale_aware(hyperparameters, posterior)

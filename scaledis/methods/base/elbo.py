@@ -48,7 +48,11 @@ def kl_weight(hyperparameters: Hyperparameters, step: Array) -> Array:
 
 
 def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
-    """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma."""
+    """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma.
+
+    In a progressive ladder they are those of the whole ladder: the KL of an absent level, which nothing reads, counts
+    and loosens the bound. `pro_vlae.progressive_scale_aware` says what they are while a level fades in.
+    """
     return {"reconstruction_nats": reconstruction, "kl_nats": kl, "elbo_nats": -reconstruction - kl, "sigma": sigma}
 
 
