@@ -2,6 +2,7 @@
 
     scaledis train --config=configs/few_first.py                # three starts, of which one goes on
     scaledis train few_first --seeds=5 --workdir=runs/five      # five runs, each the best of three starts
+    scaledis train few_first:small,80000                        # stages for so many steps, which --steps does not move
 
 Three units have no room for three circles of hues, and so cut them; meanwhile sigma falls from twice its value. The
 aggregate posterior is that of the last 1,024 images. In one start of four the top mixes two hues, which its
@@ -10,6 +11,7 @@ of least ELBO is dropped, which may lack a factor, and of the other two that of 
 experiments/length.py measures it.
 """
 
+from scaledis.core import UserError
 from scaledis.sweeps.tiers import tier_config
 
 STARTS = 3
@@ -30,9 +32,13 @@ def overrides(steps):
     }
 
 
-def get_config(tier="small"):
+def get_config(argument="small"):
+    """The config of a tier, trained eight times as long as the tier, or of TIER,STEPS."""
+    tier, _, steps = argument.partition(",")
+    if steps and not steps.isdecimal():
+        raise UserError(f"few_first: {steps!r} must be a number of steps, as in few_first:small,80000.")
     config = tier_config(tier)
-    config.train.steps *= 8
+    config.train.steps = int(steps or 8 * config.train.steps)
     config.update_from_flattened_dict(overrides(config.train.steps))
     config.train.starts, config.train.rungs = STARTS, RUNGS
     return config

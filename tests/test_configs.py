@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scaledis.core.errors import UserError
 from scaledis.methods.pro_vlae import STAGES, presence_of
 from scaledis.sweeps import plan, starts
+from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.expand import expand as expanded
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -69,3 +71,17 @@ def test_the_starts_of_few_first_end_where_the_top_is_no_longer_alone(tier):
     assert steps == 8 * {"small": 5000, "paper": 300_000}[tier]
     np.testing.assert_array_equal(top(values, np.int32(steps // 5 - 1)), [1, 0, 0, 0])
     assert (top(values, np.int32(steps // 5)) > 0).sum() == 2 and (top(values, np.int32(steps - 1)) == 1).all()
+
+
+def test_few_first_at_another_length_has_stages_of_that_length_or_is_refused():
+    get_config = runpy.run_path(str(CONFIGS / "few_first.py"))["get_config"]
+    short = freeze(get_config("small,4000"))
+    assert short.train.steps == 4000 and short.schedule.precision == "warmup:800:0.25"
+    assert [short.method.hyperparameters[name] for name in ("alone", "stage")] == [800, 100]
+    assert get_config("small,40000").to_dict() == get_config().to_dict()
+    usual = get_config()
+    usual.train.steps = 4000
+    with pytest.raises(UserError, match="method.alone: 8000.0, .* until step 12500, but train.steps is 4000"):
+        freeze(usual)
+    with pytest.raises(UserError, match="few_first: 'long' must be a number of steps"):
+        get_config("small,long")

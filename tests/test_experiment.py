@@ -164,7 +164,7 @@ def test_what_changes_with_the_number_of_steps_is_known():
     assert length_dependent(tiny.config(schedule__beta="warmup:100")) == []
     assert length_dependent(tiny.config(schedule__learning_rate="cosine")) == ["schedule.learning_rate"]
     assert length_dependent(tiny.config(method__name="pro_vlae")) == ["method.stage"]
-    assert length_dependent(tiny.config(method__name="pro_vlae", method__stage=2)) == []
+    assert length_dependent(tiny.config(method__name="pro_vlae", method__stage=2, method__fade=0)) == []
 
 
 STRANGE = [

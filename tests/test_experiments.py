@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from experiments import replay, strategies
-from scaledis import datasets, networks
+from scaledis import datasets, methods, networks
 from scaledis.core import runtime
 from scaledis.core.files import read_json
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
 from scaledis.datasets.base import sampling
 from scaledis.methods.base.optimizer import make_schedule
+from scaledis.methods.base.spec import Hyperparameter
 from scaledis.metrics.of_models.shared import classifiers
 from scaledis.sweeps.configs import freeze, override
 from scaledis.types import ImageSpec
@@ -58,6 +59,7 @@ def small(scripts, tmp_path, monkeypatch):
         "tier",
         lambda name: tiny.plain(train__steps=2, model__allocation=(), model__parameters=9000),
     )
+    monkeypatch.setitem(methods.choose("pro_scale_vlae").hyperparameters, "fade", Hyperparameter(0.0, "few steps"))
     for script in scripts.values():
         if hasattr(script, "low_priority"):
             monkeypatch.setattr(script, "low_priority", lambda: None)

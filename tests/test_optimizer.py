@@ -31,6 +31,14 @@ def test_warmup_cosine_is_optax_own():
     assert [float(ours(step)) for step in range(0, 101, 10)] == [float(theirs(step)) for step in range(0, 101, 10)]
 
 
+@pytest.mark.parametrize("name", optimizer.SCHEDULES)
+def test_a_schedule_over_a_single_step_is_a_factor(name):
+    for spec, steps in ((name, 1), (f"{name}:1:0.25", 100)):
+        schedule = optimizer.make_schedule("schedule.beta", spec, steps)
+        assert all(0 <= float(schedule(step)) <= 1 for step in range(4))
+    assert float(schedule(0)) == (0.25 if name.startswith("warmup") else 1)
+
+
 @pytest.mark.parametrize(
     "spec",
     ["warm", "warmup:0", "warmup:x", "cosine:1.5", "warmup:9:1.5", "warmup:9:", "warmup:9:-.5", "warmup:9:.5:1", ":9"],

@@ -14,7 +14,9 @@ import pytest
 from scaledis.core.errors import UserError
 from scaledis.core.files import MARK, SEAL, read_json, sealed, write_json, write_lines, write_sealed
 from scaledis.datasets.base import sampling
+from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.expand import expand
+from scaledis.types import Run
 from scaledis.workdir import locks
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records, read_records
@@ -100,6 +102,14 @@ def test_what_a_workdir_holds_comes_back(tmp_path):
     facts = sampling.facts(tiny.dataset(), run.config.data)
     workdir.write_config(run, facts)
     assert workdir.runs() == [run] and workdir.dataset_of("run") == json.loads(json.dumps(facts))
+
+
+def test_a_run_that_trained_before_a_check_was_made_is_read_back(tmp_path):
+    given = tiny.plain(method__name="pro_vlae", method__stage=6.0)
+    with pytest.raises(UserError, match="method.alone"):
+        freeze(given)
+    run = Run("run", freeze(given, stored=True))
+    assert tiny.claimed(tmp_path, run).read_config("run") == run.config
 
 
 def test_a_second_writer_is_refused(tmp_path):

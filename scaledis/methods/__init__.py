@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from scaledis import networks
+from scaledis.config import Objective
 from scaledis.core import UserError, kinds, registry
 from scaledis.core.plugins import Registry
 from scaledis.methods import estimators
@@ -101,6 +102,14 @@ def check_network(config: Config) -> None:
         raise UserError(f"model.network: {registry.short(given)} has no use; {method} has a network of its own.")
     if name := network_name(config):
         networks.choose(name).check(config)
+
+
+def check_estimator(config: Config) -> None:
+    """Raises UserError for an estimator other than the default one if the method of the config reads none."""
+    given, default, method = config.objective.estimator, Objective().estimator, config.method.name
+    if given != default and not choose(method).estimator:
+        found = f"{registry.short(given)} has no use"
+        raise UserError(f"objective.estimator: {found}; {method} reads no estimator, so leave it at {default}.")
 
 
 def makers(config: Config) -> tuple[Callable[..., object], ...]:

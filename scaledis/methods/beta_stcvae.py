@@ -46,6 +46,8 @@ def block_arrays(config: Config) -> dict[str, np.ndarray]:
     """Returns the block size, and whether dependence within a block is rewarded."""
     given, units = config.method.hyperparameters, config.model.allocation[0]
     size = int(given["block"])
+    if size != given["block"] or (size > units and not given["granularity"]):
+        raise UserError(f"method.block: {given['block']} must be a whole number from 1 to {units}, all the units.")
     if given["granularity"]:
         known = block_sizes(units, given["largest"])
         found = [block for g, block in known.items() if math.isclose(g, given["granularity"], rel_tol=0.02)]
@@ -53,8 +55,6 @@ def block_arrays(config: Config) -> dict[str, np.ndarray]:
             listed = ", ".join(f"{g:.3g} (blocks of {block})" for g, block in known.items())
             raise UserError(f"method.granularity: {given['granularity']} does not exist for {units} units; {listed}.")
         size = found[0]
-    elif size != given["block"] or size > units:
-        raise UserError(f"method.block: {given['block']} must be a whole number from 1 to {units}, all the units.")
     values = {"block": size, "rewarded": given["within"] == "rewarded"}
     return {name: np.asarray(value, np.float32) for name, value in values.items()}
 

@@ -40,6 +40,7 @@ BETA_VAE = MethodSpec(
         "gamma": Hyperparameter(0.0, "weight of |KL - C(t)|; 1000 in the annealed VAE, 0 to leave it out"),
         "capacity": Hyperparameter(25.0, "C, nats, where its schedule ends"),
     },
+    estimator=False,
     widens=True,
     settings={"": {**FLAT, "method.beta": 4.0}},  # of the published grid 1, 2, 4, 6, 8, 10, 16; ours
 )

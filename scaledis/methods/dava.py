@@ -164,6 +164,7 @@ METHODS = {
             "encoder": Hyperparameter(0.3, "weight of the encoder's adversarial term, a sum over the batch"),
             "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
         },
+        estimator=False,
         check=check_batch,
         widens=True,
         settings={"": {**FLAT, **PUBLISHED}},

@@ -25,6 +25,7 @@ METHODS = {
         equation_of(adversarial_total_correlation),
         about="gamma TC(z) by a discriminator of codes: the FactorVAE (Kim and Mnih 2018).",
         hyperparameters={"gamma": Hyperparameter(10.0, "weight of the total correlation, besides that in the KL")},
+        estimator=False,
         check=adversary.check_batch,
         widens=True,
         # gamma of the published grid 10 to 100, ours; the optimizers are published.

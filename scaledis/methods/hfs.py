@@ -105,6 +105,7 @@ METHODS = {
         equation_of(build_beta_vae),
         about="beta KL + gamma HFS: the beta-VAE with factorized support (Roth et al. 2023).",
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL"), "gamma": GAMMA},
+        estimator=False,
         check=two_units,
         widens=True,
         settings={"": {**FLAT, "method.beta": 1.0, "method.gamma": 10.0}},  # of the published grids; ours

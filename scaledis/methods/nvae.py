@@ -112,6 +112,7 @@ METHODS = {
         },
         flat=False,
         network="",
+        estimator=False,
         check=ladder.check_sizes,
         settings={"": LADDER},  # ours: the published sizes are for latents of feature maps
     ),

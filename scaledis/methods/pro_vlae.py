@@ -1,10 +1,14 @@
 """Ladders whose levels come one after the other, from the top (Li et al. 2020, proVLAE), plain and scale-aware."""
 
+import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
+from scaledis.core import UserError
 from scaledis.methods import scale_vlae
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import Presence, make_penalized_method
@@ -21,8 +25,9 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 
     Training is cut into as many stages as there are levels, of equal length unless `alone` and `stage` say otherwise;
     stage s adds the s-th level from the top. From then on, its input from the encoder and what it injects into the
-    decoder are multiplied by min(1, steps since its stage began / fade). Before it, the level injects nothing, but its
-    posterior still reads the encoder, and the second term trains it towards the prior.
+    decoder are multiplied by min(1, steps since its stage began / fade); a fade longer than stages of equal length is
+    cut to theirs. Before it, the level injects nothing, but its posterior still reads the encoder, and the second term
+    trains it towards the prior.
     With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(hyperparameters["presence"] > 0, hyperparameters["beta"], hyperparameters["inactive"]))
@@ -38,6 +43,8 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     level that comes in reads the whole state of the encoder, and its codes are m + p_l s eps: one that speaks through
     its whole noise, or pays the whole price, from its first step empties before the decoder has learned to read it,
     and stays empty. The last stage has the scale-aware ladder's loss once its fade is over.
+    KL_l is that of N(m, s^2) all the while, so that `kl_nats` is too small, and `elbo_nats` no bound, while a level
+    fades in: by -log p_l - (1 - p_l^2) s^2 / 2 for each of its units. Both are right from the end of the last fade.
     """
     presence = hyperparameters["presence"]
     row = scale_aware(hyperparameters, posterior)
@@ -45,19 +52,42 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
     return row._replace(kl=kl, mutual_information=presence * row.mutual_information, intra=presence * row.intra)
 
 
+def stages(config: Config, given: Mapping[str, Any], library: Any = jnp) -> tuple[Any, Any]:
+    """Returns the step at which each level comes in, [L], top to bottom, and the steps over which it fades in.
+
+    The top was always there. `library` is that of the numbers `given`: numpy outside of a compiled program.
+    """
+    levels, steps = len(config.model.allocation), config.train.steps
+    alone, stage, fade = given["alone"], given["stage"], given["fade"]
+    equal = library.where(alone > 0, (steps - alone) // max(levels - 1, 1), steps // levels)
+    length = library.where(stage > 0, stage, library.maximum(equal, 1))
+    level = library.arange(levels)
+    begins = library.where(alone > 0, alone, length) + (level - 1) * length
+    fade = library.where(stage > 0, fade, library.minimum(fade, length))
+    return library.where(level == 0, -math.inf, begins), library.maximum(fade, 1.0)
+
+
 def presence_of(config: Config) -> Presence:
     """Returns (hyperparameters, step) -> presence [L], top to bottom."""
-    levels, steps = len(config.model.allocation), config.train.steps
 
     def presence(hyperparameters: Hyperparameters, step: Array) -> Array:
-        length = jnp.where(hyperparameters["stage"] > 0, hyperparameters["stage"], max(steps // levels, 1))
-        alone = jnp.where(hyperparameters["alone"] > 0, hyperparameters["alone"], length)
-        level = jnp.arange(levels)
+        begins, fade = stages(config, hyperparameters)
         # Counted from 1, so that a level is present from the first step of its stage.
-        there = step - (alone + (level - 1) * length) + 1
-        return jnp.where(level == 0, 1.0, jnp.clip(there / jnp.maximum(hyperparameters["fade"], 1.0), 0.0, 1.0))
+        return jnp.clip((step - begins + 1) / fade, 0.0, 1.0)
 
     return presence
+
+
+def check_stages(config: Config) -> None:
+    """Raises UserError for stages that do not fit in the steps: a level would be used that has not faded in."""
+    given, steps = config.method.hyperparameters, config.train.steps
+    begins, fade = stages(config, given, np)
+    if (end := begins.max() + fade) > steps:
+        alone, stage, fade = (given[name] for name in ("alone", "stage", "fade"))
+        raise UserError(
+            f"method.alone: {alone}, with method.stage {stage} and method.fade {fade}, lets the last level fade in "
+            f"until step {math.ceil(end)}, but train.steps is {steps}; smaller ones fit, or {math.ceil(end)} steps."
+        )
 
 
 def with_stage(base: Penalty) -> Penalty:
@@ -83,9 +113,9 @@ def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, Ima
 
 STAGES = {
     "inactive": Hyperparameter(0.5, "weight of the KL of an absent level (Li et al.: .5 on 3DShapes)"),
-    "fade": Hyperparameter(500.0, "steps over which a new level fades in; 0: at once, as Li et al. on 3DShapes"),
+    "fade": Hyperparameter(500.0, "steps over which a new level fades in, at most a stage of equal length; 0: at once"),
     "alone": Hyperparameter(0.0, "steps of the first stage, the top alone; 0: as many as of the others"),
-    "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: stages of equal length"),
+    "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: all of equal length"),
 }
 
 # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
@@ -112,6 +142,7 @@ METHODS = {
         hyperparameters={"beta": Hyperparameter(1.0, "weight of the KL of the present levels"), **STAGES},
         flat=False,
         network="ladder_elu",
+        check=check_stages,
         shares=("stage",),
         widens=True,
         settings={"": SHAPES3D, "dsprites": DSPRITES, "celeba": CELEBA},
@@ -128,6 +159,7 @@ METHODS = {
         },
         flat=False,
         network="ladder_elu",
+        check=check_stages,
         shares=("stage",),
         arrays=scale_vlae.level_arrays,
         widens=True,

@@ -28,12 +28,13 @@ def log_density(
 ) -> Array:
     """Returns the log density of a weighted mixture of posteriors for every group of units, in nats.
 
-    It reads the posteriors in blocks and recomputes them in the backward pass, so memory is O(B block K), not O(B M K).
+    It reads the posteriors in blocks and recomputes them in the backward pass, so memory is O(B block K), not O(B M K),
+    besides the weights: [B, M], or [M] where they are the same for every code.
 
     Args:
       codes: [B, K] samples.
       mean, log_variance: [M, K] posteriors.
-      log_weights: [B, M], or a shape that broadcasts to it; row i weighs the posteriors for code i.
+      log_weights: [B, M], or axes of size 1 that broadcast to it; row i weighs the posteriors for code i.
       membership: [G, K], 0/1.
       block: posteriors per block.
 
@@ -50,7 +51,7 @@ def log_density(
         padded = jnp.pad(array, ((0, 0), (0, missing)), constant_values=value)
         return jnp.moveaxis(padded.reshape(len(array), -1, block), 1, 0)
 
-    log_weights = jnp.broadcast_to(log_weights, (count, posteriors))
+    log_weights = jnp.broadcast_to(log_weights, (len(log_weights), posteriors))
     mixture = blocks(mean.T, 0), blocks(log_variance.T, 0), blocks(log_weights, ABSENT)
 
     def add_block(total: Array, posteriors: tuple[Array, Array, Array]) -> tuple[Array, None]:

@@ -1,5 +1,7 @@
 """Likelihoods of images, by name: `config.objective.likelihood`. Each gives nats per image, summed over its pixels."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,10 +27,25 @@ def _clip(output: Array) -> Array:
     return jnp.clip(output, 0.0, 1.0)
 
 
+def _in_float32(
+    negative_log_likelihood: Callable[[Array, Array, Array], Array],
+    mean: Callable[[Array], Array],
+    output: Callable[[Array], Array],
+    learns_sigma: bool = False,
+) -> Likelihood:
+    """Returns the likelihood of these functions in float32, whatever number format the decoder's output has."""
+    return Likelihood(
+        lambda found, pixels, sigma: negative_log_likelihood(found.astype(jnp.float32), pixels, sigma),
+        lambda found: mean(found.astype(jnp.float32)),
+        output,
+        learns_sigma,
+    )
+
+
 LIKELIHOODS = {
-    "gaussian": Likelihood(_gaussian, _clip, _clip),
-    "gaussian_learned": Likelihood(_gaussian, _clip, _clip, learns_sigma=True),
-    "bernoulli": Likelihood(
+    "gaussian": _in_float32(_gaussian, _clip, _clip),
+    "gaussian_learned": _in_float32(_gaussian, _clip, _clip, learns_sigma=True),
+    "bernoulli": _in_float32(
         _bernoulli, jax.nn.sigmoid, lambda pixels: jax.scipy.special.logit(jnp.clip(pixels, EDGE, 1 - EDGE))
     ),
 }

@@ -84,8 +84,11 @@ def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: 
     return config
 
 
-def freeze(config: Mapping[str, object]) -> Config:
-    """Returns the Config of a mapping, plain or of ml_collections. Raises UserError, naming key, value and choices."""
+def freeze(config: Mapping[str, object], stored: bool = False) -> Config:
+    """Returns the Config of a mapping, plain or of ml_collections. Raises UserError, naming key, value and choices.
+
+    A `stored` config has trained, perhaps before a check was made: its method is not asked whether it can run with it.
+    """
     if not is_section(config):
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
     for key in config:
@@ -106,17 +109,25 @@ def freeze(config: Mapping[str, object]) -> Config:
     check_fields("", frozen)
     _check(frozen)
     methods.arrays(frozen)
-    spec.check(frozen)
-    for key, given in vars(frozen.schedule).items():
+    if not stored:
+        _check_method(frozen)
+    return frozen
+
+
+def _check_method(config: Config) -> None:
+    """Raises UserError for what the method cannot run with, and for what it has no use for."""
+    spec, schedules = methods.choose(config.method.name), vars(config.schedule)
+    spec.check(config)
+    methods.check_estimator(config)
+    for key, given in schedules.items():
         if given != getattr(UNSCHEDULED, key) and key not in {*spec.hyperparameters, "learning_rate", "precision"}:
             found = f"{registry.short(given)} has nothing to drive"
-            raise UserError(f"schedule.{key}: {found}; {frozen.method.name} has no {key}.")
-    if frozen.schedule.precision != "constant" and frozen.objective.likelihood != "gaussian":
+            raise UserError(f"schedule.{key}: {found}; {config.method.name} has no {key}.")
+    if config.schedule.precision != "constant" and config.objective.likelihood != "gaussian":
         raise UserError(
-            f"schedule.precision: {registry.short(frozen.schedule.precision)} has nothing to drive; only the "
-            f"likelihood gaussian has a fixed sigma, and objective.likelihood is {frozen.objective.likelihood}."
+            f"schedule.precision: {registry.short(config.schedule.precision)} has nothing to drive; only the "
+            f"likelihood gaussian has a fixed sigma, and objective.likelihood is {config.objective.likelihood}."
         )
-    return frozen
 
 
 def refreeze(config: Config) -> Config:

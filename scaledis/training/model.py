@@ -209,7 +209,7 @@ def restored(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Mode
     runtime.check_process("model")
     for key, kind in KINDS.items():
         kinds.check(key, about.get(key), kind)
-    config, images = freeze(about["config"]), ImageSpec(tuple(about["image_shape"]), about["train_size"])
+    config, images = freeze(about["config"], stored=True), ImageSpec(tuple(about["image_shape"]), about["train_size"])
     padding = Padding(tuple(about["allocation"]), about["parameters"])
     method, carried = build(config, images, padding), hyperparameters(config, padding.allocation)
     like = _needed(jax.eval_shape(method.init, jax.random.key(0, impl=runtime.KEYS), carried))

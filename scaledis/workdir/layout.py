@@ -188,7 +188,7 @@ class Workdir:
         held = dict(self.held(name, *(field.name for field in dataclasses.fields(Config))))
         held.pop("dataset", None)
         try:
-            return freeze(held)
+            return freeze(held, stored=True)
         except UserError as error:
             raise UserError(f"{path}: {error}") from error
 

@@ -130,6 +130,17 @@ def test_allocations_share_a_program_with_a_discriminator_too():
         np.testing.assert_allclose(terms[0][name][1], terms[1][name][0], rtol=1e-3, atol=1e-3)
 
 
+def test_the_discriminators_of_blocks_begin_the_same_whatever_run_trains_beside_them():
+    def begun(units):
+        estimator = make("density_ratio", 8, allocation=(units,), features=8, layers=2)
+        return estimator.init(jax.random.key(0), partition.blocks(units, 2) * (jnp.arange(units) < 4)).params
+
+    for own, padded in leaves(begun(4), begun(6)):
+        units = slice(own.shape[1]) if own.ndim > 1 else ...
+        for task in (0, 1, -1):  # the two blocks, and all units
+            np.testing.assert_array_equal(own[task], padded[task][units])
+
+
 def test_a_batch_too_small_for_two_halves_is_an_error():
     with pytest.raises(UserError, match="train.batch: 3 is too small for a discriminator"):
         tiny.config(objective__estimator="density_ratio", train__batch=3)

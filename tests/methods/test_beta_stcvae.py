@@ -71,6 +71,8 @@ def test_what_is_no_block_or_no_choice_is_an_error():
     for block in (7, 2.5):
         with pytest.raises(UserError, match=f"method.block: {block} must be a whole number from 1 to 6"):
             make_config("beta_stcvae", method__block=block)
+    with pytest.raises(UserError, match="method.block: 2.5 must be a whole number from 1 to 6"):
+        make_config("beta_stcvae", method__block=2.5, method__granularity=1.0)
     with pytest.raises(UserError, match="method.within: 'fre' is unknown. Did you mean 'free'"):
         make_config("beta_stcvae", method__within="fre")
     with pytest.raises(UserError, match="method.largest: 'half' is unknown. Did you mean 'halves'"):

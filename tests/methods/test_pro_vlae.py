@@ -2,7 +2,7 @@ import jax
 import numpy as np
 import pytest
 
-from scaledis.core.errors import Stopped
+from scaledis.core.errors import Stopped, UserError
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.pro_vlae import presence_of, progressive, progressive_scale_aware
 from scaledis.methods.scale_vlae import scale_aware
@@ -39,6 +39,36 @@ def test_the_first_stage_and_the_others_may_have_lengths_of_their_own():
     only = make_config("pro_vlae", method__fade=0.0, method__stage=4.0, train__steps=30)
     counts = [int(presence_of(only)(arrays(only), step).sum()) for step in range(30)]
     assert counts == [1] * 4 + [2] * 4 + [3] * 22
+
+
+@pytest.mark.parametrize("name", ["pro_vlae", "pro_scale_vlae"])
+@pytest.mark.parametrize("given", [{}, {"alone": 20.0}, {"alone": 12.0, "stage": 2.0, "fade": 16.0}, {"fade": 3.0}])
+def test_every_level_has_faded_in_when_the_last_update_is_made(name, given):
+    run = make_config(name, train__steps=30, **{f"method__{key}": value for key, value in given.items()})
+    presence = presence_of(run)
+    seen = np.stack([presence(arrays(run), step) for step in range(30)])
+    np.testing.assert_array_equal(seen[-1], 1)
+    assert (seen[np.argmax(seen[:, 2] > 0) - 1] == [1, 1, 0]).all() or given.get("stage")  # one fade after the other
+
+
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        ({"alone": 12.0, "stage": 2.0, "fade": 5.0}, 19),
+        ({"stage": 15.0, "fade": 0.0}, 31),
+        ({"alone": 31.0}, 33),
+        ({"alone": 31.0, "stage": 0.5, "fade": 1.5}, 33),
+    ],
+)
+def test_stages_that_do_not_fit_in_the_steps_are_refused_with_the_steps_that_would_do(given, end):
+    given = {f"method__{key}": value for key, value in given.items()}
+    for name in ("pro_vlae", "pro_scale_vlae"):
+        with pytest.raises(
+            UserError, match=f"method.alone: .* until step {end}, but train.steps is {end - 1}; .* {end}"
+        ):
+            make_config(name, train__steps=end - 1, **given)
+        run = make_config(name, train__steps=end, **given)
+        np.testing.assert_array_equal(presence_of(run)(arrays(run), end - 1), 1)
 
 
 def test_at_the_last_stage_the_loss_is_the_ladders():
@@ -86,13 +116,13 @@ def test_a_level_that_is_not_there_yet_is_trained_towards_the_prior():
             assert np.abs(before[key] - after[key]).max() > 1e-4, name
 
 
-def test_a_level_that_is_not_there_yet_draws_nothing():
+def test_a_level_draws_nothing_before_the_first_update_of_its_stage():
     run = tiny.config(method__name="pro_vlae", model__allocation=(2, 1))
     state = one_update(run, DATASET, step=0)[0]
     method = make_method(run, DATASET)
     codes = np.zeros((4, 3), np.float32)
     codes[:, 2] = [-3, -1, 1, 3]
-    for step, moves in [(0, False), (5, True)]:
+    for step, moves in [(0, False), (3, False), (4, True), (6, True)]:  # updates that were made; the stage has 3
         images = np.asarray(method.decode(state._replace(step=np.int32(step)), codes))
         assert (np.ptp(images, axis=0).max() > 1e-6) == moves
 

@@ -1,15 +1,20 @@
 """What a method says of itself: names that are free, settings that exist."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from scaledis import datasets, methods
 from scaledis.core.errors import UserError
+from scaledis.methods import estimators
 from scaledis.methods.base.spec import RESERVED, Hyperparameter, MethodSpec
 from scaledis.methods.beta_vae import build
+from scaledis.methods.estimators.minibatch import make_weighted
 from scaledis.sweeps.configs import make_config
 from scaledis.training.population import hyperparameters
 from tests import tiny
+from tests.methods import IMAGES
 
 
 def make_spec(name, **more):
@@ -93,3 +98,18 @@ def test_a_check_sees_every_config_before_anything_compiles(registered):
     assert make_config("mine", {"seed": 6}).seed == 6
     with pytest.raises(UserError, match="seed: 7 is not for mine"):
         make_config("mine", {"seed": 7})
+
+
+@pytest.mark.parametrize("name", methods.specs())
+def test_an_estimator_is_refused_exactly_where_the_method_reads_none(name, monkeypatch):
+    made = []
+    monkeypatch.setattr(estimators.REGISTRY, "registered", {})
+    estimators.register_estimator("mine", lambda config, images: made.append(name) or make_weighted(config, images))
+    config = tiny.config(method__name=name)
+    asked = dataclasses.replace(config, objective=dataclasses.replace(config.objective, estimator="mine"))
+    methods.build(asked, IMAGES)
+    if made:
+        assert tiny.config(method__name=name, objective__estimator="mine") == asked
+        return
+    with pytest.raises(UserError, match=f"objective.estimator: 'mine' has no use; {name} .* at minibatch_weighted"):
+        tiny.config(method__name=name, objective__estimator="mine")

@@ -26,6 +26,7 @@ KINDS = {
         "objective__estimator": "memory_bank",
         "method__alone": 1.0,
         "method__stage": 1.0,
+        "method__fade": 0.0,
     },
     "one of discriminators and a learned sigma": {
         "method__name": "factor_vae",

@@ -14,6 +14,7 @@ from scaledis.core.errors import UserError
 from scaledis.methods import estimators
 from scaledis.networks import numerics
 from scaledis.objectives import partition
+from scaledis.objectives.likelihood import LIKELIHOODS
 from scaledis.types import ImageSpec, Posterior
 from tests import tiny
 
@@ -69,6 +70,21 @@ def test_log_densities_have_full_precision_whatever_networks_have(name):
     with numerics.using("bfloat16", "bfloat16"):
         found = list(precisions(jax.make_jaxpr(traced)().jaxpr))
     assert found and {part for pair in found for part in pair} == {jax.lax.Precision.HIGHEST}
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_a_likelihood_computes_in_float32_from_an_output_in_a_short_format(name):
+    rng, likelihood = np.random.default_rng(0), LIKELIHOODS[name]
+    short = jnp.asarray(3 * rng.standard_normal((3, 4, 4, 5)), jnp.bfloat16)
+    pixels, whole = rng.random(short.shape, np.float32), short.astype(jnp.float32)
+
+    def loss(output):
+        return likelihood.negative_log_likelihood(output, pixels, jnp.float32(0.5)).sum()
+
+    found, expected = (jax.value_and_grad(loss)(output) for output in (short, whole))
+    assert found[0] == expected[0] and found[0].dtype == likelihood.mean(short).dtype == jnp.float32
+    np.testing.assert_array_equal(found[1], expected[1].astype(jnp.bfloat16))
+    np.testing.assert_array_equal(likelihood.mean(short), likelihood.mean(whole))
 
 
 def test_short_activations_train_the_same_model_but_for_their_rounding():

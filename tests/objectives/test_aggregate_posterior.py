@@ -63,6 +63,22 @@ def test_no_array_of_the_size_batch_batch_units_is_held():
     assert compiled.memory_analysis().temp_size_in_bytes < 4 * batch * batch * units  # holds [B, B] weights, not more
 
 
+def test_one_weight_for_all_is_held_once_a_posterior_and_gives_the_same_numbers():
+    batch, (_, *mixture), membership = posteriors(5, 6, 1), posteriors(70, 6), np.ones((1, 6), np.float32)
+    for shape in ((1, 1), (1, 70)):
+        weights = np.full(shape, -np.log(70), np.float32)
+        found, expected = (
+            LOG_DENSITY(batch[0], *mixture, each, membership, block=16)
+            for each in (weights, np.broadcast_to(weights, (5, 70)))
+        )
+        np.testing.assert_array_equal(found, expected)
+
+    count, size = 1000, 100_000
+    codes, posterior = (jax.ShapeDtypeStruct((n, 2), jnp.float32) for n in (count, size))
+    lowered = LOG_DENSITY.lower(codes, posterior, posterior, aggregate_posterior.exact(size), np.ones((1, 2)), block=64)
+    assert lowered.compile().memory_analysis().temp_size_in_bytes < 4 * count * size / 10
+
+
 def test_weights_of_the_paper_and_of_stratified_sampling():
     np.testing.assert_allclose(
         np.exp(aggregate_posterior.minibatch_weighted(4, 100)), np.full((4, 4), 1 / 400), rtol=1e-6

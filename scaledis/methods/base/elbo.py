@@ -48,7 +48,11 @@ def kl_weight(hyperparameters: Hyperparameters, step: Array) -> Array:
 
 
 def elbo_terms(reconstruction: Array, kl: Array, sigma: Array) -> Terms:
-    """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma."""
+    """Returns the terms that every method logs, in nats per image: the ELBO and its two terms, and sigma.
+
+    In a progressive ladder they are those of the whole ladder: the KL of an absent level, which nothing reads, counts
+    and loosens the bound. `pro_vlae.progressive_scale_aware` says what they are while a level fades in.
+    """
     return {"reconstruction_nats": reconstruction, "kl_nats": kl, "elbo_nats": -reconstruction - kl, "sigma": sigma}
 
 
@@ -117,7 +121,7 @@ def make_gradient_method(
 ) -> Method:
     """Returns the Method that takes one Adam step down the sum of its losses, then updates what it carries.
 
-    A level that has begun to fade in is wholly present when the method encodes or decodes.
+    A level that was present in the last update, however little, is wholly present when the method encodes or decodes.
 
     Args:
       model: encodes and decodes.
@@ -149,8 +153,8 @@ def make_gradient_method(
         return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
 
     def whole(state: State) -> Hyperparameters:
-        now = at_step(state)
-        return now | {"presence": jnp.ceil(now["presence"])}
+        last = at_step(state._replace(step=jnp.maximum(state.step - 1, 0)))
+        return last | {"presence": jnp.ceil(last["presence"])}
 
     return Method(
         start,

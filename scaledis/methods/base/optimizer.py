@@ -17,7 +17,7 @@ SCHEDULES: dict[str, Callable[[int, float], optax.Schedule]] = {
     "cosine": lambda steps, least: optax.cosine_decay_schedule(1.0, steps, least),
     "warmup": lambda steps, least: optax.linear_schedule(least, 1.0, steps),
     "warmup_cosine": lambda steps, least: optax.warmup_cosine_decay_schedule(
-        least, 1.0, max(steps // 20, 1), steps, least
+        least, 1.0, max(steps // 20, 1), max(steps, 2), least
     ),
 }
 

@@ -88,6 +88,7 @@ class MethodSpec:
       hyperparameters: the keys of `config.method`.
       flat: whether all units form one level (`model.latents` of them) instead of a ladder (`model.allocation`).
       network: the network that an empty `model.network` stands for; "" for a method that takes none by name.
+      estimator: whether its penalty reads `objective.estimator`; another one than the default is an error if not.
       arrays: config -> {name: array}, which `init` gets besides the hyperparameters; one of the same name replaces its
         hyperparameter. Raises UserError for values that do not fit together.
       check: raises UserError for a config that the method cannot run with.
@@ -108,6 +109,7 @@ class MethodSpec:
     hyperparameters: Mapping[str, Hyperparameter] = dataclasses.field(default_factory=dict)
     flat: bool = True
     network: str = "ladder"
+    estimator: bool = True
     arrays: Callable[[Config], dict[str, np.ndarray]] = no_arrays
     check: Callable[[Config], None] = no_check
     same_as: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)

@@ -33,8 +33,9 @@ def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
     minibatch = aggregate_posterior.normalize(aggregate_posterior.minibatch_weighted(config.train.batch, images.size))
 
     def init(key: Array, parts: Array) -> Adversary:
-        tasks, units = _tasks(parts).shape
-        params = jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(each(key, jnp.arange(tasks)))
+        (tasks, units), in_use = _tasks(parts).shape, (parts.sum(1) > 0).sum()
+        numbers = jnp.append(jnp.arange(len(parts)), in_use)[:tasks]  # of the tasks; padding adds parts without units
+        params = jax.vmap(lambda key: network.init(key, jnp.zeros((units, 1))))(each(key, numbers))
         return make_adversary(params, ADAM)
 
     def log_density(extra: Adversary, posterior: Posterior, parts: Array) -> Array:
