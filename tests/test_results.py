@@ -74,9 +74,9 @@ def test_a_workdir_of_0_2_0_is_read_reported_and_rescored_marked_as_unsealed_and
     assert "Without checksums, as an older version wrote it: vlae, scale_vlae." in done.stdout
     for name in PAIR:
         scores = read_json(workdir.run(name) / "scores.json", needs_seal=True)
-        assert scores["all"]["mig/mig"] == found.loc[name, "mig/mig"] and "modularity/modularity" in scores["all"]
+        assert scores["all"]["mig/mig"] == found.loc[name, "mig/mig"] and "modularity/explicitness" in scores["all"]
     table = load_results(tmp_path)
-    assert table["modularity/modularity"].notna().all() and not table["sealed"].any()  # the logs are as they were
+    assert table["modularity/explicitness"].notna().all() and not table["sealed"].any()  # the logs are as they were
 
     workdir.claim({"config": {}, "sweep": [], "command": "test"}, workdir.runs())
     assert read_json(workdir.config, needs_seal=True)["begun"] == "0.2.0" and workdir.groups() == [
