@@ -57,6 +57,7 @@ ARGUMENTS = {
     "from_pretrained": ["place", "revision"],
     "align": ["runs", "images", "seed"],
     "compare": ["results", "score", "by", "against", "counts", "level"],
+    "prepare_jax": [],
     "encode": ["images"],
     "decode": ["codes"],
 }

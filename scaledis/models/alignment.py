@@ -106,7 +106,8 @@ def _codes(runs: Sequence[Any], images: Dataset | np.ndarray | None, rng: np.ran
     found = [convert.numbers("runs", convert.aligned("runs", run, runs[0])).astype(np.float64) for run in runs]
     for number, codes in enumerate(found):
         if codes.ndim != 2 or len(codes) != len(found[0]) or not np.isfinite(codes).all():
-            raise UserError(f"runs: {number} has codes {list(codes.shape)}; expected finite [{len(found[0])}, K].")
+            rows = len(found[0]) if found[0].ndim == 2 else "N"
+            raise UserError(f"runs: {number} has codes {list(codes.shape)}; expected finite [{rows}, K].")
     return found
 
 
