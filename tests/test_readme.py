@@ -56,3 +56,12 @@ def test_a_claim_of_the_readme_has_the_interval_and_numbers_of_its_table(row):
 def test_every_file_that_the_readme_links_to_exists():
     links = set(re.findall(r"\]\((?!http)([^)#]+)", README))
     assert len(links) > 15 and {link for link in links if not (ROOT / link).exists()} == set()
+
+
+def test_the_plans_that_the_docs_show_are_those_of_the_results():
+    rows = [
+        line
+        for line in (ROOT / "docs/scale.md").read_text().splitlines()
+        if re.match(r"\| (Table|100,000 runs of)", line)
+    ]
+    assert len(rows) > 30 and set(rows) <= set((RESULTS / "plans.md").read_text().splitlines())
