@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import scaledis
-from scaledis.core import hosts
+from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped, UserError
 from scaledis.core.files import write_sealed
 from scaledis.metrics.shared import agreement
@@ -26,6 +26,7 @@ from scaledis.sweeps import plan, starts
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.sweeps.starts import Rung
+from scaledis.training import memory
 from scaledis.training.engine import Job
 from scaledis.training.evaluate import sample
 from scaledis.training.extract import extract
@@ -156,6 +157,17 @@ def test_whoever_goes_on_survivors_train_in_as_few_populations_as_hold_them(coun
     for seed in range(5):
         held, needed = halved(count, width, np.random.default_rng(seed))
         assert held == needed
+
+
+def test_no_device_has_more_runs_behind_a_rung_than_before(monkeypatch):
+    """Four devices: a population lies evenly on as many of them as divide it."""
+    monkeypatch.setattr(runtime, "device_memory", lambda: 1 << 30)
+    monkeypatch.setattr(memory, "on_each", lambda runs: runs // max(n for n in (1, 2, 3, 4) if runs % n == 0))
+    runs = runs_of("seeds:32", **PLAIN)
+    groups = dict(enumerate(plan.cut(runs, 16)))
+    going = [rungs.Survivor(run, n, 3) for n, group in groups.items() for run in group][:27:2]
+    sizes = [len(pack.runs) for pack in rungs.packed(going[:13], groups, [0, 0])]
+    assert sum(sizes) == 13 and sizes == [12, 1] and all(memory.on_each(size) <= 4 for size in sizes)
 
 
 def test_a_narrow_population_whose_runs_all_go_on_fills_up_with_others(tmp_path, monkeypatch):

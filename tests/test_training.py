@@ -22,6 +22,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training import hooks, loop, progress
 from scaledis.training.load import load_run
+from scaledis.workdir import decisions
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -206,6 +207,11 @@ def test_a_checkpoint_of_another_structure_is_an_error_that_says_what_differs(tm
     with pytest.raises(UserError, match=expected):
         load_run(tmp_path)
     assert os.listdir(workdir.checkpoints(0)) == ["2"]
+    taken = decisions.Decision(2, "loss_nats", "min", {wider[0].name: 1.0}, [wider[0].name])
+    decisions.write(workdir.rungs, {wider[0].name: [taken]})
+    with pytest.raises(UserError, match="--restart: rungs.json has decisions by the states of run, which cannot be"):
+        train(workdir, wider, restart=True)
+    workdir.rungs.unlink()
     train(workdir, wider, restart=True)
     assert sorted(os.listdir(workdir.checkpoints(0))) == ["2", "4", "6", "damaged-2"]
 

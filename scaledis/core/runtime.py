@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import jaxlib.version
 
-from scaledis.core import UserError
+from scaledis.core import UserError, version
 
 LEVEL, DETERMINISTIC = "xla_backend_optimization_level", "xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
@@ -85,10 +85,13 @@ def pinned() -> Iterator[None]:
 
 
 def conditions() -> dict[str, object]:
-    """Returns what the last digits of a run depend on besides its config: machine, versions, settings, XLA's flags."""
+    """Returns what the last digits of a run depend on besides its config: machine, versions, settings, XLA's flags.
+
+    The versions are those of JAX, of jaxlib and of this package, with its commit.
+    """
     flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if not flag.startswith(DEVICES_FLAG)]
     versions = {"jax": jax.__version__, "jaxlib": jaxlib.version.__version__, "XLA_FLAGS": " ".join(sorted(flags))}
-    return {"device": machine(), **versions, **{name: _setting(name) for name in SETTINGS}}
+    return {"device": machine(), **versions, **version.here(), **{name: _setting(name) for name in SETTINGS}}
 
 
 def cache_directory() -> str | None:

@@ -19,6 +19,7 @@ SPEC = Spec(NAMES, fits=True, groups=JOINT)
 DRAWS, SHARE = 1500, 25  # codes; of them in one piece of work
 LEAST = 1e-30  # sum of float32 densities over the largest one that is exact enough
 FINITE = 700  # abs of a log variance: above, the variance or its inverse is infinite in float64
+FARTHEST = 1e18  # range of a unit's means over its least deviation, whose square is finite in float32
 
 
 class Nats(NamedTuple):
@@ -71,7 +72,7 @@ def compute(
     codes, factors = rows.checked(codes, factors)
     arguments.check("draws", draws, int, 2)
     found: dict[str, Any] = dict.fromkeys([*NAMES, *(f"{name}_lower" for name in NAMES)])
-    if log_variances is None or (np.abs(log_variances) > FINITE).any():
+    if log_variances is None or not _overlap(codes, log_variances):
         reason = "none are given" if log_variances is None else "a posterior has no noise, or infinite variance"
         return found | {"warnings": [f"log_variances: {reason}, and so there is no information by posteriors"]}
     units = codes.shape[1]
@@ -92,6 +93,13 @@ def compute(
         if few
     ]
     return found | {"log_rows": np.log([count @ count / count.sum() for count in counts]), "warnings": warnings}
+
+
+def _overlap(codes: np.ndarray, log_variances: np.ndarray) -> bool:
+    """Whether all posteriors have finite noise that is not nothing beside the range of the means."""
+    if (np.abs(log_variances) > FINITE).any():
+        return False
+    return bool((np.ptp(codes, axis=0) <= FARTHEST * np.exp(log_variances.min(axis=0) / 2)).all())
 
 
 def _scores(name: str, nats: Nats, entropies: np.ndarray) -> Result:
@@ -124,6 +132,8 @@ def information(
         draws: M; the rows whose codes are drawn.
         seed: draws rows and codes.
     """
+    least = log_variances.min(axis=0)  # in units of the least deviation float32 holds all densities
+    codes, log_variances = (codes - codes.mean(axis=0)) / np.exp(least / 2), log_variances - least
     rng = np.random.default_rng(seed)
     index = rng.choice(len(codes), min(draws, len(codes)), replace=False)
     noise = rng.standard_normal((len(index), codes.shape[1]))

@@ -78,19 +78,20 @@ def _of_group(
         with contextlib.suppress(NoCheckpoint):  # all are damaged, which `restore` has printed
             population, states, _ = restore(workdir, index)
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
-    reached, machine = checkpoints.steps[-1], _machine(checkpoints)
+    reached, (machine, trained_by) = checkpoints.steps[-1], _made(checkpoints)
     shown = {name: model for name, model in models.items() if name in drawn}
     going = [run for run in group if run.name in names]
     known = [summary(run, names[run.name], dataset, workdir, shown.get(run.name), reached) for run in going]
-    return [each._replace(machine=machine) for each in known]
+    return [each._replace(machine=machine, trained_by=trained_by) for each in known]
 
 
-def _machine(checkpoints: Checkpoints) -> str:
-    """The machine that wrote the newest checkpoint, and its version of JAX; "" if that is not known."""
+def _made(checkpoints: Checkpoints) -> tuple[str, str]:
+    """The machine and the code that wrote the newest checkpoint, in words; "" for what is not known."""
     with contextlib.suppress(Damaged):
-        made = checkpoints.manifest(checkpoints.steps[-1])
-        return "; JAX ".join(made[key] for key in ("device", "jax") if key in made)
-    return ""
+        held = checkpoints.manifest(checkpoints.steps[-1])
+        machine = "; JAX ".join(held[key] for key in ("device", "jax") if key in held)
+        return machine, code(held) if "commit" in held else ""
+    return "", ""
 
 
 def code(held: Mapping[str, Any]) -> str:

@@ -22,6 +22,7 @@ class Summary(NamedTuple):
     codes: str = ""  # the number of scored codes
     split: str = ""  # the images of these codes
     machine: str = ""  # that trained it, and its version of JAX
+    trained_by: str = ""  # the code
     scored_by: str = ""  # the version and the commit of scaledis
     backend: str = ""  # the classifier behind DCI
     allocation: tuple[int, ...] = ()  # units per level, top to bottom; K in all

@@ -24,7 +24,7 @@ from scaledis.search.criteria import Candidate
 from scaledis.sweeps import best as keeping
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.starts import Rung
-from scaledis.training import best
+from scaledis.training import best, memory
 from scaledis.training.engine import Groups, Job, dataset_of
 from scaledis.training.load import load_run
 from scaledis.training.loop import train_population
@@ -183,7 +183,8 @@ def _step(newest: int | None, name: str, last: Decision) -> int:
 def packed(survivors: Sequence[Survivor], groups: Mapping[int, Sequence[Run]], parts: Sequence[int]) -> list[Pack]:
     """Returns new populations, each but the last of a program as wide as the widest of those that its runs come from.
 
-    So n survivors of populations of up to w runs train in ceil(n / w) populations.
+    So n survivors of populations of up to w runs train in ceil(n / w) populations, unless a device would have more runs
+    than before: then there are more of them.
 
     Args:
       survivors: in the order in which they fill the populations.
@@ -198,7 +199,11 @@ def packed(survivors: Sequence[Survivor], groups: Mapping[int, Sequence[Run]], p
         left = Counter(each.population for each in members)
         width, split = max(len(groups[n]) for n in left), {n for n, count in left.items() if count < len(groups[n])}
         moved = [each for each in members if each.population in split or len(groups[each.population]) < width]
-        for own in plan.cut(moved, width) if split else ():
+
+        def at_once(those: Sequence[Survivor], most: int = width) -> int:
+            return memory.no_more(min(most, len(those)), most)
+
+        for own in plan.filled(moved, at_once) if split else ():
             inside = packs and starts.same(packs[-1].runs[-1], own[0].run)
             part = packs[-1].part if inside else parts[own[0].population]
             packs.append(Pack(own, part, {n: groups[n] for n in sorted({each.population for each in own})}))

@@ -16,6 +16,7 @@ from scaledis.model import Model
 from scaledis.training.restore import place, restore
 from scaledis.types import Run
 from scaledis.workdir import score_files, table
+from scaledis.workdir.checkpoint import Checkpoints, Damaged
 from scaledis.workdir.layout import FREE, Workdir
 
 
@@ -47,18 +48,23 @@ def load_run(workdir: str | Path, name: str | None = None, *, step: int | str | 
     population, states, reached = restore(directory, index, step)
     [own] = found.steps([known], reached)
     model = population.model(states, slot, directory.dataset_of(known))
-    return model._replace(about={**model.about, **_recorded(directory, known, own)})
+    recorded = _recorded(directory, known, own, found.checkpoints, reached)
+    return model._replace(about={**model.about, **recorded})
 
 
-def _recorded(directory: Workdir, name: str, step: int | None) -> dict[str, Any]:
+def _recorded(
+    directory: Workdir, name: str, step: int | None, checkpoints: Checkpoints, reached: int
+) -> dict[str, Any]:
     """Returns the version and commit that trained a run, and its scores if they are of this step.
 
-    A damaged file adds nothing, since the model does not need it.
+    A checkpoint of an older version lacks the commit; then they are those of the last command. A damaged file adds
+    nothing, since the model does not need it.
     """
     found: dict[str, Any] = {}
-    with contextlib.suppress(UserError):
-        claim = directory.claimed()
-        found = {key: claim[key] for key in ("version", "commit") if key in claim}
+    with contextlib.suppress(UserError, Damaged):
+        manifest = checkpoints.manifest(reached)
+        held = manifest if "commit" in manifest else directory.claimed()
+        found = {key: held[key] for key in ("version", "commit") if key in held}
     with contextlib.suppress(UserError):
         scores = score_files.newest(directory, name)
         if scores.get("step") == step:

@@ -21,7 +21,7 @@ from scaledis.training.population import Population, replaced
 from scaledis.training.restore import NoCheckpoint, restore
 from scaledis.training.steps import Advance
 from scaledis.types import NEVER, Run, RunState
-from scaledis.workdir import best, score_files
+from scaledis.workdir import best, decisions, score_files
 from scaledis.workdir.checkpoint import WIDE, Checkpoints, OtherStructure
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -171,6 +171,10 @@ def _resume(
                 f"workdir: {runs[0].name} had come to step {reached}, but no checkpoint of it can be used; "
                 "--restart begins again at step 0 and sets what is left aside."
             ) from None
+    taken = [each for several in decisions.read(workdir.rungs).values() for each in several]
+    if lost := next((run.name for run in runs if any(run.name in each.numbers for each in taken)), None):
+        reason = f"rungs.json has decisions by the states of {lost}, which cannot be used any more"
+        raise UserError(f"--restart: {reason}; train in another directory.")
     checkpoints.set_aside(beyond=-1)
     return 0, population.init()
 

@@ -31,10 +31,20 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
     def needed(runs: int) -> int:
         return Population(largest[:runs], spec, device, allocation=allocation).memory(images)
 
-    def on_each(runs: int) -> int:
-        return runs // int(make_mesh(runs).shape["runs"])
-
     return even(wanted, fitting(needed, on_each(wanted), int(ROOM * limit)), on_each)
+
+
+def on_each(runs: int) -> int:
+    """Returns how many runs of a population of so many each device has."""
+    return runs // int(make_mesh(runs).shape["runs"])
+
+
+def no_more(most: int, width: int) -> int:
+    """Returns the most runs, up to `most`, of which no device has more than of a population of `width` runs.
+
+    On a CPU, whose memory the cores share, it is `most`.
+    """
+    return most if runtime.device_memory() is None else even(most, on_each(width), on_each)
 
 
 def even(most: int, fits: int, on_each: Callable[[int], int]) -> int:

@@ -53,6 +53,14 @@ def test_it_is_the_slow_version(world):
         np.testing.assert_allclose(found.image[bound], image[number], atol=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1e-40, 1e25])
+def test_units_of_any_scale_have_the_same_information(world, scale):
+    codes, log_variances, factors = world
+    found = mig_posteriors.information(*world, SETS, draws=40)
+    other = mig_posteriors.information(scale * codes + 7 * scale, log_variances + 2 * np.log(scale), factors, SETS, 40)
+    np.testing.assert_allclose(other.factors["lower"], found.factors["lower"], atol=1e-3)
+
+
 def test_two_classes_of_a_gaussian_code_have_the_information_of_their_mixture():
     """z given v is N(+-1, .36 + .64), by means of variance .36 and posteriors of variance .64."""
     rng, apart = np.random.default_rng(1), 1.0
@@ -120,7 +128,7 @@ def test_a_row_that_is_alone_in_its_class_is_left_out_of_the_lower_bound(world):
 
 def test_without_posteriors_there_is_no_score_but_a_reason(world):
     codes, _, factors = world
-    for log_variances in (None, np.full(codes.shape, -np.inf)):
+    for log_variances in (None, np.full(codes.shape, -np.inf), np.full(codes.shape, -90.0)):
         found = metrics.compute("mig_posteriors", codes, factors, log_variances=log_variances, chance=0)
         assert (
             found["mig_posteriors/mig"] is None

@@ -55,6 +55,9 @@ def test_the_page_names_the_machines_and_versions_that_trained_and_scored(traine
     found = report.facts(groups[0], gather.summaries(groups, directory, drawn=0), directory.claimed())
     assert found["Trained on"] == "Cray, 9 cores; JAX 9.9.9" and found["Trained by"] == "scaledis 0.3.1 abc"
     assert found["Scored by"] == "scaledis 0.3.2 def"
+    Checkpoints(directory.checkpoints(0)).save(4, {"none": np.zeros(2)}, made | {"version": "0.4.0", "commit": "fed"})
+    found = report.facts(groups[0], gather.summaries(groups, directory, drawn=0), directory.claimed())
+    assert found["Trained by"] == "scaledis 0.4.0 fed"  # and not the last command that looked at the directory
     assert [title for title, words in found.items() if "laptop" in words] == ["Page made by"]
 
 
