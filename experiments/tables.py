@@ -106,6 +106,8 @@ def each(values: Iterable[Any]) -> str:
 
 def side(differences: Sequence[float]) -> str:
     """Where the 95 % interval of paired differences lies; no verdict, which only the rows of plan.md have."""
+    if not differences:
+        return "no seed"
     mean, _, half = interval(differences)
     return "one seed" if len(differences) < 2 else side_of(mean - half, mean + half)
 
