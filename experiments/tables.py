@@ -79,17 +79,12 @@ def flags(tier: str) -> str:
 def made_with(known: Mapping[str, Any]) -> str:
     """The facts under the table of `results_of`: data set, steps, commit, machine, all of those that differ; and the
     runs that diverged."""
-    runs = [run for entry in known.values() for run in entry["runs"]]
     machines = [entry["machine"] for entry in known.values()]
-    lost = [
-        f"{name}, seed {run['override']['seed']}"
-        for name, entry in known.items()
-        for run in entry["runs"]
-        if run.get("diverged") is not None
-    ]
+    every = [(name, run) for name, entry in known.items() for run in entry["runs"]]
+    lost = [f"{name}, seed {run['override']['seed']}" for name, run in every if run.get("diverged") is not None]
     left_out = f" Diverged and left out: {'; '.join(lost)}." if lost else ""
     return (
-        f"Data set {each(run['dataset'] for run in runs)}, {each(run['step'] for run in runs)} steps, commit "
+        f"Data set {each(run['dataset'] for _, run in every)}, {each(run['step'] for _, run in every)} steps, commit "
         f"{commits(known)}, {each(machines)}.{left_out}"
     )
 
@@ -251,8 +246,3 @@ def shown_gap(gap: Difference) -> str:
     low, high = gap.interval() or (float("nan"), float("nan"))
     n = f"n = {gap.seeds[0]}" if gap.test == "paired" else f"{gap.test.title()}, n = {gap.seeds[0]} and {gap.seeds[1]}"
     return f"{gap.difference:.3f} [{low:.3f}, {high:.3f}], {n}"
-
-
-def difference(one: Sequence[Mapping[str, Any]], other: Sequence[Mapping[str, Any]], score: str) -> str:
-    """The paired difference one - other over the seeds that both have."""
-    return shown(paired(one, other, score))

@@ -47,7 +47,7 @@ def train(
     Args:
       configs: from `make_config`.
       dataset: the data set of all runs; by default that of each config. An object of Python with your own images
-        (`datasets.Examples`) is prepared by `data.scale`, `data.bits` and `data.resolution` of the first config.
+        (`datasets.Examples`) is prepared as the section `data` of the first config says.
       workdir: where states, logs and results are written.
       init_from: a model of the same network, or the folder of a saved one, whose parameters all runs start from, as
         `train.init_from` of a config does; a model is saved in the directory of caches first.
