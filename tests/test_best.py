@@ -85,7 +85,7 @@ def test_each_run_is_kept_at_the_step_of_its_best_number(by_term):
     numbers = {name: losses(by_term, name) for name in NAMES}
     steps = {name: min(each, key=each.__getitem__) for name, each in numbers.items()}
     assert len({*steps.values()}) == 2 and max(steps.values()) < 12, "the runs have best steps of their own"
-    assert found(by_term) == ("loss_nats:min", NAMES, [*steps.values()], [numbers[n][s] for n, s in steps.items()])
+    assert found(by_term) == ("loss_nats:min", NAMES, [*steps.values()], [numbers[n][s] for n, s in steps.items()], "")
     for name, step in steps.items():
         kept, wanted = (load_run(by_term.root, name, step=each) for each in ("best", step))
         assert kept.step == step == wanted.step
@@ -95,14 +95,14 @@ def test_each_run_is_kept_at_the_step_of_its_best_number(by_term):
 
 def test_the_largest_number_is_the_best_unless_the_least_is_asked_for(by_term, tmp_path):
     workdir = train(tmp_path, runs_of(LINE, train__keep_best="loss_nats"))
-    for name, step, number in zip(*found(workdir)[1:], strict=True):
+    for name, step, number in zip(*found(workdir)[1:4], strict=True):
         assert number == max(losses(by_term, name).values()) == losses(by_term, name)[step]
 
 
 def test_a_number_is_the_mean_over_the_last_lines_as_at_a_rung(tmp_path, monkeypatch):
     monkeypatch.setattr(log, "LAST", 0.4)
     workdir = train(tmp_path, runs_of(BY_TERM))
-    for name, _, number in zip(*found(workdir)[1:], strict=True):
+    for name, _, number in zip(*found(workdir)[1:4], strict=True):
         every = [*losses(workdir, name, every=1).values()]
         means = [np.mean(every[step - max(1, round(0.4 * step)) : step]) for step in range(2, 13, 2)]
         assert number == pytest.approx(min(means), rel=1e-12)
@@ -112,7 +112,8 @@ def test_a_score_keeps_the_step_at_which_it_was_largest(by_score):
     scores = {name: scored(by_score, name) for name in NAMES}
     assert all([*each] and {*each} == {3, 6, 9, 12} for each in scores.values())
     steps = {name: max(each, key=each.__getitem__) for name, each in scores.items()}
-    assert found(by_score) == ("mig/mig:max", NAMES, [*steps.values()], [scores[n][s] for n, s in steps.items()])
+    kept, numbers = found(by_score), [scores[n][s] for n, s in steps.items()]
+    assert kept[:4] == ("mig/mig:max", NAMES, [*steps.values()], numbers) and "seed=0" in kept.way
     for name, step in steps.items():
         assert_same(load_run(by_score.root, name, step="best").state, load_run(by_score.root, name, step=step).state)
 
@@ -186,11 +187,24 @@ def test_another_number_begins_where_it_is_given(tmp_path, capsys):
     workdir = train(tmp_path, runs_of(LINE, train__keep_best="kl_nats:min"))
     said = "seed=0: the best states were kept by loss_nats:min; from step 8 on they are kept by kl_nats:min"
     assert said in capsys.readouterr().err
-    for name, step, number in zip(*found(workdir)[1:], strict=True):
+    for name, step, number in zip(*found(workdir)[1:4], strict=True):
         later = {at: kl for at, kl in losses(workdir, name, "kl_nats").items() if at > 8}
         assert number == min(later.values()) == later[step]
     before = found(workdir)
     assert found(train(tmp_path, runs_of(LINE, train__steps=14))) == before  # none is kept any more; these stay
+
+
+def test_scores_computed_in_another_way_are_not_compared(tmp_path, capsys):
+    train(tmp_path, runs_of(BY_SCORE, train__steps=6))
+    early = found(Workdir(tmp_path)).way
+    capsys.readouterr()
+    workdir = train(tmp_path, runs_of(BY_SCORE, evaluate__seed=7))
+    kept = found(workdir)
+    said = f"were kept by mig/mig:max ({early}); from step 6 on they are kept by mig/mig:max ({kept.way})"
+    assert said in capsys.readouterr().err and "seed=7" in kept.way
+    assert all(step > 6 for step in kept.steps)
+    for name, number in zip(kept.runs, kept.numbers, strict=True):
+        assert number == scored(workdir, name)[kept.step(name)]
 
 
 def test_a_run_that_begins_again_forgets_its_best(tmp_path, by_term):
@@ -225,7 +239,7 @@ def test_damaged_best_states_are_said_and_sought_anew(tmp_path, capsys):
         load_run(tmp_path, "seed=0", step="best")
     train(tmp_path, runs_of(BY_TERM))
     assert "is damaged" in capsys.readouterr().err
-    for name, step, number in zip(*found(workdir)[1:], strict=True):
+    for name, step, number in zip(*found(workdir)[1:4], strict=True):
         later = {at: loss for at, loss in losses(workdir, name).items() if at > 6}
         assert number == later[step] and number <= min(losses(workdir, name)[at] for at in (8, step))
         assert_same(load_run(tmp_path, name, step="best").state, load_run(tmp_path, name, step=step).state)

@@ -21,7 +21,6 @@ from scaledis.model import Model
 from scaledis.search import criteria
 from scaledis.search.contests import Contest
 from scaledis.search.criteria import Candidate
-from scaledis.sweeps import best as keeping
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.starts import Rung
 from scaledis.training import best, memory
@@ -231,8 +230,7 @@ def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
         rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(group))]
         states |= {run.name: row for run, row in zip(group, rows, strict=True)}
         seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
-        if runs[0].config.train.keep_best:
-            bests |= best.kept(workdir, index, str(keeping.of(runs[0].config)))
+        bests |= best.kept(workdir, index, runs[0].config)
     images = sampling.spec_of(dataset, runs[0].config.data)
     new = Population([run.config for run in runs], images, allocation=runs[0].padded)
     own = {run.name: states[run.name] for run in runs}

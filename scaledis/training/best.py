@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from scaledis.config import Config
 from scaledis.core import files, hosts, runtime
 from scaledis.core.errors import Stopped
 from scaledis.sweeps import best as keeping
@@ -55,7 +56,7 @@ def make_best(training: Training) -> Hook:
         (settings.evaluate_every, _scores) if is_score(wanted.by) else (settings.checkpoint_every, _logged)
     )
     watch, measure = make_measure(training, wanted.by)
-    held, compared = _begin(training, str(wanted), checkpoints)
+    held, compared = _begin(training, checkpoints)
 
     def call(moment: Moment) -> None:
         nonlocal compared
@@ -85,40 +86,48 @@ def make_best(training: Training) -> Hook:
             if before:
                 states = replaced(better, states, before[1])
             else:  # there is none yet, or it is damaged, which was printed
-                better, held = _by_first([number is not None for number in found]), _nothing(held.by, held.runs)
-        held = Best(
-            held.by,
-            held.runs,
-            [moment.step if new else step for new, step in zip(better, held.steps, strict=True)],
-            [number if new else old for new, number, old in zip(better, found, held.numbers, strict=True)],
+                better = _by_first([number is not None for number in found])
+                held = _empty(training.population.config, held.runs)
+        held = held._replace(
+            steps=[moment.step if new else step for new, step in zip(better, held.steps, strict=True)],
+            numbers=[number if new else old for new, number, old in zip(better, found, held.numbers, strict=True)],
         )
         checkpoints.save(moment.step, states, {"dataset": training.facts, **runtime.conditions(), **held.about})
 
     return Hook(call, every if is_score(wanted.by) else None)
 
 
-def _begin(training: Training, by: str, checkpoints: Checkpoints) -> tuple[Best, int]:
+def _begin(training: Training, checkpoints: Checkpoints) -> tuple[Best, int]:
     """Returns the best steps so far, and the step up to which runs were compared; drops those by another number."""
     hosts.wait()  # until the first process has deleted those of a run that begins again
-    names, damage = [run.name for run in training.runs], ""
+    empty, damage = _empty(training.population.config, [run.name for run in training.runs]), ""
     try:
         held = best.read(checkpoints)
     except Damaged as error:
         held, damage = None, f"the best states are damaged, {error}"
-    goes_on = held is not None and held.by == by and held.runs == names
+    goes_on = held is not None and _alike(held, empty) and held.runs == empty.runs
     compared = checkpoints.newest or 0
     hosts.wait()
     if hosts.first():
         checkpoints.clear() if goes_on else checkpoints.delete()
-        if said := damage or (held and not goes_on and f"the best states were kept by {held.by}"):
-            print(f"{names[0]}: {said}; from step {training.step} on they are kept by {by}.", file=sys.stderr)
+        if said := damage or (held and not goes_on and f"the best states were kept by {held.words}"):
+            words = f"from step {training.step} on they are kept by {empty.words}"
+            print(f"{empty.runs[0]}: {said}; {words}.", file=sys.stderr)
     if held is not None and goes_on:
         return held, compared
-    return _nothing(by, names), 0
+    return empty, 0
 
 
-def _nothing(by: str, runs: list[str]) -> Best:
-    return Best(by, runs, [None] * len(runs), [None] * len(runs))
+def _empty(config: Config, runs: list[str]) -> Best:
+    """Returns the best steps by the number that a config names, of runs that have none yet."""
+    wanted = keeping.of(config)
+    way = score_files.way(config.evaluate) if is_score(wanted.by) else ""
+    return Best(str(wanted), runs, [None] * len(runs), [None] * len(runs), way)
+
+
+def _alike(one: Best, other: Best) -> bool:
+    """Returns whether two best steps are by the same number, computed in the same way."""
+    return (one.by, one.way) == (other.by, other.way)
 
 
 def _by_first(values: Sequence[bool]) -> np.ndarray:
@@ -169,12 +178,14 @@ def _score(training: Training, run: Run, name: str, step: int) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def kept(workdir: Workdir, index: int, by: str) -> dict[str, Kept]:
-    """Returns the best states of population `index` by the names of their runs; {} for those by another number.
+def kept(workdir: Workdir, index: int, config: Config) -> dict[str, Kept]:
+    """Returns the best states of population `index` by the names of their runs.
+
+    Returns {} if the config keeps none, and for those that were kept by another number than its own.
 
     Damaged ones are printed and left out. Raises UserError for states of another structure.
     """
-    if best.checkpoints(workdir, index).newest is None:
+    if not config.train.keep_best or best.checkpoints(workdir, index).newest is None:
         return {}
     try:
         found = place(workdir, index, BEST).best
@@ -182,7 +193,7 @@ def kept(workdir: Workdir, index: int, by: str) -> dict[str, Kept]:
     except NoCheckpoint as error:
         print(error, file=sys.stderr)
         return {}
-    if found is None or found.by != by:
+    if found is None or not _alike(found, _empty(config, found.runs)):
         return {}
     host, places = hosts.fetch(states), {name: slot for slot, name in enumerate(workdir.planned()[index].names)}
     return {
@@ -211,8 +222,8 @@ def write(
         return
     own = [found.get(name) for name in runs]
     states = population.gather([each.state if each else runs[name] for name, each in zip(runs, own, strict=True)])
-    by = str(keeping.of(population.config))
     steps, numbers = ([each and getattr(each, key) for each in own] for key in ("step", "number"))
+    held = _empty(population.config, list(runs))._replace(steps=steps, numbers=numbers)
     compared = max(int(row.step) for row in runs.values())
-    about = {"dataset": facts, **runtime.conditions(), **Best(by, list(runs), steps, numbers).about}
+    about = {"dataset": facts, **runtime.conditions(), **held.about}
     best.checkpoints(workdir, index).save(compared, states, about)

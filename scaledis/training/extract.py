@@ -13,7 +13,6 @@ from scaledis import config as config_schema
 from scaledis import methods
 from scaledis.core import UserError, runtime
 from scaledis.objectives import partition
-from scaledis.sweeps import best as keeping
 from scaledis.sweeps import starts
 from scaledis.training import best
 from scaledis.training.load import find
@@ -48,7 +47,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: Step = None
     run = Run(name, starts.alone(population.configs[slot]))
     alone = Population([run.config], population.images)
     state = without_padding(jax.device_get(select(states, slot)), population, alone)
-    own = best.kept(source, index, str(keeping.of(run.config))) if run.config.train.keep_best else {}
+    own = best.kept(source, index, run.config)
     bests = {
         key: each._replace(state=without_padding(each.state, population, alone))
         for key, each in own.items()

@@ -24,17 +24,24 @@ class Best(NamedTuple):
     runs: their names.
     steps: the best step of each; None where it never had a number.
     numbers: those of these steps.
+    way: of scoring, by which they were computed; "" for numbers of the log.
     """
 
     by: str
     runs: list[str]
     steps: list[int | None]
     numbers: list[float | None]
+    way: str = ""
+
+    @property
+    def words(self) -> str:
+        """The number that the steps are the best by, and how it was computed."""
+        return f"{self.by} ({self.way})" if self.way else self.by
 
     @property
     def about(self) -> dict[str, Any]:
         """What the manifest says of them."""
-        return {"runs": self.runs, BEST: {"by": self.by, "steps": self.steps, "numbers": self.numbers}}
+        return {"runs": self.runs, BEST: {key: value for key, value in self._asdict().items() if key != "runs"}}
 
     def step(self, name: str) -> int | None:
         """Returns the best step of a run; None for one that is not among them."""

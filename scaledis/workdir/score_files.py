@@ -25,11 +25,14 @@ AGAIN = "The stage evaluate makes it again."
 
 def path(workdir: Workdir, run: Run, step: int) -> Path:
     """Returns the file of the scores that a run's settings give at a step; later metrics are merged into it."""
-    how = run.config.evaluate
-    codes = f"{how.train_codes}+{how.test_codes}"
-    kinds = "".join(f",{re.sub(r'[^-.=a-zA-Z0-9_]', '-', each)}" for each in how.kinds)
-    name = f"step={step},split={how.split},codes={codes},seed={how.seed},dci={how.dci_backend}{kinds}.json"
-    return workdir.run(run.name) / "scores" / name
+    return workdir.run(run.name) / "scores" / f"step={step},{way(run.config.evaluate)}.json"
+
+
+def way(settings: Evaluate) -> str:
+    """Returns the settings that change a score, as the name of a file has them."""
+    codes = f"{settings.train_codes}+{settings.test_codes}"
+    kinds = "".join(f",{re.sub(r'[^-.=a-zA-Z0-9_]', '-', each)}" for each in settings.kinds)
+    return f"split={settings.split},codes={codes},seed={settings.seed},dci={settings.dci_backend}{kinds}"
 
 
 def read(workdir: Workdir, file: Path) -> dict[str, Any]:
