@@ -149,9 +149,15 @@ def facts(table):
     over.append(f"UDR {rank(np.nanmean(table.pairs, axis=(1, 2)), means):.2f}")
     asked += [(title, at) for title in ("ELBO", "R") for at in range(end)]
     within = [f"{title} at step {steps[at]:,} {within_settings(table, title, at):.2f}" for title, at in sorted(asked)]
+    elbo = table.seen["ELBO"][..., end].mean(1)
+    axes = [
+        f"{axis} {rank(point, means):.2f} and {rank(point, elbo):.2f}"
+        for axis, point in zip(search_runs.SPACE, table.points.T, strict=True)
+    ]
     return (
         f"Mean DCI-D of all settings {means.mean():.3f}, of the best {means.max():.3f}. Spearman with DCI-D at the end "
-        f"over settings: {', '.join(over)}; over the seeds of one setting, in the mean: {', '.join(within)}."
+        f"over settings: {', '.join(over)}; over the seeds of one setting, in the mean: {', '.join(within)}. "
+        f"Spearman of each axis with DCI-D and with the ELBO at the end: {', '.join(axes)}."
     )
 
 
