@@ -404,6 +404,10 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
         ({"ranges": {"train.learning_rate": space.log_uniform(1e-5, 1e-1)}}, "space is .* there and"),
         ({"config": tiny.plain(**{**SETTINGS, "train__steps": 8})}, "have another train.steps; take another directory"),
         ({"sweeps": ("seeds:2",)}, "have another --sweep"),
+        (
+            {"base": {"halving": "eta:2,rungs:1,by:kl_nats,best:min"}},
+            "--halving: .* was begun with none, and this is eta:2",
+        ),
     ]:
         before = tiny.tree(whole.root)
         with pytest.raises(UserError, match=words):

@@ -110,8 +110,15 @@ def of_job(job: Job, decided: Decisions) -> list[Contest]:
 
 
 def check(job: Job) -> None:
-    """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs."""
+    """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs.
+
+    Also for a work directory that was begun with another --halving, or where only one of both has any.
+    """
     halving = parse(str(job.base[HALVING])) if job.base.get(HALVING) else None
+    begun = job.workdir.claimed() if job.workdir.config.exists() else job.base
+    there, here = (held.get(HALVING) or "none" for held in (begun, job.base))
+    if there != here:
+        raise UserError(f"--halving: {job.workdir.root} was begun with {there}, and this is {here}.")
     key = "--halving" if halving else "train.rungs"
     if halving and job.only is None:
         criteria.warn(key, halving.by, differing(run.config for run in job.current))
