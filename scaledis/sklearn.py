@@ -1,4 +1,4 @@
-"""scikit-learn's door: a method as a transformer, for Pipeline, GridSearchCV and whatever else takes one."""
+"""A method as a transformer of scikit-learn, for a Pipeline, a GridSearchCV and others."""
 
 import math
 from collections.abc import Mapping, Sequence
