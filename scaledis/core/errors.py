@@ -34,7 +34,7 @@ def sentences() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except Stopped as stopped:
-        print(f"{stopped}; the same command goes on from there.", file=sys.stderr)
+        print(f"{stopped}; the same command resumes from there.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -106,7 +106,7 @@ def writing(workdir: str | Path | None) -> Iterator[tuple[Workdir, Callable[[], 
         try:
             yield directory, stop
         except Stopped as stopped:
-            then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
+            then = "nothing is kept without a workdir" if workdir is None else "the same call resumes from there"
             raise KeyboardInterrupt(f"{stopped}; {then}.") from None
 
 

@@ -75,7 +75,7 @@ def train_population(
     if hosts.first():
         workdir.results(index).unlink(missing_ok=True)  # its rows have fewer steps
     if step and hosts.first():
-        tqdm.write(f"{runs[0].name}: goes on from step {step:,} of {settings.steps:,}.", file=sys.stderr)
+        tqdm.write(f"{runs[0].name}: resumes from step {step:,} of {settings.steps:,}.", file=sys.stderr)
     if step:
         _say_changes(runs[0].name, step, checkpoints.manifest(step))
     training = Training(runs, population, index, dataset, facts, workdir, checkpoints, step, stop)
@@ -220,4 +220,4 @@ def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> No
         if at != earlier:
             tqdm.write(f"{run.name} diverged at step {at} and is frozen there.", file=sys.stderr)
     if (diverged != NEVER).all():
-        tqdm.write("No run goes on: training ends here.", file=sys.stderr)
+        tqdm.write("No run is left: training ends here.", file=sys.stderr)
