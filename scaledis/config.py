@@ -149,9 +149,7 @@ class Train:
     init_from: str = text("", "folder of a saved model whose parameters a run starts from; empty: random ones")
     log_every: int = positive_int(100, "steps between lines of the log")
     checkpoint_every: int = positive_int(5000, "steps between checkpoints")
-    evaluate_every: int = positive_int(
-        0, "steps between scores (without chance levels) and traversal sheets; 0: only at the end", 0
-    )
+    evaluate_every: int = positive_int(0, "steps between scores (no chance levels) and sheets; 0: only at the end", 0)
     keep: int = positive_int(3, "how many of the newest checkpoints are kept")
     keep_best: str = text(
         "",
@@ -179,10 +177,7 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """The config of a run. Every field is a key of the command line: `--config.train.steps=4000`.
-
-    Its repr shows the keys that differ from their defaults.
-    """
+    """The config of a run; each field is a key, `--config.train.steps=4000`. Its repr leaves out the defaults."""
 
     data: Data = Data()
     method: Method = Method()

@@ -124,7 +124,7 @@ def warn(key: str, by: str, varying: Iterable[str]) -> None:
     others = sorted(each for each in varying if each.partition(".")[0] in ("method", "objective", "schedule"))
     if by == ELBO and others and hosts.first():
         better = "it tells the better of several seeds; a score or udr tells the better setting"
-        found = f"{by} favors the least penalty across {', '.join(others)}"
+        found = f"{by} favors the lowest penalty across {', '.join(others)}"
         print(f"{key}: {found}; {better} (docs/settings.md).", file=sys.stderr)
 
 
