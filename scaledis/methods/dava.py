@@ -64,8 +64,8 @@ def build(config: Config, images: ImageSpec) -> Method:
     third term trains only the encoder and the fourth only the decoder; both are sums over the batch, and their gradient
     is clipped separately from that of the first two terms. The image discriminator D learns afterwards, with labels
     smoothed by up to 0.6. C moves by `capacity_step`: up while the accuracy of D is at most .501, down while it is
-    above .51, and never beyond `highest_capacity` nats per unit. The published code takes a separate Adam step down the adversarial
-    terms; here one step takes both gradients. The KL has no warm-up: C starts at 0.
+    above .51, and never beyond `highest_capacity` nats per unit. The published code takes a separate Adam step down
+    the adversarial terms; here one step takes both gradients. The KL has no warm-up: C starts at 0.
     """
     model = make_autoencoder(config, images)
     network = OfImages(config.model.channels)

@@ -44,7 +44,7 @@ def factorized_support(means: Array, pairs: Array) -> Array:
 
 
 def drawn_pairs(key: Array, active: Array, count: int) -> Array:
-    """Draws `count` different pairs of units, [count, 2]: pairs of active units first, then those with inactive ones."""
+    """Draws `count` different pairs of units, [count, 2]: pairs of active units first, then with inactive ones."""
     every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
     score = jax.vmap(jax.random.uniform)(streams.each(key, every[:, 0] << 16 | every[:, 1]))
     absent = 1.0 - active[every].prod(1)
