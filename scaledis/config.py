@@ -1,4 +1,4 @@
-"""What a run is made of: the schema. Each field has its default, its meaning and its own bounds beside it.
+"""The schema of a config. Each field has its default, its meaning and its bounds.
 
 This module imports nothing else of the package but `core`; `sweeps.configs` checks a config against the registries.
 """

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, apart from bugs, and how a command shows them."""
+"""The errors that a user can correct, as opposed to bugs, and how a command prints them."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ class UserError(ValueError):
 
 
 class Stopped(Exception):
-    """A signal asked to stop; the state is in a checkpoint. The message says at which step, not how to go on."""
+    """A signal asked to stop, and the state is in a checkpoint. The message says at which step, not how to resume."""
 
 
 @contextlib.contextmanager
