@@ -8,7 +8,7 @@
 
 From the paper: 64x64 RGB, allocation (4, 2, 2, 2), 1.2M parameters, a Gaussian likelihood of fixed sigma, minibatch
 weighted sampling, five seeds. The paper does not state beta, gamma, sigma, learning rate, batch, steps and warm-up:
-these are ours (README, "Objective"). Its scores there, DCI-D / DCI-C / MIG: ours .92 / .80 / .56; VLAE .86 / .72 / .40;
+these are ours (docs/methods.md). The paper's scores, DCI-D / DCI-C / MIG: ours .92 / .80 / .56; VLAE .86 / .72 / .40;
 DAVA .77 / .74 / .53; FactorVAE .73 / .63 / .29; alpha-TCVAE .72 / .62 / .37; beta-VAE+HFS .71 / .62 / .36;
 beta-TCVAE .69 / .59 / .35; beta-VAE .58 / .50 / .28; NVAE .10 / .07 / .02.
 """

@@ -3,9 +3,9 @@
     python -m scaledis.main --config=configs/cars3d.py --sweep=seeds
     python -m scaledis.main --config=configs/cars3d.py:vlae --sweep=seeds --workdir=runs/cars3d-vlae
 
-Stated in the paper: 64x64 RGB, 10 units, five seeds. Steps, learning rate and weights are ours and untested here.
-Its scores, DCI-D / DCI-C / MIG: ours .41 / .30 / .11; DAVA .33 / .28 / .13; VLAE .17 / .09 / .05. The set has
-17,568 images: 10,000 + 5,000 codes without repetition leave few over.
+The paper states 64x64 RGB, 10 units and five seeds. Steps, learning rate and weights are ours and have not been tested.
+The paper's scores, DCI-D / DCI-C / MIG: ours .41 / .30 / .11; DAVA .33 / .28 / .13; VLAE .17 / .09 / .05. The set has
+17,568 images, of which 15,000 are scored.
 """
 
 from scaledis.methods import choose

@@ -3,8 +3,8 @@
     python -m scaledis.main --config=configs/celeba.py
     python -m scaledis.main --config=configs/celeba.py:alpha_tcvae --workdir=runs/celeba-alpha_tcvae
 
-The paper states four levels and no numbers; everything else is ours and untested here. The official split holds:
-training sees its 162,770 images, and the codes that are scored come from the 39,829 of validation and test.
+The paper states four levels and no numbers; everything else is ours and has not been tested. The split is the official
+one: runs train on its 162,770 training images, and are scored on images of its validation and test sets (39,829).
 """
 
 from scaledis.methods import choose

@@ -4,8 +4,8 @@
     python -m scaledis.main --config=configs/dsprites.py:beta_tcvae --workdir=runs/dsprites-beta_tcvae
     python -m scaledis.main --config=configs/dsprites.py --config.data.name=rendered_dsprites  # without the real data
 
-From the paper: beta 5; capacity and granularity are its axes. Optimizer, batch and likelihood are those of the flat
-baselines' literature; the number of units is ours.
+From the paper: beta 5, and the sweeps over capacity and granularity. Optimizer, batch and likelihood are those of the
+literature on flat baselines; the number of units is ours.
 """
 
 from scaledis.methods import choose

@@ -1,14 +1,14 @@
-"""Few units first: the scale-aware ladder whose top of three units is alone for a fifth of the steps.
+"""Few units first: the scale-aware ladder, which trains its top level of three units alone for a fifth of the steps.
 
     scaledis train --config=configs/few_first.py                # three starts, of which one goes on
     scaledis train few_first --seeds=5 --workdir=runs/five      # five runs, each the best of three starts
-    scaledis train few_first:small,80000                        # stages for so many steps, which --steps does not move
+    scaledis train few_first:small,80000                        # 80,000 steps; --steps would not move the stages
 
-Three units have no room for three circles of hues, and so cut them; meanwhile sigma falls from twice its value. The
-aggregate posterior is that of the last 1,024 images. In one start of four the top mixes two hues, which its
-regularization tells: -1.6 to -4.0 nats against -4.4 to -6.1. So of three starts, where the top ceases to be alone, that
-of least ELBO is dropped, which may lack a factor, and of the other two that of least regularization goes on.
-experiments/length.py measures it.
+Three units have no room for three circles of hues, so each circle is cut to a line; meanwhile sigma falls from twice
+its value. The aggregate posterior is that of the last 1,024 images. In one start of four the top level mixes two hues;
+the regularization shows it: -1.6 to -4.0 nats against -4.4 to -6.1. So when the second level fades in, the start with
+the lowest ELBO of three, which may lack a factor, is dropped, and of the other two the one with the lower
+regularization goes on. experiments/length.py measures the result.
 """
 
 from scaledis.core import UserError
@@ -19,7 +19,7 @@ RUNGS = ((0.2, 2, "elbo_nats", "max"), (0.2, 1, "regularization_nats", "min"))
 
 
 def overrides(steps):
-    """What makes few units first of a tier's config, in a training of so many steps."""
+    """Returns the overrides of a tier's config that train few units first, for a training of `steps` steps."""
     return {
         "method.name": "pro_scale_vlae",
         "method.alone": steps / 5,
@@ -33,7 +33,7 @@ def overrides(steps):
 
 
 def get_config(argument="small"):
-    """The config of a tier, trained eight times as long as the tier, or of TIER,STEPS."""
+    """Returns the config of TIER, for eight times the steps of the tier, or for the steps of TIER,STEPS."""
     tier, _, steps = argument.partition(",")
     if steps and not steps.isdecimal():
         raise UserError(f"few_first: {steps!r} must be a number of steps, as in few_first:small,80000.")

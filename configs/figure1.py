@@ -3,7 +3,7 @@
     python -m scaledis.main --config=configs/figure1.py:paper --config.data.name=shapes3d --sweep=figure1
     python -m scaledis.main --config=configs/figure1.py --sweep=figure1 --dry_run
 
-20 runs, five seeds each, in one program. The metric `level` has the dependences within and between the levels.
+20 runs, five seeds each, in one program. The metric `level` measures the dependence within and between the levels.
 """
 
 from scaledis.sweeps.expand import sweep_regularizers

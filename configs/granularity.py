@@ -4,7 +4,8 @@
     python -m scaledis.main --config=configs/granularity.py --sweep=blocks,betas,seeds   # at the tier's own capacity
     python -m scaledis.main --config=configs/granularity.py --sweep=granularity --dry_run
 
-From the paper: 8 units, beta 5 and the axes. The capacities are ours; each pair of them has its own convolutions.
+From the paper: 8 units, beta 5, and the quantities that vary. The capacities are ours; the convolutions are of three
+sizes, each for two capacities.
 """
 
 import itertools

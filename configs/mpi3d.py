@@ -4,8 +4,8 @@
     python -m scaledis.main --config=configs/mpi3d.py:vlae --sweep=seeds --workdir=runs/mpi3d-vlae
     python -m scaledis.main --config=configs/mpi3d.py --config.data.name=mpi3d_toy --workdir=runs/mpi3d_toy
 
-Stated in the paper: MPI3D-Real, 64x64 RGB, 10 units, five seeds. Steps, learning rate and weights are ours and untested
-here. Its scores, DCI-D / DCI-C / MIG: ours .40 / .42 / .20; alpha-TCVAE .38 / .37 / .24; VLAE .14 / .16 / .16.
+The paper states MPI3D-Real, 64x64 RGB, 10 units and five seeds. Steps, learning rate and weights are ours and have not
+been tested. Its scores, DCI-D / DCI-C / MIG: ours .40 / .42 / .20; alpha-TCVAE .38 / .37 / .24; VLAE .14 / .16 / .16.
 """
 
 from scaledis.methods import choose

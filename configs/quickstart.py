@@ -5,8 +5,8 @@
     scaledis sweep quickstart long --workdir=runs/long          # five seeds each, 5,000 steps
     scaledis sweep quickstart long_again --workdir=runs/long-again
 
-The page is runs/quickstart/report/index.html. Both models have the settings of configs/tier.py:small, but the demo
-trains 800 steps; long_again has five other seeds than long.
+The page of the demo is runs/quickstart/report/index.html. Both models have the settings of configs/tier.py:small, but
+the demo trains 800 steps; long_again has other seeds than long.
 """
 
 from scaledis.sweeps.tiers import tier_config

@@ -3,8 +3,8 @@
     python -m scaledis.main --config=configs/table1.py:paper --config.data.name=shapes3d --sweep=table1
     python -m scaledis.main --config=configs/table1.py --sweep=table1 --dry_run
 
-All methods train for as many steps as the tier has. The settings are those of each method's file, which are meant for
-the paper tier; experiments/table1.py tunes every method for the small one.
+All methods train for the steps of the tier. The settings are those of each method's file, which are meant for the
+paper tier; experiments/table1.py tunes every method for the small tier.
 """
 
 from scaledis.sweeps.tiers import own_settings, tier_config

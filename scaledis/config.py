@@ -1,4 +1,4 @@
-"""What a run is made of: the schema. Each field has its default, its meaning and its own bounds beside it.
+"""The schema of a config. Each field has its default, its meaning and its bounds.
 
 This module imports nothing else of the package but `core`; `sweeps.configs` checks a config against the registries.
 """
@@ -11,7 +11,7 @@ from typing import Any
 from scaledis.core.fields import checked, flag, free, one_of, positive_float, positive_int, text, whole_numbers
 from scaledis.core.values import PLAIN, literal, over, plain, whole
 
-RESOLUTION = 18_912  # of images of which a batch of two holds 2**31 numbers, which are most that can be allocated
+RESOLUTION = 18_912  # pixels a side; a batch of two such images holds 2**31 numbers, the most that can be allocated
 MOST_UNITS, MOST_CHANNELS = 4096, 8192  # of a level, of a convolution: beyond them a network cannot be allocated
 MEMORIES = ("auto", "device", "host")
 SPLITS = ("all", "train", "held_out")
@@ -28,7 +28,7 @@ class Data:
     directory: str = text("~/.cache/scaledis", "where prepared data sets and caches lie")
     path: str = text("", "your own images: a folder for folder and huggingface, a file for arrays (.npz, .npy, .h5)")
     images: str = text("", "where the images are: a key of an HDF5 file, a column of huggingface; empty: the only one")
-    labels: str = text("", "labels beside them: a file for folder and .npy, a key of an HDF5 file, columns a,b")
+    labels: str = text("", "where the labels are: a file for folder and .npy, a key of an HDF5 file, columns a,b")
     resolution: int = positive_int(0, "pixels a side, a multiple of 16; 0: the data set's own", 0, RESOLUTION)
     correlation: tuple[tuple[str, str, float], ...] = free(
         (), "pairs of factors that are correlated in training", "a list of (factor, other factor, sigma above 0)"
@@ -36,8 +36,8 @@ class Data:
     held_out: float = positive_float(0.0, "share of images that no run trains on; 0: the data set's split", zero=True)
     held_out_by: str | Combination = checked(
         "",
-        "whole groups held out: `folder`, or a factor for a share of its values; or all images with values of factors, "
-        'such as {"shape": "cube", "hue": [0, 1]}; empty: single images',
+        "what is held out: `folder`: whole folders; a factor: all images of some of its values; a dictionary such as "
+        '{"shape": "cube", "hue": [0, 1]}: all images with these values; empty: single images',
         "`folder`, a factor, or a dictionary of factors with one value or a list of them",
         lambda value: _is_combination(value) or (isinstance(value, str) and not value.startswith("{")),
     )
@@ -122,7 +122,7 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Discriminator:
-    """Of the methods and estimators that have one; a discriminator of images takes only the learning rate."""
+    """The discriminator of a method or an estimator. A discriminator of images takes only the learning rate."""
 
     features: int = positive_int(1000, "features of a hidden layer")
     layers: int = positive_int(6, "number of layers", most=64)
@@ -135,12 +135,12 @@ class Train:
     batch: int = positive_int(64, "images of a step", least=2)
     learning_rate: float = positive_float(2e-3, "step size of Adam")
     gradient_clip: float = positive_float(
-        100.0, "largest global norm of a gradient; 100 nats normalize every gradient; 0: no limit", zero=True
+        100.0, "largest global norm of a gradient; 100 in effect normalizes every gradient; 0: no limit", zero=True
     )
     matmul_precision: str = one_of("float32", "number format of a network's products on a GPU or a TPU", PRECISIONS)
     activations: str = one_of("float32", "number format of layers; parameters stay float32", ACTIVATIONS)
-    starts: int = positive_int(1, "starts, from as many seeds, of which `rungs` choose one", most=100)
-    start: int = positive_int(0, "which of the starts a run is; a sweep makes all of them", 0)
+    starts: int = positive_int(1, "how many starts a run has, of which `rungs` choose one", most=100)
+    start: int = positive_int(0, "number of this start; a command or a sweep trains all starts of a run", 0)
     rungs: tuple[tuple[float, int, str, str], ...] = free(
         (),
         "when starts are dropped, by which number of the log",
@@ -150,13 +150,13 @@ class Train:
     log_every: int = positive_int(100, "steps between lines of the log")
     checkpoint_every: int = positive_int(5000, "steps between checkpoints")
     evaluate_every: int = positive_int(0, "steps between scores (no chance levels) and sheets; 0: only at the end", 0)
-    keep: int = positive_int(3, "checkpoints that are kept, the newest ones")
+    keep: int = positive_int(3, "how many of the newest checkpoints are kept")
     keep_best: str = text(
         "",
         "keep also the state of each run at its best step, by a number of the log (`elbo_nats`, `loss_nats:min`) or a "
-        "score (`dci/disentanglement`, looked at every evaluate_every steps); empty: none",
+        "score (`dci/disentanglement`, computed every evaluate_every steps); empty: none",
     )
-    parallel: int = positive_int(0, "runs trained at once; 0: one a core on a CPU, at most 64 an accelerator", 0)
+    parallel: int = positive_int(0, "runs trained at once; 0: one per core on a CPU, at most 64 per accelerator", 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,10 +166,10 @@ class Evaluate:
     test_codes: int = positive_int(5_000, "codes that metrics are tested on")
     split: str = one_of("all", "the images that are scored", SPLITS)
     dci_backend: str = one_of("lightgbm", "library of DCI's boosted trees", DCI_BACKENDS)
-    kinds: tuple[str, ...] = free((), "kinds of factors that their labels do not tell", "such as hue=angle:360")
+    kinds: tuple[str, ...] = free((), "kinds of factors whose labels do not show them", "such as hue=angle:360")
     seed: int = positive_int(0, "seed of the draw of images and of the metrics", least=0)
     chance: int = positive_int(
-        20, "permutations behind chance levels, a quarter of them where models are fitted; 0: none", 0, 10_000
+        20, "permutations for chance levels, a quarter of them for metrics that fit models; 0: none", 0, 10_000
     )
     floor: bool = flag(False, "score also noise, the untrained network and the principal components of the pixels")
     ceiling: bool = flag(False, "score also the network trained to tell the factors")
@@ -177,7 +177,7 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A run. Every field is a key of the command line: `--config.train.steps=4000`. Its repr has what is no default."""
+    """The config of a run; each field is a key, `--config.train.steps=4000`. Its repr leaves out the defaults."""
 
     data: Data = Data()
     method: Method = Method()
@@ -219,14 +219,14 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def differing(configs: Iterable[Config]) -> dict[str, list[Any]]:
-    """The dotted keys in which configs differ -> the value of each config, None where a config lacks the key."""
+    """Returns the dotted keys in which configs differ -> the value of each config, None if a config lacks the key."""
     rows = [flatten(thaw(config)) for config in configs]
     columns = {key: [row.get(key) for row in rows] for key in dict.fromkeys(key for row in rows for key in row)}
     return {key: values for key, values in columns.items() if len(set(values)) > 1}
 
 
 def typed(key: str, value: Any) -> Any:
-    """`value` in plain Python, as the dotted `key` takes it: a whole float such as 3e5 becomes an int for a count."""
+    """Returns `value` in plain Python, as the dotted `key` takes it: for a count, the float 3e5 becomes an int."""
     value = plain(value)
     return over(whole, value) if key in WHOLE else value
 

@@ -1,11 +1,11 @@
-"""The pictures of the report as figures of matplotlib, from models and images alone: no work directory is needed.
+"""The pictures of the report as figures of matplotlib, from models and images; no work directory is needed.
 
     from scaledis import figures
 
     figures.traversals(model, images).savefig("traversals.png")
 
-Models are one Model, several, or {name: Model}. Images are uint8 [N, H, W, C] or a data set, of
-which 5,000 are drawn. A figure belongs to no window and to no state of pyplot.
+Models are one Model, several, or {name: Model}. Images are uint8 [N, H, W, C], or a data set, from which 5,000 are
+drawn. A figure opens no window and is unknown to pyplot.
 """
 
 import functools
@@ -62,10 +62,10 @@ def _figure(make: Callable[P, Figure]) -> Callable[P, Figure]:
 
 @_figure
 def traversals(models: Models, images: Images, seed: int = 0) -> Figure:
-    """Every unit of each model moved from -3 to 3, from the code of the first image; a row a unit, levels from the top.
+    """Draws every unit of each model moved from -3 to 3, from the code of the first image: one row per unit, top first.
 
-    At the right of a row stand the unit's KL over the images, and the factor of the data set that it knows best. A unit
-    of less than 0.1 nats is dim. `seed` draws the images of a data set.
+    The text beside a row has the unit's KL over the images, and the factor of the data set that it knows best. A unit
+    of less than 0.1 nats is dimmed. `seed` draws the images of a data set.
 
     Raises UserError for no models, and for images that a model does not encode.
     """
@@ -75,16 +75,19 @@ def traversals(models: Models, images: Images, seed: int = 0) -> Figure:
 
 @_figure
 def reconstructions(models: Models, images: Images, seed: int = 0) -> Figure:
-    """The first ten images above what each model makes of their posterior means. Raises what `traversals` raises."""
+    """Draws the first ten images, and below them their reconstructions by each model, from posterior means.
+
+    Raises what `traversals` raises.
+    """
     seen = _seen(images, seed)
     return images_of.reconstructions([_summary(name, model, seen) for name, model in _named(models).items()])
 
 
 @_figure
 def information(models: Models, data: Dataset, seed: int = 0) -> Figure:
-    """A table for each model: the mutual information of every unit with every factor, in percent of its entropy.
+    """Draws a table for each model: the mutual information of every unit with every factor, in percent of its entropy.
 
-    Raises what `traversals` raises; a data set without factors gives a figure that says so.
+    If the data set has no factors, the figure says so. Raises what `traversals` raises.
     """
     kinds.check("data", data, Dataset)
     seen = _seen(data, seed)
@@ -93,7 +96,7 @@ def information(models: Models, data: Dataset, seed: int = 0) -> Figure:
 
 @_figure
 def samples(models: Models, seed: int = 0) -> Figure:
-    """Ten images of each model from its prior: of all units, and of the same units of one level while all others are 0.
+    """Draws ten images of each model from its prior: from all units, and from those of one level with the others at 0.
 
     Raises UserError for no models.
     """

@@ -11,20 +11,20 @@ from scaledis.core.errors import UserError, sentences
 
 
 class Entry(NamedTuple):
-    """A command: its class in scaledis.commands, and one line about it."""
+    """A command: the name of its class in scaledis.commands, and one line about it."""
 
     name: str
     about: str
 
 
 COMMANDS = {
-    "train": Entry("Train", "train, score and report runs; the same command again goes on where it ended"),
+    "train": Entry("Train", "train, score and report runs; the same command resumes"),
     "sweep": Entry("Sweep", "train many runs: the product of sweeps over a config"),
     "demo": Entry("Demo", "train VLAE and the scale-aware ladder side by side, and compare them"),
     "evaluate": Entry("Evaluate", "score trained runs on any split, metric or step"),
     "report": Entry("Report", "write the page of an experiment and print its scores"),
     "extract": Entry("Extract", "copy one run into a new work directory"),
-    "list": Entry("List", "print the names of methods, data sets, metrics, networks, estimators, sweeps and configs"),
+    "list": Entry("List", "print the names of methods, data sets, metrics, networks, criteria, sweeps and others"),
     "describe": Entry("Describe", "explain one name: a method, a metric, a data set, or all keys of a config"),
     "prepare": Entry("Prepare", "download, verify and convert a published data set"),
     "score": Entry("Score", "compute metrics of a file of codes from any framework"),
@@ -34,7 +34,7 @@ FORMER = {f"--{word}": word for word in ("list", "describe", "prepare", "extract
 
 
 def run(argv: Sequence[str]) -> None:
-    """Runs the command of these words. Raises UserError for an unknown command, flag or value."""
+    """Runs the command of a command line. Raises UserError for an unknown command, flag or value."""
     word, *rest = argv or ["help"]
     if word in ("help", "--help", "-h"):
         if not rest:
@@ -58,7 +58,7 @@ def run(argv: Sequence[str]) -> None:
 
 
 def _parsed(word: str, command: type[Command], argv: Sequence[str]) -> Command:
-    """Returns the command with its arguments. The error for an unknown flag names the command or key that it means."""
+    """Returns the command with its arguments. The error for an unknown flag names the command or key that has it."""
     try:
         return parse(command, argv)
     except UnknownFlag as error:
@@ -73,7 +73,7 @@ def _parsed(word: str, command: type[Command], argv: Sequence[str]) -> Command:
 
 
 def _spelled(error: UnknownFlag, command: type[Command]) -> UserError:
-    """Returns the error for an unknown flag, with the spelling of the key of the config that it means, if any."""
+    """Returns the error for an unknown flag; if it resembles a key of the config, with the spelling of that key."""
     from scaledis.config import flatten
     from scaledis.sweeps import configs
 

@@ -1,4 +1,4 @@
-"""A trained run, as everything outside of training sees it."""
+"""Model: a trained run that encodes, decodes and saves itself."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -27,22 +27,22 @@ def traversed(mean: np.ndarray, low: float = -3.0, high: float = 3.0, steps: int
 
 
 class Model(NamedTuple):
-    """One trained run, without the padding of its population; it needs no data set. `save` writes it, and it pickles.
+    """A trained run, without the padding of its population; it needs no data set, and can be saved and pickled.
 
-    config: of the run.
-    step: steps done; of a diverged run, that of the state which is kept.
-    state: the method's own.
+    config: that of the run.
+    step: steps done; for a diverged run, the step of its last finite state.
+    state: that of the method.
     encode: images uint8 [B, H, W, C] -> Codes, mean and log_variance [B, K] and levels [K], as numpy arrays.
     decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
-    about: what `save` writes beside the arrays, as JSON: config, step, data set, scores, version and commit.
-    arrays: () -> what encode and decode need of the state, {path of a leaf: numpy array}.
+    about: the facts that `save` writes beside the arrays, as JSON: config, step, data set, scores, version and commit.
+    arrays: () -> the part of the state that encode and decode need, {path of a leaf: numpy array}.
     make: (about, arrays) -> the same model.
     negative_log_likelihood: expected images and images, [B, H, W, C] in [0, 1] -> -log p(x | z) in nats, [B].
     functions: (state, images) -> Codes and (state, codes) -> expected images, on arrays of JAX: pure functions for the
       caller's jit, vmap and grad. Images may be float, 0 to 255, so that there is a gradient in them.
     programs: () -> encode and decode of arrays as `export` writes them.
 
-    encode and decode take arrays of any framework and any B, also 0: they work in chunks of one shape, compiled once.
+    encode and decode take arrays of any framework and any B, even 0: they work in chunks of one shape, compiled once.
     They raise UserError for arrays of another kind or shape, and in a process that was forked after JAX has computed.
     """
 
@@ -61,8 +61,8 @@ class Model(NamedTuple):
     def save(self, path: str | Path) -> None:
         """Writes the folder `path` that `scaledis.load_model` reads: model.safetensors and model.json.
 
-        The folder has neither the optimizer nor what else only training reads. Raises UserError where it cannot be
-        written, and for a model of a method whose state has other types than float32 and whole numbers.
+        The folder lacks the arrays that only training needs, such as the optimizer's. Raises UserError if the folder
+        cannot be written, and for a model of a method whose state has other types than float32 and whole numbers.
         """
         kinds.check("path", path, str | Path)
         bundle.write(files.directory("path", path), self.about, self.arrays())
@@ -75,8 +75,8 @@ class Model(NamedTuple):
         `scaledis.load_exported` or `jax.export.deserialize` reads, or `encode.onnx` and `decode.onnx`; beside them is
         `export.json`: `about`, the level of each unit, the names of the arrays, and checksums.
 
-        Raises UserError for an unknown format, where a library or the place is missing, and for a network with an
-        operation that ONNX lacks here.
+        Raises UserError for an unknown format, if a library is missing or the folder cannot be written, and for a
+        network with an operation that this package cannot write as ONNX.
         """
         kinds.check("path", path, str | Path)
         kinds.check("format", format, str)
@@ -85,16 +85,16 @@ class Model(NamedTuple):
         portable.write(files.directory("path", path), functions, {**self.about, "levels": levels}, format)
 
     def push_to_hub(self, repo: str, private: bool = False) -> str:
-        """Uploads what `save` writes, and a card, to a repository of the Hugging Face hub; returns its address.
+        """Uploads the files of `save` and a card to a repository of the Hugging Face hub, and returns its address.
 
-        `scaledis.from_pretrained(repo)` loads it. The card has the data with its fingerprint, the scores beside chance,
-        the config, and how to load the model. You log in by `hf auth login`.
+        `scaledis.from_pretrained(repo)` loads the model. The card has the data with their fingerprint, the scores with
+        their chance levels, the config, and how to load the model. Log in first with `hf auth login`.
 
         Args:
-          repo: "owner/name"; it is made if it is missing.
-          private: whether only its owner sees a repository that is made.
+          repo: "owner/name"; the repository is created if it does not exist.
+          private: whether a repository that is created is private.
 
-        Raises UserError where huggingface_hub is missing, and for what the hub refuses.
+        Raises UserError if huggingface_hub is missing, and if the hub refuses the upload.
         """
         kinds.check("repo", repo, str)
         with tempfile.TemporaryDirectory() as folder:
@@ -103,11 +103,11 @@ class Model(NamedTuple):
             return hub.push(Path(folder), repo, private, f"{self!r}")
 
     def reconstruct(self, images: Any) -> np.ndarray:
-        """Images uint8 [B, H, W, C] -> the expected images of their posterior means, float [B, H, W, C] in [0, 1]."""
+        """Returns the images [B, H, W, C] decoded from the posterior means of images uint8, float in [0, 1]."""
         return self.decode(self.encode(images).mean)
 
     def traverse(self, image: Any, low: float = -3.0, high: float = 3.0, steps: int = 7) -> np.ndarray:
-        """An image uint8 [H, W, C] -> expected images float [K, steps, H, W, C] in [0, 1].
+        """Returns the traversal of an image uint8 [H, W, C]: expected images float [K, steps, H, W, C] in [0, 1].
 
         Row k moves unit k from `low` to `high`, in standard deviations of the prior; the other units stay at the
         posterior mean of the image.
@@ -122,7 +122,7 @@ class Model(NamedTuple):
         return decoded.reshape(*codes.shape[:2], *decoded.shape[1:])
 
     def elbo(self, images: Any, samples: int = 1, seed: int = 0) -> np.ndarray:
-        """Images uint8 [B, H, W, C] -> the ELBO of each in nats, [B].
+        """Returns the ELBO of each image, in nats, [B]; the images are uint8 [B, H, W, C].
 
             E_q(z|x) log p(x | z) - KL(q(z | x) || p(z))
 

@@ -1,4 +1,4 @@
-"""scikit-learn's door: a method as a transformer, for Pipeline, GridSearchCV and whatever else takes one."""
+"""A method as a transformer of scikit-learn, for a Pipeline, a GridSearchCV and others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -56,25 +56,24 @@ class Pixels(NamedTuple):
 class ScaleVLAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):  # type: ignore[misc]  # no types
     """A method of this package, any of `scaledis list`, as a transformer of scikit-learn: images -> posterior means.
 
-    X is images [N, H, W, C] or [N, H, W], or their rows [N, H * W * C] with `image_shape`. Rows [N, D] without it are
-    put into the smallest square image of one channel that holds them, the rest of which is black. Images that the
-    networks cannot halve four times get copies of their outermost pixels around them, which `inverse_transform` cuts
+    X has images [N, H, W, C] or [N, H, W], or their rows [N, H * W * C] with `image_shape`. Rows [N, D] without it are
+    put into the smallest square image of one channel that holds them; its other pixels are black. Images that the
+    networks cannot halve four times are padded with copies of their outermost pixels, which `inverse_transform` cuts
     off again: 28x28 become 32x32.
 
-    The networks see 256 levels from black to white. For uint8 these are 0 to 255. Other numbers that all lie in [0, 1]
-    are taken from 0 to 1; if any does not, black is the smallest and white the largest number in the X of `fit`. The
-    scale is that of `fit` from then on: `transform` and `score` clip what lies outside, and `inverse_transform` gives
-    numbers on this scale.
+    The networks see 256 levels from black to white. For uint8 these are 0 to 255. For other numbers, black is 0 and
+    white is 1 if all lie in [0, 1]; if not, black is the smallest and white the largest number in the X of `fit`. `fit`
+    fixes this scale: `transform` and `score` clip numbers outside of it, and `inverse_transform` returns numbers on it.
 
     Args:
-      method: what is trained.
+      method: the method that is trained.
       image_shape: (H, W, C) of the rows of X.
       allocation: latent units per level, top to bottom, such as (4, 2, 2, 2), or (10,) for a flat method; None for the
         method's own.
-      steps: of training.
+      steps: steps of training.
       batch: images of a step.
       overrides: other keys of the config by dotted name, such as {"method.beta": 4.0} (`scaledis describe config`).
-      random_state: None, a seed, or a RandomState; the seed of the run is drawn from it, or is it.
+      random_state: the seed of the run, or a RandomState from which it is drawn; None draws it at random.
       verbose: whether progress is printed to stderr.
 
     Attributes:
@@ -82,7 +81,7 @@ class ScaleVLAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
       pixels_: the scale and the shape of images.
       n_features_in_: D; feature_names_in_: the columns of X, where it has names.
 
-    Every error about an argument is a ValueError, as scikit-learn's are.
+    Every error about an argument is a ValueError, as in scikit-learn.
 
     >>> images = np.random.default_rng(0).random((20, 16, 16, 1))
     >>> vae = ScaleVLAE("vae", allocation=(3,), steps=2, batch=4, random_state=0).fit(images)
@@ -140,7 +139,7 @@ class ScaleVLAE(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator
         return self.pixels_.rows(decoded, self.n_features_in_).reshape(-1, *self._shape_in).astype(np.float32)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Returns the mean ELBO of the images in nats, more for images that the model expects; y is not used."""
+        """Returns the mean ELBO of the images in nats, higher for images that the model expects; y is not used."""
         images = self._images(X)
         return float(self.model_.elbo(images).mean())
 

@@ -12,7 +12,7 @@ from jax import Array
 
 from scaledis.config import Config as Config
 
-NEVER = -1  # RunState.diverged of a run that has not
+NEVER = -1  # RunState.diverged of a run that has not diverged
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
 Pytree = Any  # nested tuples, lists and dictionaries of arrays
 Terms = dict[str, Array]  # scalars by name, for the log; those in nats per image end in `_nats`
@@ -75,10 +75,10 @@ class State(NamedTuple):
 
     params: of the networks.
     optimizer: the optimizer's own state.
-    extra: what the method carries beside them: discriminators, banks of posteriors, capacities; () for most. Only
-      `update` reads it, so a model loads where an older version carried something else.
+    extra: what else the method carries: discriminators, banks of posteriors, capacities; () for most methods. Only
+      `update` reads it, so that a model loads even if an older version carried something else.
     step: int32 [], steps done.
-    hyperparameters: the run's arrays.
+    hyperparameters: those of the run, as arrays.
     """
 
     params: Pytree
@@ -121,7 +121,7 @@ class Likelihood(NamedTuple):
 
     negative_log_likelihood: (output [C, H, W, B], pixels [C, H, W, B] in [0, 1], sigma) -> -log p(x | z), [B].
     mean: output -> the expected pixels, in [0, 1].
-    output: the expected pixels -> an output of that mean.
+    output: the expected pixels -> an output whose mean they are.
     learns_sigma: whether sigma is a parameter that starts at `objective.sigma` (Rybkin et al. 2021).
     """
 
@@ -147,9 +147,9 @@ class Penalty(NamedTuple):
 class Run(NamedTuple):
     """A run of an experiment.
 
-    name: its folder's.
+    name: that of its folder.
     config: its own.
-    padded: the allocation that it trains at, at least its own; None for that which its population needs.
+    padded: the allocation with which it trains, at least its own; None: the one that its population needs.
     """
 
     name: str
@@ -176,6 +176,6 @@ class RunState(NamedTuple):
 
 
 def in_words(config: Config) -> str:
-    """The method of a run, its units, its data set and its seed."""
+    """Returns the method of a run, its units, its data set and its seed, in words."""
     allocation = "-".join(map(str, config.model.allocation))
     return f"{config.method.name}, {allocation} units, {config.data.name}, seed {config.seed}"

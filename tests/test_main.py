@@ -165,7 +165,7 @@ def test_a_signal_between_two_scores_keeps_the_first_and_the_same_command_goes_o
 
     monkeypatch.setattr(scores, "compute", warned)
     done = tiny.command(*line)
-    assert done.returncode == 130 and "Stopped between the scores of vlae; the same command goes on" in done.stderr
+    assert done.returncode == 130 and "Stopped between the scores of vlae; the same command resumes" in done.stderr
     first = read_json(copy.run("vlae") / "scores.json")
     assert "dci/disentanglement" in first["all"] and "mig/mig" not in first["all"]
     assert read_json(copy.run("scale_vlae") / "scores.json")["step"] == 6  # its first scores, of another seed
@@ -347,7 +347,7 @@ def test_a_signal_ends_the_command_with_a_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(hooks.Records, "append", warned)
     done = tiny.command(CONFIG, f"--workdir={tmp_path}")
-    assert done.returncode == 130 and "Stopped at step 2 of 6; the same command goes on from there" in done.stderr
+    assert done.returncode == 130 and "Stopped at step 2 of 6; the same command resumes from there" in done.stderr
     assert os.listdir(Workdir(tmp_path).checkpoints(0)) == ["2"]
 
 
@@ -668,7 +668,7 @@ def test_a_time_limit_ends_with_a_checkpoint_and_the_same_command_goes_on(tmp_pa
     for _ in range(2):
         done = tiny.command(CONFIG, *line, "--time_limit=1s", "--config.train.checkpoint_every=100000")
         assert done.returncode == 130, done.stderr
-        [end] = re.findall(r"Stopped at step (\d+) of 1000000; the same command goes on from there", done.stderr)
+        [end] = re.findall(r"Stopped at step (\d+) of 1000000; the same command resumes from there", done.stderr)
         ends.append(int(end))
         assert Workdir(tmp_path).checkpoints(0).joinpath(end).exists()
     assert 0 < ends[0] < ends[1] < 1_000_000

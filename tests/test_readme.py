@@ -1,10 +1,15 @@
-"""README.md and docs/results.md say what experiments/results says."""
+"""README.md and docs/results.md say what experiments/results says; commands of the docs can be copied."""
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from scaledis import commands
+from scaledis.core import command
+from scaledis.main import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 RESULTS, README = ROOT / "experiments/results", (ROOT / "README.md").read_text()
@@ -65,3 +70,15 @@ def test_the_plans_that_the_docs_show_are_those_of_the_results():
         if re.match(r"\| (Table|100,000 runs of)", line)
     ]
     assert len(rows) > 30 and set(rows) <= set((RESULTS / "plans.md").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.stem
+)
+def test_every_command_of_a_page_has_a_line_of_its_own_and_arguments_that_exist(page):
+    for language, block in re.findall(r"^```(.*?)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in ("" if language else block).replace("\\\n", "").splitlines():
+            words = shlex.split(line, comments=True)
+            if "scaledis" in words:
+                assert words[0] == "scaledis"
+                command.parse(getattr(commands, COMMANDS[words[1]].name), words[2:])

@@ -276,7 +276,7 @@ def test_the_elbo_across_weights_is_warned_of(tmp_path, capsys):
     scaledis.register_criterion("elbo_nats", lambda candidate: -candidate.records[-1]["loss_nats"])
     search(tmp_path / "a", "optuna:1", ["elbo_nats"], config=config)
     words = (
-        "--objective: elbo_nats favors the least penalty across objective.sigma; it tells the better of several seeds"
+        "--objective: elbo_nats favors the lowest penalty across objective.sigma; it tells the better of several seeds"
     )
     assert words in capsys.readouterr().err
     search(

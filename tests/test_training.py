@@ -102,7 +102,7 @@ def test_an_interrupt_of_a_call_leaves_a_checkpoint_and_the_same_call_goes_on(tm
     def interrupt(step, terms):
         signal.raise_signal(signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt, match="Stopped at step 2 of 6; the same call goes on from there"):
+    with pytest.raises(KeyboardInterrupt, match="Stopped at step 2 of 6; the same call resumes from there"):
         call(workdir=tmp_path, callback=interrupt)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     with ThreadPoolExecutor(1) as thread:
@@ -146,7 +146,7 @@ def test_what_changes_the_last_digits_is_said_and_training_goes_on(tmp_path, mon
     monkeypatch.setenv("XLA_FLAGS", f"{os.environ['XLA_FLAGS']} --xla_another=1")
     train(workdir)
     resumed, line = capsys.readouterr().err.splitlines()
-    assert resumed == "run: goes on from step 2 of 6."
+    assert resumed == "run: resumes from step 2 of 6."
     assert line.startswith("run: from step 2 on the last digits may be others: jax was '") and "and is '9.9'" in line
     assert "XLA_FLAGS was" in line and "--xla_another=1" in line and "device" not in line and "jaxlib" not in line
 
@@ -333,7 +333,7 @@ def test_the_populations_of_a_program_are_padded_alike_and_each_is_its_own_runs(
 def test_a_population_whose_every_run_has_diverged_is_reported_and_at_its_end(tmp_path, capsys):
     workdir, runs = Workdir(tmp_path), runs_of(**DIVERGING)
     _, states = train(workdir, runs)
-    assert "run diverged at step 1 and is frozen there.\nNo run goes on" in capsys.readouterr().err
+    assert "run diverged at step 1 and is frozen there.\nNo run is left" in capsys.readouterr().err
     last = read_records(workdir.run("run") / "metrics.jsonl")[-1]
     assert last["step"] == 2 and last["diverged"] == 1 and last["loss_nats"] is None
     assert states.diverged == 1

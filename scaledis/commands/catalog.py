@@ -46,7 +46,7 @@ class Describe(Experiment):
 
     word = "describe"
     thing: str = positional("a name of `scaledis list`; or `config`, or `network`")
-    data_dir: str | None = option("where data sets lie; short for --config.data.directory")
+    data_dir: str | None = option("the directory of data sets; short for --config.data.directory")
 
     @property
     def short(self) -> Mapping[str, object]:
@@ -77,7 +77,7 @@ class Prepare(Configured):
 
     word = "prepare"
     dataset: str = positional("the data set, such as dsprites; `scaledis list` has all")
-    data_dir: str | None = option("where data sets lie; short for --config.data.directory")
+    data_dir: str | None = option("the directory of data sets; short for --config.data.directory")
 
     @property
     def short(self) -> Mapping[str, object]:

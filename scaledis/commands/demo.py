@@ -28,7 +28,7 @@ OURS, OTHER = "scale_vlae", "vlae"
 class Demo(Command):
     """Trains VLAE and the scale-aware ladder on three seeds each, writes their page, and compares their scores.
 
-    It first prints how long that takes, a few minutes on two cores. The same command again goes on where it ended.
+    It first prints how long this will take, a few minutes on two cores. The same command resumes.
 
     examples:
       scaledis demo
@@ -49,7 +49,7 @@ class Demo(Command):
 
 
 def forecast(runs: list[Run]) -> str:
-    """Returns, in words, how long the runs take to train, measured on the first steps of the first population."""
+    """Returns a sentence on how long the runs will train, measured on the first steps of the first population."""
     populations = plan.populations(runs)
     ends: list[float] = []
 
@@ -73,7 +73,7 @@ def forecast(runs: list[Run]) -> str:
 
 
 def comparison(results: pandas.DataFrame) -> str:
-    """Returns, in words, the differences between both methods, paired by seed, with their 95 % intervals."""
+    """Returns lines with the differences between both methods, paired by seed, and their 95 % intervals."""
     lines = [f"{OURS} minus {OTHER}, paired by seed:"]
     for score, name in SCORES.items():
         ours, other = (

@@ -37,7 +37,7 @@ class Configured(Command):
 
     @property
     def short(self) -> Mapping[str, object]:
-        """The keys of the config that have a flag of their own, with its value; None where it is not given."""
+        """The keys of the config that have a flag of their own, with the value of the flag; None if it is not given."""
         return {}
 
     @cached_property
@@ -52,7 +52,7 @@ class Configured(Command):
 
     @property
     def namespace(self) -> Mapping[str, Any]:
-        """All that the config file defines, such as its sweeps; {} without a file."""
+        """The names that the config file defines, such as its sweeps; {} without a file."""
         return self.loaded.namespace if self.loaded else {}
 
     @property
@@ -124,7 +124,7 @@ class Experiment(Configured):
         return [run._replace(config=freeze(self.changed(thaw(run.config)))) for run in runs]
 
     def record(self) -> Mapping[str, Any]:
-        """What the work directory keeps: the config, the sweeps and the command."""
+        """Returns what the work directory keeps of the command: the config, the sweeps and the command line."""
         if self.loaded:
             return {"config": self.loaded.config, "sweep": self.sweeps, "command": self.line()}
         return self.directory.claimed()
@@ -165,14 +165,14 @@ class Distributed(Command):
 
     distributed: bool = option("join the processes that SLURM, Open MPI, Kubernetes or a TPU pod has started", False)
     coordinator: str | None = option(
-        "host:port of the first process; needed where no cluster is detected, as the next two"
+        "host:port of the first process; needed, with --processes and --process, if no cluster is detected"
     )
     processes: int | None = option("the number of processes", parse=whole)
     process: int | None = option("the number of this process, from 0", parse=whole)
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Joins the other processes. An error is printed here before it ends all of them."""
+        """Joins the other processes. An error is printed in this process before it ends all of them."""
         address = self.coordinator, self.processes, self.process
         if not self.distributed and address == (None, None, None):
             yield

@@ -26,11 +26,11 @@ from scaledis.workdir.score_files import NEWEST
 
 ALL = str(WHOLE)
 SHARD = "i/n takes every n-th population from number i on, as one of n independent jobs"
-STEP = "the step whose checkpoint is scored, or best, each run's own by train.keep_best (default: the newest)"
+STEP = "the step whose checkpoint is scored, or best: each run's best step by train.keep_best (default: the newest)"
 
 
 def step_or_best(text: str) -> int | str:
-    """Returns 5000 for "5000" and "5e3", and "best" for itself. Raises ArgumentTypeError for anything else."""
+    """Returns 5000 for "5000" and "5e3", and "best" for "best". Raises ArgumentTypeError for anything else."""
     try:
         return text if text == BEST else whole(text)
     except argparse.ArgumentTypeError:
@@ -85,11 +85,11 @@ class Extract(Command):
     """
 
     word = "extract"
-    run: str = positional("the name of the run, that of its folder in WORKDIR/runs")
+    run: str = positional("the name of the run, which is that of its folder in WORKDIR/runs")
     workdir: str | Path | None = option("the directory that has the run; required")
     to: str | Path | None = option("the new directory; required")
     step: int | str | None = option(
-        "the step whose checkpoint is copied, or best, the run's by train.keep_best (default: the newest)",
+        "the step whose checkpoint is copied, or best: the run's best step by train.keep_best (default: the newest)",
         parse=step_or_best,
     )
 

@@ -33,8 +33,8 @@ class Engine(NamedTuple):
     """Trains the populations of a job.
 
     train_all: (job, stop=) -> all populations.
-    prepare: is called before JAX computes.
-    tracks: whether trackers can follow the runs, which train in this process.
+    prepare: called before JAX computes.
+    tracks: whether the runs train in this process, where trackers can follow them.
     """
 
     train_all: Callable[..., Groups]
@@ -50,7 +50,7 @@ ENGINES = {
 
 @dataclass
 class Train(Distributed, Named):
-    """Trains runs, scores them and writes their page. The same command again goes on where it ended.
+    """Trains runs, scores them and writes their page. The same command resumes where an earlier one stopped.
 
     examples:
       scaledis train quickstart                                   a config by name
@@ -59,34 +59,34 @@ class Train(Distributed, Named):
       scaledis train vlae --data=folder --config.data.path=~/pictures
       scaledis train --config=mine.py:argument --sweep=method.gamma=1,2,4
       scaledis train table1 --sweep=table1 --dry_run              runs, programs, memory and time; nothing is compiled
-      scaledis train table1 --sweep=table1 --dry_run --device=v5e:16    and what they take of 16 chips
+      scaledis train table1 --sweep=table1 --dry_run --device=v5e:16    the same, and a plan for 16 chips
       scaledis train --workdir=runs/scale_vlae --steps=8000       trains the runs of a directory further
     """
 
     word = "train"
-    stages: tuple[str, ...] = option("what is done, with commas between", STAGES, names, commas=True)
+    stages: tuple[str, ...] = option("the stages of the command, separated by commas", STAGES, names, commas=True)
     step: int | str | None = option(STEP, parse=step_or_best)
     shard: str = option(SHARD, ALL)
     halving: str | None = option(
-        "drop runs of the sweep at rungs: eta:3,rungs:4,by:elbo_nats lets the best third go on, four times"
+        "drop runs of the sweep at rungs: eta:3,rungs:4,by:elbo_nats keeps the best third, four times"
     )
     search: str | None = option(
-        "search a space for the best setting: optuna:200 tries 200; also optuna:200,sampler:quasi,seed:1,batch:16"
+        "search a space for the best setting: optuna:200 tries 200 settings; optuna:200,sampler:quasi,seed:1,batch:16"
     )
     space: tuple[str, ...] = option("the range of a key that is searched, such as method.beta=log:1..64", ())
     objective: tuple[str, ...] = option(
-        "what is looked for: a number of the log, a score such as dci/disentanglement, or udr; with :min the least",
+        "what a search maximizes: a number of the log, a score such as dci/disentanglement, or udr; :min minimizes it",
         (),
     )
     engine: str = option("where populations train: `local` is this process, `ray` a cluster of Ray", "local")
     time_limit: str | None = option("stop with a checkpoint after this time, such as 50m; the exit code is then 130")
     dry_run: bool = option("print the runs, their programs, memory and time; compile and train nothing", False)
     device: str | None = option("plan for devices that need not be here, such as h100:8 or v5e:4x4; needs --dry_run")
-    compile: bool = option("compile what the table of programs lacks for --device, which takes minutes", False)
+    compile: bool = option("compile the programs that the table lacks for --device; this takes minutes", False)
     yes: bool = option(f"allow more than {MANY_RUNS:,} runs", False)
-    extend: bool = option("allow more steps even where they change a schedule or a stage of a run", False)
-    restart: bool = option("begin again at step 0 where no checkpoint can be used", False)
-    track: tuple[str, ...] = option("log to tensorboard or wandb too, with commas between", (), names, commas=True)
+    extend: bool = option("allow more steps even if they change a schedule or a stage of a run", False)
+    restart: bool = option("train a run from step 0 again if none of its checkpoints can be used", False)
+    track: tuple[str, ...] = option("log also to tensorboard, wandb, or both (with a comma)", (), names, commas=True)
 
     def record(self) -> Mapping[str, Any]:
         halving = {} if self.halving is None else {contests.HALVING: self.halving}
@@ -99,7 +99,7 @@ class Train(Distributed, Named):
         if self.device and not self.dry_run:
             raise UserError(f"--device: {self.device} is planned for, not trained on; add --dry_run.")
         if self.compile and not self.device:
-            raise UserError("--compile: it takes the devices to compile for, such as --device=v5e.")
+            raise UserError("--compile: it needs the devices to compile for, such as --device=v5e.")
         with self.together():
             if self.dry_run:
                 self._plan()
@@ -110,7 +110,7 @@ class Train(Distributed, Named):
 
     @property
     def searched(self) -> Settings | None:
-        """The settings of the search; None without one. Raises UserError for settings that cannot be."""
+        """The settings of the search; None without one. Raises UserError for invalid settings."""
         if self.search is None:
             for name in ("space", "objective"):
                 if getattr(self, name):
@@ -122,7 +122,7 @@ class Train(Distributed, Named):
         return settings.parse(self.search, self.objective, ranges)
 
     def trial(self, params: Mapping[str, object]) -> list[Run]:
-        """Returns the runs of the values that a search gives to keys."""
+        """Returns the runs of a trial, whose `params` are the values that the search gives to its keys."""
         assert self.loaded  # `searched` has made sure
         typed_ = {key: typed(key, value) for key, value in params.items()}
         return self.expanded(override(self.loaded.config, typed_, "--space"))
@@ -139,7 +139,7 @@ class Train(Distributed, Named):
             print("\n" + dry_run.on_devices(forecast.forecast(runs, devices, share=share)))
 
     def _share(self, runs: list[Run]) -> forecast.Share:
-        """Returns the share of their steps that runs train for: --halving compares all of them, or a search's batch."""
+        """Returns the share of its steps that a run trains for: --halving compares all runs, or those of a batch."""
         if self.halving is None:
             return starts.share
         wanted = self.searched
@@ -147,7 +147,7 @@ class Train(Distributed, Named):
         return functools.partial(contests.share, self.halving, min(batch, len(runs)))
 
     def _planned(self) -> list[Run]:
-        """Returns the runs of the command; those of a search have the middle of its space."""
+        """Returns the runs of the command. The trials of a search all have the middle of the space, for a plan."""
         if not (wanted := self.searched):
             return self.runs()
         space.check(wanted.space, self.trial)

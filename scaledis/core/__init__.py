@@ -1,3 +1,3 @@
-"""What knows nothing of a VAE; its error is imported from here by every room."""
+"""Code that knows nothing of VAEs; every other room imports UserError from here."""
 
 from scaledis.core.errors import UserError as UserError

@@ -1,4 +1,4 @@
-"""The card of a saved model: what a person must know of it, in Markdown, made from its `about`."""
+"""The card of a saved model in Markdown, made from its `about`."""
 
 import json
 from collections.abc import Mapping
@@ -55,7 +55,7 @@ def _of_data(data: Mapping[str, Any]) -> str:
 
 
 def _of_scores(scores: Mapping[str, Any]) -> str:
-    """A row for each score that is one number, with its chance level where it is known."""
+    """Returns a row for each score that is one number, with its chance level if it is known."""
     found = {name: value for name, value in scores.items() if isinstance(value, float) and CHANCE not in name}
     if not found:
         return "It has not been scored."
@@ -68,5 +68,5 @@ def _of_scores(scores: Mapping[str, Any]) -> str:
 
 
 def _plain(name: str) -> str:
-    """Returns a name without what ends a cell, a line or a heading of Markdown."""
+    """Returns a name without the characters that end a cell, a line or a heading of Markdown."""
     return " ".join(name.split()).replace("|", "/")

@@ -1,4 +1,4 @@
-"""Rows through a compiled function, in chunks of one shape: it is compiled once, and memory is bounded."""
+"""Calls a function on rows in chunks of one shape, so that it is compiled once and its memory is bounded."""
 
 from collections.abc import Iterable, Iterator
 

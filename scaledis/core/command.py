@@ -90,7 +90,7 @@ def whole(text: str) -> int:
 
 
 def names(text: str) -> tuple[str, ...]:
-    """ "dci,mig" -> ("dci", "mig")."""
+    """Returns ("dci", "mig") for "dci,mig"."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
@@ -134,7 +134,7 @@ def parse(command: type[Some], argv: Sequence[str], program: str = "") -> Some:
 
 
 def _help(field: Field) -> str:
-    """Returns what a field is about, and its default unless the words name it or there is none."""
+    """Returns the help of a field: its meaning, and its default unless the meaning names it or there is none."""
     about, default = field.metadata["about"], field.default
     if default is False or default in (None, (), dataclasses.MISSING) or "default" in about:
         return str(about)

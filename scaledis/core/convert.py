@@ -1,4 +1,4 @@
-"""Arrays of any framework as numpy arrays. Raises UserError for what numpy would silently drop."""
+"""Converts arrays of any framework to numpy, and raises UserError for content that numpy would silently drop."""
 
 import sys
 from collections.abc import Iterator

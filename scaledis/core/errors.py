@@ -1,4 +1,4 @@
-"""Errors that a user can mend, apart from bugs, and how a command shows them."""
+"""The errors that a user can correct, as opposed to bugs, and how a command prints them."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ class UserError(ValueError):
 
 
 class Stopped(Exception):
-    """A signal asked to stop; the state is in a checkpoint. The message says at which step, not how to go on."""
+    """A signal asked to stop, and the state is in a checkpoint. The message says at which step, not how to resume."""
 
 
 @contextlib.contextmanager
@@ -34,7 +34,7 @@ def sentences() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except Stopped as stopped:
-        print(f"{stopped}; the same command goes on from there.", file=sys.stderr)
+        print(f"{stopped}; the same command resumes from there.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

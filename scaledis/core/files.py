@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 def directory(key: str, path: str | Path) -> Path:
-    """The directory at `path`, which may be yet to be made. Raises UserError, naming `key`, for what cannot be one."""
+    """Returns the directory at `path`, which need not exist. Raises UserError, naming `key`, if it cannot be one."""
     try:
         found = Path(path).expanduser()
         str(found).encode()  # the checkpoints' library takes UTF-8 alone
@@ -51,7 +51,7 @@ def write_sealed(path: Path, value: Mapping[str, object]) -> None:
 
 
 def write_lines(path: Path, value: Mapping[str, object]) -> None:
-    """Writes what `write_sealed` writes, one entry a line, three times as fast: for the many files of a sweep."""
+    """Writes the content of `write_sealed` with one entry per line, three times as fast, for the files of a sweep."""
     entries = [f"{json.dumps(key)}: {json.dumps(each, allow_nan=False)}" for key, each in {**value, **BLANK}.items()]
     write_bytes(path, sealed(("{\n" + ",\n".join(entries) + "\n}\n").encode()))
 
@@ -151,7 +151,7 @@ def clear(folder: Path) -> None:
 
 
 def _is_left(path: Path) -> bool:
-    """Returns whether the process that wrote a temporary file is gone, or wrote it too long ago to be at it still."""
+    """Returns whether a temporary file is left over: its writer has ended, or wrote it too long ago to be at work."""
     found = LEFT.search(path.name)
     if found and found["host"] == platform.node():
         try:

@@ -102,17 +102,17 @@ def place(tree: Any, sharding: NamedSharding) -> Any:
 
 
 def any_process(value: bool) -> bool:
-    """Returns in every process whether `value` holds in any of them."""
+    """Returns, in every process, whether `value` is True in any process."""
     return value if alone() else bool(fetch(np.asarray([value])).any())
 
 
 def from_first(values: np.ndarray) -> np.ndarray:
-    """Returns in every process the array that the first one has; all have one of its shape."""
+    """Returns, in every process, the array of the first process; the arrays of all processes have one shape."""
     return values if alone() else fetch(values)[: len(values)]
 
 
 def _leave(error: BaseException) -> NoReturn:
-    """Ends this process with the exit code of its error; at a usual exit JAX would wait for the others, then abort."""
+    """Ends this process with the exit code of its error; a normal exit would wait for the others, and then abort."""
     if not isinstance(error, SystemExit):
         traceback.print_exception(error)
     sys.stdout.flush()

@@ -9,9 +9,9 @@ from scaledis.core import UserError, registry
 
 
 def push(folder: Path, repo: str, private: bool, message: str) -> str:
-    """Uploads the files of a folder to a repository, which is made if it is missing, and returns its address.
+    """Uploads the files of a folder to a repository, which is created if needed, and returns its address.
 
-    Raises UserError where huggingface_hub is missing, and for what it refuses.
+    Raises UserError if huggingface_hub is missing, and if the hub refuses the upload.
     """
     with _library("repo", repo) as library:
         hub = library.HfApi()
@@ -21,7 +21,7 @@ def push(folder: Path, repo: str, private: bool, message: str) -> str:
 
 
 def pull(key: str, repo: str, revision: str | None, names: Sequence[str]) -> Path:
-    """Returns the folder of the cache with these files of a repository. Raises what `push` raises, naming `key`."""
+    """Downloads files of a repository and returns their folder in the cache. Raises what `push` does, naming `key`."""
     with _library(key, repo) as library:
         return Path(library.snapshot_download(repo, revision=revision, allow_patterns=[*names]))
 

@@ -1,7 +1,7 @@
 """A function of JAX as an ONNX file: its jaxpr, one node for each operation.
 
-What does not depend on the input is computed here and becomes a constant. The first axis of the input may have any
-size, as may the axes that follow from it.
+A value that does not depend on the input is computed here and becomes a constant. The first axis of the input, and the
+axes whose sizes follow from it, may have any size.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Registries that installed packages and notebooks add to."""
+"""Registries, to which installed packages and notebooks can add entries."""
 
 import dataclasses
 import functools
@@ -63,7 +63,7 @@ class Registry(Generic[Entry]):
             raise UserError(f"{error} A {self.noun} of your own must be registered first, by {door}.") from None
 
     def register(self, name: str, entry: Entry) -> None:
-        """Adds an entry of the user's, or replaces it, as when a notebook's cell runs twice.
+        """Adds an entry of the user, or replaces it, as when a cell of a notebook runs twice.
 
         Raises UserError for a name that is not a lower-case word, and for that of an installed entry.
         """

@@ -1,4 +1,4 @@
-"""Functions of JAX as files that need none of the code behind them: a folder of programs, with `export.json` beside.
+"""Functions of JAX as files that do not need their Python code: a folder of programs with `export.json`.
 
 The first axis of every input may have any size. A format is a way to write a function: `jax` is the program of
 `jax.export` for CPU, GPU and TPU, `onnx` an ONNX graph.
@@ -74,7 +74,7 @@ def write(folder: Path, functions: Mapping[str, Function], about: Mapping[str, A
 
 
 def read(folder: Path) -> tuple[dict[str, Any], dict[str, Callable[[Any], tuple[Array, ...]]]]:
-    """Returns what is known, and the functions of a folder that `write` has written in the format jax.
+    """Returns the facts and the functions of a folder that `write` has written in the format jax.
 
     Raises UserError, naming the file, for another format, and for a file that is missing, damaged, or of a version of
     JAX that this one cannot read.

@@ -1,4 +1,4 @@
-"""Work of several parts, shown while it lasts: a bar on a terminal, lines elsewhere."""
+"""Shows the progress of work in several parts: a bar on a terminal, lines elsewhere."""
 
 import sys
 import time
@@ -23,12 +23,12 @@ def shown(
     """Yields the parts, and from the fifth second on shows how much of the whole is done.
 
     Args:
-      parts: of the work.
-      title: names the work.
+      parts: the parts of the work.
+      title: the name of the work.
       total: the size of the whole, such as a number of images or bytes; None if it is unknown.
-      start: what is done already.
+      start: the size of the work that is done already.
       size: part -> its size.
-      name: part -> its name, which stands behind the title.
+      name: part -> its name, which is printed after the title.
     """
     due = time.monotonic() + AFTER
     if sys.stderr.isatty():

@@ -22,7 +22,7 @@ from scaledis.core import UserError, version
 LEVEL, DETERMINISTIC = "xla_backend_optimization_level", "xla_gpu_deterministic_ops"
 DEVICES_FLAG = "--xla_force_host_platform_device_count"
 KEYS = "threefry2x32"  # the implementation of every random key, whatever jax_default_prng_impl is
-SETTINGS = ("jax_random_seed_offset", "jax_disable_jit")  # that are left to the user
+SETTINGS = ("jax_random_seed_offset", "jax_disable_jit")  # of JAX, which are left to the user
 CGROUP, CPUINFO = Path("/sys/fs/cgroup"), Path("/proc/cpuinfo")
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.h of glibc
 
@@ -30,13 +30,13 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8  # malloc.
 def prepare_jax() -> None:
     """Makes JAX fast on this machine. Call it once, before the first computation; settings of the user are kept.
 
-    - One host device per core: each trains its own members of a population, which beats one model on all cores.
+    - JAX gets one device per core: each trains its own runs of a population, which beats one model on all cores.
     - glibc's allocator keeps freed memory. XLA allocates a step's buffer (~100 MB) again for each call, from a thread
       whose arena would give it back to the system: ~30,000 page faults, as slow as the step itself.
-    - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla: the
-      same runs start at once the next time.
+    - Compiled programs are cached on disk, in $JAX_COMPILATION_CACHE_DIR, by default below ~/.cache/scaledis/xla, so
+      that the same runs start at once the next time.
 
-    The command line calls it by itself. Raises UserError if JAX has computed already.
+    The command line does all this by itself. Raises UserError if JAX has computed already.
 
     >>> prepare_jax()
     """

@@ -1,6 +1,6 @@
 """Named arrays as one file of the safetensors format: a length, a header in JSON, and the numbers as in memory.
 
-https://github.com/huggingface/safetensors describes the format. Nothing in such a file can run.
+https://github.com/huggingface/safetensors describes the format. Nothing in such a file is executed.
 """
 
 import json
@@ -18,7 +18,7 @@ LENGTH, ALIGNED = 8, 8  # bytes of the header's length; what the header's own le
 
 
 def dumps(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The file of float32, signed and unsigned arrays by name. Raises UserError, naming the array, for another type."""
+    """Returns the file of arrays by name, float32 or whole numbers. Raises UserError for an array of another type."""
     header, parts, end = {}, [], 0
     for name, array in arrays.items():
         dtype = array.dtype.newbyteorder("<")
@@ -33,7 +33,7 @@ def dumps(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def loads(data: bytes) -> dict[str, np.ndarray]:
-    """The arrays of a file by name. Raises UserError for what is no such file, or holds a type that `dumps` refuses."""
+    """Returns the arrays of a file by name. Raises UserError for another kind of file, and for arrays of other types."""
     start = LENGTH + int.from_bytes(data[:LENGTH], "little")
     try:
         if start > len(data):

@@ -90,8 +90,8 @@ class Difference(NamedTuple):
 class Judged(NamedTuple):
     """A difference as one of a family of tests: Holm's p-value and a verdict on "above 0".
 
-    verdict: "holds" or "does not hold" where Holm's p is below the level; else "no difference that counts" where the
-    interval of 1 - 2 level lies within the smallest difference that counts (two one-sided tests), or "undecided".
+    verdict: "holds" or "does not hold" if Holm's p is below the level; else "no difference that counts" if the interval
+    of 1 - 2 level is within the smallest difference that counts (two one-sided tests), or "undecided".
     """
 
     difference: Difference
@@ -164,20 +164,20 @@ def compare(
     counts: float = COUNTS,
     level: float = LEVEL,
 ) -> pandas.DataFrame:
-    """Compares settings over their seeds, one row for each pair, judged as one family.
+    """Compares settings over their seeds, and returns a table with one row for each pair, judged as one family.
 
     Args:
       results: one row for each run, as `load_results` returns them, with the columns `by`, `score` and "seed".
         Runs that were dropped at a rung are left out.
       score: the column of numbers to compare. Runs without it are left out.
-      by: the column or columns that tell the settings apart; runs of one setting differ only in their seed.
-      against: the setting that all others are compared with; by default every pair of settings is compared.
+      by: the column or columns that define the settings; runs of one setting differ only in their seed.
+      against: the setting with which all others are compared; by default every pair of settings is compared.
       counts: the smallest difference that counts.
       level: the level of the family, kept by Holm's method.
 
     Returns:
       Columns one, other, test, seeds_one, seeds_other, mean_one, mean_other, difference, low, high (the 95 % interval),
-      p, holm, verdict and, where it is undecided, seeds_needed.
+      p, holm, verdict and, for an undecided pair, seeds_needed.
 
     Raises:
       UserError: a column that is not in the table, or none at all; a score that is no number, or infinite; an unknown

@@ -1,4 +1,4 @@
-"""Values in plain Python, as a config holds them, from any framework and from the command line."""
+"""Converts values from any framework and from the command line to plain Python, as a config holds them."""
 
 import ast
 import itertools

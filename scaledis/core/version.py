@@ -28,7 +28,7 @@ def commit() -> str:
 
 
 def resumes(version: str) -> bool:
-    """Returns whether a run of `version` can go on in this version, and end with the same numbers as in its own."""
+    """Returns whether a run of `version` can be resumed in this version, and end with the numbers of its own."""
     return tuple(int(part) for part in version.split(".")[:2]) >= RESUMES
 
 

@@ -21,12 +21,12 @@ from scaledis.datasets.base.dataset import Dataset, rows
 
 __all__ = ["CACHE", "Dataset", "Examples", "Options", "expanded", "load", "names", "rows"]
 
-CACHE = Data.directory  # prepared data sets and caches, unless the user names another directory
+CACHE = Data.directory  # of prepared data sets and caches, unless the user names another
 
 
 @runtime_checkable
 class Examples(Protocol):
-    """The user's own images as an object of Python, such as a data set of PyTorch.
+    """Your own images as a Python object, such as a data set of PyTorch.
 
     An example is an image [H, W], [H, W, C] or [C, H, W] of numpy, JAX, torch or Pillow; or (image, labels), where
     labels are a number, a string, a list or a dictionary of them; or a dictionary with an image and labels.
@@ -45,9 +45,9 @@ class Options(Data):
     bits below 8 or beside `scale`.
 
     Attributes:
-      path: the user's own images, or a copy of a published set that TFDS prepared.
-      download: fetch published files that are missing.
-      examples: the user's own images as an object of Python.
+      path: your own images, or a copy of a published set that TFDS prepared.
+      download: whether published files that are missing are fetched.
+      examples: your own images as a Python object.
     """
 
     path: Path | None = None  # type: ignore[assignment]  # of a config it is text
@@ -76,19 +76,19 @@ OPTIONS = [field.name for field in dataclasses.fields(Options) if field.name != 
 
 
 def names() -> list[str]:
-    """The names that `load` takes."""
+    """Returns the names that `load` takes."""
     return registry.modules(sys.modules[__name__])
 
 
 def load(
     name: str | Examples, directory: str | Path = CACHE, *, path: str | Path | None = None, **options: Any
 ) -> Dataset:
-    """The data set `name`, or that of an object of Python.
+    """Returns the data set `name`, or that of a Python object.
 
     Args:
-      name: a file in scaledis/datasets/; or the user's own images as an object, see `Examples`.
+      name: a data set of `scaledis list`; or a Python object with your own images, see `Examples`.
       directory: where published files, prepared sets and caches are.
-      path: the user's own images, or a copy of a published set that TFDS prepared.
+      path: your own images, or a copy of a published set that TFDS prepared.
       **options: the other fields of `Options`: `download`, `resolution`, `scale`, ...
 
     Raises:

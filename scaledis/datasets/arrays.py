@@ -3,7 +3,7 @@
 The file is one of these (`_readers` has one module each):
     my.npz      the arrays below, read into memory
     images.npy  the images, memory-mapped; beside it factors.csv, whose header has the names, or factors.npy
-    my.h5       the arrays below, or others by data.images and data.labels; memory-mapped if they lie in one piece
+    my.h5       the arrays below, or others by data.images and data.labels; memory-mapped if they are contiguous
 
 Its arrays are
     images   uint8 [N, H, W, C] or [N, H, W], 0 to 255; C is 1 or 3; others with data.scale, data.bits and

@@ -1,11 +1,11 @@
 """CelebA (Liu, Luo, Wang and Tang, 2015): 202,599 aligned photographs of faces with 40 attributes, each yes or no.
 
-Images are in the order of their file names, in which the official splits lie one behind the other: their indices are
+Images are in the order of their file names, in which the official splits follow one another: their indices are
 `SPLITS[name]`. Of 178x218 pixels the central 148x148 are reduced to 64x64 by Pillow's Lanczos filter; other works crop
-otherwise. A factor is 1 where its attribute is present.
+differently. A factor is 1 if its attribute is present.
 
-The published files are placed by the user in DIRECTORY/manual, for their links cannot be relied on. The images of a
-TFDS copy are in TFDS's order within each split.
+The user places the published files in DIRECTORY/manual, because their links are not reliable. The images of a TFDS
+copy are in TFDS's order within each split.
 """
 
 import dataclasses

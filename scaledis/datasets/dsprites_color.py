@@ -1,6 +1,6 @@
 """`dsprites_color`: the images of dSprites, each sprite in one random color on black (Locatello et al. 2019).
 
-The five factors of dSprites stay; what is added is random, fixed for each image, and no factor. The published file of
+The factors are the five of dSprites. The color of an image is random but fixed, and is no factor. The published file of
 dSprites is used (datasets/dsprites.py).
 """
 

@@ -1,6 +1,6 @@
 """`dsprites_noisy`: the images of dSprites, white sprites on uniform noise (Locatello et al. 2019).
 
-The five factors of dSprites stay; what is added is random, fixed for each image, and no factor. The published file of
+The factors are the five of dSprites. The noise of an image is random but fixed, and is no factor. The published file of
 dSprites is used (datasets/dsprites.py).
 """
 

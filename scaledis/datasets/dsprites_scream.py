@@ -1,9 +1,9 @@
 """`dsprites_scream`: the sprites of dSprites, inverted into pieces of Munch's The Scream (Locatello et al. 2019).
 
-The five factors of dSprites stay; the piece and its tint are random, fixed for each image, and no factor. The published
-file of dSprites is used (datasets/dsprites.py), and a picture DIRECTORY/manual/scream.jpg, which the user places there:
-a reproduction of the painting, or another picture. It is scaled down to at most 350 x 274 pixels, as in the paper's
-code.
+The factors are the five of dSprites. The piece and the tint of an image are random but fixed, and are no factors. The
+published file of dSprites is used (datasets/dsprites.py), and a picture DIRECTORY/manual/scream.jpg, which the user
+places there: a reproduction of the painting, or another picture. The picture is scaled down to at most 350 x 274
+pixels, as in the paper's code.
 """
 
 from pathlib import Path

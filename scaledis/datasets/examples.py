@@ -1,7 +1,7 @@
-"""`examples`: your own images as an object of Python that gives one by its place; scaledis.load_dataset(OBJECT).
+"""`examples`: your own images as a Python object with `__len__` and `__getitem__`; scaledis.load_dataset(OBJECT).
 
-They are read once, in order, in a stream to a memory-mapped file without a name in the data directory, which ends with
-the process. A machine needs memory for a block of them alone.
+The images are read once, in order, and written block by block into a memory-mapped file without a name in the data
+directory, which is deleted when the process ends. A machine needs memory for one block only.
 """
 
 import itertools

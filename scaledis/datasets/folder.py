@@ -7,7 +7,7 @@ It is prepared once, below the data directory. folder/DIGEST holds, for a folder
     images-CONTENT.npy  uint8 [N, R, R, 3]
     files.json          the files of these images with their signatures and hashes, and the files that are unreadable
 
-When files come, go or change, only new ones are read. A file that was copied or touched is known by its hash.
+If files are added, removed or changed, only new ones are read. A file that was copied or touched is known by its hash.
 """
 
 import collections

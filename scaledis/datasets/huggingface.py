@@ -1,6 +1,6 @@
-"""`huggingface`: a data set of Hugging Face's `datasets` on your disk, by its save_to_disk; --config.data.path=FOLDER.
+"""`huggingface`: a data set that `save_to_disk` of Hugging Face's `datasets` wrote; --config.data.path=FOLDER.
 
-An object of that library is taken too: scaledis.load_dataset(OBJECT). Nothing is downloaded. It needs the extra
+You can also give an object of that library: scaledis.load_dataset(OBJECT). Nothing is downloaded. It needs the extra
 `huggingface`.
 """
 

@@ -1,4 +1,4 @@
-"""`rendered`: a look-alike of 3DShapes, embedded: the same six factors and the same grid of 480,000 images.
+"""`rendered`: a look-alike of 3DShapes that needs no download, with the same six factors and grid of 480,000 images.
 
 The 480 geometries (scale, shape, orientation) are ray-cast once into shading maps; every image is a linear mix of the
 maps of its geometry with the colors of its three hues, so a batch is composed inside the compiled step.

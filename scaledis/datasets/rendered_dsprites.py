@@ -1,7 +1,7 @@
-"""`rendered_dsprites`: a look-alike of dSprites, embedded: the same five factors and grid of 737,280 binary images.
+"""`rendered_dsprites`: a look-alike of dSprites that needs no download, with the same factors and 737,280 images.
 
-Nothing is stored: a pixel is white where its center lies inside the outline, and that is computed for every batch
-inside the compiled step. All lengths are in pixels at scale 1.
+Nothing is stored: a pixel is white if its center is inside the outline, which is computed for every batch inside the
+compiled step. All lengths are in pixels at scale 1.
 """
 
 from pathlib import Path

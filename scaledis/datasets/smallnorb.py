@@ -1,8 +1,8 @@
 """SmallNORB (LeCun, Huang and Bottou, 2004): 48,600 gray photographs of 50 toys, ten each of five categories.
 
-The left images of the published stereo pairs, training before test files (`SPLITS`), reduced from 96 to 64 pixels by
-Pillow's Lanczos filter. Which of the ten toys an image shows is no factor, so every combination of the four factors
-stands ten times: five toys for training, five for testing. From a TFDS copy, the images of a split are sorted by
+The images are the left ones of the published stereo pairs, training before test files (`SPLITS`), reduced from 96 to 64
+pixels by Pillow's Lanczos filter. The toy of an image is no factor, so every combination of the four factors occurs ten
+times: with five toys for training, and five for testing. From a TFDS copy, the images of a split are sorted by
 category, toy, elevation, azimuth and lighting.
 
 The published files lie in DIRECTORY/manual, placed there by the user or fetched.

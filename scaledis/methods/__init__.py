@@ -1,4 +1,4 @@
-"""Methods: what is trained, by name.
+"""Methods by name: `config.method.name`.
 
 A module here defines `METHODS`, name -> MethodSpec. From outside the package a method comes in by `register_method`, or
 by an entry point of the group "scaledis.methods" that points at such a dictionary.
@@ -44,7 +44,8 @@ def register_method(
 ) -> None:
     """Makes your method a choice of `config.method.name`, like those of this package.
 
-    A second call replaces your method, as when a notebook's cell runs twice. `load_run` needs the method registered.
+    A second call replaces your method, as when a notebook's cell runs twice. Register it before `load_run` loads a run
+    of it.
 
     Args:
       name: a lower-case word.
@@ -76,7 +77,7 @@ def register_method(
 
 
 def arrays(config: Config) -> dict[str, np.ndarray]:
-    """Returns the arrays of a run's hyperparameters, those of the method whose program it trains in.
+    """Returns the arrays of a run's hyperparameters, as the method in whose program it trains takes them.
 
     Raises UserError, naming the key, the value and the choices, for a value that the method cannot have.
     """

@@ -13,11 +13,11 @@ def convex_mix(hyperparameters: Hyperparameters, posterior: Posterior) -> Weight
 
         R = K alpha / (K - alpha) I(x; z) + (1 - alpha) / (1 - alpha / K) KL(q(z | x) || p(z))
 
-    of the conditional entropy bottleneck and the variational information bottleneck, for K units. That is the reading
-    `bound`, which follows from the total correlation bound and is the VAE at alpha = 0; for this reason it is the
-    default. The reading `code` is that of the published code with its sign mended: sum_j KL(q(z_j) || p(z_j)) in place
-    of the KL, without any total correlation. In it, information beyond log B is nearly free of charge where the
-    estimator saturates there.
+    a mix of the conditional entropy bottleneck and the variational information bottleneck, for K units. This is the
+    reading `bound`, which follows from the total correlation bound; it is the default, since it is the VAE at
+    alpha = 0. The reading `code` is that of the published code with its sign corrected: sum_j KL(q(z_j) || p(z_j)) in
+    place of the KL, without any total correlation. In this reading, information beyond log B is nearly unpenalized if
+    the estimator saturates at log B.
     """
     return Weights(
         mutual_information=hyperparameters["mutual_information"],
@@ -49,7 +49,7 @@ METHODS = {
         about="a convex mix of I(x; z) and the KL: the alpha-TCVAE (Meo et al. 2024).",
         hyperparameters={
             "alpha": Hyperparameter(0.25, "share of the information term", highest=1.0),
-            "reading": Hyperparameter("bound", "what the mix is of, the bound or the code", choices=("bound", "code")),
+            "reading": Hyperparameter("bound", "that of the paper's bound or of its code", choices=("bound", "code")),
         },
         arrays=mix_arrays,
         widens=True,

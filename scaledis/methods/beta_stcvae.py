@@ -17,16 +17,16 @@ def between_blocks(hyperparameters: Hyperparameters, posterior: Posterior) -> We
 
         R = KL(q(z | x) || p(z)) - v sum_blocks TC(q(z_block)) + (beta - 1) KL(q(z) || prod_blocks q(z_block))
 
-    v = 1, `within = free`, is the paper's formula, I(x; z) + beta TC_joint + sum_j KL(q(z_j) || p(z_j)), and the
-    default; in it dependence within a block is free. `within = rewarded` is what the published code trains,
-    v = 1 + beta / 2. b = 1 is the beta-TCVAE.
+    By default `within = free`, v = 1, which is the formula of the paper, I(x; z) + beta TC_joint + sum_j KL(q(z_j) ||
+    p(z_j)): dependence within a block is not penalized. `within = rewarded`, v = 1 + beta / 2, is what the published
+    code trains. b = 1 is the beta-TCVAE.
     """
     beta = hyperparameters["beta"]
     return Weights(intra=-1.0 - hyperparameters["rewarded"] * beta / 2, inter=beta - 1.0)
 
 
 def blocks_of(hyperparameters: Hyperparameters, levels: Array) -> Array:
-    """Returns the parts [K, K]: the blocks of b units among those in use."""
+    """Returns the parts [K, K]: the blocks of b units, over the units in use."""
     in_use = levels.sum(0)
     return partition.blocks(len(in_use), hyperparameters["block"]) * in_use
 
@@ -70,8 +70,8 @@ METHODS = {
         equation_of(between_blocks),
         about="independence between blocks of b units, none within: the beta-STCVAE (Chen et al. 2025).",
         hyperparameters={
-            "beta": Hyperparameter(5.0, "weight of the dependence between blocks, as a whole"),
-            "block": Hyperparameter(2, "b, units per block; the last block is what is left", lowest=1),
+            "beta": Hyperparameter(5.0, "weight of the dependence between blocks, including that in the KL"),
+            "block": Hyperparameter(2, "b, units per block; the last block has the units that are left", lowest=1),
             "granularity": Hyperparameter(0.0, "g = b / m instead of b, for a b that divides the units; 0: take b"),
             "largest": Hyperparameter("halves", "m, the block of granularity 1", choices=("halves", "whole")),
             "within": Hyperparameter("free", "dependence within a block", choices=("free", "rewarded")),

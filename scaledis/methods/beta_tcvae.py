@@ -10,8 +10,8 @@ def flat_total_correlation(hyperparameters: Hyperparameters, posterior: Posterio
 
         R = KL(q(z | x) || p(z)) + (beta - 1) TC(q(z))
 
-    which is their I(x; z) + beta TC(q(z)) + sum_j KL(q(z_j) || p(z_j)), since the KL holds each of the three once.
-    It is the scale-aware ladder of one level.
+    which is I(x; z) + beta TC(q(z)) + sum_j KL(q(z_j) || p(z_j)) of the paper, since the KL is the sum of the three
+    terms. It is the scale-aware ladder with a single level.
     """
     return Weights(intra=hyperparameters["beta"] - 1.0)
 
@@ -21,7 +21,7 @@ METHODS = {
         make_build(flat_total_correlation),
         equation_of(flat_total_correlation),
         about="(beta - 1) TC(z): the beta-TCVAE (Chen et al. 2018).",
-        hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole")},
+        hyperparameters={"beta": Hyperparameter(6.0, "weight of TC, including that in the KL")},
         same_as={
             "scale_vlae": {"gamma": 0.0, "alpha": 0.0},  # of one level
             "beta_stcvae": {"block": 1.0},

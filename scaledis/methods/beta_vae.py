@@ -15,9 +15,9 @@ def weighted_kl(hyperparameters: Hyperparameters, posterior: Posterior, key: Arr
 
         R = beta KL(q(z | x) || p(z)) + gamma |KL(q(z | x) || p(z)) - C(t)|
 
-    gamma = 0 is the beta-VAE (Higgins et al. 2017), and beta = 1 with it the VAE (Kingma and Welling 2014). beta = 0
-    with gamma > 0 is the annealed VAE (Burgess et al. 2018): C(t) is `capacity` times `schedule.capacity`, which rises
-    from 0 and stays.
+    gamma = 0 is the beta-VAE (Higgins et al. 2017), and gamma = 0 with beta = 1 the VAE (Kingma and Welling 2014).
+    beta = 0 with gamma > 0 is the annealed VAE (Burgess et al. 2018): C(t) is `capacity` times `schedule.capacity`,
+    which rises from 0 to 1 and stays there.
     """
     kl = elbo.mean_kl(posterior)
     capacity = hyperparameters["capacity"]
@@ -38,7 +38,7 @@ BETA_VAE = MethodSpec(
     hyperparameters={
         "beta": Hyperparameter(4.0, "weight of the KL; 0 for the annealed VAE"),
         "gamma": Hyperparameter(0.0, "weight of |KL - C(t)|; 1000 in the annealed VAE, 0 to leave it out"),
-        "capacity": Hyperparameter(25.0, "C, nats, where its schedule ends"),
+        "capacity": Hyperparameter(25.0, "C at the end of its schedule, in nats"),
     },
     estimator=False,
     widens=True,

@@ -19,7 +19,7 @@ from scaledis.types import Batch, Config, Hyperparameters, ImageSpec, Method, Py
 
 
 class Extra(NamedTuple):
-    """What DAVA carries: the image discriminator, its accuracy on the last batch, and the capacity C, nats per unit."""
+    """The extra state of DAVA: the image discriminator, its accuracy on the last batch, and C, in nats per unit."""
 
     adversary: Adversary
     accuracy: Array
@@ -27,7 +27,7 @@ class Extra(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the discriminator learns from: pixels decoded from codes and from shuffled codes, [C, H, W, B]."""
+    """The images for the discriminator: pixels decoded from codes and from shuffled codes, [C, H, W, B]."""
 
     decoded: Array
     shuffled: Array
@@ -41,7 +41,7 @@ SMOOTHING = 0.6  # the discriminator's labels lie up to this far from 0 and 1
 
 
 def next_capacity(capacity: Array, accuracy: Array, step: Array, highest: Array) -> Array:
-    """Returns C + step if the discriminator is no better than chance, C if it hardly is, else C - step."""
+    """Returns C + step if the discriminator is no better than chance, C if it is hardly better, else C - step."""
     move = jnp.where(accuracy <= RISES, 1.0, jnp.where(accuracy <= HOLDS, 0.0, -1.0))
     return jnp.minimum(capacity + move * step, highest)
 
@@ -61,11 +61,11 @@ def build(config: Config, images: ImageSpec) -> Method:
         v = max(100 (accuracy of D - 1/2), 0)
 
     x_z is decoded from codes z, x_s from codes whose units were each redrawn from the batch, with replacement. The
-    third term moves the encoder only and the fourth the decoder only; both are sums over the batch, and their gradient
-    is clipped apart from that of the first two. The image discriminator D learns after them, with labels smoothed by up
-    to 0.6. C moves by `capacity_step`: up while D's accuracy is at most .501, down above .51, and never beyond
-    `highest_capacity` nats per unit. The published code takes a separate Adam step down the adversarial terms; here
-    both gradients make one step. There is no warm-up of the KL: C starts at 0.
+    third term trains only the encoder and the fourth only the decoder; both are sums over the batch, and their gradient
+    is clipped separately from that of the first two terms. The image discriminator D learns afterwards, with labels
+    smoothed by up to 0.6. C moves by `capacity_step`: up while the accuracy of D is at most .501, down while it is
+    above .51, and never beyond `highest_capacity` nats per unit. The published code takes a separate Adam step down
+    the adversarial terms; here one step takes both gradients. The KL has no warm-up: C starts at 0.
     """
     model = make_autoencoder(config, images)
     network = OfImages(config.model.channels)
@@ -160,7 +160,7 @@ METHODS = {
         hyperparameters={
             "gamma": Hyperparameter(500.0, "weight of the distance to the capacity, to the fourth power"),
             "highest_capacity": Hyperparameter(8.0, "highest C, nats per unit"),
-            "capacity_step": Hyperparameter(4e-5, "how far C moves in a step, nats per unit; 4e-5 at batch 128"),
+            "capacity_step": Hyperparameter(4e-5, "change of C in a step, in nats per unit; 4e-5 at batch 128"),
             "encoder": Hyperparameter(0.3, "weight of the encoder's adversarial term, a sum over the batch"),
             "decoder": Hyperparameter(0.001, "weight of the decoder's adversarial term, a sum over the batch"),
         },

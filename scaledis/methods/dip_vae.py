@@ -16,7 +16,7 @@ def deviation(covariance: Array, active: Array) -> tuple[Array, Array]:
 
 
 def penalized(hyperparameters: Hyperparameters, posterior: Posterior, of_codes: bool) -> tuple[Array, Terms]:
-    """KL + off_diagonal * squares off the diagonal + diagonal * squares on it, of the covariance less the identity."""
+    """Returns the KL plus the weighted squares, off and on the diagonal, of the covariance minus the identity."""
     kl = elbo.mean_kl(posterior)
     centered = posterior.mean - posterior.mean.mean(0)
     covariance = jnp.matmul(centered.T, centered, precision="highest") / len(centered)

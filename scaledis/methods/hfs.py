@@ -21,8 +21,8 @@ PAIRS = 25  # of latent units, drawn in every step
 def factorized_support(means: Array, pairs: Array) -> Array:
     """Returns sum over pairs (a, b) of max_{i, j} min_k (m_ia - m_ka)^2 + (m_jb - m_kb)^2, in squared units of codes.
 
-    It is the distance from all combinations of the values that units a and b take in the batch to the batch itself, and
-    zero if every combination occurs. Its gradient reaches both ends of the distance.
+    For each pair of units it is the distance from the combinations of their values in the batch to the batch itself; it
+    is zero if every combination occurs. Both ends of the distance have a gradient.
 
     Args:
       means: [B, K], posterior means.
@@ -44,7 +44,7 @@ def factorized_support(means: Array, pairs: Array) -> Array:
 
 
 def drawn_pairs(key: Array, active: Array, count: int) -> Array:
-    """Draws `count` different pairs of units, [count, 2]: of active units first, of inactive ones if those run out."""
+    """Draws `count` different pairs of units, [count, 2]: pairs of active units first, then with inactive ones."""
     every = np.asarray(list(itertools.combinations(range(len(active)), 2)))
     score = jax.vmap(jax.random.uniform)(streams.each(key, every[:, 0] << 16 | every[:, 1]))
     absent = 1.0 - active[every].prod(1)
@@ -114,7 +114,7 @@ METHODS = {
         build_beta_tcvae,
         equation_of(build_beta_tcvae),
         about="(beta - 1) TC(z) + gamma HFS: the beta-TCVAE with factorized support (Roth et al. 2023).",
-        hyperparameters={"beta": Hyperparameter(6.0, "weight of the total correlation, as a whole"), "gamma": GAMMA},
+        hyperparameters={"beta": Hyperparameter(6.0, "weight of TC, including that in the KL"), "gamma": GAMMA},
         check=two_units,
         widens=True,
         settings={"": {**FLAT, "method.beta": 6.0, "method.gamma": 10.0}},  # of the published grids; ours

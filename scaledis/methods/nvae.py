@@ -40,9 +40,9 @@ def build(config: Config, images: ImageSpec) -> Method:
         p(z_l | z_above) = N(mu, sigma^2),  q(z_l | x, z_above) = N(mu + sigma m, (sigma s)^2)
         KL_l = 1/2 sum_j (m_j^2 + s_j^2 - log s_j^2 - 1)
 
-    The codes are the residuals (z - mu) / sigma, whose prior is N(0, 1) and whose KL is that above. `encode` reports
-    their posteriors with the levels above at their means, in order from the top. networks/top_down.py says what of the
-    original is kept.
+    The codes are the residuals (z - mu) / sigma, whose prior is N(0, 1) and whose KL is KL_l. `encode` returns their
+    posteriors, computed from the top with the levels above at their means. networks/top_down.py says which parts of the
+    original it keeps.
     """
     return elbo.make_penalized_method(config, make_residual_autoencoder(config, images), balanced_kl(config))
 

@@ -23,12 +23,12 @@ def progressive(hyperparameters: Hyperparameters, posterior: Posterior) -> Weigh
 
         R = beta sum_{l present} KL(q(z_l | x) || p(z_l)) + inactive sum_{l not yet present} KL(q(z_l | x) || p(z_l))
 
-    Training is cut into as many stages as there are levels, of equal length unless `alone` and `stage` say otherwise;
-    stage s adds the s-th level from the top. From then on, its input from the encoder and what it injects into the
-    decoder are multiplied by min(1, steps since its stage began / fade); a fade longer than stages of equal length is
-    cut to theirs. Before it, the level injects nothing, but its posterior still reads the encoder, and the second term
-    trains it towards the prior.
-    With beta = 1, the last stage has the VLAE's loss once its fade is over. The v_l have exponential linear units.
+    Training has one stage for each level, of equal length unless `alone` and `stage` say otherwise; stage s adds the
+    s-th level from the top. From then on, the input of the level from the encoder and its output to the decoder are
+    multiplied by min(1, steps since its stage began / fade); a fade is at most as long as stages of equal length.
+    Before its stage, the level adds nothing to the decoder, but its posterior still reads the encoder, and the second
+    term trains it towards the prior. With beta = 1, the last stage has the loss of the VLAE once its fade is over. The
+    v_l have exponential linear units.
     """
     return Weights(kl=jnp.where(hyperparameters["presence"] > 0, hyperparameters["beta"], hyperparameters["inactive"]))
 
@@ -39,12 +39,13 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
         R = sum_{l present} p_l [ KL_l + (beta_l - 1) TC(q(z_l)) ] + gamma KL(q(z) || prod_{l present} q(z_l))
             + inactive sum_{l not yet present} KL_l
 
-    with the stages of `pro_vlae`, and p_l = min(1, steps since the stage of l began / fade), 1 for the top. A
-    level that comes in reads the whole state of the encoder, and its codes are m + p_l s eps: one that speaks through
-    its whole noise, or pays the whole price, from its first step empties before the decoder has learned to read it,
-    and stays empty. The last stage has the scale-aware ladder's loss once its fade is over.
-    KL_l is that of N(m, s^2) all the while, so that `kl_nats` is too small, and `elbo_nats` no bound, while a level
-    fades in: by -log p_l - (1 - p_l^2) s^2 / 2 for each of its units. Both are right from the end of the last fade.
+    with the stages of `pro_vlae`, and p_l = min(1, steps since the stage of l began / fade), 1 for the top. A level
+    that fades in reads the whole state of the encoder, and its codes are m + p_l s eps. If a level had its whole noise
+    or its whole penalty from its first step, it would become empty before the decoder had learned to read it, and would
+    stay empty. The last stage has the loss of the scale-aware ladder once its fade is over.
+    KL_l is always that of N(m, s^2). While a level fades in, `kl_nats` is therefore too small, by
+    -log p_l - (1 - p_l^2) s^2 / 2 for each of its units, and `elbo_nats` is no bound. Both are right after the last
+    fade.
     """
     presence = hyperparameters["presence"]
     row = scale_aware(hyperparameters, posterior)
@@ -53,9 +54,9 @@ def progressive_scale_aware(hyperparameters: Hyperparameters, posterior: Posteri
 
 
 def stages(config: Config, given: Mapping[str, Any], library: Any = jnp) -> tuple[Any, Any]:
-    """Returns the step at which each level comes in, [L], top to bottom, and the steps over which it fades in.
+    """Returns the step at which each level begins, [L], top to bottom, and the steps over which it fades in.
 
-    The top was always there. `library` is that of the numbers `given`: numpy outside of a compiled program.
+    The top level begins before step 0. `library` is that of the numbers `given`: numpy outside of a compiled program.
     """
     levels, steps = len(config.model.allocation), config.train.steps
     alone, stage, fade = given["alone"], given["stage"], given["fade"]
@@ -114,8 +115,8 @@ def make_build(weights: WeightsOf, clear: bool = False) -> Callable[[Config, Ima
 STAGES = {
     "inactive": Hyperparameter(0.5, "weight of the KL of an absent level (Li et al.: .5 on 3DShapes)"),
     "fade": Hyperparameter(500.0, "steps over which a new level fades in, at most a stage of equal length; 0: at once"),
-    "alone": Hyperparameter(0.0, "steps of the first stage, the top alone; 0: as many as of the others"),
-    "stage": Hyperparameter(0.0, "steps of the others but the last, which has the rest; 0: all of equal length"),
+    "alone": Hyperparameter(0.0, "steps of the first stage, with the top alone; 0: as many as those of the others"),
+    "stage": Hyperparameter(0.0, "steps of each next stage but the last, which has the rest; 0: all of equal length"),
 }
 
 # Published for 3DShapes, on a larger network: 3 levels of 3 units, 15 epochs for each of three stages.
@@ -155,7 +156,7 @@ METHODS = {
             **scale_vlae.HYPERPARAMETERS,
             **STAGES,
             "inactive": Hyperparameter(0.0, "weight of the KL of an absent level"),
-            "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its price fade in"),
+            "fade": Hyperparameter(2500.0, "steps over which a new level, its noise and its penalties fade in"),
         },
         flat=False,
         network="ladder_elu",

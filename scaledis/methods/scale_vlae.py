@@ -36,7 +36,7 @@ def level_arrays(config: Config) -> dict[str, np.ndarray]:
 
 
 HYPERPARAMETERS = {
-    "beta": Hyperparameter(8.0, "weight of the total correlation within a level, as a whole", per_level=True),
+    "beta": Hyperparameter(8.0, "weight of TC within a level, including that in the KL", per_level=True),
     "gamma": Hyperparameter(3.0, "weight of the dependence between the levels"),
     "alpha": Hyperparameter(0.0, "share of the information term of a level", highest=1.0, per_level=True),
 }

@@ -1,4 +1,4 @@
-"""Models: a trained run as a folder of two files, which needs nothing else; `trained/` has one that comes along."""
+"""Models: a trained run as a folder of two files; `trained/` has the model that comes with the package."""
 
 from pathlib import Path
 
@@ -11,27 +11,27 @@ DEFAULT = "few_first_rendered_32"
 
 
 def names() -> list[str]:
-    """The models that come with the package."""
+    """Returns the names of the models that come with the package."""
     return sorted(path.parent.name for path in TRAINED.glob(f"*/{bundle.ABOUT}"))
 
 
 def folder_of(path: str | Path) -> Path | None:
-    """The folder of a saved model, or of one that comes with the package, by its name; None for any other path."""
+    """Returns the folder of a saved model, or of a model of the package, by its name; None for any other path."""
     folder = TRAINED / path if path in names() else files.directory("path", path)
     return folder if (folder / bundle.ABOUT).is_file() else None
 
 
 @kinds.checked
 def load_model(path: str | Path = DEFAULT) -> Model:
-    """Loads a model from the folder that `Model.save` wrote, or one that comes with the package, by its name.
+    """Loads a model from the folder that `Model.save` wrote, or a model that comes with the package, by its name.
 
-    It needs no data set, loads no pickle, and reads what another version of JAX has written.
+    Loading needs no data set and no pickle, and any version of JAX may have written the model.
 
     Args:
       path: the folder, or a name. The default has ten units in four levels and was trained on `rendered` at 32x32
-        pixels; a folder of that name is "./few_first_rendered_32".
+        pixels; give "./few_first_rendered_32" for a folder of your own with this name.
 
-    Raises UserError for a folder without a model, for a damaged file, and for a model of a method that is not known.
+    Raises UserError for a folder without a model, for a damaged file, and for a model of an unknown method.
 
     >>> load_run("runs/mine").save("mine")
     >>> model = load_model("mine")

@@ -20,14 +20,16 @@ QUANTILE = 0.99
 
 
 class Alignment(NamedTuple):
-    """The units of R runs in common places: those of the reference, the run that agrees best with all others.
+    """The units of R runs, each matched with a unit of the reference, the run that agrees best with all others.
+
+    The place k of a matched unit is the number of the reference's unit.
 
     Attributes:
-      order: int [R, K], the unit of each run in each place; -1 where a run with fewer units has none left.
-      signs: int [R, K], -1 where the unit runs against that of the reference.
+      order: int [R, K], the unit of each run in each place; -1 if a run with fewer units has none for it.
+      signs: int [R, K], -1 if the unit has the opposite sign of the reference's unit, else 1.
       consistency: [K], the mean over all pairs of runs of the absolute rank correlation of their units in a place.
       threshold: the consistency that the best place of unrelated runs exceeds in one of a hundred cases.
-      reference: the number of the reference.
+      reference: the index of the reference among the runs.
     """
 
     order: np.ndarray
@@ -42,7 +44,7 @@ class Alignment(NamedTuple):
         return np.asarray(self.consistency > self.threshold)
 
     def apply(self, run: int, codes: np.ndarray) -> np.ndarray:
-        """Returns the codes [N, K_r] of a run in the common places, [N, K], turned to the signs of the reference.
+        """Returns the codes [N, K_r] of a run in the order and with the signs of the reference, [N, K].
 
         A place without a unit of this run is 0.
         """
@@ -58,14 +60,14 @@ class Alignment(NamedTuple):
 def align(runs: Sequence[Any], images: Dataset | np.ndarray | None = None, seed: int = 0) -> Alignment:
     """Matches the units of several runs, usually seeds of one setting, one to one up to order and sign.
 
-    The match of a run with the reference maximizes the sum of the absolute rank correlations rho of matched units
-    (Hungarian method). A unit counts as found where its consistency is above `threshold`, for which the rows of each
-    run are permuted, so that no two runs have anything in common, and matched in the same way 200 times.
+    The match of a run with the reference maximizes the sum of the absolute rank correlations of matched units
+    (Hungarian method). A unit counts as found if its consistency is above `threshold`. To compute the threshold, the
+    rows of each run are permuted, so that no two runs have anything in common, and matched in the same way, 200 times.
 
     Args:
       runs: at least two models, or their codes [N, K_r] for the same N images, of numpy, JAX, torch, pandas or lists.
-      images: what the models encode: uint8 [N, H, W, C], or a data set, of which 5,000 images are drawn.
-      seed: draws the images and the permutations.
+      images: the images that the models encode: uint8 [N, H, W, C], or a data set, from which 5,000 are drawn.
+      seed: the seed of the drawn images and of the permutations.
 
     Raises UserError for fewer than two runs, models without images, codes of different images, and codes that are not
     finite.

@@ -16,9 +16,9 @@ class Exported(NamedTuple):
 
     encode: images uint8 [B, H, W, C] -> Codes, as numpy arrays.
     decode: codes [B, K] -> expected images float [B, H, W, C] in [0, 1], as a numpy array.
-    about: what is known of the model, as `Model.about`.
+    about: the facts about the model, as in `Model.about`.
 
-    Both take arrays of any framework and any B, as those of a Model do, and raise what those raise.
+    encode and decode take arrays of any framework and any B, and raise the same errors as those of a Model.
     """
 
     encode: Callable[[Any], Codes]
@@ -33,8 +33,8 @@ class Exported(NamedTuple):
 def load_exported(path: str | Path) -> Exported:
     """Loads the folder that `Model.export(path)` wrote in the format jax.
 
-    Raises UserError for a folder of another format, for a file that is missing or damaged, and for a program of a
-    version of JAX that this one cannot read.
+    Raises UserError for a folder of another format, for a file that is missing or damaged, and for a program that this
+    version of JAX cannot read.
 
     >>> load_model().export("portable")
     >>> exported = load_exported("portable")

@@ -1,4 +1,4 @@
-"""A model by the place where somebody left it: a folder here, or a repository of the Hugging Face hub."""
+"""Loads a model from a folder or from a repository of the Hugging Face hub."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ def from_pretrained(place: str | Path, *, revision: str | None = None) -> Model:
     """Loads a model that `Model.save` or `Model.push_to_hub` has written.
 
     Args:
-      place: a folder or a trained model of the package, as `load_model` takes it, or else a repository of the Hugging
-        Face hub, "owner/name", whose two files are downloaded once. Nothing in them can run.
+      place: a folder or the name of a model of the package, as in `load_model`, or else a repository of the Hugging
+        Face hub, "owner/name", whose two files are downloaded once. Nothing in them is executed.
       revision: the branch, tag or commit of a repository; by default its main branch.
 
-    Raises UserError for a place without a model, for a damaged file, and where the hub cannot be reached.
+    Raises UserError for a place without a model, for a damaged file, and if the hub cannot be reached.
 
     >>> load_model().save("published")  # or load_model().push_to_hub("owner/name")
     >>> from_pretrained("published").step

@@ -1,4 +1,4 @@
-"""Networks: encoders and decoders of methods, by name: `config.model.network`.
+"""Networks by name: the encoders and decoders of methods, `config.model.network`.
 
 A module here may define `NETWORKS`, name -> NetworkSpec. From outside the package a network comes in by
 `register_network`, or by an entry point of the group "scaledis.networks" that points at such a dictionary.
@@ -36,7 +36,7 @@ def register_network(
 ) -> None:
     """Makes your network a choice of `config.model.network`, like those of this package.
 
-    A second call replaces your network. `load_run` and `load_model` need it registered.
+    A second call replaces your network. Register it before `load_run` or `load_model` loads a model with it.
 
     Args:
       name: a lower-case word.

@@ -31,8 +31,8 @@ Pair = tuple[Array, Array]  # an image, or its copies, and the kernel
 barrier: Callable[[Array], Array] = lax.optimization_barrier  # which has no types
 
 # The form on each platform. XLA has no fast gradient of `lax` on a CPU. On a GPU it makes kernel gradients convolutions
-# with windows of up to 64x64 pixels, in groups where there are several runs, and takes 1.9 to 2.3 times the arithmetic
-# that is needed; `products` takes 1.05 times (docs/speed.md).
+# with windows of up to 64x64 pixels, in groups where there are several runs, and takes 1.9 to 2.4 times the arithmetic
+# that is needed; `products` takes 1.06 to 1.08 times (docs/speed.md).
 FORMS = {"cpu": "products", "gpu": "products", "tpu": "lax"}
 _form: ContextVar[str | None] = ContextVar("form", default=None)
 

@@ -1,4 +1,4 @@
-"""--dry_run: a sweep before anything of it compiles. Its programs, their memory and time, its first runs."""
+"""--dry_run: the programs of a sweep with their memory and time, and its first runs; nothing is compiled."""
 
 import contextlib
 import math
@@ -26,12 +26,12 @@ class Rate(NamedTuple):
 
 
 def report(runs: Sequence[Run], workdir: Workdir, share: Share = starts.share) -> str:
-    """Returns a text on the runs: their programs with the memory and the time of each, and the first names.
+    """Returns a text on the runs: their programs with the memory and the time of each, and the names of the first runs.
 
-    Memory is that of the runs' states; what a step needs besides is known once it is compiled. Time is known if the
-    work directory has a checkpoint of the program with the seconds that it took. Populations of a program are as large
-    as the largest of it that has trained there, since a device may hold fewer runs than are asked for. `share` gives
-    the mean share of its steps that a run trains for, by its section `train`; by default its own rungs say it.
+    Memory is that of the runs' states; what a step needs besides is known only once it is compiled. Time is known if
+    the work directory has a checkpoint of the program, with the seconds that it took. Populations of a program are as
+    large as the largest that has trained there, since a device may hold fewer runs than `train.parallel`. `share` is
+    the section `train` -> the mean share of its steps for which a run trains; by default its own rungs determine it.
     """
     programs, rates = plan.programs(runs), logged(runs, workdir)
     parts = [part for members in programs for part in _program(members, rates, share)]
@@ -45,7 +45,7 @@ def report(runs: Sequence[Run], workdir: Workdir, share: Share = starts.share) -
 
 
 def on_devices(found: Forecast) -> str:
-    """Returns a text on what the runs take of devices that are not here. Nothing of it was measured."""
+    """Returns a text on the hours, memory and disk that the runs take of devices; nothing of it was measured."""
     kind, target, count = found.devices
     hosts = _number(found.devices.hosts, "host")
     title = f"On {count:,} x {target.name} ({hosts}), as compiled and not measured (scaledis/planning/forecast.py):"

@@ -1,13 +1,13 @@
-"""What a sweep takes of accelerators that are not here, from the table of programs that were compiled for them.
+"""The time, memory and disk that a sweep takes of accelerators that are not here, from a table of compiled programs.
 
-Nothing of it is measured. A step of r runs on a chip takes at least
+Nothing is measured. A step of r runs on a chip takes at least
 
     max(flops(r) / F, touched(r) / W) seconds      (the roofline: Williams, Waterman and Patterson 2009)
 
 where the arithmetic of products and convolutions, and the bytes that kernels read and write, are those of the compiled
-program, F is the chip's peak at the precision of the products and W the bandwidth of its memory. The start of a
-kernel, an unfavorable tile or algorithm and the host are left out, and make it slower; what a kernel finds in a cache
-makes it faster. Every host of a pod trains its share of the populations (`--shard`).
+program, F is the chip's peak at the precision of the products and W the bandwidth of its memory. The bound leaves out
+the start of a kernel, an unfavorable tile or algorithm and the host, which make a step slower, and caches, which make
+it faster. Every host of a pod trains its share of the populations (`--shard`).
 """
 
 from collections.abc import Callable, Sequence
@@ -31,23 +31,23 @@ from scaledis.types import Run
 
 WIDTHS = (1, 16)  # numbers of runs that are compiled for
 NUMBER = 4  # bytes of a mean or a log variance in codes.npz, and of an index; a factor has twice as many
-Share = Callable[[Train], float]  # of its steps that a run trains for, in the mean
+Share = Callable[[Train], float]  # the section `train` -> the mean share of its steps for which a run trains
 
 
 class ProgramForecast(NamedTuple):
-    """What the runs of one program take.
+    """The forecast of the runs of one program.
 
     members: its runs.
-    key: of the program.
-    row: the key whose rows of the table were taken; None where there are none, and then nothing is known but the disk.
+    key: that of the program.
+    row: the key whose rows of the table were taken; None if there are none, and then only the disk is known.
     widths: the numbers of runs that were compiled.
     fits: the most runs that a chip holds.
-    populations: how many runs each of them has.
-    chips: over how many chips each of them spreads its runs evenly.
+    populations: the number of runs of each population.
+    chips: over how many chips each population is spread evenly.
     seconds: the least time of a step of each population.
-    kernels: of a step of the first one.
+    kernels: the number of kernels of a step of the first population.
     disk: bytes of checkpoints and codes.
-    steps: of a run, in the mean over those that rungs drop.
+    steps: the mean steps of a run, including those that rungs drop.
     """
 
     members: Sequence[Run]
@@ -64,10 +64,10 @@ class ProgramForecast(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """What a sweep takes of some devices.
+    """The forecast of a sweep on some devices.
 
     hours: the least time until the last host is done, without the programs that the table lacks.
-    nearest: the row that is nearest to each program that the table lacks.
+    nearest: the row nearest to each program that the table lacks.
     """
 
     devices: Devices
@@ -77,7 +77,7 @@ class Forecast(NamedTuple):
 
     @property
     def chip_hours(self) -> float:
-        """Of all devices, busy or not."""
+        """The hours of all devices, busy or not."""
         return self.hours * self.devices.chips
 
     @property
@@ -86,9 +86,9 @@ class Forecast(NamedTuple):
 
 
 def forecast(runs: Sequence[Run], devices: Devices, rows: Table | None = None, share: Share = starts.share) -> Forecast:
-    """Returns what the runs of a sweep take of devices, by default from the table of the package and of the user.
+    """Returns the forecast of the runs of a sweep on devices, by default from the tables of the package and the user.
 
-    `share` gives the mean share of its steps that a run trains for, as in `dry_run.report`.
+    `share` gives the mean share of its steps for which a run trains, as in `dry_run.report`.
 
     Raises UserError for a run that no chip holds.
 
@@ -106,7 +106,7 @@ def forecast(runs: Sequence[Run], devices: Devices, rows: Table | None = None, s
 def complete(runs: Sequence[Run], kind: str) -> None:
     """Compiles the programs of runs that the table lacks for a kind of device, and adds them to the user's rows.
 
-    Raises UserError where the compiler is not installed.
+    Raises UserError if the compiler is not installed.
     """
     for members in plan.programs(runs):
         config = members[0].config
@@ -118,7 +118,7 @@ def complete(runs: Sequence[Run], kind: str) -> None:
 
 
 def cost(population: Population, found: hlo.Program) -> Cost:
-    """Returns what a compiled step of a population takes of one chip."""
+    """Returns the arithmetic, traffic, memory and kernels of a population's compiled step on one chip."""
     runs = len(population.configs)
     state = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(population.shapes)) // runs
     return Cost(found.flops, found.touched, found.temporary + found.held, sum(found.kernels.values()), state)
@@ -153,7 +153,7 @@ def _program(members: Sequence[Run], devices: Devices, rows: Table, share: Share
 
 
 def precision_of(config: Config, target: Target) -> str:
-    """Returns the precision of a network's products: a GPU multiplies in bfloat16 what has this format already."""
+    """Returns the precision of a network's products: a GPU takes bfloat16 only for arrays that have this format."""
     if config.train.activations == "bfloat16":
         return "bfloat16"
     wanted = config.train.matmul_precision
@@ -166,7 +166,7 @@ def least_seconds(cost: Cost, target: Target, precision: str) -> float:
 
 
 def on_device(config: Config, dataset: Dataset, target: Target) -> int:
-    """Returns the bytes of a data set on every chip; 0 where it stays on the host."""
+    """Returns the bytes of a data set on every chip; 0 if it stays on the host."""
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(dataset.source))
     fits = {"device": True, "host": False, "auto": size < steps.ROOM * target.memory}
     return int(size * fits[config.data.memory])

@@ -1,8 +1,8 @@
-"""Programs for devices that are not here: a population's step compiled for a GPU or a TPU, and what XLA made of it.
+"""Programs for devices that are not here: compiles a population's step for a GPU or a TPU, and reads XLA's program.
 
-XLA's compilers need no device, only its description. The extra `gpu-compiler` brings the one for NVIDIA's GPUs,
-`tpu-compiler` that for TPUs. They do not tell time, nor the algorithm that cuDNN takes, its workspace, and the tiles
-that tuning on the device would choose.
+XLA's compilers need no device, only its description. The extra `gpu-compiler` brings the compiler for NVIDIA's GPUs,
+`tpu-compiler` that for TPUs. A compiled program does not tell its time, the algorithm and the workspace of cuDNN, nor
+the tiles that tuning on the device would choose.
 """
 
 import dataclasses
@@ -49,7 +49,7 @@ NO_CLOUD = {  # where libtpu would look for its devices
 def devices(kind: str, count: int = 1) -> list[jax.Device]:
     """Returns descriptions of `count` devices of a kind of targets.json.
 
-    Raises UserError for an unknown kind, and where the compiler is not installed.
+    Raises UserError for an unknown kind, and if the compiler is not installed.
     """
     target = registry.choose("kind", kind, targets())
     try:
@@ -101,7 +101,7 @@ def compiled(population: Population, dataset: Dataset) -> hlo.Program:
 def step(config: Config, images: ImageSpec, kind: str, runs: int, chips: int = 1) -> tuple[Population, hlo.Program]:
     """Returns `runs` runs of a config on some chips of a kind, and their step, with a few images on every chip.
 
-    Raises UserError for an unknown kind, and where the compiler is not installed.
+    Raises UserError for an unknown kind, and if the compiler is not installed.
     """
     stored = np.zeros((FEW, *images.shape), np.uint8)
     numbers = (np.arange(float(FEW)),)

@@ -1,4 +1,4 @@
-"""How large the runs of a program are, before anything of it compiles."""
+"""The sizes of the runs of a program, without compiling it."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -14,8 +14,8 @@ from scaledis.types import Run, State
 class Sizes(NamedTuple):
     """The mean sizes of a run, padded as in its program.
 
-    parameters: of its networks; 0 where its method keeps no State.
-    state: bytes of what a checkpoint holds of it.
+    parameters: those of its networks; 0 if its method keeps no State.
+    state: its bytes in a checkpoint.
     """
 
     parameters: int

@@ -124,10 +124,9 @@ def _order(row: tuple[str, ...]) -> tuple[object, ...]:
 
 
 def find(table: Table, key: Key, state: float) -> tuple[Key, dict[int, Cost]] | None:
-    """Returns the rows of a key, or those of another method whose runs have a state of the same size, but for WEIGHTS.
+    """Returns the rows of a key, or those of another method whose runs have a state of the same size, up to WEIGHTS.
 
-    Such methods have the same networks and weigh the terms of the KL in another way. Returns None where the table has
-    neither.
+    Such methods have the same networks, and weigh the terms of the KL differently. Returns None if neither is there.
     """
     if key in table:
         return key, table[key]
@@ -163,5 +162,5 @@ def at(costs: Mapping[int, Cost], runs: float) -> Cost:
 
 
 def fitting(costs: Mapping[int, Cost], memory: float) -> int:
-    """Returns the most runs whose step fits in a chip's memory, in bytes; 0 where not even one fits."""
+    """Returns the most runs whose step fits in `memory` bytes of a chip; 0 if not even one run fits."""
     return bisect.bisect_right(range(1, MOST), memory, key=lambda runs: at(costs, runs).memory)

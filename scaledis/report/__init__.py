@@ -23,8 +23,8 @@ SHEETS = 4  # settings whose first seed the pictures show; the page shows all ru
 def write(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
     """Writes report/index.html and its pictures from the newest checkpoints and scores; returns the table of scores.
 
-    Of a search they show the runs of its best trials (`search.shown`), beside all trials. `groups` are the populations
-    in the order of the plan. Raises UserError if no run has been trained.
+    For a search they show all trials, and the runs of the best ones (`search.shown`). `groups` are the populations in
+    the order of the plan. Raises UserError if no run has been trained.
     """
     left_out = workdir.dropped()
     runs = [run for group in groups for run in group if run.name not in left_out]
@@ -58,7 +58,7 @@ def table(groups: Sequence[Sequence[Run]], workdir: Workdir) -> str:
 
 
 def _in_words(summaries: Sequence[Summary], workdir: Workdir) -> str:
-    """The table of scores, and below it the runs that are no part of it, and what a search found."""
+    """Returns the table of scores, and below it how many runs were dropped, and the table of a search."""
     tried = trials.read(workdir.trials)
     dropped = [f" {title}: {words}." for title, words in gather.dropped(workdir).items()]
     return "".join([scores.table(summaries), *dropped, *([f"\n\n{search.table(tried)}"] if tried else [])])
@@ -71,7 +71,7 @@ def _some(summaries: Sequence[Summary], workdir: Workdir) -> Sequence[Summary]:
 
 
 def pictures(summaries: Sequence[Summary]) -> dict[str, Figure]:
-    """The figures beside the page by name, for a paper or a README: of the first seed of each of the first settings."""
+    """Returns the figures beside the page by name: of the first seed of each of the first settings."""
     firsts = _firsts(summaries)
     return {
         "traversals": traversals.sheet(firsts),
@@ -87,9 +87,9 @@ def _firsts(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 def facts(runs: Sequence[Run], summaries: Sequence[Summary], claim: Mapping[str, Any]) -> dict[str, str]:
-    """The facts of training and scoring for the head of the page; all values of a fact in which runs differ.
+    """Returns the facts of training and scoring for the head of the page; if runs differ in one, all of its values.
 
-    They are as they were recorded, `claim` in the work directory's config.json; this process only made the page.
+    They are as they were recorded when runs were trained and scored; `claim` is the content of config.json.
     """
     configs = [run.config for run in runs]
     found = {

@@ -33,7 +33,7 @@ class Unit(NamedTuple):
     place: int  # in its level, from 1
     kl: float | None  # nats per image; None where it is unknown or infinite
     dead: bool  # less than 0.1 nats
-    best: tuple[str, float] | None  # the factor of which it knows the largest share, and the share
+    best: tuple[str, float] | None  # the factor of which it knows the largest share, with this share
 
 
 def ladder(run: Summary) -> list[Unit]:
@@ -80,7 +80,7 @@ def heat_map(run: Summary) -> HeatMap | None:
 
 
 class Edit(NamedTuple):
-    """The changes that one unit's edits make."""
+    """The factors that change when one unit is edited."""
 
     factor: str  # the unit's own
     own: float | None  # the share of the changes that is the own factor; None if nothing changes

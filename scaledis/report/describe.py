@@ -138,8 +138,8 @@ def method(name: str) -> str:
 def dataset(found: Dataset) -> str:
     """A data set's name, size and factors."""
     lines = [f"{found.name}: {found.extent}"]
-    kind = "a full grid" if found.table is None else "a table: combinations may be missing or stand several times"
-    lines.append(f"factors: {kind}" if found.factor_names else "no factors: no metric applies")
+    kind = "a full grid" if found.table is None else "a table: combinations may be missing or occur several times"
+    lines.append(f"factors: {kind}" if found.factor_names else "no factors: metrics of factors do not apply")
     factors = zip(found.factor_names, found.factor_sizes, strict=True)
     return "\n".join([*lines, *(f"  {name:<24}{size:>6,} values" for name, size in factors)])
 

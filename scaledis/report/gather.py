@@ -30,11 +30,11 @@ RECONSTRUCTED, SAMPLED = 10, 20  # images
 
 
 def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DRAWN) -> list[Summary]:
-    """The summaries of all trained runs, in the order of the plan; of a search those of its best trials, best first.
+    """Returns the summaries of all trained runs in the order of the plan; for a search, of its best trials, best first.
 
-    Runs that were dropped at a rung are left out (`dropped`). A start beside which others may still be chosen has a
-    setting of its own. At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run
-    with the setting, the seed and the start of an earlier one, a copied folder, is left out with a message. Raises
+    Runs that were dropped at a rung are left out (`dropped`). A start that has not yet come to its rung has a setting
+    of its own. At most `drawn` runs are drawn, the first seeds of all settings before any second one. A run with the
+    setting, the seed and the start of an earlier one, such as a copied folder, is left out with a message. Raises
     UserError if the data have changed or a file is damaged.
     """
     left_out, tried = workdir.dropped(), trials.read(workdir.trials)
@@ -54,7 +54,7 @@ def summaries(groups: Sequence[Sequence[Run]], workdir: Workdir, drawn: int = DR
 
 
 def dropped(workdir: Workdir) -> dict[str, str]:
-    """The fact of the runs that were dropped at rungs: their number and the steps; {} without any."""
+    """Returns the number of runs that were dropped at rungs, and the steps, as a fact of the page; {} without any."""
     steps = workdir.dropped().values()
     several = f"{len(steps):,} runs" if len(steps) > 1 else "1 run"
     at = f"step {' and '.join(f'{step:,}' for step in sorted({*steps}))}"
@@ -64,9 +64,9 @@ def dropped(workdir: Workdir) -> dict[str, str]:
 def _of_group(
     group: Sequence[Run], index: int, names: Mapping[str, str], drawn: set[str], workdir: Workdir
 ) -> list[Summary]:
-    """The summaries of the runs of population `index` that have a setting, [] if it was never trained.
+    """Returns the summaries of the runs of population `index` that have a setting; [] if it was never trained.
 
-    It restores only models that are drawn.
+    It restores models only for runs that are drawn.
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
     if not checkpoints.steps or names.keys().isdisjoint(run.name for run in group):

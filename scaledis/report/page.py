@@ -67,14 +67,14 @@ def render(
 SECTIONS = {  # of a picture: its identifier, heading, caption, and the text in its place
     "sweep": (
         *("sweep", "The sweep"),
-        "Scores over the swept keys, means over seeds with their 95 % intervals; a ring is the best of its column.",
+        "Scores over the swept keys: means over seeds with 95 % intervals. A ring marks the best score of its column.",
         "Scores over the swept keys; the table above has their numbers",
     ),
     "seeds": (
         *("seeds", "Units over seeds"),
         "Traversals of the units of each seed, matched up to order and sign by rank correlation over the same images. "
-        "In bold: the seeds agree beyond chance.",
-        "Traversals of matched units, a row a place and a column a seed",
+        "On units in bold the seeds agree beyond chance.",
+        "Traversals of matched units, one row per unit and one column per seed",
     ),
 }
 
@@ -88,7 +88,7 @@ def _section(name: str, title: str, words: str, alternative: str, picture: bytes
 
 
 def sentence(runs: Sequence[Summary]) -> str:
-    """The settings that were trained, and the best of the first metric, in one sentence."""
+    """Returns one sentence on the settings that were trained, and on the best of them by the first metric."""
     settings, steps = by_setting(runs), listed(f"{run.step:,}" for run in runs)
     trained = " and ".join(settings) if len(settings) < 3 else f"{len(settings)} settings"
     seeds = f" ({len(runs)} runs)" if len(runs) > len(settings) else ""
@@ -97,10 +97,10 @@ def sentence(runs: Sequence[Summary]) -> str:
     rows = found.rows if found else []
     means = sorted(((row.cells[0].mean, row.setting) for row in rows if row.cells[0]), reverse=True)
     if not found or not means:
-        return f"{told}; no run has scores, which scaledis evaluate computes."
+        return f"{told}; no run has scores yet, and scaledis evaluate computes them."
     metric, (mean, name) = found.metrics[0], means[0]
     if len(means) == 1:
-        return f"{told}; {metric} came out at {mean:.3f}{after(runs)}."
+        return f"{told}; {metric} is {mean:.3f}{after(runs)}."
     second = f"before {means[1][1]} with {means[1][0]:.3f}"
     return f"{told}; {name} has the highest {metric}, {mean:.3f}, {second}{after(runs)}."
 

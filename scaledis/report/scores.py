@@ -1,4 +1,4 @@
-"""The table of scores: means over seeds with their intervals, and what a setting gains over another on equal seeds."""
+"""The table of scores: means over seeds with their intervals, and differences between settings on equal seeds."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -138,9 +138,9 @@ def table(runs: Sequence[Summary]) -> str:
     """The table of scores of all units as aligned Markdown, for a terminal or a README.
 
     A line has the scores of a setting: mean ± sample standard deviation over its seeds, with the mean chance level in
-    brackets, then the seeds if there are several. The mean leaves out scores that are missing or not finite. The best
-    mean of a metric is bold where two settings have one and more is better. Beneath the runs are the floor and the
-    ceiling, means over the runs that have them. Without any score there is only a sentence.
+    brackets; lines for the single seeds follow if there are several. The mean leaves out scores that are missing or not
+    finite. The best mean of a metric is bold if two settings have one and more is better. Below the runs are the floor
+    and the ceiling, means over the runs that have them. If there is no score, the text is only a sentence.
     """
     found = _of_units(runs, "all")
     if not found.metrics:

@@ -1,6 +1,6 @@
-"""The search of a directory: its trials in order, the best so far, the Pareto front, and what they are told as.
+"""The search of a work directory: its trials in order, the best so far, the Pareto front, and their texts.
 
-pictures/search.py draws it by matplotlib, page.py and assets/search.js on the page.
+pictures/search.py draws the search by matplotlib, and page.py with assets/search.js on the page.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ BEST = 10  # trials of the table, whose runs the page shows
 NAMES = PAPERS | {"udr": "UDR"}  # of objectives
 EXTREME = {"max": "highest", "min": "lowest"}
 NOISY = "the best of many noisy values looks better than it is"
-UNKNOWN = "How much each key counts is left out: it takes more complete trials to tell."
+UNKNOWN = "The importance of the keys is left out: it needs more complete trials."
 
 
 def complete(found: Trials) -> list[Trial]:
@@ -106,7 +106,7 @@ def sentence(found: Trials) -> str:
     known = labels(found.space)
     setting = ", ".join(f"{word} {axes.words(best.params[key])}" for key, word in known.items() if key in best.params)
     several = len(found.objectives) > 1
-    front_of = f" {len(front(found)):,} of them are the Pareto front of {names}." if several else ""
+    front_of = f" {len(front(found)):,} of them form the Pareto front of {names}." if several else ""
     told = f"Trial {best.number} has the {EXTREME[first.best]} {name_of(first)}, {value_of(first, best.values[0])}"
     return f"{counted(found)}.{front_of} {told}{f', with {setting}' if setting else ''}. {caveat(found.objectives)}"
 
@@ -118,12 +118,12 @@ def _together(names: Iterable[str]) -> str:
 
 
 def caveat(objectives: Sequence[Aim]) -> str:
-    """What the best of a search does not mean."""
+    """Returns a sentence on what one must not conclude from the best of a search."""
     if scores := [name_of(each) for each in objectives if is_score(each.by)]:
-        return f"It was chosen with factors, by {_together(scores)}, and {NOISY}: score it anew on fresh seeds."
+        return f"It was chosen with factors, by {_together(scores)}, and {NOISY}: score it again on fresh seeds."
     if any(each.by == "elbo_nats" for each in objectives):
-        return f"Across penalties the ELBO favors the least penalty, and {NOISY}."
-    return f"{NOISY.capitalize()}: train it anew on fresh seeds."
+        return f"Across penalties the ELBO favors the lowest penalty, and {NOISY}."
+    return f"{NOISY.capitalize()}: train it again on fresh seeds."
 
 
 def which(found: Trials) -> str:
@@ -207,12 +207,12 @@ def table(found: Trials) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     head, *rest = (f"| {' | '.join(map(str.rjust, line, widths))} |" for line in lines)
     rule = "|" + "|".join("-" * (width + 1) + ":" for width in widths) + "|"
-    scope = f"Scores are those of {which(found)}; load_results has all."
+    scope = f"The scores are those of {which(found)}; load_results has all trials."
     return "\n".join([sentence(found), "", head, rule, *rest, "", scope])
 
 
 def data(found: Trials) -> dict[str, Any]:
-    """All that the page's script draws of a search, as JSON can hold it; trials stand for their place in the list."""
+    """Returns what the script of the page draws of a search, as JSON; a trial is given by its place in the list."""
     across, place = parallel(found), {trial.number: n for n, trial in enumerate(found.trials)}
     keys = len(found.space)
     told, strong = rows(found, found.trials), strengths(found)

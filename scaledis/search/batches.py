@@ -1,7 +1,8 @@
-"""A search: batches of trials are asked for, trained as populations, and told back, until there are enough.
+"""A search: proposes batches of trials, trains them as populations, and reports their values to the study.
 
-A trial is begun, trained and told, each whole or not at all. What a killed process left undone is taken up again by the
-number of the trial, so that a search by one process ends as if it had not been stopped.
+A trial is begun, trained and told to the study; each of these steps is done wholly or not at all. After a kill, the
+next process continues the trials that have begun, by their numbers, so that a search by one process ends as if it had
+not been stopped.
 """
 
 import sys
@@ -35,14 +36,14 @@ def train_all(
     stop: Callable[[], bool] = runtime.never,
     train: TrainAll = stages.train_all,
 ) -> Groups:
-    """Trains the trials of a search that are missing, and returns all populations.
+    """Trains all trials of a search that have not been trained, and returns all populations.
 
     Args:
       job: without runs.
-      wanted: the settings. Without a batch they get that of the work directory, or else one that fills a population.
-      runs_of: raises UserError for params that cannot run; such a trial fails.
-      stop: called while a batch trains, and behind it.
-      train: trains the runs of a job; `stages.train_all`, or that of another engine.
+      wanted: the settings of the search. If `batch` is 0, it is that of the work directory, or else fills a population.
+      runs_of: returns the runs of a trial; raises UserError for params that cannot run, and the trial then fails.
+      stop: called while a batch trains, and after it.
+      train: trains the runs of a job: `stages.train_all`, or that of another engine.
 
     Raises UserError if the middle of the space cannot run, for an objective that the runs do not have, and for another
     search than that of the directory; what `train` raises; Stopped once `stop()` is True.
@@ -63,9 +64,9 @@ def train_all(
 
 
 def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, Groups]:
-    """Returns the job with the settings, the settings with their batch, and the populations that are there.
+    """Returns the job with the settings, the settings with their batch, and the populations of the work directory.
 
-    The work directory keeps the settings before the study begins.
+    It writes the settings into the work directory, so that they are there before the study begins.
     """
     spaces.check(wanted.space, runs_of)
     runs = runs_of(spaces.middle(wanted.space))
@@ -88,7 +89,7 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
 
 
 def _check_config(job: Job, found: Settings) -> None:
-    """Raises UserError if the trials so far have another config or other sweeps than the command gives.
+    """Raises UserError if the trials so far have another config or other sweeps than the command.
 
     Keys of `FREE` may differ, unless they change a number by which trials are compared.
     """
@@ -109,9 +110,10 @@ def _of_base(base: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _batch(job: Job, found: Settings, runs_of: RunsOf, study: Study | None) -> list[Trial]:
-    """Returns the trials of the first batch of this process that is not told; it begins one where none is left.
+    """Returns all trials of the first batch of this process with a trial that still runs; begins a batch if none has.
 
-    It has those that were told before a kill too, since rungs compare all of a batch. Returns [] if all are there.
+    The batch includes trials that ended before a kill, since rungs compare all trials of a batch. Returns [] if all
+    trials of the search have ended.
     """
     if study:
         with job.workdir.locked_plan(job.shard):
@@ -124,7 +126,7 @@ def _batch(job: Job, found: Settings, runs_of: RunsOf, study: Study | None) -> l
 
 
 def _ask(job: Job, found: Settings, runs_of: RunsOf, study: Study) -> None:
-    """Begins trials until the batch of this process is full and one of them runs, or until there are enough."""
+    """Begins trials until the batch of this process is full and one of it runs, or until the search has all trials."""
     size = found.batch
     while True:
         every = study.trials()
@@ -146,7 +148,7 @@ def _ask(job: Job, found: Settings, runs_of: RunsOf, study: Study) -> None:
 
 
 def _begun(job: Job, number: int, params: Mapping[str, Any], runs_of: RunsOf) -> Trial:
-    """Returns a trial that runs, or one that failed because it cannot."""
+    """Returns a trial that runs, or one that has failed because it cannot run."""
     try:
         runs = named(number, runs_of(params))
         engine.check([run.config for run in runs], job.dataset)
@@ -156,7 +158,7 @@ def _begun(job: Job, number: int, params: Mapping[str, Any], runs_of: RunsOf) ->
 
 
 def named(number: int, runs: Sequence[Run]) -> list[Run]:
-    """Returns the runs of a trial under its number and, of several, their own names."""
+    """Returns the runs of a trial, named by its number and, if there are several, by their own names."""
     return [run._replace(name=f"trial={number}" + (f",{run.name}" if len(runs) > 1 else "")) for run in runs]
 
 
@@ -165,7 +167,7 @@ def _is_own(trial: Trial, job: Job) -> bool:
 
 
 def _tell(job: Job, found: Settings, study: Study, batch: Sequence[Trial]) -> None:
-    """Ends the trials of a batch, which have been trained, and says how the search stands."""
+    """Ends the trials of a batch that has been trained, and prints how many trials are done and the best so far."""
     ended = [_ended(job, found, each) for each in batch if each.state == "running"]
     with job.workdir.locked_plan(job.shard):
         for each in ended:
@@ -191,9 +193,10 @@ def _ended(job: Job, found: Settings, trial: Trial) -> Trial:
 
 
 def _numbers(job: Job, found: Settings, trial: Trial) -> list[tuple[int, float]]:
-    """Returns the step and the number of the rungs at which a trial was compared with others.
+    """Returns the step and the number of each rung at which a trial was compared with others.
 
-    A number is negated if its best is not the best of the objective (max, min), whose order the study has.
+    The sign of a number is changed if the rung maximizes and the objective minimizes, or the other way round, since the
+    study orders all numbers as the objective does.
     """
     taken = [each for several in decisions.read(job.workdir.rungs).values() for each in several]
     [(_, best)] = found.objectives  # with several no trial is pruned
@@ -202,7 +205,7 @@ def _numbers(job: Job, found: Settings, trial: Trial) -> list[tuple[int, float]]
 
 
 def _write(job: Job, found: Settings, study: Study) -> list[Trial]:
-    """Writes trials.json anew from the study, and returns all trials."""
+    """Writes trials.json from the study, and returns all trials."""
     every = study.trials()
     texts = {key: str(each) for key, each in found.space.items()}
     trials.write(job.workdir.trials, Trials(found.objectives, texts, every, study.importance()))
@@ -210,7 +213,7 @@ def _write(job: Job, found: Settings, study: Study) -> list[Trial]:
 
 
 def _words(found: Settings, every: Sequence[Trial]) -> str:
-    """Returns how many trials have ended, and the best of the first objective."""
+    """Returns a sentence on how many trials have ended, and on the best by the first objective."""
     by, best = found.objectives[0]
     ended = f"{sum(each.state != 'running' for each in every):,} of {found.trials:,} trials done"
     complete = [each for each in every if each.state == "complete"]

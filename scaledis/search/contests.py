@@ -27,8 +27,8 @@ HALVING = "halving"  # the key of config.json that keeps it
 class Contest(NamedTuple):
     """Runs that are compared at rungs.
 
-    name: under which its decisions are kept.
-    runs: all that were compared at its first rung, or will be.
+    name: the key of its decisions in rungs.json.
+    runs: all runs that were, or will be, compared at its first rung.
     rungs: in the order of their steps.
     """
 
@@ -37,7 +37,7 @@ class Contest(NamedTuple):
     rungs: Sequence[Rung]
 
     def ahead(self, taken: Sequence[Decision]) -> list[Rung]:
-        """Returns the next rungs behind the decisions that were taken: all those of one step; [] behind the last."""
+        """Returns the rungs of the next step after the decisions that were taken; [] after the last rung."""
         left = self.rungs[len(taken) :]
         return [rung for rung in left if rung.step <= left[0].step]
 
@@ -47,7 +47,7 @@ class Contest(NamedTuple):
 
 
 class Halving(NamedTuple):
-    """Successive halving: at each of `rungs` rungs the best one of `eta` runs goes on; the steps grow by `eta` too."""
+    """Successive halving: at each of `rungs` rungs the best 1 / `eta` of the runs go on, to `eta` times the steps."""
 
     eta: int
     rungs: int
@@ -55,7 +55,7 @@ class Halving(NamedTuple):
     best: str
 
     def at(self, count: int, steps: int) -> list[Rung]:
-        """Returns the rungs of so many runs of so many steps, until one run is left."""
+        """Returns the rungs for `count` runs of `steps` steps, until one run is left."""
         found = []
         for power in range(self.rungs, 0, -1):
             if count > 1:
@@ -79,15 +79,15 @@ def parse(text: str) -> Halving:
 
 
 def share(text: str, count: int, train: Train) -> float:
-    """Returns the mean share of the steps that `count` runs train for, which --halving compares."""
+    """Returns the mean share of the steps that `count` runs train for under --halving=`text`."""
     return starts.share_of(count, parse(text).at(count, train.steps), train.steps)
 
 
 def of_job(job: Job, decided: Decisions) -> list[Contest]:
-    """Returns the contests of a job; those that have begun are as their decisions say.
+    """Returns the contests of a job. A contest that has begun has the runs that its first decision has compared.
 
     Raises UserError for --halving with a shard, with starts, or with runs of different length, for a halved sweep that
-    has grown, and for starts that are not all there.
+    has grown, and if some of the starts of a run are missing.
     """
     if text := job.base.get(HALVING):
         return _of_sweep(job, parse(str(text)), decided)

@@ -1,4 +1,4 @@
-"""Objectives: what a search looks for, the mean of a number over the runs of a trial."""
+"""Objectives: what a search maximizes or minimizes, as the mean of a number over the runs of a trial."""
 
 import statistics
 from collections.abc import Sequence

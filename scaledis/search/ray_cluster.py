@@ -34,12 +34,12 @@ def leave_devices() -> None:
 
 
 def train_all(job: Job, stop: Callable[[], bool] = runtime.never) -> Groups:
-    """`stages.train_on` the cluster at $RAY_ADDRESS, or on this machine, which is then a cluster of one node.
+    """Trains a job as `stages.train_on` does, on the cluster at $RAY_ADDRESS; without it, this machine is the cluster.
 
-    A population takes one GPU where the cluster has any, else a core for each run that its node trains at once. The
-    plan and the first checkpoints behind a rung too are made by tasks, on devices like those that train; this process
-    needs none, and decides who goes on. A population that fails leaves the others alone; its error is raised when they
-    have come to their rung or their end.
+    A population takes one GPU if the cluster has any, else a core for each run that its node trains at once. Tasks also
+    make the plan, and the first checkpoints after a rung, on devices like those that train. This process needs no
+    device; it decides which runs go on. If a population fails, its error is raised once the others have reached their
+    rung or their end.
 
     Raises UserError if Ray is missing or cannot be reached, and for a shard; and what the populations raise.
     """
@@ -107,10 +107,10 @@ class Cluster:
         return began
 
     def _ended(self, job: Job, tasks: Mapping[int, Task], stop: Callable[[], bool]) -> Iterator[tuple[int, Any]]:
-        """Yields the number of each task that has ended, and what it returned.
+        """Yields the number of each task that has ended, with what it returned.
 
-        Raises Stopped once `stop()` is True and all have written a checkpoint, and UserError, behind the last one, for
-        those that failed.
+        Raises Stopped once `stop()` is True and all tasks have written a checkpoint, and UserError after the last task
+        if some have failed.
         """
         numbers, failed, job_there = {}, [], self._ray.put(job)
         for number, task in tasks.items():

@@ -1,8 +1,8 @@
-"""Rungs: the decision which runs go on, and the populations that the survivors train in from there.
+"""Rungs: the decision which runs go on, and the new populations in which the survivors train.
 
-A decision is on the disk, sealed, before anything follows from it. Then the survivors of several populations are
-packed into new ones: first their checkpoints are written, then the plan, which completes it. Whatever a killed process
-left of that is done again from the decision.
+A decision is written, with a checksum, before anything else happens at a rung. Then the survivors of several
+populations are packed into new ones: first their checkpoints are written, and last the plan. If a process is killed in
+between, the next one packs the survivors again, by the same decision.
 """
 
 import contextlib
@@ -38,9 +38,9 @@ from scaledis.workdir.planned import Planned
 
 
 def decide(job: Job, contests: Sequence[Contest], own: set[str]) -> None:
-    """Takes and writes the next decision of every contest whose runs are among `own`, which have reached the rung.
+    """Takes and writes the next decision of every contest of the runs `own`, which have reached the rung.
 
-    The first process decides, the others wait. Raises UserError for a contest of which other shards have a part.
+    The first process decides, and the others wait. Raises UserError for a contest that other shards share.
     """
     if hosts.first():
         with job.workdir.locked_plan(job.shard):
@@ -54,7 +54,7 @@ def decide(job: Job, contests: Sequence[Contest], own: set[str]) -> None:
 
 
 def _next(job: Job, contest: Contest, taken: Sequence[Decision], own: set[str]) -> list[Decision]:
-    """Returns the decisions of a contest at its next step; [] if it has none ahead, or none of its runs are `own`."""
+    """Returns the decisions of a contest at its next step; [] if no rung is left, or if none of its runs is `own`."""
     rungs, going = contest.ahead(taken), contest.going(taken)
     if not rungs or own.isdisjoint(going):
         return []
@@ -68,7 +68,7 @@ def _next(job: Job, contest: Contest, taken: Sequence[Decision], own: set[str]) 
 
 
 def decision(job: Job, runs: Sequence[Run], rung: Rung) -> Decision:
-    """Returns which of the runs go on. A run without a number comes last, and equal ones keep their order."""
+    """Returns the decision which of the runs go on. A run without a number comes last; equal runs keep their order."""
     found = criteria.measured(rung.by, [candidate(job, run, rung.step) for run in runs])
     numbers = dict(zip([run.name for run in runs], found, strict=True))
     sign = -1 if rung.best == "max" else 1
@@ -77,7 +77,7 @@ def decision(job: Job, runs: Sequence[Run], rung: Rung) -> Decision:
 
 
 def candidate(job: Job, run: Run, step: int) -> Candidate:
-    """Returns a run of a job as it is compared at a step."""
+    """Returns a run of a job as the candidate of a step, for a criterion to measure."""
     workdir = job.workdir
     records = read_records(workdir.run(run.name) / "metrics.jsonl", needs_seals=workdir.needs_seals)
     return Candidate(
@@ -90,7 +90,7 @@ def candidate(job: Job, run: Run, step: int) -> Candidate:
 
 
 def _load(workdir: Workdir, name: str) -> Model:
-    """Returns the model of a run at its rung. Raises UserError where other processes hold a part of it."""
+    """Returns the model of a run at its rung. Raises UserError if the run is spread over several processes."""
     if not hosts.alone():
         raise UserError(
             "train.rungs: a criterion that loads a model cannot go with --distributed; take one of the log."
@@ -109,7 +109,7 @@ def _words(taken: Sequence[Sequence[Decision]]) -> list[str]:
 
 
 class Survivor(NamedTuple):
-    """A run that goes on: the number of its population, and the step that it has come to."""
+    """A run that goes on from a rung, the number of the population in which it trained, and the step of its state."""
 
     run: Run
     population: int
@@ -117,11 +117,11 @@ class Survivor(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """A population of survivors.
+    """A new population of survivors.
 
     members: its runs.
     part: its part of the plan.
-    sources: the runs of the populations that they come from, by number.
+    sources: number of a former population -> its runs, for all populations in which the members trained.
     """
 
     members: Sequence[Survivor]
@@ -137,11 +137,11 @@ Write = Callable[[Job, Mapping[int, Pack], Callable[[], bool]], None]
 
 
 def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = runtime.never) -> Groups:
-    """Returns all populations, with the survivors of those that have lost runs packed into new ones.
+    """Packs the survivors of populations that have lost runs into new populations, and returns all populations.
 
-    A population whose runs are all dropped stays as it is; so does one whose runs all go on, unless it is narrower than
-    others of its program, which then fill up. `write` writes the first checkpoints of the new ones, as the function
-    below does. Raises what it raises.
+    A population stays as it is if all of its runs are dropped. It also stays if all of its runs go on, unless it has
+    fewer runs than others of its program; then its runs help to fill the new populations. `write` writes the first
+    checkpoints of the new populations, as the function `write` below does, and `repack` raises what `write` raises.
     """
     workdir, decided = job.workdir, decisions.read(job.workdir.rungs)
     dropped = decisions.dropped(decided)
@@ -175,20 +175,20 @@ def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = ru
 
 
 def _step(newest: int | None, name: str, last: Decision) -> int:
-    """Returns the step that a survivor has come to: the rung's, or an earlier one where its population had diverged."""
+    """Returns the step of a survivor's state: that of the rung, or an earlier one if its population has diverged."""
     return last.step if newest is None or last.numbers[name] is not None else min(last.step, newest)
 
 
 def packed(survivors: Sequence[Survivor], groups: Mapping[int, Sequence[Run]], parts: Sequence[int]) -> list[Pack]:
-    """Returns new populations, each but the last of a program as wide as the widest of those that its runs come from.
+    """Returns new populations, all but the last of a program as large as the largest from which their runs come.
 
-    So n survivors of populations of up to w runs train in ceil(n / w) populations, unless a device would have more runs
-    than before: then there are more of them.
+    So n survivors of populations of up to w runs train in ceil(n / w) populations, or in more if a device would
+    otherwise have more runs than before.
 
     Args:
       survivors: in the order in which they fill the populations.
-      groups: the runs of the populations that they come from, by number.
-      parts: of all populations of the plan.
+      groups: number of a former population -> its runs.
+      parts: the part of every population of the plan.
     """
     alike: dict[object, list[Survivor]] = {}
     for each in survivors:
@@ -210,9 +210,9 @@ def packed(survivors: Sequence[Survivor], groups: Mapping[int, Sequence[Run]], p
 
 
 def write(job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None:
-    """Writes the first checkpoints of the packs, by the numbers of their populations.
+    """Writes the first checkpoints of the packs, {number of the new population: its pack}.
 
-    They hold the states of the runs from where they trained so far. Raises what `train_population` raises.
+    They hold the states of the runs in their former populations. Raises what `train_population` raises.
     """
     for number, pack in packs.items():
         _write(job, number, pack, stop)

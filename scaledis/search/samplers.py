@@ -1,6 +1,6 @@
-"""Samplers: which setting a search tries next. Each follows from the trials so far, a seed, and the trial's number.
+"""Samplers: which setting a search tries next, as a function of the trials so far, a seed, and the trial's number.
 
-So a search that was stopped goes on as it would have gone, and no state of a sampler is kept.
+So a search that was stopped continues as if it had not been stopped, and no state of a sampler needs to be kept.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +17,12 @@ Params = dict[str, Any]  # the value of each key
 
 
 class Question(NamedTuple):
-    """What a sampler is asked.
+    """The arguments of a sampler.
 
-    study: with all trials so far; it stays as it is.
+    study: the study with all trials so far; a sampler does not change it.
     space: the range of each key.
-    seed: of the search.
-    number: of the trial.
+    seed: that of the search.
+    number: that of the trial.
     """
 
     study: Study
@@ -39,7 +39,7 @@ class Question(NamedTuple):
 def tpe(asked: Question) -> Params:
     """Returns what the tree-structured Parzen estimator proposes (Bergstra et al. 2011; Optuna's, multivariate).
 
-    Trials that still run count as poor ones, so that a batch spreads.
+    Trials that still run count as poor ones, so that the trials of a batch spread over the space.
     """
     library = optuna()
     sampler = library.samplers.TPESampler(seed=asked.own_seed, multivariate=True, constant_liar=True)
@@ -97,5 +97,5 @@ def kept(range_: Range, value: Any) -> Any:
 
 
 def given(range_: Range, value: Any) -> Any:
-    """Returns a value that a study keeps as the config takes it."""
+    """Returns a value of a study as the config takes it: the choice that the text stands for."""
     return {str(each): each for each in range_.bounds}[value] if range_.kind == "choice" else value

@@ -1,4 +1,4 @@
-"""The settings of a search: how many trials of which sampler, what they look for, and where.
+"""The settings of a search: the number of trials, the sampler, the objectives and the space.
 
 --search=optuna:200,sampler:tpe,seed:0,batch:16 --objective=dci/disentanglement --space=method.beta=log:1..64
 """
@@ -22,12 +22,12 @@ MOST = 1_000_000  # trials
 class Settings(NamedTuple):
     """The settings of a search.
 
-    trials: how many there are in the end.
-    objectives: what is looked for.
+    trials: their number at the end of the search.
+    objectives: the numbers that the search maximizes or minimizes.
     space: the range of each key.
     sampler: one of `samplers.SAMPLERS`.
-    seed: of the sampler.
-    batch: trials that are asked for at once; 0 for as many as a population holds.
+    seed: that of the sampler.
+    batch: the number of trials that are proposed at once; 0 for as many as a population holds.
     """
 
     trials: int
@@ -69,7 +69,7 @@ def make(
     seed: int = 0,
     batch: int = 0,
 ) -> Settings:
-    """Returns the settings of a search. Raises UserError for numbers, a sampler or objectives that cannot be."""
+    """Returns the settings of a search. Raises UserError for invalid numbers, samplers or objectives."""
     for key, value, least in (("trials", trials, 1), ("seed", seed, 0), ("batch", batch, 0)):
         if type(value) is not int or not least <= value <= MOST:
             raise UserError(
@@ -86,9 +86,9 @@ def make(
 
 
 def check_same(there: Mapping[str, Any] | None, here: Settings | None) -> None:
-    """Raises UserError if a work directory was begun with another search, or with one of both alone.
+    """Raises UserError if a work directory was begun with another search, or if only one of both is a search.
 
-    More trials are the same search.
+    Searches that differ only in the number of trials are the same.
     """
     one, other = (_compared(each) for each in (there, here and here.record()))
     if one != other:

@@ -129,9 +129,9 @@ def _checked(kind: str, *bounds: Any, key: str = "space") -> Range:
 
 
 def parse(texts: Sequence[str]) -> dict[str, Range]:
-    """Returns the space of "method.beta=log:1..64" and the like.
+    """Returns the space of texts such as "method.beta=log:1..64".
 
-    Raises UserError for an unknown kind of range, and for bounds that are none of its kind.
+    Raises UserError for an unknown kind of range, and for bounds that this kind cannot have.
     """
     found: dict[str, Range] = {}
     for text in texts:
@@ -160,7 +160,10 @@ def of_text(key: str, kind: str, bounds: str) -> Range:
 
 
 def of_file(namespace: Mapping[str, object] = MappingProxyType({})) -> dict[str, Range]:
-    """Returns what search_space() of a config file returns; {} without one. Raises UserError for anything else."""
+    """Returns the space that search_space() of a config file returns; {} if the file does not define it.
+
+    Raises UserError if it returns anything but a space.
+    """
     make = namespace.get(NAME)
     if make is None:
         return {}
@@ -180,8 +183,8 @@ def middle(space: Space) -> dict[str, Any]:
 def check(space: Space, runs_of: Callable[[Mapping[str, Any]], Sequence[Run]]) -> None:
     """Raises UserError for an empty space, for an end of a range that cannot run, and for a key that changes nothing.
 
-    `runs_of` returns the runs of values by key; the other keys have their middle. Where the space chooses the method,
-    of which each has keys of its own, only the middle is tried.
+    `runs_of` returns the runs for values by key; the keys whose ends are not tried have the middle of their range. If
+    the space chooses the method, only the middle is tried, since each method has keys of its own.
     """
     if not space:
         raise UserError(

@@ -20,11 +20,11 @@ from scaledis.workdir import decisions
 
 
 class Works(NamedTuple):
-    """What an engine does on devices.
+    """The work of an engine that needs devices.
 
-    claim: makes the plan of a job, as `engine.claim`.
-    write: writes the first checkpoints of populations of survivors, as `rungs.write`.
-    train: trains populations, each to its step, as `engine.train_groups`.
+    claim: makes the plan of a job, as `engine.claim` does.
+    write: writes the first checkpoints of populations of survivors, as `rungs.write` does.
+    train: trains populations, each to its step, as `engine.train_groups` does.
     """
 
     claim: Callable[[Job], Groups]
@@ -33,16 +33,19 @@ class Works(NamedTuple):
 
 
 def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = engine.ignore) -> Groups:
-    """`train_on` the devices of this process. `keep` gets each population of the shard once it is trained."""
+    """Trains a job as `train_on` does, on the devices of this process.
+
+    `keep` gets each population of the shard once it is trained.
+    """
     train = functools.partial(engine.train_groups, keep=keep)
     return train_on(Works(engine.claim, rungs.write, train), job, stop)
 
 
 def train_on(works: Works, job: Job, stop: Callable[[], bool]) -> Groups:
-    """Trains the runs of a job in their populations, and returns all populations, those of dropped runs too.
+    """Trains the runs of a job in their populations, and returns all populations, including those of dropped runs.
 
-    Where all were trained before, a line says so. Raises what `works`, `contests.check` and `contests.of_job` raise;
-    Stopped once `stop()` is True.
+    It prints a line if all runs had been trained before. Raises what `works`, `contests.check` and `contests.of_job`
+    raise, and Stopped once `stop()` is True.
     """
     contests.check(job)
     workdir = job.workdir

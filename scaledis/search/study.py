@@ -51,7 +51,7 @@ class Study:
             )
 
     def trials(self) -> list[Trial]:
-        """Returns the trials that the search has begun; somebody may have added others by Optuna itself."""
+        """Returns the trials that this search has begun, without those that somebody has added by Optuna itself."""
         return [self._trial(each) for each in self._all() if OWN <= each.user_attrs.keys()]
 
     def propose(self) -> tuple[int, Params]:
@@ -62,7 +62,7 @@ class Study:
             return number, samplers.SAMPLERS[self._settings.sampler](asked)
 
     def begin(self, trial: Trial, size: int) -> None:
-        """Adds a trial, which runs or failed; its batch has `size` trials."""
+        """Adds a trial that runs or has failed; its batch will have `size` trials."""
         space, now = self._settings.space, datetime.datetime.now()
         about = {"runs": list(trial.runs), "why": trial.why, "batch": trial.batch, "shard": trial.shard}
         with self._errors():
@@ -83,13 +83,13 @@ class Study:
             )
 
     def size(self, batch: int) -> int:
-        """Returns the number of trials of a batch, some of which may not have begun."""
+        """Returns the number of trials of a batch, including those that have not begun."""
         return int(self._all()[batch].user_attrs["size"])
 
     def tell(self, trial: Trial, rungs: Sequence[tuple[int, float]] = ()) -> None:
         """Ends a running trial as its state, values and reason say.
 
-        `rungs` has (step, number) of the rungs that a pruned trial has come to.
+        `rungs` has (step, number) of each rung that a pruned trial has reached.
         """
         with self._errors():
             storage, key = self._study._storage, self._all()[trial.number]._trial_id
@@ -133,7 +133,7 @@ class Study:
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
-        """Makes what a storage raises a UserError."""
+        """Raises the errors of a storage as UserError."""
         try:
             yield
         except _raised() as error:

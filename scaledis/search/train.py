@@ -1,4 +1,4 @@
-"""The door `scaledis.train`: runs and their starts, for Python."""
+"""The door `scaledis.train`, which trains runs and their starts from Python."""
 
 import contextlib
 import dataclasses
@@ -38,26 +38,27 @@ def train(
     extend: bool = False,
     restart: bool = False,
 ) -> list[Model]:
-    """Trains one run or several and returns a Model of each, in the order of the configs.
+    """Trains one or several runs and returns the Model of each, in the order of the configs.
 
-    Runs that share a program train together, on a CPU one on each core once `prepare_jax` was called. Of a config with
-    `train.starts` it is the model of the start that went on from the last rung. With a `workdir`, the same call goes on
-    where an earlier one stopped; without it, nothing stays on the disk.
+    Runs that share a program train together; on a CPU each core trains one run, if `prepare_jax` was called. For a
+    config with `train.starts`, the Model is that of the start that went on from the last rung. With a `workdir`, the
+    same call resumes an earlier one that was stopped; without it, nothing stays on the disk.
 
     Args:
       configs: from `make_config`.
-      dataset: the data set of all runs; by default that of each config. An object of Python with your own images
+      dataset: the data set of all runs; by default that of each config. A Python object with your own images
         (`datasets.Examples`) is prepared as the section `data` of the first config says.
       workdir: where states, logs and results are written.
-      init_from: a model of the same network, or the folder of a saved one, whose parameters all runs start from, as
-        `train.init_from` of a config does; a model is saved in the directory of caches first.
+      init_from: a model of the same network, or the folder of a saved model: all runs start from its parameters, as
+        with `train.init_from` of a config. A model is first saved in the data directory.
       callback: called with (step, terms [R] by name) at every log line, in place of a population's line of progress.
-      extend: whether a run of `workdir` may go on to more steps although that changes its schedule or its stages.
-      restart: whether a run that has made progress may begin again if it has no usable checkpoint.
+      extend: whether a run of `workdir` may train further if more steps change its schedule or its stages.
+      restart: whether a run begins again at step 0 if it has made progress but has no usable checkpoint.
 
-    An interrupt (Ctrl-C, or that of a notebook's kernel) stops it at the next log line; a second one stops it at once.
+    An interrupt (Ctrl-C, or that of a notebook's kernel) stops training at the next log line; a second one stops it at
+    once.
 
-    Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and if something
+    Raises UserError for a config that cannot run, for two equal configs, for a workdir of other runs, and if a file
     cannot be written; KeyboardInterrupt, after a checkpoint, if it was interrupted.
 
     >>> [model] = train(make_config("vlae", {"train.steps": 4000}), workdir="runs/mine")
@@ -96,7 +97,7 @@ def train(
 def writing(workdir: str | Path | None) -> Iterator[tuple[Workdir, Callable[[], bool]]]:
     """Locks a work directory, a temporary one for None, and yields it with a function that tells whether to stop.
 
-    Raises KeyboardInterrupt where the work within was stopped.
+    Raises KeyboardInterrupt if the block raises Stopped.
     """
     with contextlib.ExitStack() as held:
         directory = Workdir(held.enter_context(tempfile.TemporaryDirectory()) if workdir is None else workdir)
@@ -105,12 +106,12 @@ def writing(workdir: str | Path | None) -> Iterator[tuple[Workdir, Callable[[], 
         try:
             yield directory, stop
         except Stopped as stopped:
-            then = "nothing is kept without a workdir" if workdir is None else "the same call goes on from there"
+            then = "nothing is kept without a workdir" if workdir is None else "the same call resumes from there"
             raise KeyboardInterrupt(f"{stopped}; {then}.") from None
 
 
 def _folder(source: Model | str | Path, directory: str) -> str:
-    """Returns the folder of a saved model; saves a model below `directory`, under the checksum of its arrays."""
+    """Returns the folder of a saved model. A Model is saved below `directory`, under the checksum of its arrays."""
     if not isinstance(source, Model):
         return str(source)
     name = hashlib.sha256(safetensors.dumps(source.arrays())).hexdigest()[:16]

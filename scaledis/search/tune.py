@@ -36,26 +36,27 @@ def tune(
     batch: int = 0,
     halving: str | None = None,
 ) -> DataFrame:
-    """Tries settings of a space, learns from them, and returns the table of `load_results`, a row a run.
+    """Searches a space for the best setting, and returns the table of `load_results` with one row per run.
 
-    Trials are asked for in batches that fill a population. The column `trial` has the number of a run's trial. With a
-    `workdir`, the same call goes on where an earlier one stopped; without it, nothing stays on the disk.
+    The sampler proposes trials in batches that fill a population. The column `trial` has the number of each run's
+    trial. With a `workdir`, the same call resumes an earlier one that was stopped; without it, nothing stays on the
+    disk.
 
     Args:
-      config: from `make_config`; the keys of the space are set in it.
-      space: the range of each key, such as {"method.beta": "log:1..64"}, or of `scaledis.search.space`.
-      objective: what is looked for, one or several: a score such as "dci/disentanglement", "udr", or a number of the
-        log; "reconstruction_nats:min" looks for the least.
+      config: from `make_config`; each trial sets the keys of the space in it.
+      space: the range of each key, such as {"method.beta": "log:1..64"}, or a range of `scaledis.search.space`.
+      objective: one or several numbers to maximize: a score such as "dci/disentanglement", "udr", or a number of the
+        log; "reconstruction_nats:min" is minimized.
       trials: how many settings are tried.
-      seeds: runs of a trial, from seed 0 on, whose mean counts.
+      seeds: the number of runs of a trial, with seeds from 0 on; the value of a trial is the mean over its runs.
       dataset: the data set of all runs, as in `train`.
       workdir: where states, logs, results and the study are written.
       sampler: "tpe", "random" or "quasi".
-      seed: of the sampler.
-      batch: trials that are asked for at once; 0 for as many as fill a population.
-      halving: rungs that prune, such as "eta:3,rungs:2,by:dci/disentanglement".
+      seed: the seed of the sampler.
+      batch: the number of trials that are proposed at once; 0 for as many as fill a population.
+      halving: rungs that prune trials, such as "eta:3,rungs:2,by:dci/disentanglement".
 
-    Raises UserError for a space, an objective or an option that cannot be, and for a workdir of another search;
+    Raises UserError for an invalid space, objective or option, and for a workdir of another search;
     KeyboardInterrupt, after a checkpoint, if it was interrupted.
 
     >>> config = make_config("scale_vlae", {"train.steps": 5000})

@@ -7,7 +7,7 @@ from scaledis.sweeps.starts import BEST
 
 
 class Aim(NamedTuple):
-    """What is looked for.
+    """A number to maximize or to minimize.
 
     by: a number of the log, or a score, which has a slash in its name; for a search also a criterion.
     best: "max" or "min".
@@ -27,7 +27,7 @@ class Aim(NamedTuple):
 
 
 def is_score(by: str) -> bool:
-    """Returns whether a number is a score, which has a slash in its name; else it is one of the log, or a criterion."""
+    """Returns whether a name is that of a score, which has a slash; else it is a number of the log, or a criterion."""
     return "/" in by
 
 

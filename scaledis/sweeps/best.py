@@ -12,14 +12,14 @@ KEY = "train.keep_best"
 
 
 def of(config: Config) -> Aim:
-    """Returns the aim of a config that keeps its best states. Raises UserError for a text that is none."""
+    """Returns the aim of a config that keeps its best states. Raises UserError for a text that is no aim."""
     return parse(KEY, config.train.keep_best)
 
 
 def check(config: Config) -> None:
-    """Raises UserError for what is no aim, and for a score that is not computed while a run trains.
+    """Raises UserError for a text that is no aim, and for a score that is not computed while a run trains.
 
-    A score is one that its metric declares. Which numbers the log has is known once the method is built (`check_log`).
+    A score must be one that its metric declares. Numbers of the log are checked once the method is built (`check_log`).
     """
     if not config.train.keep_best or not is_score((wanted := of(config)).by):
         return

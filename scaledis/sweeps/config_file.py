@@ -24,7 +24,7 @@ CONFIGS = next(filter(Path.is_dir, (_package / "configs", _package.parent / "con
 
 
 class ConfigFile(NamedTuple):
-    """A config file: `config` has the sections as nested dicts, `namespace` the sweeps and all else it defines."""
+    """A config file: `config` has the sections as nested dicts, `namespace` all names that the file defines."""
 
     config: dict[str, Any]
     namespace: Mapping[str, object]

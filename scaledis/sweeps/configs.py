@@ -55,8 +55,8 @@ def default() -> "ConfigDict":
 def make_config(method: str = "scale_vlae", overrides: Mapping[str, object] | None = None) -> Config:
     """Returns a checked config of a method, as `scaledis train METHOD` trains it.
 
-    The defaults come first, then the settings that the method's file has for the data set (`scaledis describe METHOD`),
-    then `overrides` by dotted key. Without `data.name` the data set is `rendered`.
+    The defaults are replaced by the settings that the method's file has for the data set (`scaledis describe METHOD`),
+    and these by `overrides`, by dotted key. Without `data.name` the data set is `rendered`.
 
     Raises UserError for an unknown method or key, and for a value that cannot run.
 
@@ -87,7 +87,7 @@ def override(base: Mapping[str, object], overrides: Mapping[str, object], kind: 
 def freeze(config: Mapping[str, object], stored: bool = False) -> Config:
     """Returns the Config of a mapping, plain or of ml_collections. Raises UserError, naming key, value and choices.
 
-    A `stored` config has trained, perhaps before a check was made: its method is not asked whether it can run with it.
+    The method does not check a `stored` config, which may have trained before the check existed.
     """
     if not is_section(config):
         raise UserError(f"config: {type(config).__name__} is not a config; get_config must return default(), edited.")
@@ -115,7 +115,7 @@ def freeze(config: Mapping[str, object], stored: bool = False) -> Config:
 
 
 def _check_method(config: Config) -> None:
-    """Raises UserError for what the method cannot run with, and for what it has no use for."""
+    """Raises UserError for a value that the method cannot run with, and for a schedule that it does not use."""
     spec, schedules = methods.choose(config.method.name), vars(config.schedule)
     spec.check(config)
     methods.check_estimator(config)
@@ -131,7 +131,7 @@ def _check_method(config: Config) -> None:
 
 
 def refreeze(config: Config) -> Config:
-    """Returns the config with the checks of `make_config`, since dataclasses.replace makes none. Raises UserError."""
+    """Returns the config, checked as by `make_config`, since dataclasses.replace checks nothing. Raises UserError."""
     kinds.check_fields("config.", config)
     kinds.check_fields("config.method.", config.method)
     return freeze(thaw(config))

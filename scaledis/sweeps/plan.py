@@ -15,12 +15,12 @@ from scaledis.types import Config, Run
 
 Each = TypeVar("Each")
 MOST_WASTE = 1 / 3  # of a program's arithmetic that may be on zeros
-A_DEVICE = 64  # runs that an accelerator trains at once
+A_DEVICE = 64  # runs that an accelerator trains at once, at most
 USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to the data set
 
 
 def shared(config: Config) -> Config:
-    """Returns the config without what each run carries as an array; it is equal for runs that can share a program."""
+    """Returns the config without the values that each run carries as arrays: it is equal for runs of one program."""
     spec, model = methods.choose(config.method.name), config.model
     name = spec.program or config.method.name
     given = config.method.hyperparameters
@@ -45,7 +45,7 @@ def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:
 
 
 def parallel(wanted: int) -> int:
-    """Returns how many runs train at once; for 0, one per core on a CPU, since more share cores, else A_DEVICE."""
+    """Returns how many runs train at once: `wanted`, or for 0 one per core on a CPU, and A_DEVICE per accelerator."""
     return wanted or (jax.device_count() if runtime.platform() == "cpu" else A_DEVICE * jax.device_count())
 
 
@@ -72,7 +72,7 @@ def cut(members: Sequence[Each], count: int) -> list[list[Each]]:
 
 
 def filled(members: Sequence[Each], at_once: Callable[[Sequence[Each]], int]) -> list[list[Each]]:
-    """Returns the runs of a program in populations; `at_once` gives their size, anew for those that are left."""
+    """Returns the runs of a program in populations; `at_once` gives the size of the next ones, for the runs left."""
     if not members:
         return []
     count = min(at_once(members), len(members))

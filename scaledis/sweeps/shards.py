@@ -1,8 +1,8 @@
 """Shards: one experiment for many processes that know nothing of each other, such as the tasks of a job array.
 
-The plan says which runs train together; shard i of n takes its populations i, i + n, i + 2 n, ..., or its parts where
-populations hold starts of one run (`starts.parts`). Shards need no coordination: the same command starts a dead shard
-again.
+The plan says which runs train together; shard i of n takes its populations i, i + n, i + 2 n, ..., or, if starts of one
+run are in several populations, its parts (`starts.parts`). Shards need no coordination: the same command starts a dead
+shard again.
 """
 
 import dataclasses

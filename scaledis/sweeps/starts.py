@@ -1,4 +1,4 @@
-"""Starts: a run as several runs that differ in their seed alone, of which rungs choose one while they train.
+"""Starts: several runs in place of one, which differ only in their random numbers; rungs choose one of them.
 
 All starts have the seed of their run, so that runs pair by seed whichever start goes on. Start k of seed s draws the
 random numbers of a run of its own with the seed
@@ -19,16 +19,16 @@ from scaledis.core import UserError, registry
 from scaledis.types import Run
 
 STRIDE, SEEDS = 1_327_217_885, 2**31
-KEY = "train.start"  # in which the starts of a run differ
+KEY = "train.start"  # the key in which the starts of a run differ
 BEST = ("max", "min")
 
 
 class Rung(NamedTuple):
-    """A place where runs are compared and some of them dropped.
+    """A step at which runs are compared and some of them dropped.
 
-    step: of the runs that are compared.
+    step: the step of the runs that are compared.
     keep: how many of them go on.
-    by: a number of the log, or the name of a criterion.
+    by: a number of the log, a score, or the name of a criterion.
     best: "max" or "min".
     """
 
@@ -44,19 +44,19 @@ def seed_of(config: Config) -> int:
 
 
 def each(config: Config) -> list[tuple[Mapping[str, object], Config]]:
-    """Returns the starts of a run, each with what it changes by dotted key; a run without starts changes nothing."""
+    """Returns the starts of a run, each with the keys that it changes; a run without starts changes none."""
     if config.train.starts == 1:
         return [({}, config)]
     return [({KEY: number}, _at(config, number)) for number in range(config.train.starts)]
 
 
 def contest(config: Config) -> Config:
-    """Returns what all starts of a run have in common."""
+    """Returns the config of a run without the number of its start: it is equal for all starts of the run."""
     return _at(config, 0)
 
 
 def setting(config: Config) -> Config:
-    """Returns what all seeds of a setting have in common, and all their starts."""
+    """Returns the config without seed and start: it is equal for all runs of a setting."""
     return dataclasses.replace(contest(config), seed=0)
 
 
@@ -77,7 +77,7 @@ def share(train: Train) -> float:
 
 
 def share_of(count: int, rungs: Sequence[Rung], steps: int) -> float:
-    """Returns the mean share of `steps` that `count` runs train for, of which rungs drop some."""
+    """Returns the mean share of `steps` for which `count` runs train, if rungs drop some of them."""
     going = zip([count, *(rung.keep for rung in rungs)], [*(rung.step for rung in rungs), steps], strict=True)
     last, total = 0, 0
     for left, until in going:
@@ -88,7 +88,8 @@ def share_of(count: int, rungs: Sequence[Rung], steps: int) -> float:
 def parts(populations: Sequence[Sequence[Run]], first: int) -> list[int]:
     """Returns the part of each population; all starts of a run lie in one part, which one shard trains.
 
-    A part is a population and those after it that begin inside the starts of a run. `first` is the number of the first.
+    A part is a population and those after it that begin with further starts of its last run. `first` is the number of
+    the first part.
     """
     found: list[int] = []
     for before, after in itertools.pairwise([(), *populations]):

@@ -1,8 +1,8 @@
-"""Tiers: the two sizes at which the papers' claims are checked.
+"""Tiers: the two sizes at which the papers' claims are tested.
 
-small is an evening on two cores: `rendered` box-filtered to 32x32, a quarter to a half of the papers' channels, a
+small takes an evening on two cores: `rendered` box-filtered to 32x32, a quarter to a half of the papers' channels, a
 quarter of the width of a discriminator of codes, 150,000 parameters for flat methods and ladders alike. paper is the
-papers' own size: 64x64, 1.2M and 0.77M parameters, 300,000 steps.
+papers' own size: 64x64, 1.2M (ladders) and 0.77M (flat methods) parameters, 300,000 steps.
 """
 
 from typing import TYPE_CHECKING

@@ -1,6 +1,6 @@
-"""Floor and ceiling: the metrics of codes that know little of the factors, and of the run's network told the factors.
+"""Floor and ceiling: scores of codes that know little of the factors, and of the run's network trained on the factors.
 
-A baseline is codes of the images that a run is scored on, with as many units in the same levels.
+A baseline has codes for the images on which a run is scored, with as many units in the same levels.
 """
 
 import dataclasses
@@ -38,12 +38,12 @@ CHUNK = 256  # images, the fewest of which principal components are updated at o
 
 
 class Task(NamedTuple):
-    """What a run is scored on.
+    """The model and the images on which a run is scored.
 
-    model: of the run.
-    dataset: the one that it is scored on.
-    numbers: int [N], of the images; the first `train_codes` train.
-    factors: [N, F], of these images.
+    model: that of the run.
+    dataset: the data set on which it is scored.
+    numbers: int [N], the places of the images; the first `train_codes` train.
+    factors: [N, F], those of these images.
     levels: int [K], the level of each unit.
     settings: those of the run.
     """
@@ -152,7 +152,7 @@ def _types(params: Pytree) -> list[np.dtype]:
 
 
 def _targets(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what units tell of the images of the train codes, float32 [n, T] with T <= K, and where it is known.
+    """Returns the targets of units for the images of the train codes, float32 [n, T] with T <= K, and where known.
 
     They are the factors that vary, each with mean 0 and variance 1: the number of a class, a number, and for an angle
     its cosine and its sine.
@@ -170,11 +170,11 @@ _scored: dict[Hashable, Result | str] = {}  # in this process: the scores, or wh
 
 
 def score_baselines(held: Result, task: Task, *, stop: Callable[[], bool] = runtime.never) -> Result:
-    """Returns what the scores `held` lack of the baselines that the settings ask for, without chance levels.
+    """Returns the baselines that the settings ask for and the scores `held` lack, without chance levels.
 
-    They stand under "floor" and "ceiling", such as {"floor": {"noise": {"mig/mig": 0.01, ..}}}. "skipped" holds the
-    reason of each that cannot be computed, under "ceiling/supervised" or "floor/pca/sap"; stderr has it too. Runs that
-    share a baseline share its scores in a process. Once `stop()` is True the others are left out.
+    They are under "floor" and "ceiling", such as {"floor": {"noise": {"mig/mig": 0.01, ..}}}. "skipped" has the reason
+    for each that cannot be computed, under "ceiling/supervised" or "floor/pca/sap"; it is also printed. In a process,
+    runs with the same baseline share its scores. Once `stop()` is True, the remaining baselines are left out.
     """
     found: Result = {"skipped": {}, **{kind: {} for kind in score_files.asked(task.settings)}}
     jobs = score_files.missing_baselines(held, task.settings, task.dataset)

@@ -1,6 +1,6 @@
 """Keeps the state of each run at its best step so far, beside the newest states (`train.keep_best`).
 
-`make_best` is the hook; `kept` and `write` take the best states along where runs go on in another population.
+`make_best` makes the hook; `kept` and `write` move the best states when runs go on in another population.
 """
 
 import math
@@ -32,7 +32,7 @@ Measure = Callable[[Moment], Sequence[float | None]]  # the numbers of the runs,
 
 
 class Kept(NamedTuple):
-    """The best state of a run: numpy arrays, the step that they are of, and its number."""
+    """The best state of a run as numpy arrays, its step, and the number by which it is the best."""
 
     state: RunState
     step: int
@@ -40,15 +40,16 @@ class Kept(NamedTuple):
 
 
 def make_best(training: Training) -> Hook:
-    """Replaces the best state of each run whose number is better than its best so far; an equal one is not.
+    """Returns the hook that replaces the best state of each run whose number is better than its best number so far.
 
-    A number of the log is that of rungs, the mean over the last lines (`log.last_mean`), and is looked at every
-    `train.checkpoint_every` steps and at the last step; a score every `train.evaluate_every` steps. A run that has
-    diverged, or whose number is not finite, keeps the state that it has.
+    A number of the log is the mean over the last lines, as at rungs (`log.last_mean`). It is compared every
+    `train.checkpoint_every` steps and at the last step, a score every `train.evaluate_every` steps. If a run has
+    diverged, or its number is equal or not finite, its best state stays.
 
-    It comes before the checkpoint of a step, so that a process that goes on from there has nothing to make up for; what
-    it has compared already it does not compare again. Raises Stopped if the process is asked to stop while it scores;
-    the file `best.uncompared` then says that the step is still to be compared.
+    The hook is called before the checkpoint of the same step is written, so that a process that resumes from this
+    checkpoint need not compare its step; steps that have been compared are not compared again. If the process is asked
+    to stop while the hook scores, it raises Stopped; the file `best.uncompared` then says that the step must still be
+    compared.
     """
     settings, checkpoints = training.population.config.train, best.checkpoints(training.workdir, training.number)
     wanted, steps = keeping.of(training.population.config), settings.steps
@@ -98,8 +99,11 @@ def make_best(training: Training) -> Hook:
 
 
 def _begin(training: Training, checkpoints: Checkpoints) -> tuple[Best, int]:
-    """Returns the best steps so far, and the step up to which runs were compared; drops those by another number."""
-    hosts.wait()  # until the first process has deleted those of a run that begins again
+    """Returns the best steps so far, and the step up to which runs were compared.
+
+    Best states by another number are deleted.
+    """
+    hosts.wait()  # until the first process has deleted the best states of runs that begin again
     empty, damage = _empty(training.population.config, [run.name for run in training.runs]), ""
     try:
         held = best.read(checkpoints)
@@ -119,7 +123,7 @@ def _begin(training: Training, checkpoints: Checkpoints) -> tuple[Best, int]:
 
 
 def _empty(config: Config, runs: list[str]) -> Best:
-    """Returns the best steps by the number that a config names, of runs that have none yet."""
+    """Returns the Best of runs that have no best step yet, by the number that the config names."""
     wanted = keeping.of(config)
     way = score_files.way(config.evaluate) if is_score(wanted.by) else ""
     return Best(str(wanted), runs, [None] * len(runs), [None] * len(runs), way)
@@ -136,7 +140,7 @@ def _by_first(values: Sequence[bool]) -> np.ndarray:
 
 
 def _logged(training: Training, term: str) -> tuple[Callable[[Moment], None], Measure]:
-    """Returns what follows the log of each run, line by line, and what measures a number of it."""
+    """Returns a function that follows the log of each run line by line, and the Measure of a number of the log."""
     workdir = training.workdir
     paths = [workdir.run(run.name) / "metrics.jsonl" for run in training.runs if hosts.first()]
     logs = [log.read_records(path, needs_seals=workdir.needs_seals) for path in paths]
@@ -150,9 +154,9 @@ def _logged(training: Training, term: str) -> tuple[Callable[[Moment], None], Me
 
 
 def _scores(training: Training, name: str) -> tuple[Callable[[Moment], None], Measure]:
-    """Returns nothing to follow, and what measures a score of each run, which it computes where it is not there.
+    """Returns a function that follows nothing, and the Measure of a score, which computes missing scores.
 
-    It raises Stopped in all processes.
+    The Measure raises Stopped in all processes if it is stopped.
     """
     runs = quick(training.runs)
 
@@ -173,7 +177,7 @@ def _scores(training: Training, name: str) -> tuple[Callable[[Moment], None], Me
 
 
 def _score(training: Training, run: Run, name: str, step: int) -> float | None:
-    """Returns a score as a run's file has it; None where it does not exist."""
+    """Returns a score from the file of a run; None if it does not exist."""
     value = score_files.at(training.workdir, run, step).get("all", {}).get(name)
     return float(value) if isinstance(value, int | float) else None
 
@@ -181,9 +185,8 @@ def _score(training: Training, run: Run, name: str, step: int) -> float | None:
 def kept(workdir: Workdir, index: int, config: Config) -> dict[str, Kept]:
     """Returns the best states of population `index` by the names of their runs.
 
-    Returns {} if the config keeps none, and for those that were kept by another number than its own.
-
-    Damaged ones are printed and left out. Raises UserError for states of another structure.
+    Returns {} if the config keeps no best states, if they were kept by another number than that of the config, and,
+    with a message, if they are damaged. Raises UserError for states of another structure.
     """
     if not config.train.keep_best or best.checkpoints(workdir, index).newest is None:
         return {}

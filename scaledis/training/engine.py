@@ -1,4 +1,4 @@
-"""Trains and scores populations of an experiment; `search.stages` says which, and to which step."""
+"""Trains and scores populations of an experiment; `search.stages` chooses the populations and their steps."""
 
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -30,12 +30,12 @@ class Job(NamedTuple):
     """The runs that an engine trains, and how.
 
     workdir: where everything is written; the caller holds its lock.
-    base: the config, the sweeps and the command, which the work directory keeps.
-    runs: all runs of the experiment that are known.
-    only: the names of those that train now; the directory may hold others, which stay as they are. None for all.
-    dataset: the one that all runs train on; None for that of each config.
-    extend: whether runs may go on to more steps although that changes a schedule or a stage.
-    restart: whether runs without a usable checkpoint begin again.
+    base: the config, the sweeps and the command line, which the work directory keeps.
+    runs: all known runs of the experiment.
+    only: the names of the runs that train now, None for all; the directory may hold other runs, which do not change.
+    dataset: the data set of all runs; None: that of each config.
+    extend: whether runs may train further if more steps change a schedule or a stage.
+    restart: whether runs without a usable checkpoint begin again at step 0.
     shard: the share of the populations that this process trains.
     evaluate: whether a population is scored as soon as it is trained.
     beside: hooks of every population.
@@ -79,8 +79,8 @@ def named(configs: Sequence[Config]) -> list[Run]:
 def check(configs: Sequence[Config], dataset: Dataset | None = None) -> None:
     """Builds every network and the sampler of its images, before anything is written.
 
-    Raises UserError for a config that cannot be built, and for one that does not fit its data set or whose log lacks
-    the number of `train.keep_best`.
+    Raises UserError for a config that cannot be built, that does not fit its data set, or whose log lacks the number of
+    `train.keep_best`.
     """
     for config in {(plan.shared(config), config.model.parameters): config for config in configs}.values():
         images = dataset or sampling.load_dataset(config.data)
@@ -97,10 +97,10 @@ def train_groups(
     stop: Callable[[], bool] = runtime.never,
     keep: Keep = ignore,
 ) -> bool:
-    """Trains populations of a job one after another, by their numbers, and returns whether any of them went on.
+    """Trains populations of a job one after another, and returns whether any of them took a step.
 
-    `until` has the step to which a population trains now, by its number; the others train to their end. Raises what
-    `train_population` and `evaluate_population` raise.
+    `groups` has each population with its number. `until` is {number of a population: the step to which it trains now};
+    the others train to their end. Raises what `train_population` and `evaluate_population` raise.
     """
     ends = {index: (len(group), until.get(index, group[0].config.train.steps)) for index, group in groups}
     progress = SweepProgress(ends, "at the rung" if until else "done")
@@ -120,7 +120,7 @@ def train_group(
 ) -> int:
     """Trains population `index` of a job, to its end or the step `until`, and returns how many of its runs diverged.
 
-    At its end `keep` gets it, and it is scored if the job asks for that.
+    When a population has come to its end, it is passed to `keep`, and scored if the job asks for that.
     """
     dataset = dataset_of(job, group)
     beside = [hooks.make_sweep_progress(progress), *job.beside]

@@ -39,11 +39,12 @@ def evaluate_population(
 ) -> bool:
     """Scores every run of population `index` as its config asks, at its newest step or at `step`.
 
-    "best" is the best step of each run by `train.keep_best`; a run without one is reported on stderr and left out.
+    "best" is the best step of each run by `train.keep_best`; a run that has none is reported on stderr and left out.
 
-    Returns whether any run was scored. Scores of different splits, backends, numbers of codes and steps stand side by
-    side in runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold the latest.
-    Nothing else is written. A population without such a checkpoint is reported on stderr and left out.
+    Returns whether any run was scored. Scores of different splits, backends, numbers of codes and steps are kept side
+    by side in runs/<run>/scores/, and no metric is computed twice. runs/<run>/scores.json and codes.npz hold the newest
+    scores and their codes. Nothing else is written. A population without such a checkpoint is reported on stderr and
+    left out.
 
     Raises UserError if the data have changed, or if the checkpoint is damaged; Stopped once `stop()` is True.
     """
@@ -85,8 +86,8 @@ def score_population(
 ) -> None:
     """Writes the scores and codes of every run that lacks them at its step [R]; a run without a step is left out.
 
-    `best_by` is what the steps are the best ones by, which the scores say. Raises Stopped once `stop()` is True,
-    between two scores; the scores so far are written.
+    `best_by` is the criterion by which the steps are the best ones, and is written into the scores. Raises Stopped
+    between two scores once `stop()` is True, after it has written the scores so far.
     """
     for slot, (run, step) in enumerate(zip(runs, steps, strict=True)):
         if stop():
@@ -180,10 +181,10 @@ def score(
       protocol, rows, n_bootstrap, groups, levels, log_variances: as in `scaledis.metrics.compute`.
       chance: permutations of the factors' rows behind the chance level of each score, "mig/mig_chance"; metrics that
         fit models take a quarter of them; 0: no chance levels.
-      kinds: "category", "number" or "angle" (in radians, or "angle:360") of each factor, or {number: kind} of some; by
-        default a factor with a number that is not whole is a number, any other a category.
+      kinds: "category", "number" or "angle" (in radians, or "angle:360") for each factor, or {column: kind} for some;
+        by default a factor that has a value with a fraction is a number, any other a category.
       missing: a value that stands for a missing label, such as -1.
-      options: of a metric by its name: `dci={"backend": "sklearn"}`.
+      options: the options of a metric, by its name: `dci={"backend": "sklearn"}`.
 
     Raises UserError for an unknown metric or option, and for codes and factors that do not fit together.
 

@@ -1,4 +1,4 @@
-"""Takes one run out of its population into a new work directory, as if it had always trained alone."""
+"""Copies one run out of its population into a new work directory, as if it had always trained alone."""
 
 import dataclasses
 import shlex
@@ -28,10 +28,10 @@ SCORES = ("scores.json", "scores", "codes.npz")  # of a run's folder
 
 
 def extract(workdir: str | Path, name: str, to: str | Path, *, step: Step = None) -> None:
-    """Writes run `name` of a work directory as the only run of the new directory `to`; the old one stays as it is.
+    """Writes run `name` of a work directory as the only run of the new directory `to`; the old one does not change.
 
-    Its state is that of the newest undamaged checkpoint, or of `step`, without the padding of its population. Its log
-    comes with it, the best state that it had up to there, and its scores too if `step` is None.
+    The state is that of the newest undamaged checkpoint, or of `step`, without the padding of the population. The log
+    and the best state up to this step are copied too, and the scores if `step` is None.
 
     Raises UserError for an unknown run or step, for a run that was never trained or that this version cannot train
     further, if `to` already holds an experiment, and for a method whose arrays have their units in an unknown order.
@@ -77,9 +77,9 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: Step = None
 def without_padding(run: RunState, population: Population, alone: Population) -> RunState:
     """Returns the state of one run of `population` as numpy arrays, in the shapes that it has when it trains `alone`.
 
-    The growth of an axis with each level shows which levels' units it holds: in the order of the levels, once, or
-    several times in a layer that gives means and variances. An axis that grows with no level but is longer than the
-    run's belongs to a wider network, and its padding is at the end.
+    The units on an axis are found by how the axis grows with each level: it holds the units in the order of the levels,
+    once, or several times in a layer that gives means and variances. An axis that grows with no level but is longer
+    than that of the run belongs to a wider network, and its padding is at the end.
     """
     config, padded = alone.config, population.allocation
 

@@ -1,4 +1,4 @@
-"""Hooks: actions beside the training loop, at each of its stops or at every so many steps.
+"""Hooks: actions that the training loop calls at each of its stops, or every so many steps.
 
 A hook is made for a population once its first step is known, and is called with a Moment of the loop.
 """
@@ -35,11 +35,11 @@ class Training(NamedTuple):
     runs: [R].
     population: of these runs.
     number: its place in the plan of the work directory.
-    dataset: the one that it trains on.
-    facts: of the data set, which every checkpoint keeps (sampling.facts).
-    workdir: the one that it is written to.
-    checkpoints: of the population.
-    step: the one from which training goes on.
+    dataset: the data set on which it trains.
+    facts: those of the data set, which every checkpoint keeps (sampling.facts).
+    workdir: the work directory to which it is written.
+    checkpoints: those of the population.
+    step: the step from which training resumes; 0 for the start.
     stop: returns whether the process was asked to stop.
     """
 
@@ -58,8 +58,8 @@ class Moment(NamedTuple):
     """A population at a stop of the loop.
 
     step: steps done.
-    states: of the runs [R], over all processes.
-    terms: [R] by name, means over the steps since the last stop; NaN of a frozen run.
+    states: those of the runs [R], spread over all processes.
+    terms: [R] by name, means over the steps since the last stop; NaN for a frozen run.
     diverged: int [R], the step at which a run was frozen; -1 for never.
     """
 
@@ -70,11 +70,11 @@ class Moment(NamedTuple):
 
 
 class Hook(NamedTuple):
-    """An action beside the loop.
+    """An action that the loop calls.
 
-    call: the action; every process calls it. It may raise Stopped in all of them; the hooks behind it still come.
-    every: its rhythm in steps, or 0 for never; None for every stop of the loop, before the loop looks whether to end.
-    at_end: whether it is also called where the loop ends.
+    call: the action; every process calls it. It may raise Stopped in all processes; later hooks are still called.
+    every: its rhythm in steps, 0 for never; None for every stop of the loop, before the loop decides whether to end.
+    at_end: whether it is also called when the loop ends.
     close: called once, when the loop has ended or failed.
     """
 
@@ -84,7 +84,7 @@ class Hook(NamedTuple):
     close: Callable[[], None] = lambda: None
 
     def due(self, step: int, ends: bool) -> bool:
-        """Returns whether a hook with a rhythm is due at a step; `ends` says whether the loop ends there."""
+        """Returns whether a hook with a rhythm is due at a step; `ends` says whether the loop ends at this step."""
         return bool(self.every and step % self.every == 0) or (self.at_end and ends)
 
 
@@ -92,7 +92,7 @@ MakeHook = Callable[[Training], Hook]
 
 
 def make_callback(callback: Callable[[int, Mapping[str, np.ndarray]], None]) -> MakeHook:
-    """Calls `callback` with (step, terms [R] by name) in the first process."""
+    """Returns a maker of the hook that calls `callback` with (step, terms [R] by name) in the first process."""
 
     def call(moment: Moment) -> None:
         if hosts.first():
@@ -102,7 +102,7 @@ def make_callback(callback: Callable[[int, Mapping[str, np.ndarray]], None]) -> 
 
 
 def make_log(training: Training) -> Hook:
-    """Appends a line to every run's metrics.jsonl; the terms of a frozen run are null."""
+    """Returns the hook that appends a line to every run's metrics.jsonl; the terms of a frozen run are null."""
     workdir = training.workdir
     paths = [workdir.run(run.name) / "metrics.jsonl" for run in training.runs if hosts.first()]
     records = [Records(path, training.step, needs_seals=workdir.needs_seals) for path in paths]
@@ -118,7 +118,7 @@ def make_log(training: Training) -> Hook:
 
 
 def make_progress(training: Training) -> Hook:
-    """Shows a bar on a terminal; elsewhere writes a line every half minute."""
+    """Returns the hook that shows a bar on a terminal, and elsewhere writes a line every half minute."""
     runs, steps = training.runs, training.population.config.train.steps
     title = runs[0].name if len(runs) == 1 else f"{len(runs)} runs"
     progress = Progress(title, training.step, steps, quiet=not hosts.first())
@@ -126,7 +126,7 @@ def make_progress(training: Training) -> Hook:
 
 
 def make_sweep_progress(progress: SweepProgress) -> MakeHook:
-    """Reports the step of a population to the progress of its sweep."""
+    """Returns a maker of the hook that reports the step of a population to the progress of its sweep."""
 
     def make(training: Training) -> Hook:
         def call(moment: Moment) -> None:
@@ -139,10 +139,10 @@ def make_sweep_progress(progress: SweepProgress) -> MakeHook:
 
 
 def make_checkpoints(training: Training) -> Hook:
-    """Writes a checkpoint every `train.checkpoint_every` steps and where the loop ends.
+    """Returns the hook that writes a checkpoint every `train.checkpoint_every` steps and when the loop ends.
 
     Its manifest has the names of the runs, their data, the conditions of `runtime.conditions`, the steps at which runs
-    diverged, and the seconds that the population has trained for.
+    diverged, and the seconds for which the population has trained.
     """
     config, checkpoints = training.population.config, training.checkpoints
     held = checkpoints.manifest(training.step) if training.step else {}
@@ -157,7 +157,7 @@ def make_checkpoints(training: Training) -> Hook:
 
 
 def make_tracking(trackers: Sequence[Tracker]) -> MakeHook:
-    """Hands the finite terms of every run to the trackers."""
+    """Returns a maker of the hook that sends the finite terms of every run to the trackers."""
 
     def make(training: Training) -> Hook:
         for run, tracker in itertools.product(training.runs, trackers):
@@ -183,11 +183,13 @@ def quick(runs: Sequence[Run]) -> list[Run]:
 
 
 def make_scores(draw: Draw | None = None, trackers: Sequence[Tracker] = ()) -> MakeHook:
-    """Scores every run, without chance levels, floor and ceiling, every `train.evaluate_every` steps.
+    """Returns a maker of the hook that scores every run every `train.evaluate_every` steps.
+
+    The scores have no chance levels, floor and ceiling.
 
     Args:
       draw: writes a run's sheet of pictures and returns its pixels; None for no sheets.
-      trackers: get the scores and sheets too.
+      trackers: where the scores and sheets are sent, too.
     """
 
     def make(training: Training) -> Hook:

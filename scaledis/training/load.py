@@ -22,15 +22,15 @@ from scaledis.workdir.layout import FREE, Workdir
 
 @kinds.checked
 def load_run(workdir: str | Path, name: str | None = None, *, step: int | str | None = None) -> Model:
-    """Loads a trained run of a work directory, without the units that pad it in its population.
+    """Loads a trained run of a work directory as a Model, without the units that pad it in its population.
 
-    It changes nothing on the disk and needs no data set.
+    Loading changes nothing on the disk and needs no data set.
 
     Args:
-      workdir: a directory of version 0.2 or later; a trainer may be at work in it.
-      name: the run; optional where the directory has only one.
-      step: the step of a checkpoint, or "best" for the run's best one by `train.keep_best`; by default that of the
-        newest undamaged one.
+      workdir: a directory of version 0.2 or later; a process may still train in it.
+      name: the name of the run; optional if the directory has only one run.
+      step: the step of a checkpoint, or "best" for the run's best step by `train.keep_best`; by default the step of
+        the newest undamaged checkpoint.
 
     Raises UserError for an unknown run or step, for a run without checkpoints, and for a checkpoint of another
     structure.
@@ -57,8 +57,8 @@ def _recorded(
 ) -> dict[str, Any]:
     """Returns the version and commit that trained a run, and its scores if they are of this step.
 
-    A checkpoint of an older version lacks the commit; then they are those of the last command. A damaged file adds
-    nothing, since the model does not need it.
+    If the checkpoint is of an older version, which wrote no commit, the version and commit are those of the last
+    command. A damaged file adds nothing, since the model does not need it.
     """
     found: dict[str, Any] = {}
     with contextlib.suppress(UserError, Damaged):
@@ -75,7 +75,7 @@ def _recorded(
 def find(directory: Workdir, name: str | None = None) -> tuple[int, int]:
     """Returns the number of a run's population and the run's place in it.
 
-    The name is optional where the directory has only one run. Raises UserError for an unknown name.
+    The name is optional if the directory has only one run. Raises UserError for an unknown name.
     """
     groups = directory.groups()
     names = [name for group in groups for name in group]
@@ -103,16 +103,21 @@ def check_data(workdir: Workdir, runs: Sequence[Run], dataset: Dataset) -> dict[
 def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFrame:
     """Returns a table with one row for each run of one or several work directories, also while runs train.
 
-    Columns: workdir, run, seed and every other key of the config that varies, every score that is one number, of all
-    units, of each level, and of the floor and the ceiling (`floor/noise/mig/mig`), the last terms under `final/`, step,
-    diverged, dropped_at (the step of the rung where the run was dropped, which is then no part of a comparison),
-    scored_step, the step of the scores, and best_by, what it is the run's best one by if it was chosen so, the
-    seconds that its population trained and the device, data set, fingerprint, versions, commit, and `sealed`, whether
-    all of it was read from files with checksums, which those of version 0.2 lack.
+    The columns are:
 
-    Of a search also: `trial`, its number, `trial_state` ("running", "complete", "pruned" or "failed"), and a column for
-    each objective, such as `objective/elbo_nats`, with the value of the trial, which all its runs share. The rows are
-    in the order of the trials, and a trial that could not be built has a row without a `run`.
+      - workdir, run, seed, and every other key of the config that varies;
+      - every score that is one number: of all units, of each level, and of the floor and the ceiling
+        (`floor/noise/mig/mig`);
+      - the last terms of the log, under `final/`, and step, the last step;
+      - diverged, the step at which the run diverged, and dropped_at, that of the rung that dropped it; a dropped run
+        is left out of comparisons;
+      - scored_step, the step of the scores, and best_by, the criterion if this is the run's best step;
+      - the seconds that its population trained, the device, data set, fingerprint, versions and commit, and `sealed`,
+        whether all files that were read have checksums, which those of version 0.2 lack.
+
+    A search adds `trial`, the number of the trial, `trial_state` ("running", "complete", "pruned" or "failed"), and a
+    column for each objective, such as `objective/elbo_nats`, with the value of the trial, which all its runs share. The
+    rows are in the order of the trials, and a trial that could not run has a row without a `run`.
 
     A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so; trials of
     equal settings each count. Raises

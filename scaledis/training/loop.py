@@ -1,4 +1,4 @@
-"""The loop: advances a population from its newest checkpoint on, and calls the hooks beside it."""
+"""The training loop: advances a population from its newest checkpoint, and calls the hooks."""
 
 import contextlib
 import sys
@@ -38,19 +38,19 @@ def train_population(
     beside: Sequence[MakeHook] = (),
     until: int | None = None,
 ) -> tuple[Population, RunState]:
-    """Trains population `index` of the work directory to its last step and returns it with its states.
+    """Trains population `index` of the work directory to its last step, and returns it with its states.
 
-    It goes on from the newest checkpoint, and ends where every run has diverged.
+    Training resumes from the newest checkpoint, and ends early if every run has diverged.
 
     Args:
-      runs: those of the population.
-      index: its number in the plan.
-      dataset: the one that the runs train on.
+      runs: the runs of the population.
+      index: the number of the population in the plan.
+      dataset: the data set on which the runs train.
       workdir: where logs and checkpoints are written.
-      stop: called at every stop of the loop.
-      restart: whether runs without a usable checkpoint begin again.
+      stop: called at every stop of the loop; training stops once it returns True.
+      restart: whether runs begin again at step 0 if they have made progress but have no usable checkpoint.
       beside: hooks besides those of the log and the checkpoints.
-      until: a step before the last one, to train to.
+      until: the step to train to; by default the last step.
 
     Raises Stopped, after a checkpoint, once `stop()` is True; UserError if the data have changed, if earlier progress
     is damaged and `restart` is not given, or if a checkpoint cannot be written.
@@ -63,7 +63,7 @@ def train_population(
     checkpoints = Checkpoints(workdir.checkpoints(index), settings.keep)
     step, states = _resume(population, index, checkpoints, workdir, runs, facts, restart)
     if hosts.first():
-        if not step:  # what is left of a run that begins again
+        if not step:  # deletes what an earlier training of these runs has left
             best.checkpoints(workdir, index).delete()
             for run in runs:
                 score_files.delete(workdir, run.name)
@@ -75,7 +75,7 @@ def train_population(
     if hosts.first():
         workdir.results(index).unlink(missing_ok=True)  # its rows have fewer steps
     if step and hosts.first():
-        tqdm.write(f"{runs[0].name}: goes on from step {step:,} of {settings.steps:,}.", file=sys.stderr)
+        tqdm.write(f"{runs[0].name}: resumes from step {step:,} of {settings.steps:,}.", file=sys.stderr)
     if step:
         _say_changes(runs[0].name, step, checkpoints.manifest(step))
     training = Training(runs, population, index, dataset, facts, workdir, checkpoints, step, stop)
@@ -119,9 +119,9 @@ def _advance(training: Training, states: RunState, diverged: np.ndarray, called:
 
 
 def _call(called: Sequence[Hook], moment: Moment, ends: bool = False) -> None:
-    """Calls the hooks with a rhythm that are due; `ends` says whether the loop ends there.
+    """Calls the hooks with a rhythm that are due; `ends` says whether the loop ends at this moment.
 
-    A stop in one of them ends the loop: those behind it are called as at its end, and then it raises Stopped.
+    If a hook raises Stopped, the loop ends: the hooks after it are called as at the end, and then Stopped is raised.
     """
     stopped = None
     for hook in called:
@@ -152,7 +152,10 @@ def _resume(
     facts: Mapping[str, Any],
     restart: bool,
 ) -> tuple[int, RunState]:
-    """Returns the step and states of the newest undamaged checkpoint, or the start; sets damaged newer ones aside."""
+    """Returns the step and states of the newest undamaged checkpoint, or those of the start.
+
+    Sets newer checkpoints, which are damaged, aside.
+    """
     try:
         _, states, step = restore(workdir, index, population=population)
         if step < population.config.train.steps:
@@ -188,7 +191,7 @@ def _check_belongs(manifest: Mapping[str, Any], runs: Sequence[Run], facts: Mapp
 
 
 def _say_changes(name: str, step: int, held: Mapping[str, Any]) -> None:
-    """Prints the conditions that differ from those in the manifest of the checkpoint from which training goes on."""
+    """Prints the conditions that differ from those in `held`, the manifest of the checkpoint that training resumes."""
     now = runtime.conditions()
     changed = [f"{key} was {held[key]!r} and is {now[key]!r}" for key in now if held.get(key, now[key]) != now[key]]
     if any(WIDE in types for types in held.get("structure", {}).values()):
@@ -202,8 +205,7 @@ def _rewind(
 ) -> RunState:
     """Returns the states, with each run that has just diverged set back to its last state with finite terms.
 
-    That state is one step before the one in which the run was frozen. It is computed again from the last checkpoint
-    before it.
+    That is the state one step before the run was frozen. It is computed again, from the last checkpoint before it.
     """
     for slot in np.flatnonzero(diverged != before).tolist():
         last = max(int(diverged[slot]) - 1, 0)
@@ -220,4 +222,4 @@ def _report(runs: Sequence[Run], before: np.ndarray, diverged: np.ndarray) -> No
         if at != earlier:
             tqdm.write(f"{run.name} diverged at step {at} and is frozen there.", file=sys.stderr)
     if (diverged != NEVER).all():
-        tqdm.write("No run goes on: training ends here.", file=sys.stderr)
+        tqdm.write("No run is left: training ends here.", file=sys.stderr)

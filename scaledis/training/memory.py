@@ -35,22 +35,22 @@ def together(members: Sequence[Run], dataset: Dataset | None = None) -> int:
 
 
 def on_each(runs: int) -> int:
-    """Returns how many runs of a population of so many each device has."""
+    """Returns how many runs each device has in a population of `runs` runs."""
     return runs // int(make_mesh(runs).shape["runs"])
 
 
 def no_more(most: int, width: int) -> int:
-    """Returns the most runs, up to `most`, of which no device has more than of a population of `width` runs.
+    """Returns the most runs, up to `most`, with which no device has more runs than with a population of `width` runs.
 
-    On a CPU, whose memory the cores share, it is `most`.
+    On a CPU, whose cores share their memory, it is `most`.
     """
     return most if runtime.device_memory() is None else even(most, on_each(width), on_each)
 
 
 def even(most: int, fits: int, on_each: Callable[[int], int]) -> int:
-    """Returns the most runs, up to `most`, of which no device has more than `fits`.
+    """Returns the most runs, up to `most`, with which no device has more than `fits` runs.
 
-    `on_each` (runs -> runs) gives how many of a population a device has.
+    `on_each` is (runs of a population) -> runs on each device.
     """
     return next(runs for runs in range(most, 0, -1) if on_each(runs) <= fits)
 
@@ -58,8 +58,8 @@ def even(most: int, fits: int, on_each: Callable[[int], int]) -> int:
 def fitting(needed: Callable[[int], int], wanted: int, limit: int) -> int:
     """Returns the most runs, from 1 to `wanted`, that a device of `limit` bytes holds.
 
-    `needed` (runs -> bytes) compiles, so it is called seldom: for all runs, for one, and near the point where the line
-    through both crosses the limit. Raises UserError if one run needs more.
+    `needed` is runs -> bytes. It compiles, so it is called seldom: for all runs, for one, and near the point where the
+    line through both crosses the limit. Raises UserError if one run needs more than the limit.
     """
     most = needed(wanted)
     if most <= limit:

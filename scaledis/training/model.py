@@ -1,4 +1,4 @@
-"""A run as a Model: encode and decode in chunks of one shape; and a Model again from its saved arrays."""
+"""Makes a Model from the state of a run, or from saved arrays; it encodes and decodes in chunks of one shape."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -79,7 +79,7 @@ def compiled(method: Method) -> Compiled:
 def describe(
     config: Config, step: int, diverged: int, images: ImageSpec, padding: Padding, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """`Model.about` of a run that was trained on `images`, of which `data` are the facts (sampling.facts)."""
+    """Returns `Model.about` of a run that was trained on `images`; `data` are their facts (sampling.facts)."""
     return {
         "config": thaw(config),
         "step": step,

@@ -1,7 +1,7 @@
 """Runs as one compiled program: `jit(vmap(update))` over R runs, the axis of runs sharded over all devices.
 
-A run alone is a population of one. Everything random in a run flows from its key and its step, so data order, resume
-and seeds do not depend on which runs train beside it.
+A single run is a population of one. Everything random in a run follows from its key and its step, so it does not depend
+on which runs train beside it, nor on where training was stopped and resumed.
 """
 
 import functools
@@ -112,9 +112,9 @@ class Population:
         return runs._replace(state=self._from_model(runs.state, Path(source).expanduser())) if source else runs
 
     def gather(self, rows: Sequence[RunState]) -> RunState:
-        """Returns the runs [R] from the state of each, numpy arrays out of populations of the same allocation.
+        """Returns the runs [R] from the state of each run, numpy arrays from populations of the same allocation.
 
-        A network that was widened for others there has its zeros cut off, or gets those that it needs here.
+        Where the networks of those populations were wider or narrower, zeros are cut off or added.
         """
 
         def joined(shape: jax.ShapeDtypeStruct, *leaves: np.ndarray) -> np.ndarray:
@@ -158,7 +158,7 @@ class Population:
         return state._replace(params=hosts.place(params, self.program.by_run))
 
     def make_advance(self, dataset: Dataset) -> Advance:
-        """Returns the steps of these runs on a data set, which stays on the devices as long as they do."""
+        """Returns the steps of these runs on a data set, which stays on the devices as long as the returned object."""
         return self.program.make_advance(dataset)
 
     @runtime.pinned()
@@ -174,9 +174,9 @@ class Population:
         return int(held + found.temp_size_in_bytes + found.generated_code_size_in_bytes)
 
     def model(self, runs: RunState, slot: int, data: Mapping[str, Any] | None = None) -> Model:
-        """Run `slot` as a Model. All models of a population share two compiled functions.
+        """Returns run `slot` as a Model. All models of a population share two compiled functions.
 
-        `data` are the facts of the data set that it was trained on (sampling.facts), where they are known.
+        `data` are the facts of its data set (sampling.facts), if they are known.
         """
         runtime.check_process("model")
         run, config = select(runs, slot), self.configs[slot]

@@ -22,7 +22,7 @@ from scaledis.networks import numerics
 from scaledis.training import steps
 from scaledis.types import NEVER, Batch, Codes, Config, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
 
-PROGRAMS = 16  # that a process remembers
+PROGRAMS = 16  # the number that a process remembers
 
 Start = Callable[[Pytree, Pytree], RunState]  # (seeds [R], hyperparameters [R]) -> runs [R]
 
@@ -32,10 +32,10 @@ class Shape(NamedTuple):
 
     makers: the functions that the names of its config stand for (`methods.makers`); a notebook may replace them.
     config: what all runs have in common (`plan.shared`).
-    allocation: that all runs are padded to.
+    allocation: the one to which all runs are padded.
     capacities: [R], `model.parameters` of each run.
     images: what the method must know of the data set.
-    mesh: the devices that the runs are spread over.
+    mesh: the devices over which the runs are spread.
     """
 
     makers: tuple[Callable[..., object], ...]
@@ -52,13 +52,13 @@ class Shape(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What all populations of a shape share.
+    """The functions that all populations of a shape share.
 
     method: that of all runs, at the largest of their capacities.
     by_run: the sharding of an array with a leading axis [R].
     start, init: (seeds [R], hyperparameters [R]) -> the runs [R] at their start; `init` is compiled.
     encode, decode: those of the method, compiled.
-    make_advance: data set -> any number of steps. Terms are means over the steps, NaN where a run is frozen.
+    make_advance: data set -> Advance, which takes any number of steps. The terms of a frozen run are NaN.
     """
 
     method: Method
@@ -72,7 +72,7 @@ class Program(NamedTuple):
 
 @functools.lru_cache(maxsize=PROGRAMS)
 def make_program(shape: Shape) -> Program:
-    """Returns the program of a shape; populations of one shape get the same one, with all that it has compiled."""
+    """Returns the program of a shape: the same one, with its compiled functions, for all populations of the shape."""
     method, by_run, data = shape.method(max(shape.capacities)), NamedSharding(shape.mesh, steps.RUNS), shape.config.data
     draw, update = make_step(method, shape.config.train)
     start = make_start(shape)
@@ -140,8 +140,8 @@ def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> 
 def widened(leaf: Array, shape: tuple[int, ...]) -> Array:
     """Returns a leaf of a run's state, padded with zeros to its shape in a wider network.
 
-    A hidden unit whose kernels are zero on both sides keeps them: its activation and its gradients are zero. The wider
-    network then equals the narrow one, up to the rounding of its longer sums.
+    If the kernels on both sides of a hidden unit are zero they stay zero, since its activation and its gradients are.
+    The wider network then equals the narrow one, up to the rounding of its longer sums.
     """
     return jnp.pad(leaf, [(0, wide - own) for own, wide in zip(leaf.shape, shape, strict=True)])
 
@@ -152,7 +152,7 @@ def one_device() -> Mesh:
 
 
 def make_mesh(runs: int) -> Mesh:
-    """Returns a mesh of as many devices as divide the number of runs evenly, equally many of each process.
+    """Returns a mesh of as many devices as divide the number of runs evenly, the same number of each process.
 
     If the runs do not divide over the processes, each process advances all of them.
     """
@@ -165,5 +165,5 @@ def make_mesh(runs: int) -> Mesh:
 
 
 def spread(runs: int, devices: int) -> int:
-    """Returns how many devices of a process its runs are spread over: as many as divide their number evenly."""
+    """Returns over how many devices of a process its runs are spread: as many as divide their number evenly."""
     return max(count for count in range(1, devices + 1) if runs % count == 0)

@@ -1,4 +1,4 @@
-"""The progress that a person sees while runs train: of a population, and of the whole sweep."""
+"""The lines and bars of progress while runs train: of a population, and of the whole sweep."""
 
 import sys
 import time
@@ -44,12 +44,12 @@ class Progress:
 class SweepProgress:
     """Prints a line on a sweep of several populations, every half minute and at the end of each population.
 
-    "12 of 90 runs done, 2 running, 1 failed, 8.2 steps/s in all, 3 h 20 min left": a step is one of a single
-    run, and a failed run has diverged.
+    "12 of 90 runs done, 2 running, 1 failed, 8.2 steps/s in all, 3 h 20 min left": a step is that of a single run, and
+    a failed run has diverged.
     """
 
     def __init__(self, sizes: Mapping[int, tuple[int, int]], done: str = "done"):
-        """`sizes`: {number of a population: (runs, steps)}; `done` is what a run is at these steps."""
+        """`sizes` is {number of a population: (runs, steps)}; `done` says what a run is at these steps, in words."""
         self._sizes, self._word = sizes, done
         self._left = {number: runs * steps for number, (runs, steps) in sizes.items()}  # steps
         self._done = self._failed = 0

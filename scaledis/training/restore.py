@@ -1,4 +1,4 @@
-"""Restores the states of a population from the checkpoint that a step names: the newest, another, or the best ones."""
+"""Restores the states of a population: from its newest checkpoint, from that of a step, or from its best states."""
 
 import contextlib
 import operator
@@ -25,12 +25,12 @@ class NoCheckpoint(UserError):
 
 
 class Place(NamedTuple):
-    """Where a population has the checkpoint that a step names.
+    """The checkpoint of a population that belongs to a Step.
 
-    checkpoints: of the population, or those of its best states.
-    step: the step among them; None for the newest undamaged one.
-    best: the best steps of the runs, if these are meant.
-    former: the number of the population in which each run was at the step, if it lies before a rung.
+    checkpoints: those of the population, or those of its best states.
+    step: the step of the checkpoint; None for the newest undamaged one.
+    best: the best steps of the runs, if the Step is "best".
+    former: the number of the population in which each run trained at the step, if the step is before a rung.
     """
 
     checkpoints: Checkpoints
@@ -39,9 +39,9 @@ class Place(NamedTuple):
     former: Mapping[str, int] = MappingProxyType({})
 
     def steps(self, names: Sequence[str], reached: int | None = None) -> list[int | None]:
-        """Returns the step of each run there; None for a run that has no best one.
+        """Returns the step of each run in the checkpoint; None for a run that has no best step.
 
-        Without a `step` it is `reached`, by default the newest one.
+        If the place has no `step`, it is `reached`, by default the newest step.
         """
         if self.best:
             return [self.best.step(name) for name in names]
@@ -81,9 +81,9 @@ def place(workdir: Workdir, index: int, step: Step = None) -> Place:
 
 
 def _former(workdir: Workdir, index: int, step: int) -> dict[str, int]:
-    """Returns the number of an earlier population that has a checkpoint of `step` for each run of population `index`.
+    """Returns {run of population `index`: the number of an earlier population that has its checkpoint of `step`}.
 
-    Returns {} where one of them has none.
+    Returns {} if no earlier population has that checkpoint of one of the runs.
     """
     groups = workdir.groups()
     found: dict[str, int] = {}
@@ -101,18 +101,20 @@ def restore(
 ) -> tuple[Population, RunState, int]:
     """Restores population `index` of the plan and returns it with its states [R] and their step.
 
-    Its checkpoint may hold more runs than the plan has there: those that went on elsewhere from a rung are left out. A
-    `step` before a rung is taken from the populations that its runs trained in before it.
+    Its checkpoint may hold runs that the plan no longer has in this population, because they went on in another one
+    from a rung; these are left out. The states of a `step` before a rung come from the populations in which the runs
+    trained then.
 
     Args:
       workdir: the work directory; nothing in it changes.
       index: the number of the population.
-      step: the step of a checkpoint; by default that of the newest undamaged one. "best" is the best one of each run,
-        which `Place.steps` has; the step that is returned is then the last one at which a run was better than before.
-      population: the programs of the runs; by default those of the configs and image shapes in the work directory.
+      step: the step of a checkpoint; by default that of the newest undamaged one. "best" restores each run at its best
+        step (`Place.steps`); the step that is returned is then the last one at which any run was better than before.
+      population: the population to restore; by default it is built from the configs and image shapes in the work
+        directory.
 
-    Raises NoCheckpoint where there is no checkpoint or not this one, or where it is damaged, and UserError for a
-    checkpoint of another structure.
+    Raises NoCheckpoint if there is no checkpoint, none of this step, or a damaged one, and UserError for a checkpoint
+    of another structure.
     """
     names, found = workdir.planned()[index].names, place(workdir, index, step)
     population = population or _population(workdir, index, names)
@@ -128,12 +130,12 @@ def restore(
 
 
 def stored(workdir: Workdir, index: int, checkpoints: Checkpoints) -> Population:
-    """Returns the population that checkpoints of population `index` hold: also the runs that went on elsewhere."""
+    """Returns the population in the checkpoints of population `index`, with the runs that went on in another one."""
     return _population(workdir, index, _held(checkpoints, workdir.planned()[index].names))
 
 
 def _population(workdir: Workdir, index: int, names: Sequence[str]) -> Population:
-    """Returns runs of a directory as a population of the allocation that population `index` has there."""
+    """Returns the runs `names` as a population with the allocation of population `index`."""
     facts = workdir.dataset_of(names[0])
     if not facts:
         raise UserError(f"workdir: {workdir.root} does not say which images {names[0]} was trained on.")
@@ -156,7 +158,7 @@ def _restored(workdir: Workdir, found: Place, population: Population, names: Seq
 
 
 def _held(checkpoints: Checkpoints, names: list[str]) -> list[str]:
-    """Returns the runs that the checkpoints of a population hold: `names`, or these and some that went on elsewhere."""
+    """Returns the runs in the checkpoints of a population: `names`, and runs that went on in another population."""
     for step in reversed(checkpoints.steps):
         with contextlib.suppress(Damaged):
             held = checkpoints.manifest(step).get("runs", names)

@@ -33,10 +33,9 @@ def score_codes(
 ) -> Result:
     """Returns all metrics, over all units under "all" and over each level under "level4" (top) to "level1" (bottom).
 
-    A flat model has only "all". "skipped" holds the reason of each score that cannot be computed, such as
-    {"level1/dci": "..."}; the others are computed. `unit_kl_nats` is None for a unit of infinite KL, which
-    has no noise, and for all units if codes are not finite or a log variance is NaN. Once `stop()` is True the other
-    metrics are left out.
+    A flat model has only "all". "skipped" has the reason for each score that cannot be computed, such as
+    {"level1/dci": "..."}. `unit_kl_nats` is None for a unit of infinite KL, which has no noise, and for all units if
+    codes are not finite or a log variance is NaN. Once `stop()` is True, the remaining metrics are left out.
     """
     depth = int(codes.levels.max()) + 1
     groups = {"all": np.ones(codes.levels.shape, bool)}
@@ -82,9 +81,9 @@ def score_model(
     *,
     stop: Callable[[], bool] = runtime.never,
 ) -> Result:
-    """Returns what `score_codes` found, with the metrics that need the model, of the images at `index`, under "all".
+    """Returns the scores that `score_codes` found, with those that need the model added under "all".
 
-    Once `stop()` is True the other metrics are left out.
+    They are of the images at `index`. Once `stop()` is True, the remaining metrics are left out.
     """
     every, skipped = dict(found["all"]), dict(found["skipped"])
     wanted = [each for each in settings.metrics if each in of_models.names()]

@@ -1,7 +1,7 @@
 """Training steps: how the images of a step reach its compiled program.
 
-Images lie on the device itself, or are gathered on the host beside the computation. Both ways draw the same images for
-the same run and step, and both are one function: (runs, steps) -> (runs, terms).
+Images are on the device, or are gathered on the host while the device computes. Both ways draw the same images for the
+same run and step, and both give one function: (runs, steps) -> (runs, terms).
 """
 
 import functools
@@ -23,7 +23,7 @@ from scaledis.networks import conv
 from scaledis.types import Batch, Pytree, RunState, Terms
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
-COMPILED = 4  # steps that a process remembers
+COMPILED = 4  # the number of compiled steps that a process remembers
 AHEAD = 3  # batches gathered before they are wanted
 ROOM = 0.5  # of a device's memory that a data set may take
 

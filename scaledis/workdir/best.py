@@ -1,10 +1,10 @@
-"""The best states of a population: one checkpoint more, in which each run is at its own best step so far.
+"""The best states of a population: one more checkpoint, in which each run is at its own best step so far.
 
-    checkpoints/<population>/best/<step>          `step` is the last one at which a run was better than before
+    checkpoints/<population>/best/<step>          `step` is the last one at which any run was better than before
     checkpoints/<population>/uncompared-<step>    a stop came before the runs were compared at that step
 
-Its manifest has `best`: what the states are the best by, and the step and the number of each run. A run that never had
-a number has None for both, and its state there is that of no particular step.
+The manifest has `best`: the criterion, and the best step and the number of each run. A run that never had a number has
+None for both, and its state in this checkpoint has no meaning.
 """
 
 from pathlib import Path
@@ -22,9 +22,9 @@ class Best(NamedTuple):
 
     by: the criterion, such as "elbo_nats:max".
     runs: their names.
-    steps: the best step of each; None where it never had a number.
-    numbers: those of these steps.
-    way: of scoring, by which they were computed; "" for numbers of the log.
+    steps: the best step of each run; None for a run that never had a number.
+    numbers: those of the runs at these steps.
+    way: the settings by which scores were computed; "" for numbers of the log.
     """
 
     by: str
@@ -35,31 +35,31 @@ class Best(NamedTuple):
 
     @property
     def words(self) -> str:
-        """The number that the steps are the best by, and how it was computed."""
+        """The criterion, and the settings by which it was computed."""
         return f"{self.by} ({self.way})" if self.way else self.by
 
     @property
     def about(self) -> dict[str, Any]:
-        """What the manifest says of them."""
+        """The entries of the manifest."""
         return {"runs": self.runs, BEST: {key: value for key, value in self._asdict().items() if key != "runs"}}
 
     def step(self, name: str) -> int | None:
-        """Returns the best step of a run; None for one that is not among them."""
+        """Returns the best step of a run; None if the run is unknown or has none."""
         return dict(zip(self.runs, self.steps, strict=True)).get(name)
 
 
 def checkpoints(workdir: Workdir, index: int) -> Checkpoints:
-    """Returns the place of the best states of population `index`; its one step is where a run was last better."""
+    """Returns the checkpoints of the best states of population `index`, one at most."""
     return Checkpoints(workdir.checkpoints(index) / BEST, keep=1)
 
 
 def uncompared(workdir: Workdir, index: int, step: int) -> Path:
-    """Returns the file that is there while the runs of population `index` are still to be compared at a step."""
+    """Returns the file that exists while the runs of population `index` must still be compared at a step."""
     return workdir.checkpoints(index) / f"uncompared-{step}"
 
 
 def read(held: Checkpoints) -> Best | None:
-    """Returns the best steps that a population has, None without any. Raises Damaged if they cannot be read."""
+    """Returns the best steps of a population; None if it has none. Raises Damaged if they cannot be read."""
     if held.newest is None:
         return None
     manifest = held.manifest(held.newest)

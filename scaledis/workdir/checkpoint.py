@@ -1,4 +1,4 @@
-"""Checkpoints of a population: orbax's arrays with a manifest, written aside and renamed; the last few are kept.
+"""Checkpoints of a population: orbax's arrays with a manifest, written aside and renamed; the newest few are kept.
 
     <directory>/<step>/state/          the arrays, as orbax writes them
     <directory>/<step>/manifest.json   version, structure, what the caller adds, and a checksum of every file
@@ -53,9 +53,9 @@ class Checkpoints:
         return max(self.steps, default=None)
 
     def save(self, step: int, runs: RunState, about: Mapping[str, Any]) -> None:
-        """Writes a checkpoint with `about` in its manifest, then deletes those beyond the last few.
+        """Writes a checkpoint with `about` in its manifest, then deletes the oldest ones beyond those that are kept.
 
-        Of several processes all call it: each writes the arrays of its runs, and the first one writes the rest.
+        If there are several processes, all call it: each writes the arrays of its runs, and the first writes the rest.
 
         Raises UserError, naming the last good checkpoint, if the disk is full or cannot be written.
         """
@@ -87,7 +87,7 @@ class Checkpoints:
             raise UserError(f"{where}: {first_line(error)}. {last}.") from error
 
     def clear(self) -> None:
-        """Deletes the checkpoints beyond the last few, and the half-written one of a killed process."""
+        """Deletes the oldest checkpoints beyond those that are kept, and the half-written one of a killed process."""
         beyond = [self._directory / str(old) for old in self.steps[: -self._keep]]
         for left in [*self._directory.glob("*.partial"), *beyond]:
             shutil.rmtree(left, ignore_errors=True)
@@ -149,9 +149,9 @@ class Checkpoints:
         return unflat(restored | filled, like)
 
     def restore_newest(self, like: RunState, last: int = sys.maxsize) -> tuple[int, RunState] | None:
-        """Returns the step and the states of the newest undamaged checkpoint up to step `last`, or None without one.
+        """Returns the step and the states of the newest undamaged checkpoint up to step `last`; None without one.
 
-        Prints the damaged ones.
+        Damaged checkpoints are printed.
         """
         for step in reversed([step for step in self.steps if step <= last]):
             try:
@@ -161,7 +161,7 @@ class Checkpoints:
         return None
 
     def set_aside(self, beyond: int) -> None:
-        """Renames the checkpoints of steps beyond `beyond`, which are damaged, so that training can write them anew."""
+        """Renames the checkpoints after step `beyond`, which are damaged, so that training can write new ones."""
         hosts.wait()  # until all processes have read them
         for step in self.steps if hosts.first() else ():
             if step > beyond:

@@ -1,4 +1,4 @@
-"""Whether a command may go on with the runs that a work directory holds."""
+"""Checks whether a command may continue the runs that a work directory holds."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from scaledis.sweeps.configs import length_dependent
 from scaledis.sweeps.shards import Shard
 from scaledis.types import Run
 
-# Keys that two commands on a run may have different: they change how it is watched, scored and stored, not its numbers.
+# Keys in which two commands on a run may differ: they change how it is watched, scored and stored, not its numbers.
 FREE = (
     *("evaluate.", "data.directory", "data.memory", "data.accept_checksum"),
     *(
@@ -38,10 +38,10 @@ def check_shards(root: Path, held: Mapping[str, Any], shard: Shard) -> None:
 
 
 def check_same(root: Path, run: Run, held: Config, extend: bool) -> None:
-    """Raises UserError, with the differences, if a run cannot go on from its config `held`.
+    """Raises UserError, with the differences, if a run cannot continue the run of the config `held`.
 
-    It can if only keys of `FREE` differ and `train.steps` does not shrink. More steps that change a schedule or a stage
-    need `extend`.
+    It can if only keys of `FREE` differ and `train.steps` does not shrink. If more steps change a schedule or a stage,
+    `extend` must be True.
     """
     longer = run.config.train.steps > held.train.steps
     differences = [

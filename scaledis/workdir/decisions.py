@@ -1,4 +1,4 @@
-"""Decisions: which runs went on at a rung, and by what numbers. A decision that is written is never taken again.
+"""Decisions: which runs went on at a rung, and by what numbers. A written decision is never revised.
 
 rungs.json    {name of a contest: its decisions, in the order of its rungs}
 
@@ -16,12 +16,12 @@ EVERY = "*"  # no name of a run
 
 
 class Decision(NamedTuple):
-    """What was decided at a rung.
+    """The decision of a rung.
 
-    step: of the runs that were compared.
-    by: the number that they were compared by.
+    step: the step at which the runs were compared.
+    by: the name of the number by which they were compared.
     best: "max" or "min".
-    numbers: that of each run, None where it diverged or its number is not finite; such a run comes last.
+    numbers: that of each run; None for a run that had diverged or whose number was not finite, which comes last.
     go_on: the runs that go on, the best first; all others are dropped.
     """
 

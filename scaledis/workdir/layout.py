@@ -1,13 +1,13 @@
 """The files of a work directory. Everything is JSON, .npz or Parquet, sealed, written to a temporary name and renamed.
 
 config.json, plan.json           the base config and sweeps; which runs train together
-rungs.json                       which starts were dropped where, and by what numbers (decisions.py)
+rungs.json                       which runs were dropped at which rung, and by what numbers (decisions.py)
 trials.json                      the settings that a search has tried (trials.py), from its study in study.*
 planned/<population>.json        the configs of its runs, used until a run begins and has its own
 checkpoints/<population>/<step>  states; best/<step> beside them has each run at its best one (best.py)
 runs/<run>/config.json           the config of a run, and the facts of its data set
 runs/<run>/metrics.jsonl         one line of terms per `train.log_every` steps
-runs/<run>/scores.json           the newest scores; scores/ has them all, side by side
+runs/<run>/scores.json           the newest scores; scores/ has all scores, side by side
 runs/<run>/codes.npz             the codes of the newest scores, with their factors
 runs/<run>/wandb.txt             the run's id in Weights & Biases (training/trackers.py)
 results/<population>.parquet     a row a run, once the population is scored (table.py)
@@ -102,7 +102,7 @@ class Workdir:
 
     @contextlib.contextmanager
     def locked(self, shard: Shard = WHOLE) -> Iterator[None]:
-        """Locks the directory for this process. Shards share its lock, and each holds a second one alone.
+        """Locks the directory for this process. Shards share this lock, and each shard holds a second lock alone.
 
         Raises UserError if the directory cannot be written, or if another process holds a lock.
         """
@@ -113,7 +113,7 @@ class Workdir:
             yield
 
     def locked_population(self, index: int, count: int, wait: bool = False) -> contextlib.AbstractContextManager[None]:
-        """Locks population `index` of `count` for a process whose parent holds the directory.
+        """Locks population `index` of `count`, for a process whose parent has locked the directory.
 
         Raises UserError if another process holds it, unless `wait` is True.
         """
@@ -148,7 +148,7 @@ class Workdir:
         return [each.names for each in self.planned()]
 
     def populations(self, known: Iterable[Run] = ()) -> list[list[Run]]:
-        """Returns the runs of each population, padded to its allocation; those that are not known as the files say."""
+        """Returns the runs of each population, padded to its allocation; runs that are not `known` are read."""
         own = {run.name: run for run in known}
 
         def find(name: str) -> Run:
@@ -183,7 +183,7 @@ class Workdir:
         return planned if planned.exists() else own
 
     def read_config(self, name: str) -> Config:
-        """`held` as a Config. Raises UserError, naming the file, if it is damaged."""
+        """Returns the config of a run (`held`) as a Config. Raises UserError, naming the file, if it is damaged."""
         path = self._config_file(name)
         held = dict(self.held(name, *(field.name for field in dataclasses.fields(Config))))
         held.pop("dataset", None)
@@ -214,11 +214,11 @@ class Workdir:
         at_once: Callable[[Sequence[Run]], int] = plan.together,
         grows: bool = False,
     ) -> list[list[Run]]:
-        """Takes the directory for these runs and returns all of them in their populations.
+        """Claims the directory for these runs, and returns them all in their populations.
 
-        In a new directory it writes the plan of which runs train together, so that a resume on another machine finds
-        the checkpoints. In an old one the runs of the plan go on, and new runs form new populations. Shards that start
-        at the same time take turns, and the first one plans for all.
+        In a new directory it writes the plan, which says which runs train together, so that a resume on another machine
+        finds the checkpoints. In an old directory, the runs of the plan keep their populations, and new runs form new
+        ones. Shards that start at the same time take turns, and the first one plans for all.
 
         Args:
           base: {"config": the base config, "sweep": names, "command": the command line}, and "begun" if another version
@@ -226,9 +226,9 @@ class Workdir:
           runs: all runs of the command.
           extend: whether a run may be lengthened if that changes its schedule or stages.
           shard: the shard whose runs are compared with the directory.
-          at_once: runs of a program -> the number that train at once.
-          grows: whether the directory may hold other runs too, which are returned with them; those that are new are
-            all of this shard.
+          at_once: runs of a program -> the number of runs that train at once.
+          grows: whether the directory may hold runs that `runs` lacks, which are then returned too. New runs then all
+            belong to this shard.
 
         Raises UserError, with the differences, if the directory holds a run with another config or a run that `runs`
         lacks, or if it was begun with another number of shards or, with shards, by another version of the code.

@@ -1,6 +1,6 @@
 """A run's log, metrics.jsonl: one line of terms per `train.log_every` steps.
 
-A line ends in the checksum of the line before it and in its own, over the rest of the line and that one.
+Each line ends in two checksums: that of the line before, and its own, over the rest of the line and the first checksum.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from typing import Any
 from scaledis.core import UserError, fields, files
 
 MARK, DIGITS = f', "{files.SEAL}": "', 16  # the text before the two checksums of a line, and the length of one
-LAST = 0.05  # of the lines, over which a term is averaged
+LAST = 0.05  # the share of the lines over which a term is averaged
 START = "0" * DIGITS  # stands for the line before the first
 
 
 class Records:
-    """A run's metrics.jsonl, opened at the step of a checkpoint. Later lines, of a killed process, are dropped."""
+    """A run's metrics.jsonl, opened at the step of a checkpoint. Later lines, by a killed process, are dropped."""
 
     def __init__(self, path: Path, step: int, *, needs_seals: bool = True):
         self._path, self._last = path, START
@@ -81,7 +81,7 @@ def read_records(path: Path, reached: int = 0, *, needs_seals: bool = True) -> l
 
 
 def last_mean(records: Sequence[Mapping[str, Any]], term: str) -> float | None:
-    """Returns the mean of a term over the last log lines; None where one of them lacks it, as of a frozen run."""
+    """Returns the mean of a term over the last log lines; None if one of them lacks it, as those of a frozen run do."""
     values = [record.get(term) for record in records[-max(1, round(LAST * len(records))) :]]
     known = [value for value in values if value is not None]
     return statistics.fmean(known) if known and len(known) == len(values) else None

@@ -15,9 +15,9 @@ LONGEST = 255  # bytes of a folder's name
 class Planned(NamedTuple):
     """A population of the plan.
 
-    names: of its runs; [] if all went on elsewhere from a rung.
-    padded: the allocation that they are padded to; None: not fixed.
-    part: the number by which shards take it; populations that hold starts of one run have the same.
+    names: those of its runs; [] if all runs went on in other populations from a rung.
+    padded: the allocation to which they are padded; None: not fixed.
+    part: the number by which shards take it; populations with starts of the same run have the same part.
     """
 
     names: list[str]
@@ -33,7 +33,7 @@ def populations(plan: Path, held: Any) -> list[Planned]:
 
 
 def appended(there: Sequence[Planned], groups: Sequence[Sequence[Run]], shard: Shard | None = None) -> list[Planned]:
-    """Returns the populations of a plan, and behind them those of new runs, which `shard` trains if it is given."""
+    """Returns the populations of a plan, and after them those of new runs, which belong to `shard` if it is given."""
     first = 1 + max([each.part for each in there], default=-1)
     own = [part for part in range(first, first + shard.count) if part % shard.count == shard.index] if shard else []
     parts = own * len(groups) if shard else starts.parts(groups, first)
@@ -44,7 +44,7 @@ def appended(there: Sequence[Planned], groups: Sequence[Sequence[Run]], shard: S
 
 
 def as_json(populations: Sequence[Planned]) -> dict[str, Any]:
-    """Returns the content of the file; the part of a population is written where it differs from its number."""
+    """Returns the content of the file; the part of a population is written only if it differs from its number."""
     return {
         str(n): {"runs": names, "allocation": padded, **({} if part == n else {"part": part})}
         for n, (names, padded, part) in enumerate(populations)

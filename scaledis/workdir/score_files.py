@@ -1,4 +1,4 @@
-"""The scores of a run: a file for each way of scoring in runs/<run>/scores/, and the newest beside its codes."""
+"""The scores of a run: a file for each way of scoring in runs/<run>/scores/, and the newest scores beside the codes."""
 
 import re
 import shutil
@@ -19,17 +19,17 @@ from scaledis.workdir.layout import Workdir
 
 NEWEST, CODES = "scores.json", "codes.npz"
 BASELINES = {"floor": ("noise", "untrained", "pca"), "ceiling": ("supervised",)}  # by their key of `evaluate`
-WHAT = ("metrics", "chance", "floor", "ceiling")  # settings of `evaluate` that change no score; all others do
+WHAT = ("metrics", "chance", "floor", "ceiling")  # settings of `evaluate` that add scores; all others change scores
 AGAIN = "The stage evaluate makes it again."
 
 
 def path(workdir: Workdir, run: Run, step: int) -> Path:
-    """Returns the file of the scores that a run's settings give at a step; later metrics are merged into it."""
+    """Returns the file for the scores of a run at a step by its settings; later metrics are merged into it."""
     return workdir.run(run.name) / "scores" / f"step={step},{way(run.config.evaluate)}.json"
 
 
 def way(settings: Evaluate) -> str:
-    """Returns the settings that change a score, as the name of a file has them."""
+    """Returns the settings that change a score, as text for the name of a file."""
     codes = f"{settings.train_codes}+{settings.test_codes}"
     kinds = "".join(f",{re.sub(r'[^-.=a-zA-Z0-9_]', '-', each)}" for each in settings.kinds)
     return f"split={settings.split},codes={codes},seed={settings.seed},dci={settings.dci_backend}{kinds}"
@@ -77,9 +77,9 @@ def codes(workdir: Workdir, name: str) -> dict[str, np.ndarray]:
 
 
 def kept(workdir: Workdir, run: Run, step: int) -> dict[str, Any]:
-    """Returns the scores that a run has at a step by its settings; they need not be computed again.
+    """Returns the scores that a run already has at a step by its settings.
 
-    Prints its damaged files, which are made again.
+    Damaged files are printed; they will be written again.
     """
     found: dict[str, Any] = {}
     readers: list[Callable[[], Any]] = [
@@ -116,7 +116,7 @@ def delete(workdir: Workdir, name: str) -> None:
 def is_scored(workdir: Workdir, run: Run, step: int, dataset: Dataset, best_by: str | None = None) -> bool:
     """Returns whether scores.json and codes.npz are undamaged and have all that a run's config asks for at a step.
 
-    `best_by` is what the step is the best one by, which the scores say; None for a step that was not chosen so.
+    `best_by` is the criterion if the step is the run's best one, which the scores must name; else None.
     """
     own, last = path(workdir, run, step), workdir.run(run.name) / NEWEST
     try:
@@ -143,9 +143,9 @@ def missing(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> li
 
 
 def missing_baselines(held: Mapping[str, Any], settings: Evaluate, dataset: Dataset) -> dict[str, list[str]]:
-    """Returns the metrics of codes that the scores lack of each baseline that is asked for, {"floor/noise": ["mig"]}.
+    """Returns the metrics that the scores lack for each baseline of the settings, such as {"floor/noise": ["mig"]}.
 
-    Baselines that lack none are left out. Metrics of models have no baselines, since these only encode.
+    Baselines that lack no metric are left out. Metrics of models have no baselines, since these only encode.
     """
     wanted = [each for each in settings.metrics if dataset.factor_names and each in metrics.names()]
     found, skipped = {}, held.get("skipped", {})

@@ -2,8 +2,8 @@
 
 results/<population>.parquet     written when the population is scored, whole or not at all
 
-A file may be written while its population still trains; it counts until there is a newer checkpoint. What a rung drops,
-and what a search says of its trials, changes while they run, so it is joined when the table is read.
+A file may be written while its population still trains; it is read until there is a newer checkpoint. Dropped runs and
+the trials of a search change while runs train, so their columns are added when the table is read.
 """
 
 import io
@@ -143,10 +143,10 @@ def joined(found: Iterable[tuple[pandas.DataFrame, Sequence[str]]]) -> tuple[pan
 
 
 def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.Table | None:
-    """Returns the file of population `index`, the runs `names`; None if it is missing, damaged or of other steps.
+    """Returns the file of population `index`, the runs `names`; None if it is missing, damaged or of another step.
 
-    Its steps must be that of the newest checkpoint, unless all checkpoints were deleted. Prints the damage; the rows
-    can be made again from the files of the runs.
+    Its step must be that of the newest checkpoint, unless all checkpoints were deleted. Damage is printed; the rows can
+    be made again from the files of the runs.
     """
     path = directory.results(index)
     if not path.exists():

@@ -1,8 +1,8 @@
-"""Trials: the settings that a search has tried, and what came of them.
+"""Trials: the settings that a search has tried, with their states and values.
 
 trials.json    {"search": its settings, "importance": .., "trials": {number: trial}}, sealed
 
-The search writes it from its study whenever that changes; tables and the page read it, and need no library of studies.
+The search writes the file whenever its study changes; tables and the page read the file, and so do not need Optuna.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ class Trial(NamedTuple):
     state: one of `STATES`; a pruned trial was dropped at a rung or diverged, a failed one could not run.
     params: the value of each key of the space, by dotted key.
     runs: the names of its runs; [] if it could not run.
-    values: that of each objective, the mean over the runs that went on; [] unless it is complete.
-    why: the reason of a trial that failed or was pruned, else "".
-    batch: the number of the first trial of those that it was asked for with.
+    values: one for each objective, the mean over the runs that went on; [] unless the trial is complete.
+    why: the reason why a trial failed or was pruned, else "".
+    batch: the number of the first trial of its batch.
     shard: the shard that trains it.
     """
 
@@ -43,7 +43,7 @@ class Trial(NamedTuple):
 class Trials(NamedTuple):
     """All that a work directory keeps of its search.
 
-    objectives: one, or several that are weighed against each other.
+    objectives: one, or several with a Pareto front.
     space: the text of each key's range, such as {"method.beta": "log:1..64"}.
     trials: in the order of their numbers.
     importance: for each objective by its name the share of its variance that each key explains, largest first; {} until

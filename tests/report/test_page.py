@@ -47,7 +47,7 @@ def test_the_page_holds_all_runs_and_says_what_came_out():
 def test_scores_of_another_step_than_the_pictures_say_so():
     best = [material.summary(seed=seed, step=40_000, scored_step=4000 + 2000 * seed) for seed in (0, 1)]
     text, found = page.render("demo", best), page.data(best)
-    assert "trained on rendered for 40,000 steps; DCI-D came out at 0.310 after 4,000, 6,000 steps." in text
+    assert "trained on rendered for 40,000 steps; DCI-D is 0.310 after 4,000, 6,000 steps." in text
     assert found["legend"].startswith("Data set: rendered, 4,000, 6,000 steps, seeds 0, 1.")
     run = found["runs"][1]
     assert run["source"] == "rendered, 40,000 steps, seed 1" and run["measured"] == "rendered, 6,000 steps, seed 1"

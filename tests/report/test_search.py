@@ -140,13 +140,13 @@ def test_the_sentence_has_the_numbers_the_best_and_what_it_does_not_mean():
     )
     assert told.endswith(
         "with beta 2. It was chosen with factors, by DCI-D, and the best of many noisy values looks better than it is: "
-        "score it anew on fresh seeds."
+        "score it again on fresh seeds."
     )
     least = search.sentence(material.search([-81.5, -90], objectives=[("elbo_nats", "min")]))
-    assert "Trial 1 has the lowest ELBO, −90.00 nats, with beta 2. Across penalties the ELBO favors the least" in least
+    assert "Trial 1 has the lowest ELBO, −90.00 nats, with beta 2. Across penalties the ELBO favors the lowest" in least
     assert "factors" not in search.sentence(material.search([1], objectives=[("udr", "max")]))
     both = search.sentence(material.search([(1, 1), (2, 0), (0, 0)], objectives=BOTH))
-    assert "2 of them are the Pareto front of DCI-D and ELBO. Trial 1 has the highest DCI-D" in both
+    assert "2 of them form the Pareto front of DCI-D and ELBO. Trial 1 has the highest DCI-D" in both
     none = search.sentence(material.search([0], ["running"]))
     assert none == "1 trial: 1 running. None is complete, so none is the best by DCI-D yet."
 
@@ -158,7 +158,7 @@ def test_the_table_of_a_terminal_has_the_best_trials_and_their_settings():
     assert cells[0] == "trial DCI-D method beta gamma latents batch allocation state".split()
     assert cells[1] == ["1", "0.7500", "vlae", "8", "–", "10", "–", "5-5", "complete"]
     assert cells[2] == ["0", "0.5000", "vlae", "8", "1.25", "10", "64", "5-5", "complete"]
-    assert lines[-1] == "Scores are those of all trials, the best first; load_results has all."
+    assert lines[-1] == "The scores are those of all trials, the best first; load_results has all trials."
     assert search.labels(["a.beta", "b.beta", "method.name"]) == {
         "a.beta": "a.beta",
         "b.beta": "b.beta",
@@ -239,7 +239,7 @@ def test_a_report_has_the_best_trials_first_under_their_numbers(searched, capsys
     assert [each.setting for each in summaries] == expected and not capsys.readouterr().err  # 3 and 4 are no copies
     text = report.table(groups, directory)
     assert "12 trials: 10 complete, 1 pruned, 1 failed. Trial 9 has the highest DCI-D" in text
-    assert "Scores are those of the best 10 of 12 trials by DCI-D; load_results has all." in text
+    assert "The scores are those of the best 10 of 12 trials by DCI-D; load_results has all trials." in text
     more = found._replace(
         trials=[*found.trials, found.trials[0]._replace(number=12, runs=["not yet planned"], values=[99])]
     )

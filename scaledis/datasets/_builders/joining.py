@@ -1,4 +1,4 @@
-"""Rows of a CSV file joined to images by the names of their files; what finds no partner is said."""
+"""Joins rows of a CSV file to images by the names of their files, and reports rows and images without a partner."""
 
 import sys
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Labels of images as they lie: columns of whole numbers, other numbers or text, in which some may be missing."""
+"""The labels of images, unchanged: columns of whole numbers, other numbers or text, in which some may be missing."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,8 +1,8 @@
 """dSprites in color, in noise and on a painting: the variants of Locatello et al. (2019), as sets of fixed images.
 
-They drew the color, the noise and the place anew whenever an image was read. Here the number of an image decides them,
-so that an image is the same in every step, run and score. All arithmetic is on whole numbers, so that it is the same on
-every machine too.
+In the paper, the color, the noise and the place were drawn each time an image was read. Here they follow from the place
+of the image in the data set, so that an image is the same in every step, run and score. All arithmetic is on whole
+numbers, so that it is the same on every machine, too.
 """
 
 import dataclasses

@@ -8,9 +8,8 @@ Below the data directory, for a set NAME:
     NAME/VERSION/images.npy     uint8 [N, H, W, C]; on a full grid row = mixed-radix factor index, last factor fastest
     NAME/VERSION/factors.npy    int32 [N, F], for a set with a table of factors
 
-The two arrays are a cache: they are written again from the records when they are deleted, without the published file.
-Where the user has the set from TFDS, its records are read where they lie, and only the arrays and the manifest are
-written.
+The two arrays are a cache: if they are deleted, they are written again from the records, without the published file.
+If the user has the set from TFDS, its records are read in place, and only the arrays and the manifest are written.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""TFDS data sets without TensorFlow: ours, in index order, and those that the user has from TFDS, brought into it.
+"""TFDS data sets without TensorFlow: ours, in index order, and copies from TFDS, which are put into this order.
 
 Both are array_record files beside a dataset_info.json, which `tfds.builder_from_directory` opens.
 """

@@ -1,4 +1,4 @@
-"""Images that come block after block into a memory-mapped file: a machine needs memory for a block alone."""
+"""Writes images block by block into a memory-mapped file, so that a machine needs memory for one block only."""
 
 import hashlib
 import json

@@ -1,6 +1,6 @@
 """An HDF5 file: `images`, and `factors` or `labels`, [N, F] with `names` if there are any, or a group of arrays [N].
 
-`data.images` and `data.labels` name other keys. Images that lie in one piece are memory-mapped where they lie.
+`data.images` and `data.labels` name other keys. A contiguous array of images is memory-mapped in place.
 """
 
 import contextlib

@@ -21,8 +21,8 @@ WHOLE = 1 << 26  # bytes; of a set with fewer bytes of images the fingerprint re
 class Dataset:
     """Images with their factors, read by index.
 
-    An index is whole numbers [n] from 0 to N - 1; n may be 0. Raises UserError if the name of the set, of a factor or
-    of a value is not text that UTF-8 can hold.
+    An index is an array of whole numbers [n] from 0 to N - 1; n may be 0. Raises UserError if the name of the set, of a
+    factor or of a value is not text that UTF-8 can hold.
 
     On a full grid of factors the index is the mixed-radix number of the factors, the last one varying fastest. Other
     sets have a table with a row of factors for each image: a combination may be missing or occur several times.
@@ -40,8 +40,8 @@ class Dataset:
       version: names the program that computes the images; "" if they are stored. The last bits of computed pixels
         differ between machines, so the fingerprint takes the version in their place.
       folders: int32 [N], the number of the folder of each image; None for images without folders.
-      measured: `factors` gives the numbers themselves in place of their ranks, since some have a fraction or are
-        missing. Such a set has a table, with -1 for what is missing.
+      measured: whether `factors` returns the numbers themselves instead of their ranks, since some have a fraction or
+        are missing. Such a set has a table, with -1 for a missing label.
     """
 
     name: str
@@ -106,10 +106,10 @@ class Dataset:
         return digest.hexdigest()
 
     def factors(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> factors [n, F]: the indices of their values, int32.
+        """Returns the factors [n, F] of images [n]: the index of each value, int32.
 
-        Of a set that is `measured`: float64, the numbers as they lie, the indices of categories, and NaN where one is
-        missing. Raises UserError for an index of no image.
+        For a set that is `measured` they are float64: numbers unchanged, the indices of categories, and NaN for a
+        missing label. Raises UserError for an index of no image.
         """
         ranks = self.ranks(index)
         if not self.measured:
@@ -118,7 +118,7 @@ class Dataset:
         return np.stack([np.append(each, np.nan)[rank] for each, rank in zip(values, ranks.T, strict=True)], axis=1)
 
     def ranks(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> int32 [n, F], the index of each factor's value; -1 where it is missing.
+        """Returns the index of each factor's value of images [n], int32 [n, F]; -1 for a missing label.
 
         Raises UserError for an index of no image.
         """
@@ -128,9 +128,9 @@ class Dataset:
         return np.stack(np.unravel_index(index, self.factor_sizes), axis=-1).astype(np.int32)
 
     def index(self, factors: np.ndarray) -> np.ndarray:
-        """Factor indices [n, F] -> image indices int32 [n], on a full grid.
+        """Returns the images int32 [n] that have the factor indices [n, F], on a full grid.
 
-        Raises UserError for factors of another shape or dtype, for one outside its range, and for a set with a table.
+        Raises UserError for factors of another shape or dtype or outside of their range, and for a set with a table.
         """
         if self.table is not None:
             raise UserError(f"{self.name} is not a full grid of its factors; draw images with `matching` instead.")
@@ -138,7 +138,7 @@ class Dataset:
         return np.ravel_multi_index(tuple(_whole("factors", factors, sizes, self.name).T), sizes).astype(np.int32)
 
     def sample(self, number: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """(images uint8 [n, H, W, C], factors [n, F] as `factors` has them) of `number` different images at random.
+        """Draws `number` different images, and returns them, uint8 [n, H, W, C], with their `factors` [n, F].
 
         A score needs such a draw: among the first n images of a grid some factors have only one value.
         Raises UserError for more images than N, and for a number or seed that is not whole.
@@ -149,7 +149,7 @@ class Dataset:
         return self.images(index), self.factors(index)
 
     def matching(self, rng: np.random.Generator, n: int, **fixed: int) -> np.ndarray:
-        """Image indices int32 [n], drawn uniformly with replacement among the images that have the factors `fixed`.
+        """Draws images int32 [n], uniformly with replacement, among the images that have the factors `fixed`.
 
         On a full grid the other factors are independent and uniform; with a table they are distributed as among the
         images that match. Raises UserError for an unknown factor or value, for a number below 0, for an `rng` that is
@@ -173,7 +173,7 @@ class Dataset:
         return rng.choice(among, n).astype(np.int32)
 
     def at(self, resolution: int) -> "Dataset":
-        """The same set with images of `resolution` pixels a side, each pixel the mean over a square, rounded.
+        """Returns the same set with images of `resolution` pixels a side, each pixel the rounded mean of a square.
 
         Raises UserError unless the images are square, and the resolution divides their side and is a multiple of 16.
         """
@@ -194,7 +194,7 @@ class Dataset:
         return dataclasses.replace(self, name=name, image_shape=(resolution, resolution, channels), gather=gather)
 
     def images(self, index: np.ndarray) -> np.ndarray:
-        """Image indices [n] -> uint8 [n, H, W, C], on the host.
+        """Returns the images of an index [n], uint8 [n, H, W, C], on the host.
 
         Raises UserError for an index of no image, and if JAX has to compute them in a process that was forked after JAX
         had computed.
@@ -208,7 +208,7 @@ class Dataset:
 
 
 def _of_numpy_or_jax(leaf: Any) -> Any:
-    """An array of another framework as one of numpy; any other leaf as it is."""
+    """Returns an array of another framework as one of numpy, and any other leaf as it is."""
     foreign = hasattr(leaf, "__array__") or hasattr(leaf, "__dlpack__")
     if isinstance(leaf, np.ma.MaskedArray) or foreign and not isinstance(leaf, np.ndarray | np.generic | jax.Array):
         return convert.numbers("source", leaf)

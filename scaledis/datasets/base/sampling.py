@@ -29,7 +29,7 @@ class Sampler(NamedTuple):
 
     order: int32 [n], the images of the split, cell by cell.
     first, counts: int32 [C], where each cell starts in `order`, and how many images it has.
-    log_weights: [C], how often a cell is drawn; one cell of all images where no factors are correlated.
+    log_weights: [C], how often a cell is drawn. If no factors are correlated, one cell has all images.
     """
 
     order: np.ndarray
@@ -39,12 +39,12 @@ class Sampler(NamedTuple):
 
 
 def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
-    """Image indices int32 [n] of a split, the same in every run: "all", "train" or "held_out".
+    """Returns the images int32 [n] of a split, the same in every run: "all", "train" or "held_out".
 
-    `data.held_out` is the share of images that no run trains on, drawn with one seed for all runs. With
-    `data.held_out_by` it is the share of groups, which are held out whole; with factors and their values in
-    `data.held_out_by` all images are held out that have one of the values of each. If none is given, the images that
-    the authors of the data set hold out are held out. Raises UserError for an empty split.
+    `data.held_out` is the share of images on which no run trains, drawn with one seed for all runs. With a group in
+    `data.held_out_by` it is the share of groups that are held out whole. With factors and their values in
+    `data.held_out_by`, all images that have one of the values of each factor are held out. If neither is given, the
+    images are held out that the authors of the data set hold out. Raises UserError for an empty split.
     """
     mask = np.zeros(dataset.size, bool)
     if isinstance(data.held_out_by, tuple):
@@ -150,7 +150,7 @@ def prepared(given: Dataset | Examples | None, data: Data) -> Dataset | None:
 
 
 def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
-    """The facts of a data set that a run writes down, as JSON: it loads with them, and checks the data against them."""
+    """Returns the facts of a data set, as JSON, that a run records: it loads with them, and checks the data by them."""
     train = split(dataset, data, "train")
     strings = [values.tolist() for values in map(np.asarray, dataset.factor_values) if values.dtype.kind == "U"]
     return {
@@ -166,7 +166,7 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
 
 
 def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:
-    """Raises UserError, with the differences, if the facts `held` of a run are others than those `found`."""
+    """Raises UserError, with the differences, if the facts `held` by a run differ from the facts `found`."""
     if differing := [f"{key} was {held[key]} and is {new}" for key, new in found.items() if held.get(key, new) != new]:
         order = ""
         if found.get("ordered_by_numbers") and "ordered_by_numbers" not in held:

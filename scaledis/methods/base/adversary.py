@@ -1,4 +1,4 @@
-"""Discriminators that learn beside a method: their state, their Adam, and when one has won (FactorVAE, DAVA)."""
+"""Discriminators that learn beside a method (FactorVAE, DAVA): their state, their Adam steps, and when one has won."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -45,8 +45,8 @@ def follow(
 ) -> tuple[Adversary, Terms]:
     """Takes one step of a discriminator down `loss(params) -> (nats, accuracy)`, and returns it with its terms.
 
-    A discriminator that is always right for about 850 steps has won: its logits only grow, and the penalty with them.
-    Its nats are NaN from then on, so that the run is frozen and reported.
+    A discriminator that is always right for about 850 steps has won: its logits only grow, and so does the penalty.
+    From then on its nats are NaN, so that the run is frozen and reported.
     """
     (nats, accuracy), gradient = jax.value_and_grad(loss, has_aux=True)(adversary.params)
     direction, state = adam.update(optimizer.clip(gradient, clip), adversary.optimizer)

@@ -60,12 +60,12 @@ def blank(image_shape: tuple[int, int, int]) -> Array:
 
 
 def as_pixels(images: Array) -> Array:
-    """uint8 [B, H, W, C] -> float [C, H, W, B] in [0, 1]."""
+    """Returns images uint8 [B, H, W, C] as pixels, float [C, H, W, B] in [0, 1]."""
     return images.transpose(3, 1, 2, 0).astype(jnp.float32) / 255.0
 
 
 def as_images(pixels: Array) -> Array:
-    """[C, H, W, B] -> [B, H, W, C]."""
+    """Returns pixels [C, H, W, B] as images [B, H, W, C]."""
     return pixels.transpose(3, 1, 2, 0)
 
 
@@ -88,8 +88,8 @@ def standard_normal(key: Array, allocation: tuple[int, ...], batch: int) -> Arra
 def make_autoencoder(config: Config, images: ImageSpec, clear: bool = False) -> Autoencoder:
     """Returns the autoencoder of a config: its network and its likelihood.
 
-    What a level injects is multiplied by its presence p. So is what it reads while it fades in (Li et al. 2020). With
-    `clear` it reads the whole state, and its noise is multiplied instead: z = m + p s eps.
+    The presence p of a level multiplies its output to the decoder, and its input from the encoder (Li et al. 2020).
+    With `clear` the level reads the whole state of the encoder, and p multiplies its noise instead: z = m + p s eps.
     """
     allocation = config.model.allocation
     network = networks.make(config, images)

@@ -18,7 +18,7 @@ class Weights(NamedTuple):
     R = sum_p [ kl_p KL(q(z_p | x) || p(z_p)) + mutual_information_p I(x; z_p)
               + dimension_wise_p sum_j KL(q(z_pj) || p(z_pj)) + intra_p TC(q(z_p)) ] + inter KL(q(z) || prod_p q(z_p))
 
-    The KL is analytic. It is the sum of the three other terms in the bracket, so it holds each of them once.
+    The KL is analytic. It is the sum of the three other terms in the bracket.
     """
 
     kl: Array | float = 1.0
@@ -48,7 +48,7 @@ def weighted_decomposition(
 ) -> Penalty:
     """Returns the penalty of a row of weights. `estimator` defaults to the config's.
 
-    Absent levels are in no group: only the levels that are present so far can depend on each other.
+    Absent levels are in no group: the dependence between levels is that between the levels that are present.
     """
     estimate = estimators.make(estimator or config.objective.estimator, config, images)
     named = elbo.per_level if parts_of is by_level else of_blocks

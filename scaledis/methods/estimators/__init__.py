@@ -50,7 +50,7 @@ def register_estimator(
 ) -> None:
     """Makes your estimator a choice of `config.objective.estimator`, like those of this package.
 
-    A second call replaces your estimator. `load_run` needs the estimator registered too.
+    A second call replaces your estimator. Register it before `load_run` loads a run with it.
 
     Args:
       name: a lower-case word.

@@ -21,12 +21,13 @@ ADAM = optimizer.make_adam(b1=0.5, b2=0.9)
 
 
 def make_density_ratio(config: Config, images: ImageSpec) -> Estimator:
-    """A discriminator per part and one across the parts, as the FactorVAE's.
+    """A discriminator for each part and one across the parts, as in the FactorVAE.
 
-    Single units are one-dimensional and come from the minibatch. A part adds its discriminator's logit to its units,
-    and all units the logit across the parts, so that every contrast of the table is the logit that stands for it.
-    The discriminators see codes without gradient; the penalty sees their logits at fixed parameters. The two classes
-    come from the two halves of the batch, so that they share no image.
+    The density of a single unit is one-dimensional and comes from the minibatch. The density of a part is that of its
+    units plus the logit of its discriminator, and the density of all units is that of the parts plus the logit across
+    the parts; so every difference that a penalty weighs is a logit. The discriminators see codes without gradient; the
+    penalty sees their logits at fixed parameters. The two classes come from the two halves of the batch, so that they
+    share no image.
     """
     given, unit_keys = config.discriminator, tuple(partition.unit_keys(config.model.allocation).tolist())
     network = OfCodes(given.features, given.layers, unit_keys)

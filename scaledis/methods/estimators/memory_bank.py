@@ -30,18 +30,18 @@ def make_memory_bank(
     images: ImageSpec,
     weigh: Callable[[int, Array], Array] = aggregate_posterior.stratified_among,
 ) -> Estimator:
-    """Stratified, over the batch and the posteriors of the last `objective.bank` different images.
+    """Stratified sampling over the batch and the posteriors of the last `objective.bank` different images (ours).
 
-    The own posterior weighs 1 / N and the n others share the rest, so that information saturates at about log(1 + n)
-    instead of log B. The remembered posteriors are of slightly older parameters.
+    A code's own posterior weighs 1 / N and the n others share the rest, so that information saturates at about
+    log(1 + n) instead of log B. The remembered posteriors are of slightly older parameters.
 
     Every image counts once, with its newest posterior, however often it was drawn. If all N images are remembered,
     the weights are those of the exact aggregate posterior; a bank takes no more than N places. At 512 images and a
     batch of 64, total correlations are off by less than .03 nats with a bank of 448 and by 0 with one of 512. The
     images weigh the same even if `data.correlation` draws some of them more often.
 
-    `weigh` is (N, others bool [B, M]) -> log weights [B, M] of the posteriors known; for one's own estimator, which
-    `register_estimator` takes as functools.partial(make_memory_bank, weigh=...).
+    `weigh` is (N, others bool [B, M]) -> log weights [B, M] of the known posteriors. To replace it, register an
+    estimator of your own: `register_estimator("mine", functools.partial(make_memory_bank, weigh=...))`.
     """
     size, length = images.size, min(config.objective.bank, images.size)
 
@@ -51,7 +51,7 @@ def make_memory_bank(
         return Bank(jnp.zeros((length, units)), jnp.zeros((length, units)), number)
 
     def joined(extra: Bank, posterior: Posterior) -> tuple[Bank, Array]:
-        """Returns the batch and the bank as one, and which of its posteriors [B + n] are the newest of an image."""
+        """Returns the batch and the bank as one Bank, and a mask [B + n] of the newest posterior of each image."""
         batch = posterior.number
         first = jnp.argmax(batch[:, None] == batch, axis=1) == jnp.arange(len(batch))
         remembered = (extra.number != NOBODY) & (extra.number[:, None] != batch).all(1)

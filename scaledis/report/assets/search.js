@@ -163,8 +163,8 @@ function importance(found) {
     known.length > 1 && h("caption", {}, name), h("tbody", {}, Object.entries(keys).map(([key, share]) => h("tr", {},
       h("th", { scope: "row" }, key), h("td", {}, h("div", { class: "part" }, h("i", { style: { width: `${100 * share}%` } }))),
       h("td", {}, percent(share))))));
-  return h("figure", {}, h("figcaption", {}, "How much each key counts"), known.map(table),
-    h("p", { class: "note" }, known.length ? "Share of the variance over the trials that the key explains." : found.unknown));
+  return h("figure", {}, h("figcaption", {}, "Importance of the keys"), known.map(table),
+    h("p", { class: "note" }, known.length ? "Share of the variance over the trials that each key explains." : found.unknown));
 }
 
 // Parallel coordinates: a line a complete trial, through its value on each axis.
@@ -203,7 +203,7 @@ function parallel(found, room) {
   });
   return h("figure", {}, h("figcaption", {}, "The keys of the space"),
     h("div", { class: "wide", tabindex: width > room ? 0 : null, role: "region", "aria-label": "The keys of the space" }, box),
-    h("p", { class: "note" }, `A line is a complete trial: the better by ${found.words[found.keys]}, the stronger its color.`));
+    h("p", { class: "note" }, `Each line is a complete trial; the better it is by ${found.words[found.keys]}, the stronger is its color.`));
 }
 
 function trialTable(title, several) {

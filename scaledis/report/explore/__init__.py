@@ -1,7 +1,7 @@
-"""The explorer: `scaledis explore` serves a page on this machine on which the units of a trained model move.
+"""The explorer: `scaledis explore` serves a page on this machine that moves the units of a trained model.
 
-It is a page of ours behind Python's own http.server. Gradio 6, which was measured beside it, installs 340 MB of
-packages, adds 4 s to a start of 8 s, takes fonts from a server of Google, and reports its use unless it is told not to.
+It serves our own page by Python's http.server. For comparison, Gradio 6 installs 340 MB of packages, adds 4 s to a
+start of 8 s, loads fonts from a server of Google, and reports its use unless it is told not to.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What the explorer can do with a model, apart from how it is served: images in, codes out, and back."""
+"""The explorer's actions on a model, independent of the server: images to codes, and codes to images."""
 
 import functools
 import io

@@ -1,4 +1,4 @@
-"""What the explorer opens: the runs of a work directory, or one saved model."""
+"""The sources of the explorer: the runs of a work directory, or one saved model."""
 
 import functools
 from pathlib import Path

@@ -64,14 +64,14 @@ def mutual_information(runs: Sequence[Summary]) -> Figure:
 
 
 def edits(runs: Sequence[Summary]) -> Figure:
-    """Edit selectivity, runs side by side, a flat one beside a ladder: a bar a unit, a number a level and a run.
+    """Draws edit selectivity, runs side by side: a bar for each unit, a number for each level and each run.
 
-    The dark part of a bar is the share of the changes that is the unit's own factor, whose name stands beside it.
+    The dark part of a bar is the share of the unit's own factor in the changes; the factor's name is beside the bar.
     """
     title, top, measured = "How selective an edit is", 0.5, [(r, found) for r in runs if (found := content.edits(r))]
     if not measured:
         return empty(title, source(runs), "No run's edits were measured.")
-    about = "share of the factor changes that is the edited unit's own factor"
+    about = "share of the edited unit's own factor in all changes of factors"
     figure, panels, width = _beside(title, about, [run for run, _ in measured], [BAR] * len(measured), top, 1.6, 0.3)
     for axes, (run, found) in zip(panels, measured, strict=True):
         for level, y in _centers(run):

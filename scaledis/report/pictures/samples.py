@@ -20,7 +20,7 @@ def figure(runs: Sequence[Summary], images: Sequence[np.ndarray]) -> Figure:
       runs: one or several.
       images: of each run, [1 + L, S, H, W, C]: all levels, then the levels from the top.
     """
-    title, subtitle = "Samples from the prior", f"{source(runs)} · of one level while all others are 0"
+    title, subtitle = "Samples from the prior", f"{source(runs)} · of all levels, and of one level with the others at 0"
     tables = [traversals.table(rows, (1, len(rows) - 1) if len(rows) > 1 else (1,), CELL, CELL / 4) for rows in images]
     height = sum(each.height + ABOVE for each in tables)
     drawn = canvas(max(LEFT + max(each.width for each in tables), 6), height, title, subtitle)

@@ -1,4 +1,4 @@
-"""The picture of a search: best so far or Pareto front, how much each key counts, and the trials over the keys."""
+"""The picture of a search: best so far or Pareto front, the importance of each key, and the trials over the keys."""
 
 from collections.abc import Mapping
 
@@ -95,8 +95,8 @@ def _ticks(spot: Axes, across: Parallel, axis: int, known: bool) -> None:
 
 
 def _bars(spot: Axes, counts: Mapping[str, Mapping[str, float]]) -> None:
-    """Draws for each objective how much each key counts."""
-    spot.set_title("How much each key counts", x=(0.2 - NAMES) / BAR, size=9, color=INK, loc="left", pad=8)
+    """Draws the importance of each key for each objective."""
+    spot.set_title("Importance of the keys", x=(0.2 - NAMES) / BAR, size=9, color=INK, loc="left", pad=8)
     names, row = [], 0
     for name, keys in counts.items():
         if len(counts) > 1:
@@ -109,7 +109,7 @@ def _bars(spot: Axes, counts: Mapping[str, Mapping[str, float]]) -> None:
             names.append((row, key, INK))
             row += 1
     if not counts:
-        spot.text((0.2 - NAMES) / BAR, 0, "It takes more complete trials to tell.", size=8, color=MUTED, va="center")
+        spot.text((0.2 - NAMES) / BAR, 0, "It needs more complete trials.", size=8, color=MUTED, va="center")
     spot.set(xlim=(0, 1), ylim=(max(row, 1) - 0.4, -0.6), xticks=[])
     spot.set_yticks([at for at, _, _ in names], [fit(words, NAMES - 0.2, 8) for _, words, _ in names])
     for label, (_, _, color) in zip(spot.get_yticklabels(), names, strict=True):

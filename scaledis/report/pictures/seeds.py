@@ -1,4 +1,4 @@
-"""Seeds side by side: their units in common places, so that a row shows what every seed has found."""
+"""Seeds side by side: their units in a common order, so that a row shows what every seed has found."""
 
 from collections.abc import Sequence
 

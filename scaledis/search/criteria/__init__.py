@@ -32,13 +32,14 @@ from scaledis.workdir import log, score_files
 
 
 class Candidate(NamedTuple):
-    """A run that stands at a rung.
+    """A run that has reached a rung.
 
     run: its name and config.
-    records: the lines of its log up to there, {"step": 100, "elbo_nats": -71.5, ...}; None where it had diverged.
+    records: the lines of its log up to the rung, {"step": 100, "elbo_nats": -71.5, ...}; numbers of a diverged run are
+      None.
     load: returns its model at the rung.
     dataset: returns the data set that it trains on.
-    scores: returns those that it has there already by its settings, {"dci/disentanglement": 0.53, ...}.
+    scores: returns the scores that it has already at the rung, {"dci/disentanglement": 0.53, ...}.
     """
 
     run: Run
@@ -83,8 +84,8 @@ def register_criterion(name: str, measure: Callable[[Any], Any], together: bool 
     Args:
       name: a lower-case word.
       measure: a Candidate with `run`, `records` (its log) and `load()` (its model) -> a number; None or NaN loses.
-      together: whether `measure` takes a list instead, of the two or more runs of a setting, which differ in their
-        seeds, and returns a list with the number of each, as `udr` does.
+      together: whether `measure` takes a list of Candidates instead, the two or more runs of a setting, which differ in
+        their seeds or starts, and returns a list of their numbers, as `udr` does.
 
     Raises UserError for a name that this package has, or that is not a lower-case word, and for a `measure` that does
     not take one argument.
@@ -108,30 +109,27 @@ def scores() -> list[str]:
 
 
 def choose(by: str) -> CriterionSpec:
-    """Returns the criterion `by`, or the score of that name, or else the mean over the last log lines of that number.
-
-    It is `log.last_mean`.
-    """
+    """Returns the criterion `by`; else the score of that name; else that number of the log, by `log.last_mean`."""
     return specs().get(by) or CriterionSpec(functools.partial(_of_scores if is_score(by) else _of_log, by))
 
 
 def keys(by: str) -> list[str]:
-    """Returns the keys that change the number `by` of a run, although they change nothing of how it trains."""
+    """Returns the keys on which the number `by` of a run depends, although its training does not."""
     own = by in specs()  # it may read the log, and scores
     return [*(() if is_score(by) else LOG), *(SCORES if own or is_score(by) else ())]
 
 
 def warn(key: str, by: str, varying: Iterable[str]) -> None:
-    """Prints that the ELBO does not compare settings, if `by` is the ELBO and one of the keys changes its terms."""
+    """Prints a warning, that the ELBO cannot compare settings, if `by` is the ELBO and a key changes its terms."""
     others = sorted(each for each in varying if each.partition(".")[0] in ("method", "objective", "schedule"))
     if by == ELBO and others and hosts.first():
         better = "it tells the better of several seeds; a score or udr tells the better setting"
-        found = f"{by} favors the least penalty across {', '.join(others)}"
+        found = f"{by} favors the lowest penalty across {', '.join(others)}"
         print(f"{key}: {found}; {better} (docs/settings.md).", file=sys.stderr)
 
 
 def measured(by: str, candidates: Sequence[Candidate]) -> list[float | None]:
-    """Returns the number of each run at a rung; None where it diverged, or where the number is not finite.
+    """Returns the number of each run at a rung; None for a run that has diverged or whose number is not finite.
 
     A criterion of several runs has no number for the only run of a setting.
     """
@@ -151,7 +149,7 @@ def measured(by: str, candidates: Sequence[Candidate]) -> list[float | None]:
 
 
 def _of_scores(score: str, candidate: Candidate) -> float | None:
-    """Returns a score over all units, as `evaluate` computes it; None where the metric is not defined for the codes."""
+    """Returns a score over all units, as `evaluate` computes it; None if the metric is not defined for the codes."""
     known = candidate.scores().get(score)
     if known is None:
         dataset, config = candidate.dataset(), candidate.run.config
