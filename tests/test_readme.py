@@ -2,9 +2,13 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+
+from scaledis import commands, main
+from scaledis.core.command import parse
 
 ROOT = Path(__file__).parents[1]
 RESULTS, README = ROOT / "experiments/results", (ROOT / "README.md").read_text()
@@ -65,3 +69,15 @@ def test_the_plans_that_the_docs_show_are_those_of_the_results():
         if re.match(r"\| (Table|100,000 runs of)", line)
     ]
     assert len(rows) > 30 and set(rows) <= set((RESULTS / "plans.md").read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_every_line_of_a_block_of_commands_is_one_that_can_be_given(page):
+    for language, block in re.findall(r"^```(.*?)\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        for line in block.replace("\\\n", "").splitlines() if not language else ():
+            program, *words = shlex.split(line, comments=True) or [""]
+            assert "scaledis" not in words and not program.startswith("--"), line
+            if program == "scaledis":
+                parse(getattr(commands, main.COMMANDS[words[0]].name), words[1:])
