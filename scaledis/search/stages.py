@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from scaledis.core import hosts, runtime
-from scaledis.core.errors import Stopped, UserError
+from scaledis.core.errors import Stopped
 from scaledis.search import contests, rungs
 from scaledis.search.rungs import Write
 from scaledis.training import engine
@@ -45,7 +45,6 @@ def train_on(works: Works, job: Job, stop: Callable[[], bool]) -> Groups:
     rung by an unknown number and for another --halving than that of the work directory; Stopped once `stop()` is True.
     """
     contests.check(job)
-    _check_halving(job)
     workdir = job.workdir
     found = contests.of_job(job, decisions.read(workdir.rungs))
     groups, trained, began = works.claim(job), set(), False
@@ -73,12 +72,3 @@ def train_on(works: Works, job: Job, stop: Callable[[], bool]) -> Groups:
         runs = "the run is" if count == 1 else f"all {count:,} runs are"
         print(f"{workdir.root}: {runs} trained already; `{workdir.report_command}` shows the results.", file=sys.stderr)
     return groups
-
-
-def _check_halving(job: Job) -> None:
-    """Raises UserError if the work directory was begun with another --halving, or with one of both alone."""
-    if not job.workdir.config.exists():
-        return
-    there, here = (held.get(contests.HALVING) or "none" for held in (job.workdir.claimed(), job.base))
-    if there != here:
-        raise UserError(f"--halving: {job.workdir.root} was begun with {there}, and this is {here}.")
