@@ -1,0 +1,168 @@
+"""Packing: the populations that the survivors of a rung train in from there.
+
+The survivors of several populations are packed into new ones: first their checkpoints are written, then the plan, which
+completes it. Whatever a killed process left of that is done again from the decision (`rungs`).
+"""
+
+import contextlib
+import operator
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+
+from scaledis.core import hosts, runtime
+from scaledis.datasets.base import sampling
+from scaledis.sweeps import plan, starts
+from scaledis.training import best, memory
+from scaledis.training.engine import Groups, Job, dataset_of
+from scaledis.training.loop import train_population
+from scaledis.training.population import Population
+from scaledis.types import Run, RunState
+from scaledis.workdir import decisions
+from scaledis.workdir.checkpoint import Checkpoints
+from scaledis.workdir.decisions import Decision
+from scaledis.workdir.planned import Planned
+
+
+class Survivor(NamedTuple):
+    """A run that goes on: the number of its population, and the step that it has come to."""
+
+    run: Run
+    population: int
+    step: int
+
+
+class Pack(NamedTuple):
+    """A population of survivors.
+
+    members: its runs.
+    part: its part of the plan.
+    sources: the runs of the populations that they come from, by number.
+    """
+
+    members: Sequence[Survivor]
+    part: int
+    sources: Mapping[int, Sequence[Run]]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [each.run for each in self.members]
+
+
+Write = Callable[[Job, Mapping[int, Pack], Callable[[], bool]], None]
+
+
+def repack(job: Job, groups: Groups, write: Write, stop: Callable[[], bool] = runtime.never) -> Groups:
+    """Returns all populations, with the survivors of those that have lost runs packed into new ones.
+
+    A population whose runs are all dropped stays as it is; so does one whose runs all go on, unless it is narrower than
+    others of its program, which then fill up. `write` writes the first checkpoints of the new ones, as the function
+    below does. Raises what it raises.
+    """
+    workdir, decided = job.workdir, decisions.read(job.workdir.rungs)
+    dropped = decisions.dropped(decided)
+    own = dict(job.shard.take(groups, workdir.parts()))
+    split = {n for n, group in own.items() if 0 < sum(run.name in dropped for run in group) < len(group)}
+    if not split:
+        return groups
+    last = {name: several[-1] for several in decided.values() for name in several[-1].go_on}
+    order = {run.name: n for n, run in enumerate(job.runs)}  # in which the starts of a run follow each other
+    found = []
+    for n, group in own.items():
+        going = [run for run in group if run.name in last]
+        newest = Checkpoints(workdir.checkpoints(n)).newest if going else None
+        here = [Survivor(run, n, _step(newest, run.name, last[run.name])) for run in going]
+        found += [each for each in here if n in split or each.step == newest]  # others have trained further
+    found.sort(key=lambda each: order[each.run.name])
+    packs = packed(found, own, workdir.parts())
+    moved = {run.name for pack in packs for run in pack.runs}
+    with workdir.locked_plan(job.shard) if hosts.first() else contextlib.nullcontext():
+        hosts.wait()  # until no shard changes the plan
+        there = workdir.planned()
+        write(job, dict(enumerate(packs, len(there))), stop)
+        if hosts.first():
+            left = [each._replace(names=[name for name in each.names if name not in moved]) for each in there]
+            new = [Planned([run.name for run in pack.runs], pack.runs[0].padded, pack.part) for pack in packs]
+            for n in {n for pack in packs for n in pack.sources}:
+                workdir.results(n).unlink(missing_ok=True)  # it has rows of runs that go on elsewhere
+            workdir.write_plan([*left, *new])
+    hosts.wait()
+    return workdir.populations(job.runs)
+
+
+def _step(newest: int | None, name: str, last: Decision) -> int:
+    """Returns the step that a survivor has come to: the rung's, or an earlier one where its population had diverged."""
+    return last.step if newest is None or last.numbers[name] is not None else min(last.step, newest)
+
+
+def packed(survivors: Sequence[Survivor], groups: Mapping[int, Sequence[Run]], parts: Sequence[int]) -> list[Pack]:
+    """Returns new populations, each but the last of a program as wide as the widest of those that its runs come from.
+
+    So n survivors of populations of up to w runs train in ceil(n / w) populations, unless a device would have more runs
+    than before: then there are more of them.
+
+    Args:
+      survivors: in the order in which they fill the populations.
+      groups: the runs of the populations that they come from, by number.
+      parts: of all populations of the plan.
+    """
+    alike: dict[object, list[Survivor]] = {}
+    for each in survivors:
+        alike.setdefault((plan.shared(each.run.config), each.run.padded, each.step), []).append(each)
+    packs: list[Pack] = []
+    for members in alike.values():
+        left = Counter(each.population for each in members)
+        width, split = max(len(groups[n]) for n in left), {n for n, count in left.items() if count < len(groups[n])}
+        moved = [each for each in members if each.population in split or len(groups[each.population]) < width]
+
+        def at_once(those: Sequence[Survivor], most: int = width) -> int:
+            return memory.no_more(min(most, len(those)), most)
+
+        for own in plan.filled(moved, at_once) if split else ():
+            inside = packs and starts.same(packs[-1].runs[-1], own[0].run)
+            part = packs[-1].part if inside else parts[own[0].population]
+            packs.append(Pack(own, part, {n: groups[n] for n in sorted({each.population for each in own})}))
+    return packs
+
+
+def write(job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None:
+    """Writes the first checkpoints of the packs, by the numbers of their populations.
+
+    They hold the states of the runs from where they trained so far. Raises what `train_population` raises.
+    """
+    for number, pack in packs.items():
+        _write(job, number, pack, stop)
+
+
+def _write(job: Job, number: int, pack: Pack, stop: Callable[[], bool]) -> None:
+    workdir, runs, step = job.workdir, pack.runs, pack.members[0].step
+    states: dict[str, RunState] = {}
+    bests: dict[str, best.Kept] = {}
+    dataset, seconds = dataset_of(job, runs), 0.0
+    for index, group in pack.sources.items():
+        # It is there already, unless its newest checkpoint is damaged and it comes there again from the one before.
+        trained = train_population(group, index, dataset, workdir, stop=stop, restart=job.restart, until=step)[1]
+        host, held = hosts.fetch(trained), Checkpoints(workdir.checkpoints(index))
+        rows = [jax.tree.map(operator.itemgetter(slot), host) for slot in range(len(group))]
+        states |= {run.name: row for run, row in zip(group, rows, strict=True)}
+        seconds = max(seconds, held.manifest(held.steps[-1]).get("seconds", 0.0))
+        bests |= best.kept(workdir, index, runs[0].config)
+    images = sampling.spec_of(dataset, runs[0].config.data)
+    new = Population([run.config for run in runs], images, allocation=runs[0].padded)
+    own = {run.name: states[run.name] for run in runs}
+    facts = workdir.dataset_of(runs[0].name)
+    about = {
+        "runs": [run.name for run in runs],
+        "dataset": facts,
+        "diverged": [int(row.diverged) for row in own.values()],
+        "seconds": seconds,
+        **runtime.conditions(),
+    }
+    checkpoints = Checkpoints(workdir.checkpoints(number))
+    if hosts.first():
+        checkpoints.delete()  # what a killed process left may be of other runs
+    hosts.wait()
+    best.write(workdir, number, new, own, bests, facts)
+    checkpoints.save(step, new.gather([*own.values()]), about)
