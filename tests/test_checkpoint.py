@@ -1,5 +1,6 @@
 """Checkpoints: what was written comes back, and whatever was not is noticed."""
 
+import errno
 import json
 import random
 import resource
@@ -13,6 +14,7 @@ import pytest
 
 from scaledis.core import version
 from scaledis.core.errors import UserError
+from scaledis.workdir import checkpoint
 from scaledis.workdir.checkpoint import Checkpoints, Damaged, OtherStructure
 from tests import tiny
 
@@ -111,6 +113,20 @@ def test_a_file_that_is_missing_or_new_is_noticed(population, copy, what):
     with pytest.raises(Damaged):
         Checkpoints(copy).restore(population.shapes, 4)
     assert Checkpoints(copy).restore_newest(population.shapes)[0] == 2
+
+
+def test_a_checkpoint_that_a_trainer_deletes_while_it_is_read_is_no_damage(population, copy, monkeypatch, capsys):
+    known = checkpoint.checksums
+
+    def slow(folder):
+        if folder.name == "4":
+            folder.rename(folder.with_name("6"))
+            raise FileNotFoundError(errno.ENOENT, "No such file", str(folder))
+        return known(folder)
+
+    monkeypatch.setattr(checkpoint, "checksums", slow)
+    assert Checkpoints(copy).restore_newest(population.shapes)[0] == 6
+    assert not capsys.readouterr().err
 
 
 def test_the_seal_covers_every_entry_of_the_manifest(population, copy):

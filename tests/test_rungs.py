@@ -20,7 +20,7 @@ from scaledis.core.files import write_sealed
 from scaledis.metrics.shared import agreement
 from scaledis.objectives import gaussian
 from scaledis.planning import dry_run
-from scaledis.search import contests, criteria, rungs, stages
+from scaledis.search import contests, criteria, packing, rungs, stages
 from scaledis.search.contests import Contest, Halving
 from scaledis.sweeps import plan, starts
 from scaledis.sweeps.expand import expand
@@ -140,9 +140,9 @@ def halved(count, width, generator):
         needed += math.ceil(len(own) / width) * width * (rung.step - last)
         last, going = rung.step, {own[n].name for n in generator.choice(len(own), rung.keep, replace=False)}
         survivors = [
-            rungs.Survivor(run, n, rung.step) for n, group in groups.items() for run in group if run.name in going
+            packing.Survivor(run, n, rung.step) for n, group in groups.items() for run in group if run.name in going
         ]
-        packs = rungs.packed(survivors, groups, [0] * (max(groups) + 1))
+        packs = packing.packed(survivors, groups, [0] * (max(groups) + 1))
         moved = {run.name for pack in packs for run in pack.runs}
         stay = {n: [run for run in group if run.name in going - moved] for n, group in groups.items()}
         assert all(group in ([], groups[n]) for n, group in stay.items()), "a population is moved or stays as it is"
@@ -165,8 +165,8 @@ def test_no_device_has_more_runs_behind_a_rung_than_before(monkeypatch):
     monkeypatch.setattr(memory, "on_each", lambda runs: runs // max(n for n in (1, 2, 3, 4) if runs % n == 0))
     runs = runs_of("seeds:32", **PLAIN)
     groups = dict(enumerate(plan.cut(runs, 16)))
-    going = [rungs.Survivor(run, n, 3) for n, group in groups.items() for run in group][:27:2]
-    sizes = [len(pack.runs) for pack in rungs.packed(going[:13], groups, [0, 0])]
+    going = [packing.Survivor(run, n, 3) for n, group in groups.items() for run in group][:27:2]
+    sizes = [len(pack.runs) for pack in packing.packed(going[:13], groups, [0, 0])]
     assert sum(sizes) == 13 and sizes == [12, 1] and all(memory.on_each(size) <= 4 for size in sizes)
 
 
@@ -614,6 +614,9 @@ def test_halving_on_the_command_line(tmp_path):
     assert done.returncode == 0 and "Step 3: 2 of 4 runs go on, by loss_nats." in done.stderr, done.stderr
     done = tiny.command(f"--workdir={tmp_path}", "--stages=train")
     assert done.returncode == 0 and "all 2 runs are trained already" in done.stderr, done.stderr
+    for more in (["--steps=8"], []):  # the dropped runs stay runs of 6 steps
+        done = tiny.command(f"--workdir={tmp_path}", "--stages=train", *more)
+        assert done.returncode == 0 and ("goes on from step 6 of 8" in done.stderr) == bool(more), done.stderr
     done = tiny.command(*line, "--halving=eta:2", "--shard=0/2")
     assert done.returncode == 2 and "--halving: 'eta:2' must be eta:3" in done.stderr
 

@@ -404,10 +404,8 @@ def test_another_search_in_the_same_directory_is_refused(tmp_path, whole):
         ({"ranges": {"train.learning_rate": space.log_uniform(1e-5, 1e-1)}}, "space is .* there and"),
         ({"config": tiny.plain(**{**SETTINGS, "train__steps": 8})}, "have another train.steps; take another directory"),
         ({"sweeps": ("seeds:2",)}, "have another --sweep"),
-        (
-            {"base": {"halving": "eta:2,rungs:1,by:kl_nats,best:min"}},
-            "--halving: .* was begun with none, and this is eta:2",
-        ),
+        ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}}, "--halving: .* was begun with none, and this is eta:2"),
+        ({"shard": Shard(0, 2)}, "--shard: one process has searched in .*; go on without --shard"),
     ]:
         before = tiny.tree(whole.root)
         with pytest.raises(UserError, match=words):
@@ -470,6 +468,10 @@ def test_settings_that_change_what_trials_are_compared_by_stay(tmp_path, monkeyp
         ),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "sweeps": ("seeds:2",)}, "prunes trials of one run"),
         ({"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "by": ["kl_nats", "loss_nats"]}, "for one objective only"),
+        (
+            {"base": {"halving": "eta:2,rungs:1,by:kl_nats"}, "ranges": {"train.steps": space.integers(4, 8)}},
+            "--halving: trials of different train.steps cannot be compared at a rung; leave it out",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_written(tmp_path, options, words):

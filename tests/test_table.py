@@ -10,7 +10,7 @@ import pandas
 import pytest
 from pyarrow import parquet
 
-from scaledis.core import runtime, version
+from scaledis.core import files, runtime, version
 from scaledis.core.errors import UserError
 from scaledis.core.files import read_json, write_sealed
 from scaledis.datasets.base import sampling
@@ -20,7 +20,7 @@ from scaledis.types import Run
 from scaledis.workdir import decisions, table, trials
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
-from tests import tiny
+from tests import kills, tiny
 from tests.report import material
 
 pytestmark = pytest.mark.usefixtures("linear_method")
@@ -119,6 +119,45 @@ def test_a_file_counts_for_good_once_the_checkpoints_are_deleted(copy):
     shutil.rmtree(copy.root / "checkpoints")
     shutil.rmtree(copy.run("seed=0"))
     assert load_results(copy.root)["final/loss_nats"].equals(expected["final/loss_nats"])
+
+
+def test_a_sweep_goes_on_and_is_reported_without_the_checkpoints_that_were_deleted(copy):
+    shutil.rmtree(copy.checkpoints(0))
+    more = [each.replace("seeds:3", "seeds:5") for each in LINE]
+    done = tiny.command(*more, f"--workdir={copy.root}")
+    assert done.returncode == 0 and not copy.checkpoints(0).exists(), done.stderr
+    found = load_results(copy.root)
+    assert found["seed"].tolist() == [0, 1, 2, 3, 4] and found["mig/mig"].notna().all()
+    assert "(5/5 seeds)" in done.stdout, done.stdout
+    done = tiny.command(*more, f"--workdir={copy.root}", "--config.train.steps=8")
+    assert done.returncode == 2 and "had come to step 6, but no checkpoint of it can be used" in done.stderr
+
+
+def test_an_evaluation_that_was_killed_before_it_wrote_its_rows_leaves_none_of_older_scores(copy, monkeypatch):
+    line = ["evaluate", *LINE[:-1], f"--workdir={copy.root}", "--step=4"]
+    with monkeypatch.context() as patch:
+        patch.setattr(table, "write", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            tiny.command(*line)
+    assert tiny.command(*line).returncode == 0
+    assert load_results(copy.root)["scored_step"].tolist() == [4, 4, 4]
+
+
+def test_an_evaluation_that_was_killed_between_the_files_of_a_run_leaves_no_codes_of_other_scores(copy, monkeypatch):
+    line, codes = ["evaluate", *LINE[:-1], f"--workdir={copy.root}"], copy.run("seed=0") / "codes.npz"
+    whole, write = codes.read_bytes(), files.write_sealed
+
+    def killing(path, scores):
+        if path.name == "scores.json":
+            raise kills.Killed
+        write(path, scores)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_sealed", killing)
+        with pytest.raises(kills.Killed):
+            tiny.command(*line, "--step=4")
+    assert codes.read_bytes() != whole and tiny.command(*line).returncode == 0
+    assert codes.read_bytes() == whole
 
 
 def test_a_file_is_whole_or_not_there(copy, monkeypatch):

@@ -81,12 +81,17 @@ def with_keys(path: Path, value: T, keys: Iterable[str]) -> T:
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Writes a .npz file; its checksum is the comment of the archive."""
+    """Writes a .npz file."""
+    write_bytes(path, packed(**arrays))
+
+
+def packed(**arrays: np.ndarray) -> bytes:
+    """Returns the content of a .npz file; its checksum is the comment of the archive."""
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = json.dumps(BLANK).encode()
-    write_bytes(path, sealed(buffer.getvalue()))
+    return sealed(buffer.getvalue())
 
 
 def read_arrays(path: Path, *keys: str, needs_seal: bool = False) -> dict[str, np.ndarray]:

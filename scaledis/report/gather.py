@@ -66,10 +66,12 @@ def _of_group(
 ) -> list[Summary]:
     """Returns the summaries of the runs of population `index` that have a setting; [] if it was never trained.
 
-    It restores models only for runs that are drawn.
+    It restores only models that are drawn. Runs whose checkpoints were deleted once they were scored have no pictures.
     """
     checkpoints = Checkpoints(workdir.checkpoints(index))
-    if not checkpoints.steps or names.keys().isdisjoint(run.name for run in group):
+    if names.keys().isdisjoint(run.name for run in group):
+        return []
+    if not checkpoints.steps and not all(score_files.newest(workdir, run.name) for run in group):
         return []
     dataset = sampling.load_dataset(group[0].config.data)
     check_data(workdir, group, dataset)
@@ -78,7 +80,7 @@ def _of_group(
         with contextlib.suppress(NoCheckpoint):  # all are damaged, which `restore` has printed
             population, states, _ = restore(workdir, index)
             models = {run.name: population.model(states, slot) for slot, run in enumerate(group)}
-    reached, (machine, trained_by) = checkpoints.steps[-1], _made(checkpoints)
+    reached, (machine, trained_by) = checkpoints.newest or 0, _made(checkpoints)
     shown = {name: model for name, model in models.items() if name in drawn}
     going = [run for run in group if run.name in names]
     known = [summary(run, names[run.name], dataset, workdir, shown.get(run.name), reached) for run in going]
@@ -88,7 +90,7 @@ def _of_group(
 def _made(checkpoints: Checkpoints) -> tuple[str, str]:
     """The machine and the code that wrote the newest checkpoint, in words; "" for what is not known."""
     with contextlib.suppress(Damaged):
-        held = checkpoints.manifest(checkpoints.steps[-1])
+        held = checkpoints.manifest(checkpoints.newest or 0)
         machine = "; JAX ".join(held[key] for key in ("device", "jax") if key in held)
         return machine, code(held) if "commit" in held else ""
     return "", ""

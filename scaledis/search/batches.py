@@ -75,15 +75,22 @@ def _begin(job: Job, wanted: Settings, runs_of: RunsOf) -> tuple[Job, Settings, 
     if halving := job.base.get(contests.HALVING):
         if len(wanted.objectives) > 1 or len(runs) > 1:
             raise UserError("--halving: a search prunes trials of one run, and for one objective only.")
+        if "train.steps" in wanted.space:
+            raise UserError(
+                "--halving: trials of different train.steps cannot be compared at a rung; leave it out of the space."
+            )
         criteria.warn("--halving", contests.parse(str(halving)).by, wanted.space)
     contests.check(job._replace(runs=runs, only=[run.name for run in runs]))
     begun = job.workdir.config.exists()
-    there = job.workdir.claimed().get(KEY) if begun else None
+    held = job.workdir.claimed() if begun else {}
+    there = held.get(KEY)
     width = max(1, plan.parallel(runs[0].config.train.parallel) // len(runs))
     found = wanted._replace(batch=wanted.batch or (there or {}).get("batch", width))
     if begun:
         settings.check_same(there, found)
         _check_config(job, found)
+        if held.get("shards", 1) == 1 and not job.shard.whole:  # trials and populations are of no shard
+            raise UserError(f"--shard: one process has searched in {job.workdir.root}; go on without --shard.")
     job = job._replace(base={**job.base, KEY: found.record()}, runs=(), only=frozenset())
     return job, found, engine.claim(job)
 

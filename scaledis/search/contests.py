@@ -112,13 +112,13 @@ def of_job(job: Job, decided: Decisions) -> list[Contest]:
 def check(job: Job) -> None:
     """Raises UserError for a rung by a number that is neither a criterion nor a score nor in the log of its runs.
 
-    Also for a work directory that was begun with another --halving, or where only one of both has any.
+    Also for a work directory that was begun with another --halving, or with one of both alone.
     """
     halving = parse(str(job.base[HALVING])) if job.base.get(HALVING) else None
-    begun = job.workdir.claimed() if job.workdir.config.exists() else job.base
-    there, here = (held.get(HALVING) or "none" for held in (begun, job.base))
-    if there != here:
-        raise UserError(f"--halving: {job.workdir.root} was begun with {there}, and this is {here}.")
+    if job.workdir.config.exists():
+        there, here = (held.get(HALVING) or "none" for held in (job.workdir.claimed(), job.base))
+        if there != here:
+            raise UserError(f"--halving: {job.workdir.root} was begun with {there}, and this is {here}.")
     key = "--halving" if halving else "train.rungs"
     if halving and job.only is None:
         criteria.warn(key, halving.by, differing(run.config for run in job.current))
@@ -163,15 +163,18 @@ def _of_starts(name: str, runs: Sequence[str], config: Config) -> Contest:
 
 
 def _of_sweep(job: Job, halving: Halving, decided: Decisions) -> list[Contest]:
-    names, steps = [run.name for run in job.current], {run.config.train.steps for run in job.current}
+    names = [run.name for run in job.current]
     name = EVERY if job.only is None else names[0]  # of a search each batch is compared
     if not job.shard.whole and job.only is None:
         raise UserError(f"--shard: {job.shard} cannot go with --halving, which compares all runs of the sweep.")
     if any(run.config.train.rungs for run in job.current):
         raise UserError("--halving: runs with train.starts choose among their own starts; take one of both.")
+    taken = decided.get(name, [])
+    if taken and set(taken[0].numbers) != set(names):
+        then, now = len(taken[0].numbers), len(names)
+        raise UserError(f"--halving: it has compared {then} runs already, and the sweep now gives {now}.")
+    going = taken[-1].go_on if taken else names  # the others keep the steps that they were dropped with
+    steps = {run.config.train.steps for run in job.current if run.name in going}
     if len(steps) > 1:
         raise UserError(f"--halving: runs of {', '.join(map(str, sorted(steps)))} steps cannot be compared at a rung.")
-    if name in decided and set(decided[name][0].numbers) != set(names):
-        then, now = len(decided[name][0].numbers), len(names)
-        raise UserError(f"--halving: it has compared {then} runs already, and the sweep now gives {now}.")
     return [Contest(name, names, halving.at(len(names), *steps))]

@@ -16,8 +16,8 @@ import jax
 
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped, UserError
-from scaledis.search import rungs, stages
-from scaledis.search.rungs import Pack
+from scaledis.search import packing, stages
+from scaledis.search.packing import Pack
 from scaledis.search.stages import Works
 from scaledis.training import engine
 from scaledis.training.engine import Groups, Job
@@ -76,7 +76,7 @@ class Cluster:
         return groups
 
     def write(self, job: Job, packs: Mapping[int, Pack], stop: Callable[[], bool]) -> None:
-        """`rungs.write`, each population by a task."""
+        """`packing.write`, each population by a task."""
         count = 1 + max(packs)
         named = {number: f"population {number}: {pack.runs[0].name}, packed" for number, pack in packs.items()}
         tasks = {n: Task(named[n], len(pack.runs), _write, (n, pack, count)) for n, pack in packs.items()}
@@ -183,7 +183,7 @@ def _write(job: Job, number: int, pack: Pack, count: int) -> None:
     with contextlib.ExitStack() as held:
         for index in (*pack.sources, number):  # ascending, so that no two wait for each other
             held.enter_context(job.workdir.locked_population(index, count, wait=True))
-        rungs.write(job, {number: pack}, held.enter_context(runtime.stopping()))
+        packing.write(job, {number: pack}, held.enter_context(runtime.stopping()))
 
 
 def _train(job: Job, group: Sequence[Run], index: int, count: int, until: int | None) -> tuple[int, bool]:

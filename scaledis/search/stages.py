@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from scaledis.core import hosts, runtime
 from scaledis.core.errors import Stopped
-from scaledis.search import contests, rungs
-from scaledis.search.rungs import Write
+from scaledis.search import contests, packing, rungs
+from scaledis.search.packing import Write
 from scaledis.training import engine
 from scaledis.training.engine import Groups, Job, Keep
 from scaledis.types import Run
@@ -23,7 +23,7 @@ class Works(NamedTuple):
     """The work of an engine that needs devices.
 
     claim: makes the plan of a job, as `engine.claim` does.
-    write: writes the first checkpoints of populations of survivors, as `rungs.write` does.
+    write: writes the first checkpoints of populations of survivors, as `packing.write` does.
     train: trains populations, each to its step, as `engine.train_groups` does.
     """
 
@@ -38,7 +38,7 @@ def train_all(job: Job, stop: Callable[[], bool] = runtime.never, keep: Keep = e
     `keep` gets each population of the shard once it is trained.
     """
     train = functools.partial(engine.train_groups, keep=keep)
-    return train_on(Works(engine.claim, rungs.write, train), job, stop)
+    return train_on(Works(engine.claim, packing.write, train), job, stop)
 
 
 def train_on(works: Works, job: Job, stop: Callable[[], bool]) -> Groups:
@@ -52,7 +52,7 @@ def train_on(works: Works, job: Job, stop: Callable[[], bool]) -> Groups:
     found = contests.of_job(job, decisions.read(workdir.rungs))
     groups, trained, began = works.claim(job), set(), False
     while True:
-        groups = rungs.repack(job, groups, works.write, stop)
+        groups = packing.repack(job, groups, works.write, stop)
         decided = decisions.read(workdir.rungs)
         dropped, ahead = decisions.dropped(decided), contests.following(found, decided)
         own = [

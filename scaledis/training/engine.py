@@ -120,8 +120,17 @@ def train_group(
 ) -> int:
     """Trains population `index` of a job, to its end or the step `until`, and returns how many of its runs diverged.
 
-    When a population has come to its end, it is passed to `keep`, and scored if the job asks for that.
+    When a population has come to its end, it is passed to `keep`, and scored if the job asks for that. A population
+    that was trained and scored before its checkpoints were deleted is done, unless `keep` needs it or the job restarts
+    what cannot be used.
     """
+    names, steps = [run.name for run in group], group[0].config.train.steps
+    if keep is ignore and not job.restart and table.is_final(job.workdir, index, names, steps):
+        if hosts.first():
+            for run in group:  # as the command has it, like those that have checkpoints
+                job.workdir.write_config(run, job.workdir.dataset_of(run.name))
+            progress.end(index, 0)
+        return 0
     dataset = dataset_of(job, group)
     beside = [hooks.make_sweep_progress(progress), *job.beside]
     population, states = train_population(

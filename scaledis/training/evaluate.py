@@ -1,5 +1,6 @@
 """Scores trained runs: encodes images, then computes every metric, over all units and for each level."""
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -67,6 +68,8 @@ def evaluate_population(
     population, states, reached = restore(workdir, index, step)
     states, steps = hosts.gathered(states), found.steps(names, reached)
     if hosts.first():
+        with contextlib.suppress(OSError):  # a directory that cannot be written is said where scores are
+            workdir.results(index).unlink()  # its rows have older scores
         score_population(runs, population, states, dataset, workdir, steps, stop=stop, best_by=best_by)
     hosts.wait()
     return True

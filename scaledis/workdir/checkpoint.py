@@ -88,8 +88,9 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Deletes the oldest checkpoints beyond those that are kept, and the half-written one of a killed process."""
-        beyond = [self._directory / str(old) for old in self.steps[: -self._keep]]
-        for left in [*self._directory.glob("*.partial"), *beyond]:
+        for old in self.steps[: -self._keep]:  # whole or gone, for whoever reads it
+            (self._directory / str(old)).rename(self._directory / f"{old}.partial")
+        for left in self._directory.glob("*.partial"):
             shutil.rmtree(left, ignore_errors=True)
 
     def delete(self) -> None:
@@ -143,6 +144,8 @@ class Checkpoints:
             shapes = {name: structures.shape_of(each, sharding) for name, each in held.items() if name in unknown}
             with ocp.StandardCheckpointer() as reader:
                 restored = reader.restore(folder / STATE, {name: shapes.get(name, leaves.get(name)) for name in held})
+        except FileNotFoundError as error:
+            raise Damaged(f"{error.filename} is missing") from error
         except OSError as error:
             raise UserError(f"The checkpoint {folder} cannot be read now: {first_line(error)}.") from error
         filled = {name: structures.unknown(leaf) for name, leaf in leaves.items() if name in unknown}
@@ -151,13 +154,17 @@ class Checkpoints:
     def restore_newest(self, like: RunState, last: int = sys.maxsize) -> tuple[int, RunState] | None:
         """Returns the step and the states of the newest undamaged checkpoint up to step `last`; None without one.
 
-        Damaged checkpoints are printed.
+        Prints damaged checkpoints. One that a trainer deletes meanwhile is not damaged: there is a newer one then.
         """
-        for step in reversed([step for step in self.steps if step <= last]):
+        tried: set[int] = set()
+        while left := [step for step in self.steps if step <= last and step not in tried]:
             try:
-                return step, self.restore(like, step)
+                return left[-1], self.restore(like, left[-1])
             except Damaged as damage:
-                print(f"The checkpoint of step {step} in {self._directory} is damaged: {damage}.", file=sys.stderr)
+                tried.add(left[-1])
+                if left[-1] in self.steps:
+                    where = f"The checkpoint of step {left[-1]} in {self._directory}"
+                    print(f"{where} is damaged: {damage}.", file=sys.stderr)
         return None
 
     def set_aside(self, beyond: int) -> None:

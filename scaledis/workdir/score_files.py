@@ -99,9 +99,11 @@ def write(
     workdir: Workdir, run: Run, scores: Mapping[str, Any], codes: Codes, index: np.ndarray, factors: np.ndarray
 ) -> None:
     """Writes the scores to their file and as the run's newest, with the codes [N, K] of the images at `index` [N]."""
-    folder = workdir.run(run.name)
-    files.write_arrays(folder / CODES, index=index, **codes._asdict(), factors=factors)
+    folder, arrays = workdir.run(run.name), files.packed(index=index, **codes._asdict(), factors=factors)
     files.write_sealed(path(workdir, run, scores["step"]), scores)
+    with files.writing(folder / CODES) as temporary:
+        temporary.write_bytes(arrays)
+        (folder / NEWEST).unlink(missing_ok=True)  # a process that ends here leaves no codes beside other scores
     files.write_sealed(folder / NEWEST, scores)
 
 

@@ -172,6 +172,15 @@ def read_file(directory: Workdir, index: int, names: Sequence[str]) -> pyarrow.T
     return kept.append_column("sealed", pyarrow.array([False] * len(kept)))
 
 
+def is_final(directory: Workdir, index: int, names: Sequence[str], step: int) -> bool:
+    """Returns whether population `index` has rows of its end, at step `step`, and its checkpoints were deleted."""
+    if Checkpoints(directory.checkpoints(index)).newest is not None or not directory.results(index).exists():
+        return False
+    found = read_file(directory, index, names)
+    ended = found.select(["step", "diverged"]).to_pylist() if found else []
+    return bool(ended) and all(row["step"] == step or row["diverged"] is not None for row in ended)
+
+
 def _plain(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, list | tuple | dict) else value
 
