@@ -30,7 +30,7 @@ Start = Callable[[Pytree, Pytree], RunState]  # (seeds [R], hyperparameters [R])
 class Shape(NamedTuple):
     """The key of a program: populations of one shape share it.
 
-    makers: the functions that the names of its config stand for (`methods.makers`); a notebook may replace them.
+    chosen: the specs that the names of its config stand for (`methods.chosen`); a notebook may register others.
     config: what all runs have in common (`plan.shared`).
     allocation: that all runs are padded to.
     capacities: [R], `model.parameters` of each run.
@@ -38,7 +38,7 @@ class Shape(NamedTuple):
     mesh: the devices that the runs are spread over.
     """
 
-    makers: tuple[Callable[..., object], ...]
+    chosen: tuple[object, ...]
     config: Config
     allocation: tuple[int, ...]
     capacities: tuple[int, ...]
