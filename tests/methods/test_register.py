@@ -93,6 +93,17 @@ def test_terms_that_a_log_cannot_have_are_one_sentence(names, registered):
         scaledis.train(tiny.config(method__name="wrong", train__steps=2, model__network=""), DATASET)
 
 
+@pytest.mark.parametrize("name", ["loss_nats", "kl_nats"])
+def test_a_term_of_a_penalty_does_not_take_the_place_of_a_term_of_every_method(name, registered):
+    def build_twice(config, images):
+        penalty = stateless(lambda hyperparameters, posterior, key: (mean_kl(posterior), {name: 0.0}))
+        return make_penalized_method(config, make_autoencoder(config, images), penalty)
+
+    registered("twice", build_twice, equation="R")
+    with pytest.raises(UserError, match=f"terms: '{name}' is logged by another part"):
+        _ = tiny.population([tiny.config(method__name="twice")], DATASET).terms
+
+
 def test_it_is_a_choice_as_long_as_it_is_registered_and_can_be_registered_again(registered):
     with pytest.raises(UserError, match="method: 'mine' is unknown"):
         scaledis.make_config("mine")
