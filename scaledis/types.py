@@ -15,7 +15,7 @@ from scaledis.config import Config as Config
 NEVER = -1  # RunState.diverged of a run that has not diverged
 Hyperparameters = dict[str, Array]  # what a run carries as arrays: its weights, its learning rate, its active units
 Pytree = Any  # nested tuples, lists and dictionaries of arrays
-Terms = dict[str, Array]  # scalars by name, for the log; those in nats per image end in `_nats`
+Terms = dict[str, Array]  # scalars by name, for the log, not `step` or `diverged`; nats per image end in `_nats`
 
 
 class ImageSpec(NamedTuple):

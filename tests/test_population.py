@@ -7,6 +7,7 @@ import weakref
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 from scaledis import methods
@@ -132,6 +133,21 @@ def test_what_shares_a_program():
         {"data__held_out": 0.2},
     ]:
         assert plan.shared(tiny.config(**overrides)) != base
+
+
+def test_a_build_cannot_take_the_number_of_another_run_for_its_own(monkeypatch):
+    shared, spec = plan.shared(tiny.config(seed=3, train__learning_rate=0.01)), methods.choose("scale_vlae")
+    model, objective, train = shared.model, shared.objective, shared.train
+    held = shared.seed, model.latents, objective.sigma, objective.kl_warmup, train.learning_rate, train.start
+    assert set(held) == {plan.CARRIED}
+
+    def build(config, images):
+        optax.adam(config.train.learning_rate)
+        return spec.build(config, images)
+
+    monkeypatch.setitem(methods.REGISTRY.registered, "optimized", dataclasses.replace(spec, build=build))
+    with pytest.raises(TypeError, match="Carried"):
+        tiny.population([tiny.config(method__name="optimized")], DATASET)
 
 
 def test_where_a_run_is_interrupted_changes_nothing():
@@ -280,8 +296,8 @@ def test_a_method_that_is_registered_again_has_a_program_of_its_own(monkeypatch)
 
     spec = methods.choose("scale_vlae")
     first = programs(spec.build)
-    assert programs(spec.build) is first
-    assert programs(lambda config, images: spec.build(config, images)) is not first
+    assert tiny.population([tiny.config(method__name="again")], DATASET).program is first
+    assert programs(spec.build) is not first  # another cell may have changed what `build` calls
 
 
 @pytest.mark.usefixtures("linear_method")

@@ -113,11 +113,14 @@ def check_estimator(config: Config) -> None:
         raise UserError(f"objective.estimator: {found}; {method} reads no estimator, so leave it at {default}.")
 
 
-def makers(config: Config) -> tuple[Callable[..., object], ...]:
-    """Returns the functions that the names of a config stand for: of its method, its network and its estimator."""
-    network = network_name(config)
-    made = [choose(config.method.name).build, estimators.choose(config.objective.estimator).make]
-    return (*made, networks.choose(network).make) if network else tuple(made)
+def chosen(config: Config) -> tuple[object, ...]:
+    """Returns the specs that the names of a config stand for: of its method's program, its estimator, its network.
+
+    Each registration makes a new one, which no program that was compiled before it has.
+    """
+    network, spec = network_name(config), choose(config.method.name)
+    found = [choose(spec.program) if spec.program else spec, estimators.choose(config.objective.estimator)]
+    return (*found, networks.choose(network)) if network else tuple(found)
 
 
 def build(config: Config, images: ImageSpec) -> Method:

@@ -53,7 +53,7 @@ def apply(network: nn.Module, variables: Pytree, *inputs: Array, method: str = "
     return network.apply(variables, *inputs, method=method)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # each is one registration
 class NetworkSpec:
     """How a network is made from a config.
 

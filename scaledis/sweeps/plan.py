@@ -19,8 +19,18 @@ A_DEVICE = 64  # runs that an accelerator trains at once, at most
 USUAL_SIDE, COLORS = 64, 3  # of images where the config leaves their size to the data set
 
 
+class Carried:
+    """In place of a number that each run carries as an array; optax would take None as a learning rate."""
+
+
+CARRIED = Carried()
+
+
 def shared(config: Config) -> Config:
-    """Returns the config without the values that each run carries as arrays: it is equal for runs of one program."""
+    """Returns the config without the values that each run carries as arrays: it is equal for runs of one program.
+
+    In their place it has CARRIED: a `build` that computes with it fails, instead of taking the number of another run.
+    """
     spec, model = methods.choose(config.method.name), config.model
     name = spec.program or config.method.name
     given = config.method.hyperparameters
@@ -30,13 +40,17 @@ def shared(config: Config) -> Config:
     allocation = (1,) * len(model.allocation) if pads else model.allocation
     capacity = 1 if model.parameters and pads and methods.choose(name).widens else model.parameters
     return dataclasses.replace(
-        config,
-        seed=0,
+        _without(config, "seed"),
         method=dataclasses.replace(config.method, name=name, hyperparameters=static),
-        model=dataclasses.replace(model, allocation=allocation, latents=0, parameters=capacity),
-        objective=dataclasses.replace(config.objective, sigma=1.0, kl_warmup=0.0),
-        train=dataclasses.replace(config.train, learning_rate=1.0, start=0),
+        model=dataclasses.replace(_without(model, "latents"), allocation=allocation, parameters=capacity),
+        objective=_without(config.objective, "sigma", "kl_warmup"),
+        train=_without(config.train, "learning_rate", "start"),
     )
+
+
+def _without(section: Each, *keys: str) -> Each:
+    """Returns a section with CARRIED in place of some keys."""
+    return dataclasses.replace(section, **dict.fromkeys(keys, CARRIED))  # type: ignore[type-var]
 
 
 def common_allocation(configs: Sequence[Config]) -> tuple[int, ...]:

@@ -194,7 +194,7 @@ def score_baselines(held: Result, task: Task, *, stop: Callable[[], bool] = runt
 def _of_baseline(name: str, metrics: list[str], task: Task, stop: Callable[[], bool]) -> dict[str, Result | str]:
     """Returns {metric: its scores, or why there are none}, or {"": why} if there are no codes."""
     config = dataclasses.replace(task.model.config, evaluate=Evaluate())
-    own = () if name in OF_DATA else (methods.makers(config), config)
+    own = () if name in OF_DATA else (methods.chosen(config), config)
     plain = dataclasses.replace(task.settings, metrics=(), chance=0, floor=False, ceiling=False)
     images = task.dataset.fingerprint, task.numbers.tobytes(), task.train_codes
     key = (name, own, plain, *images, task.levels.tobytes())

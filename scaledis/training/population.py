@@ -74,7 +74,7 @@ class Population:
             wrong = f"{list(self.allocation)} of the plan does not hold the runs' own, {list(own)}"
             raise UserError(f"allocation: {wrong}.")
         shape = Shape(
-            methods.makers(self.config),
+            methods.chosen(self.config),
             plan.shared(self.config),
             self.allocation,
             tuple(config.model.parameters for config in self.configs),

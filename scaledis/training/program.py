@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from scaledis import methods
 from scaledis.config import Train
-from scaledis.core import runtime, streams
+from scaledis.core import UserError, runtime, streams
 from scaledis.datasets import Dataset
 from scaledis.datasets.base import sampling
 from scaledis.networks import numerics
@@ -23,6 +23,7 @@ from scaledis.training import steps
 from scaledis.types import NEVER, Batch, Codes, Config, Hyperparameters, ImageSpec, Method, Pytree, RunState, Terms
 
 PROGRAMS = 16  # the number that a process remembers
+OF_LOG = ("step", "diverged")  # what a line of the log has beside the terms
 
 Start = Callable[[Pytree, Pytree], RunState]  # (seeds [R], hyperparameters [R]) -> runs [R]
 
@@ -30,7 +31,7 @@ Start = Callable[[Pytree, Pytree], RunState]  # (seeds [R], hyperparameters [R])
 class Shape(NamedTuple):
     """The key of a program: populations of one shape share it.
 
-    makers: the functions that the names of its config stand for (`methods.makers`); a notebook may replace them.
+    chosen: the specs that the names of its config stand for (`methods.chosen`); a notebook may register others.
     config: what all runs have in common (`plan.shared`).
     allocation: the one to which all runs are padded.
     capacities: [R], `model.parameters` of each run.
@@ -38,7 +39,7 @@ class Shape(NamedTuple):
     mesh: the devices over which the runs are spread.
     """
 
-    makers: tuple[Callable[..., object], ...]
+    chosen: tuple[object, ...]
     config: Config
     allocation: tuple[int, ...]
     capacities: tuple[int, ...]
@@ -119,6 +120,7 @@ def make_step(method: Method, train: Train) -> tuple[steps.Draw, steps.Update]:
         """Keeps the former state of a run whose terms are not finite."""
         with numerics.using(train.matmul_precision, train.activations):
             state, terms = method.update(run.state, batch, key)
+        check_terms(terms)
         finite = jnp.all(jnp.stack([jnp.isfinite(term).all() for term in terms.values()]))
         diverged = jnp.where((run.diverged == NEVER) & ~finite, run.step, run.diverged)
         healthy = diverged == NEVER
@@ -127,6 +129,18 @@ def make_step(method: Method, train: Train) -> tuple[steps.Draw, steps.Update]:
         return RunState(state, run.key, run.step + healthy, diverged), terms
 
     return draw, update
+
+
+def check_terms(terms: Terms) -> None:
+    """Raises UserError for terms that a line of the log cannot have, and if there are none to tell a divergence by."""
+    if not terms:
+        raise UserError("terms of update: there are none; return the loss, so that the log has it.")
+    for name, term in terms.items():
+        if name in OF_LOG or jnp.shape(term):
+            found = f"{name!r} of shape {list(jnp.shape(term))}"
+            raise UserError(
+                f"terms of update: {found} must be one number, by another name than {' and '.join(OF_LOG)}."
+            )
 
 
 def start_run(method: Method, seed: Array, hyperparameters: Hyperparameters) -> RunState:

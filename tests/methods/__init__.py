@@ -70,7 +70,7 @@ def make_method(config: Config, dataset: Dataset) -> Method:
 
 
 @functools.lru_cache(maxsize=8)
-def compiled(shared: Config, model: Model, makers: tuple[Callable[..., Any], ...], dataset: Dataset) -> Method:
+def compiled(shared: Config, model: Model, chosen: tuple[object, ...], dataset: Dataset) -> Method:
     """The method of all configs that share a program, traced and compiled once."""
     return make_method(dataclasses.replace(shared, model=model), dataset)
 
@@ -79,7 +79,7 @@ def one_update(
     config: Config, dataset: Dataset, step: int = 1, prepare: Callable[[State], Any] = lambda state: state
 ) -> tuple[State, Terms]:
     """The state after one update from the start of the run, prepared and taken for step `step`, and its terms."""
-    method = compiled(plan.shared(config), config.model, methods.makers(config), dataset)
+    method = compiled(plan.shared(config), config.model, methods.chosen(config), dataset)
     state = prepare(method.init(KEY, arrays(config)))
     batch = tiny.batch(dataset.images(np.arange(config.train.batch)))
     return method.update(state._replace(step=jnp.int32(step)), batch, jax.random.key(1))

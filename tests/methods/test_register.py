@@ -11,7 +11,7 @@ from scaledis.methods.base.elbo import make_penalized_method, mean_kl, stateless
 from scaledis.methods.base.spec import Hyperparameter
 from scaledis.training import loop
 from scaledis.types import Run
-from tests import assert_same, example_of, tiny
+from tests import assert_same, example_of, linear, tiny
 from tests.methods import one_update
 
 DATASET = tiny.dataset()
@@ -71,6 +71,37 @@ def test_the_example_of_the_readme_is_its_equation(registered):
         tiny.config(method__name="sparse_vae", method__strength=0.0, objective__kl_warmup=0.0), DATASET
     )
     assert_same(plain.params, still.params)
+
+
+@pytest.mark.parametrize("names", [["step"], ["diverged"], ["loss_nats", "codes"], []])
+def test_terms_that_a_log_cannot_have_are_one_sentence(names, registered):
+    linear.register()
+    method = methods.choose("linear")
+
+    def build_wrong(config, images):
+        def update(state, batch, key):
+            state, terms = made.update(state, batch, key)
+            found = terms | dict.fromkeys(["step", "diverged"], 0.0) | {"codes": state[0][0]}
+            return state, {name: found[name] for name in names}
+
+        made = method.build(config, images)
+        return made._replace(update=update)
+
+    registered("wrong", build_wrong, equation="R", flat=False)
+    wrong = f"'{names[-1]}' of shape .* must be one number" if names else "there are none"
+    with pytest.raises(UserError, match=f"terms of update: {wrong}"):
+        scaledis.train(tiny.config(method__name="wrong", train__steps=2, model__network=""), DATASET)
+
+
+@pytest.mark.parametrize("name", ["loss_nats", "kl_nats"])
+def test_a_term_of_a_penalty_does_not_take_the_place_of_a_term_of_every_method(name, registered):
+    def build_twice(config, images):
+        penalty = stateless(lambda hyperparameters, posterior, key: (mean_kl(posterior), {name: 0.0}))
+        return make_penalized_method(config, make_autoencoder(config, images), penalty)
+
+    registered("twice", build_twice, equation="R")
+    with pytest.raises(UserError, match=f"terms: '{name}' is logged by another part"):
+        _ = tiny.population([tiny.config(method__name="twice")], DATASET).terms
 
 
 def test_it_is_a_choice_as_long_as_it_is_registered_and_can_be_registered_again(registered):

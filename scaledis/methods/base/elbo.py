@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from scaledis.core import UserError
 from scaledis.core.streams import stream
 from scaledis.methods.base import optimizer
 from scaledis.methods.base.autoencoder import Autoencoder, Params, sigma_of
@@ -61,6 +62,15 @@ def per_level(name: str, values: Array) -> Terms:
     return {f"{name}_level{len(values) - index}_nats": value for index, value in enumerate(values)}
 
 
+def united(*several: Terms) -> Terms:
+    """Returns all terms as one. Raises UserError for a name that occurs twice: one would take the other's place."""
+    names = [name for terms in several for name in terms]
+    for name in names:
+        if names.count(name) > 1:
+            raise UserError(f"terms: {name!r} is logged by another part of the method already; choose another name.")
+    return {name: term for terms in several for name, term in terms.items()}
+
+
 def make_penalized_method(
     config: Config, model: Autoencoder, penalty: Penalty, presence_of: Presence | None = None
 ) -> Method:
@@ -87,8 +97,8 @@ def make_penalized_method(
         weight = hyperparameters["kl_weight"]
         total = reconstruction + weight * regularization
         terms = elbo_terms(reconstruction, mean_kl(posterior), sigma_of(params, hyperparameters))
-        terms = {"loss_nats": total, **terms, "regularization_nats": regularization, "kl_weight": weight, **parts}
-        return total, (terms, jax.lax.stop_gradient(posterior))
+        terms = {"loss_nats": total, **terms, "regularization_nats": regularization, "kl_weight": weight}
+        return total, (united(terms, parts), jax.lax.stop_gradient(posterior))
 
     return make_gradient_method(config, model, init, [loss], penalty.update, presence_of)
 
@@ -144,13 +154,13 @@ def make_gradient_method(
         for loss in losses:
             gradient, (found, seen) = jax.grad(loss, has_aux=True)(state.params, state.extra, now, batch, key)
             gradients.append(gradient)
-            terms |= found
+            terms = united(terms, found)
         clipped = [optimizer.clip(gradient, clip) for gradient in gradients]
         direction, adam_state = adam.update(jax.tree.map(lambda *parts: sum(parts), *clipped), state.optimizer)
         params = optimizer.descend(state.params, direction, now["learning_rate"])
         extra, more = update_extra(now, state.extra, seen, stream(key, "extra"))
-        terms |= more | {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
-        return State(params, adam_state, extra, state.step + 1, state.hyperparameters), terms
+        own = {"gradient_norm": optax.tree.norm(gradients[0]), "learning_rate": now["learning_rate"]}
+        return State(params, adam_state, extra, state.step + 1, state.hyperparameters), united(terms, more, own)
 
     def whole(state: State) -> Hyperparameters:
         last = at_step(state._replace(step=jnp.maximum(state.step - 1, 0)))

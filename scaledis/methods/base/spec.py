@@ -77,12 +77,12 @@ def no_arrays(config: Config) -> dict[str, np.ndarray]:
     return {}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # each is one registration
 class MethodSpec:
     """How a method is made from a config.
 
     Attributes:
-      build: (config, ImageSpec) -> Method.
+      build: (config, ImageSpec) -> Method. The config lacks what each run carries as an array (`plan.shared`).
       equation: its terms, in the order of its code, and the paper; `scaledis describe` prints it.
       about: one line: what it adds to reconstruction + KL.
       hyperparameters: the keys of `config.method`.

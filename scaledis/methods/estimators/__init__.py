@@ -13,7 +13,7 @@ from scaledis.core.plugins import Registry
 from scaledis.types import Estimator, ImageSpec
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # each is one registration
 class EstimatorSpec:
     """How an estimator is made from a config.
 
