@@ -33,7 +33,7 @@ def dumps(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def loads(data: bytes) -> dict[str, np.ndarray]:
-    """Returns the arrays of a file by name. Raises UserError for another kind of file, and for arrays of other types."""
+    """Returns the arrays of a file by name. Raises UserError for another kind of file, and for another type."""
     start = LENGTH + int.from_bytes(data[:LENGTH], "little")
     try:
         if start > len(data):
