@@ -19,7 +19,7 @@ from scaledis.training import baselines, evaluate, hooks, loop, scores
 from scaledis.training.baselines import Task
 from scaledis.training.load import load_results, load_run
 from scaledis.training.restore import restore
-from scaledis.workdir import score_files
+from scaledis.workdir import claims, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import tiny
@@ -55,7 +55,7 @@ def trained(tmp_path_factory):
     """Two runs in one population, one of them padded."""
     workdir = Workdir(tmp_path_factory.mktemp("trained"))
     runs = expand(tiny.plain(train__steps=2, model__parameters=30_000), ["model.allocation=(2,1),(1,1)"])
-    [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    [group] = claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs)
     loop.train_population(group, 0, GRID, workdir)
     return workdir, group
 

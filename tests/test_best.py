@@ -18,7 +18,7 @@ from scaledis.training import loop
 from scaledis.training.engine import Job
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
-from scaledis.workdir import best, log, score_files
+from scaledis.workdir import best, claims, log, score_files
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import assert_same, kills, tiny
@@ -41,7 +41,7 @@ def runs_of(settings, *sweeps, **overrides):
 def train(folder, runs, **options):
     """The work directory of runs that train as one population."""
     workdir = Workdir(folder)
-    [group] = workdir.claim(BASE, runs)
+    [group] = claims.claim(workdir, BASE, runs)
     loop.train_population(group, 0, DATASET, workdir, **options)
     return workdir
 

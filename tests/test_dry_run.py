@@ -10,6 +10,7 @@ from scaledis.datasets.base import sampling
 from scaledis.planning import dry_run
 from scaledis.sweeps.expand import expand as expanded
 from scaledis.training.population import Population
+from scaledis.workdir import claims
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import tiny
@@ -54,7 +55,7 @@ def test_the_memory_is_that_of_the_state_at_the_padded_sizes(tmp_path):
 def test_the_time_follows_from_what_the_workdir_has_logged(tmp_path):
     runs, workdir = expand("seeds:8", train__steps=6000), Workdir(tmp_path)
     assert "time    unknown" in dry_run.report(runs, workdir)
-    workdir.claim({}, runs)
+    claims.claim(workdir, {}, runs)
     about = {"seconds": 50.0, "device": "a laptop"}
     Checkpoints(workdir.checkpoints(1)).save(500, {"some": jax.numpy.zeros(3)}, about)
     # Two populations of 6000 steps, at 10 steps a second.
@@ -63,7 +64,7 @@ def test_the_time_follows_from_what_the_workdir_has_logged(tmp_path):
 
 def test_populations_are_as_large_as_those_that_have_trained(tmp_path):
     runs, workdir = expand("seeds:7", train__steps=6000), Workdir(tmp_path)
-    workdir.claim({}, runs, at_once=lambda members: 2)  # as many as a device holds
+    claims.claim(workdir, {}, runs, at_once=lambda members: 2)  # as many as a device holds
     Checkpoints(workdir.checkpoints(0)).save(500, {"some": jax.numpy.zeros(3)}, {"seconds": 50.0, "device": "a laptop"})
     text = dry_run.report(runs, workdir)
     assert text.startswith("7 runs, 1 program, 4 populations") and "for 2 at once" in text

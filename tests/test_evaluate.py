@@ -16,7 +16,7 @@ from scaledis.model import Model
 from scaledis.sweeps.expand import expand
 from scaledis.training import evaluate, loop, scores
 from scaledis.types import Codes
-from scaledis.workdir import score_files, table
+from scaledis.workdir import claims, score_files, table
 from scaledis.workdir.layout import Workdir
 from tests import tiny
 from tests.report import material
@@ -137,7 +137,7 @@ def pair(tmp_path_factory):
     """A population of one run that trains and one that diverges at once."""
     workdir = Workdir(tmp_path_factory.mktemp("pair"))
     runs = expand(tiny.plain(method__name="vlae", train__steps=2), ["train.learning_rate=1e-3,1e30"])
-    [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    [group] = claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs)
     loop.train_population(group, 0, GRID, workdir)
     return workdir, group
 
@@ -195,7 +195,7 @@ def test_a_population_without_a_checkpoint_is_said_and_left_out(pair, tmp_path, 
 def test_images_without_factors_train_and_are_drawn_and_no_metric_applies(tmp_path, capsys, monkeypatch):
     workdir = Workdir(tmp_path)
     runs = expand(tiny.plain(train__steps=2, method__name="vlae"), [])
-    groups = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    groups = claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs)
     loop.train_population(groups[0], 0, NAMELESS, workdir)
     for _ in range(2):
         evaluate.evaluate_population(groups[0], 0, NAMELESS, workdir)
@@ -216,7 +216,7 @@ def test_metrics_of_a_model_stand_beside_those_of_its_codes(tmp_path, monkeypatc
     workdir = Workdir(tmp_path / "run")
     asked = {"evaluate__metrics": ("level", "edits", "quality"), "data__directory": str(tmp_path)}
     runs = expand(tiny.plain(train__steps=2, method__name="vlae", **asked), [])
-    groups = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    groups = claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs)
     loop.train_population(groups[0], 0, GRID, workdir)
     evaluate.evaluate_population(groups[0], 0, GRID, workdir)
     scores = read_json(workdir.run("run") / "scores.json")

@@ -10,6 +10,7 @@ from scaledis.training import loop
 from scaledis.training.extract import extract, without_padding
 from scaledis.training.load import load_results, load_run
 from scaledis.types import RunState
+from scaledis.workdir import claims
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
 from tests import linear, tiny
@@ -21,7 +22,7 @@ LADDER = ["model.allocation=(1,3),(2,1)"]
 
 def train(workdir, runs):
     workdir = Workdir(workdir)
-    [group] = workdir.claim(BASE, runs)
+    [group] = claims.claim(workdir, BASE, runs)
     return loop.train_population(group, 0, DATASET, workdir)
 
 

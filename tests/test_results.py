@@ -15,6 +15,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
+from scaledis.workdir import claims
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records, read_records
 from tests import tiny
@@ -78,7 +79,7 @@ def test_a_workdir_of_0_2_0_is_read_reported_and_rescored_marked_as_unsealed_and
     table = load_results(tmp_path)
     assert table["modularity/explicitness"].notna().all() and not table["sealed"].any()  # the logs are as they were
 
-    workdir.claim({"config": {}, "sweep": [], "command": "test"}, workdir.runs())
+    claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, workdir.runs())
     assert read_json(workdir.config, needs_seal=True)["begun"] == "0.2.0" and workdir.groups() == [
         [name] for name in PAIR
     ]
@@ -132,7 +133,7 @@ def test_a_directory_without_an_experiment_or_a_checkpoint_is_one_clear_error(tm
         with pytest.raises(UserError, match="holds no experiment"):
             load(tmp_path / "none")
     assert not list(tmp_path.iterdir())
-    Workdir(tmp_path).claim({"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(), []))
+    claims.claim(Workdir(tmp_path), {"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(), []))
     with pytest.raises(UserError, match="has no checkpoint of run"):
         load_run(tmp_path)
     table = load_results(tmp_path)

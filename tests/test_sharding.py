@@ -15,6 +15,7 @@ from scaledis.sweeps import shards
 from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.training.load import load_results
+from scaledis.workdir import claims
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from tests import processes, tiny
@@ -60,25 +61,25 @@ def test_shards_hold_the_directory_beside_each_other_and_no_two_processes_the_sa
 
 def test_the_first_shard_plans_for_all_and_each_compares_its_own_runs(tmp_path):
     workdir, runs = Workdir(tmp_path), expand(tiny.plain(train__parallel=1), ["seeds:4"])
-    groups = workdir.claim(BASE, runs, shard=Shard(1, 2))
+    groups = claims.claim(workdir, BASE, runs, shard=Shard(1, 2))
     assert [len(group) for group in groups] == [1] * 4 and len(workdir.runs()) == 4
-    assert workdir.claim(BASE, runs, shard=Shard(0, 2)) == groups
+    assert claims.claim(workdir, BASE, runs, shard=Shard(0, 2)) == groups
     other = [runs[0]._replace(config=tiny.config(train__batch=9)), *runs[1:]]
-    assert workdir.claim(BASE, other, shard=Shard(1, 2))
+    assert claims.claim(workdir, BASE, other, shard=Shard(1, 2))
     with pytest.raises(UserError, match="holds another run named 'seed=0': train.batch is 8 there and 9 here"):
-        workdir.claim(BASE, other, shard=Shard(0, 2))
+        claims.claim(workdir, BASE, other, shard=Shard(0, 2))
 
 
 def test_another_number_of_shards_and_another_version_are_refused(tmp_path, monkeypatch):
     workdir, runs = Workdir(tmp_path), expand(tiny.plain(), ["seeds:2"])
-    workdir.claim(BASE, runs, shard=Shard(0, 2))
+    claims.claim(workdir, BASE, runs, shard=Shard(0, 2))
     with pytest.raises(UserError, match=r"was begun with 2 shards, and --shard=1/3 is one of 3; give i/2, or go on"):
-        workdir.claim(BASE, runs, shard=Shard(1, 3))
+        claims.claim(workdir, BASE, runs, shard=Shard(1, 3))
     monkeypatch.setattr(version, "here", lambda: {"version": "9.9", "commit": "abc"})
     with pytest.raises(UserError, match=r"the shards of .* were begun by version .*, and this is 9\.9 abc; go on with"):
-        workdir.claim(BASE, runs, shard=Shard(1, 2))
-    workdir.claim(BASE, runs)  # one process for all, to which no other can be different
-    workdir.claim(BASE, runs, shard=Shard(1, 3))
+        claims.claim(workdir, BASE, runs, shard=Shard(1, 2))
+    claims.claim(workdir, BASE, runs)  # one process for all, to which no other can be different
+    claims.claim(workdir, BASE, runs, shard=Shard(1, 3))
 
 
 def test_four_shards_of_which_two_are_killed_end_as_if_each_run_were_alone(tmp_path, linear_method):

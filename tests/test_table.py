@@ -17,7 +17,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training.load import load_results
 from scaledis.types import Run
-from scaledis.workdir import decisions, table, trials
+from scaledis.workdir import claims, decisions, table, trials
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
 from tests import kills, tiny
@@ -194,7 +194,7 @@ def test_a_damaged_file_and_one_of_other_runs_are_named_and_made_again_from_the_
 
 def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim({"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(), ["seeds:2"]))
+    claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, expand(tiny.plain(), ["seeds:2"]))
     table.write(workdir, 0, workdir.groups()[0])
     assert not (tmp_path / "results").exists()
     found = load_results(tmp_path)
@@ -206,7 +206,7 @@ def test_a_population_without_scores_has_no_file_and_a_row_of_what_is_known(tmp_
 def test_a_key_with_numbers_and_tuples_and_one_that_a_population_does_not_know(tmp_path):
     workdir = Workdir(tmp_path)
     runs = expand(tiny.plain(train__parallel=2), ["method.beta=2.0,(2.0,3.0),4.5,5.0"])
-    workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs)
     for index, names in enumerate(workdir.groups()):
         found, keys = table.rows(workdir, index, names)
         if index:
@@ -227,7 +227,7 @@ def searched(folder, states=("complete", "failed", "pruned", "complete"), values
     ]
     directory = Workdir(folder)
     if runs:
-        directory.claim({"config": tiny.plain(), "sweep": [], "command": "test"}, runs)
+        claims.claim(directory, {"config": tiny.plain(), "sweep": [], "command": "test"}, runs)
     else:
         write_sealed(directory.config, {"config": tiny.plain(), "sweep": [], "command": "test", "version": "1"})
     for run in runs:

@@ -22,7 +22,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training import hooks, loop, progress
 from scaledis.training.load import load_run
-from scaledis.workdir import decisions
+from scaledis.workdir import claims, decisions
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import read_records
@@ -39,7 +39,7 @@ def runs_of(*sweeps, **overrides):
 def train(workdir, runs=None, dataset=DATASET, **options):
     """(population, states on the host) of the one population of a work directory."""
     runs = runs or runs_of()
-    [group] = workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs, options.pop("extend", False))
+    [group] = claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs, options.pop("extend", False))
     population, states = loop.train_population(group, 0, dataset, workdir, **options)
     return population, jax.device_get(states)
 
@@ -304,7 +304,7 @@ def test_more_runs_train_alone_and_those_that_are_there_are_left(tmp_path):
     base = {"config": {}, "sweep": [], "command": "test"}
     train(workdir, runs_of("seeds:1", train__steps=2))
     before = tiny.tree(workdir.root)
-    groups = workdir.claim(base, runs_of("seeds:2", train__steps=2))
+    groups = claims.claim(workdir, base, runs_of("seeds:2", train__steps=2))
     assert [[run.name for run in group] for group in groups] == [["seed=0"], ["seed=1"]]
     for index, group in enumerate(groups):
         loop.train_population(group, index, DATASET, workdir)
@@ -312,7 +312,7 @@ def test_more_runs_train_alone_and_those_that_are_there_are_left(tmp_path):
     after = tiny.tree(workdir.root)
     assert all(after[name] == before[name] for name in before if name not in ("config.json", "plan.json"))
     with pytest.raises(UserError, match="holds runs that this command lacks: seed=1; keep their values in the sweep"):
-        workdir.claim(base, runs_of("seeds:1", train__steps=2))
+        claims.claim(workdir, base, runs_of("seeds:1", train__steps=2))
 
 
 @pytest.mark.usefixtures("linear_method")

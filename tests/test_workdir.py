@@ -17,7 +17,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.expand import expand
 from scaledis.types import Run
-from scaledis.workdir import locks
+from scaledis.workdir import claims, locks
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records, read_records
 from tests import tiny
@@ -35,23 +35,23 @@ def names(groups):
 
 def test_a_workdir_holds_one_experiment_and_says_what_differs(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim(BASE, runs_of())
-    workdir.claim(BASE, runs_of())
+    claims.claim(workdir, BASE, runs_of())
+    claims.claim(workdir, BASE, runs_of())
     with pytest.raises(UserError, match="holds another run named 'run': train.batch is 8 there and 9 here"):
-        workdir.claim(BASE, runs_of(train__batch=9))
+        claims.claim(workdir, BASE, runs_of(train__batch=9))
     with pytest.raises(
         UserError, match="method.beta is 8.0 there and 2.0 here; method.name is scale|method.beta is 8.0"
     ):
-        workdir.claim(BASE, runs_of(method__beta=2.0))
+        claims.claim(workdir, BASE, runs_of(method__beta=2.0))
     with pytest.raises(UserError, match="data.held_out_by is '' there and 'place' here"):
-        workdir.claim(BASE, runs_of(data__held_out=0.2, data__held_out_by="place"))
+        claims.claim(workdir, BASE, runs_of(data__held_out=0.2, data__held_out_by="place"))
     with pytest.raises(UserError, match="train.steps is 6 there and 4 here"):
-        workdir.claim(BASE, runs_of(train__steps=4))
+        claims.claim(workdir, BASE, runs_of(train__steps=4))
 
 
 def test_how_a_run_is_watched_scored_and_stored_may_change(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim(BASE, runs_of())
+    claims.claim(workdir, BASE, runs_of())
     free = {
         "evaluate__split": "train",
         "evaluate__metrics": ("mig",),
@@ -67,28 +67,28 @@ def test_how_a_run_is_watched_scored_and_stored_may_change(tmp_path):
         "train__steps": 8,
     }
     for key, value in free.items():
-        assert names(workdir.claim(BASE, runs_of(**{key: value}))) == [["run"]]
+        assert names(claims.claim(workdir, BASE, runs_of(**{key: value}))) == [["run"]]
 
 
 def test_the_plan_stays_as_it_was_and_new_runs_join_in_populations_of_their_own(tmp_path):
     workdir = Workdir(tmp_path)
-    assert names(workdir.claim(BASE, runs_of("seeds:2", train__parallel=1))) == [["seed=0"], ["seed=1"]]
-    groups = workdir.claim(BASE, runs_of("seeds:4", train__parallel=4))
+    assert names(claims.claim(workdir, BASE, runs_of("seeds:2", train__parallel=1))) == [["seed=0"], ["seed=1"]]
+    groups = claims.claim(workdir, BASE, runs_of("seeds:4", train__parallel=4))
     assert names(groups) == [["seed=0"], ["seed=1"], ["seed=2", "seed=3"]]
     assert workdir.groups() == names(groups)
     assert [run.name for run in workdir.runs()] == [name for group in names(groups) for name in group]
     with pytest.raises(UserError, match="lacks: seed=0; keep their values in the sweep, or take another workdir"):
-        workdir.claim(BASE, runs_of("seed=1,2,3"))
+        claims.claim(workdir, BASE, runs_of("seed=1,2,3"))
     assert workdir.groups() == names(groups)
 
 
 def test_more_steps_ask_for_extend_where_they_change_the_course(tmp_path):
     workdir = Workdir(tmp_path)
     settings = {"method__name": "pro_vlae"}
-    workdir.claim(BASE, runs_of(**settings))
+    claims.claim(workdir, BASE, runs_of(**settings))
     with pytest.raises(UserError, match="train.steps: from 6 to 8, method.stage of run run would change its course"):
-        workdir.claim(BASE, runs_of(**settings, train__steps=8))
-    assert names(workdir.claim(BASE, runs_of(**settings, train__steps=8), extend=True)) == [["run"]]
+        claims.claim(workdir, BASE, runs_of(**settings, train__steps=8))
+    assert names(claims.claim(workdir, BASE, runs_of(**settings, train__steps=8), extend=True)) == [["run"]]
 
 
 def test_what_a_workdir_holds_comes_back(tmp_path):
@@ -96,7 +96,7 @@ def test_what_a_workdir_holds_comes_back(tmp_path):
     with pytest.raises(UserError, match="holds no experiment"):
         workdir.claimed()
     assert workdir.groups() == [] and workdir.runs() == []
-    [[run]] = workdir.claim(BASE, runs_of(method__beta=(2.0, 3.0)))
+    [[run]] = claims.claim(workdir, BASE, runs_of(method__beta=(2.0, 3.0)))
     assert {key: workdir.claimed()[key] for key in BASE} == BASE
     assert workdir.runs() == [run] and workdir.dataset_of("run") == {}
     facts = sampling.facts(tiny.dataset(), run.config.data)
@@ -149,10 +149,10 @@ def test_a_full_disk_at_the_start_is_one_clear_error(tmp_path, monkeypatch, plac
 @pytest.mark.parametrize("name", ["../x", "/tmp/x", "a/b", "..", ".", "", "a\0b", "\ud800", "x" * 256])
 def test_a_name_of_the_plan_that_leads_out_of_the_directory_is_refused(tmp_path, name):
     workdir = Workdir(tmp_path / "inside")
-    workdir.claim(BASE, runs_of())
+    claims.claim(workdir, BASE, runs_of())
     write_lines(workdir.plan, {"0": {"runs": [name], "allocation": None}})
     write_lines(workdir.planned_configs(0), {name: tiny.plain()})
-    for read in (workdir.runs, workdir.groups, lambda: workdir.claim(BASE, runs_of())):
+    for read in (workdir.runs, workdir.groups, lambda: claims.claim(workdir, BASE, runs_of())):
         with pytest.raises(UserError, match=r"plan.json is damaged: .* is not the name of a run\."):
             read()
     with pytest.raises(UserError, match="is not the name of a run"):
@@ -185,23 +185,23 @@ def test_a_workdir_that_cannot_be_written_is_a_clear_error(tmp_path):
 )
 def test_a_damaged_config_of_a_run_is_named(tmp_path, content, message):
     workdir = Workdir(tmp_path)
-    [[run]] = workdir.claim(BASE, runs_of())
+    [[run]] = claims.claim(workdir, BASE, runs_of())
     workdir.write_config(run, {})
     path = workdir.run("run") / "config.json"
     path.write_bytes(content)
-    for read in (workdir.runs, lambda: workdir.claim(BASE, runs_of())):
+    for read in (workdir.runs, lambda: claims.claim(workdir, BASE, runs_of())):
         with pytest.raises(UserError, match=f"runs/run/config.json {message}"):
             read()
     path.unlink()  # without it the plan's stands
-    assert names(workdir.claim(BASE, runs_of())) == [["run"]] and len(workdir.runs()) == 1
+    assert names(claims.claim(workdir, BASE, runs_of())) == [["run"]] and len(workdir.runs()) == 1
 
 
 def test_until_a_run_begins_its_config_is_that_of_the_plan(tmp_path):
     workdir = Workdir(tmp_path)
-    workdir.claim(BASE, runs_of("seeds:2", train__parallel=1))
+    claims.claim(workdir, BASE, runs_of("seeds:2", train__parallel=1))
     assert [run.config.seed for run in workdir.runs()] == [0, 1] and not (tmp_path / "runs").exists()
     with pytest.raises(UserError, match="holds another run named 'seed=0': train.batch is 8 there and 9 here"):
-        workdir.claim(BASE, runs_of("seeds:2", train__batch=9))
+        claims.claim(workdir, BASE, runs_of("seeds:2", train__batch=9))
     first, second = workdir.runs()
     workdir.write_config(first._replace(config=tiny.config(train__batch=5)), {})
     assert [run.config.train.batch for run in Workdir(tmp_path).runs()] == [5, 8]
@@ -219,7 +219,7 @@ def test_until_a_run_begins_its_config_is_that_of_the_plan(tmp_path):
 
 def test_a_config_with_a_value_that_cannot_be_names_the_file_and_the_key(tmp_path):
     workdir = Workdir(tmp_path)
-    [[run]] = workdir.claim(BASE, runs_of())
+    [[run]] = claims.claim(workdir, BASE, runs_of())
     workdir.write_config(run, {})
     path = workdir.run("run") / "config.json"
     write_sealed(path, read_json(path) | {"seed": -1})

@@ -26,6 +26,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.configs import default, freeze
 from scaledis.training.population import Population
 from scaledis.types import Batch, ImageSpec, Run
+from scaledis.workdir import claims
 from scaledis.workdir.layout import Workdir
 from tests import shallow
 
@@ -121,7 +122,7 @@ def population(configs, images: Dataset, mesh: Mesh | None = None, **options) ->
 def claimed(folder: Path, *runs: Run) -> Workdir:
     """A work directory whose plan has these runs."""
     workdir = Workdir(folder)
-    workdir.claim({"config": {}, "sweep": [], "command": "test"}, runs)
+    claims.claim(workdir, {"config": {}, "sweep": [], "command": "test"}, runs)
     return workdir
 
 

@@ -25,7 +25,7 @@ from scaledis.sweeps.expand import expand
 from scaledis.sweeps.shards import Shard
 from scaledis.training.load import load_results
 from scaledis.types import Run
-from scaledis.workdir import table
+from scaledis.workdir import claims, table
 from scaledis.workdir.layout import Workdir
 
 METRICS = (
@@ -72,7 +72,8 @@ def simulate(root: Path, seeds: int, shards: int) -> tuple[int, dict[str, tuple[
     runs = timed("expand the sweep into checked configs", expand, base, sweeps)
     record = {"config": base, "sweep": sweeps, "command": "experiments/benchmarks/scale.py"}
     groups = timed(
-        "pack into populations, write plan and configs", lambda: workdir.claim(record, runs, shard=Shard(0, shards))
+        "pack into populations, write plan and configs",
+        lambda: claims.claim(workdir, record, runs, shard=Shard(0, shards)),
     )
 
     def work() -> None:

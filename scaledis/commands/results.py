@@ -18,7 +18,7 @@ from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.training import engine, extract
 from scaledis.training.restore import Step
 from scaledis.types import Run
-from scaledis.workdir import best
+from scaledis.workdir import best, claims
 from scaledis.workdir.best import BEST
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
@@ -118,7 +118,7 @@ def look(
     def find(name: str) -> Run:
         """Returns the run of the command, or else that of the directory with its changes, scored as the config says."""
         run = runs.get(name) or Run(name, _changed(experiment, workdir.read_config(name)))
-        workdir.check_same(run, extend=True)
+        claims.check_same(workdir, run, extend=True)
         return run
 
     groups = workdir.populations(find(name) for group in workdir.groups() for name in group)

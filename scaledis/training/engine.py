@@ -19,7 +19,7 @@ from scaledis.training.population import Population
 from scaledis.training.progress import SweepProgress
 from scaledis.training.restore import Step
 from scaledis.types import NEVER, Run, RunState
-from scaledis.workdir import table
+from scaledis.workdir import claims, table
 from scaledis.workdir.layout import Workdir
 
 Groups = list[list[Run]]
@@ -154,11 +154,11 @@ def dataset_of(job: Job, group: Sequence[Run]) -> Dataset:
 def claim(job: Job) -> Groups:
     """Claims the work directory in the first process; the other processes read what it wrote.
 
-    Raises what `Workdir.claim` raises.
+    Raises what `claims.claim` raises.
     """
     workdir, grows = job.workdir, job.only is not None
     at_once = functools.partial(memory.together, dataset=job.dataset)
-    groups = workdir.claim(job.base, job.runs, job.extend, job.shard, at_once, grows) if hosts.first() else []
+    groups = claims.claim(workdir, job.base, job.runs, job.extend, job.shard, at_once, grows) if hosts.first() else []
     hosts.wait()
     if hosts.first():
         return groups

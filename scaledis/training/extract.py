@@ -20,6 +20,7 @@ from scaledis.training.model import active, hyperparameters
 from scaledis.training.population import Population, select
 from scaledis.training.restore import Step, place, restore, stored
 from scaledis.types import NEVER, Pytree, Run, RunState
+from scaledis.workdir import claims
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records
@@ -58,7 +59,7 @@ def extract(workdir: str | Path, name: str, to: str | Path, *, step: Step = None
             raise UserError(f"--to: {target.root} holds an experiment already; take another directory.")
         command = shlex.join(["scaledis", "extract", name, f"--workdir={source.root}", f"--to={target.root}"])
         base = {"config": config_schema.thaw(run.config), "sweep": [], "command": command, "begun": source.begun}
-        target.claim(base, [run])
+        claims.claim(target, base, [run])
         facts = source.dataset_of(name)
         target.write_config(run, facts)
         _copy(source.run(name) / "metrics.jsonl", target.run(name) / "metrics.jsonl")

@@ -17,7 +17,8 @@ from scaledis.training.restore import place, restore
 from scaledis.types import Run
 from scaledis.workdir import score_files, table
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
-from scaledis.workdir.layout import FREE, Workdir
+from scaledis.workdir.claims import FREE
+from scaledis.workdir.layout import Workdir
 
 
 @kinds.checked

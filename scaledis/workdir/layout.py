@@ -19,24 +19,19 @@ import dataclasses
 import fcntl
 import functools
 import shlex
-import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from scaledis.config import Config, thaw
 from scaledis.core import UserError, version
-from scaledis.core.files import EXPERIMENT, clear, directory, has_seal, read_json, with_keys, write_lines, write_sealed
-from scaledis.sweeps import plan
+from scaledis.core.files import EXPERIMENT, directory, has_seal, read_json, with_keys, write_lines
 from scaledis.sweeps.configs import freeze
 from scaledis.sweeps.shards import WHOLE, Shard
 from scaledis.types import Run
-from scaledis.workdir import claims, decisions, locks, planned
-from scaledis.workdir.claims import FREE as FREE
+from scaledis.workdir import decisions, locks, planned
 from scaledis.workdir.planned import Planned, is_folder
 
-WRITERS = 16  # files written at once
 UNSEALED = ("0.1.0", "0.2.0")  # versions whose files have no checksums
 CLAIM = ("config", "sweep", "command")  # keys that config.json must have
 FACTS = ("name", "image_shape", "train_size", "fingerprint")  # keys that the facts of a data set must have
@@ -204,62 +199,3 @@ class Workdir:
         """Writes the config of a run that begins, with the facts of its data set."""
         held = {"dataset": dict(dataset)} if dataset else {}
         write_lines(self.run(run.name) / "config.json", thaw(run.config) | held)
-
-    def claim(
-        self,
-        base: Mapping[str, Any],
-        runs: Sequence[Run],
-        extend: bool = False,
-        shard: Shard = WHOLE,
-        at_once: Callable[[Sequence[Run]], int] = plan.together,
-        grows: bool = False,
-    ) -> list[list[Run]]:
-        """Claims the directory for these runs, and returns them all in their populations.
-
-        In a new directory it writes the plan, which says which runs train together, so that a resume on another machine
-        finds the checkpoints. In an old directory, the runs of the plan keep their populations, and new runs form new
-        ones. Shards that start at the same time take turns, and the first one plans for all.
-
-        Args:
-          base: {"config": the base config, "sweep": names, "command": the command line}, and "begun" if another version
-            began the files that are copied into the directory.
-          runs: all runs of the command.
-          extend: whether a run may be lengthened if that changes its schedule or stages.
-          shard: the shard whose runs are compared with the directory.
-          at_once: runs of a program -> the number of runs that train at once.
-          grows: whether the directory may hold runs that `runs` lacks, which are then returned too. New runs then all
-            belong to this shard.
-
-        Raises UserError, with the differences, if the directory holds a run with another config or a run that `runs`
-        lacks, or if it was begun with another number of shards or, with shards, by another version of the code.
-        """
-        with self.locked_plan(shard):
-            if not shard.whole:
-                claims.check_shards(self.root, self.claimed() if self.config.exists() else {}, shard)
-            there, known = self.planned(), {run.name: run for run in runs}
-            for folder in (self.root, self.root / "planned", self.root / "results", self.report):
-                clear(folder)
-            held = {name: None for each in there for name in each.names}
-            if not grows and (missing := [name for name in held if name not in known]):
-                raise UserError(
-                    f"workdir: {self.root} holds runs that this command lacks: {', '.join(missing[:5])}; keep their "
-                    "values in the sweep, or take another workdir."
-                )
-            dropped = self.dropped()
-            for _, each in shard.take(there, [each.part for each in there]):
-                for name in [name for name in each.names if name in known]:
-                    self.check_same(known[name], extend or name in dropped)
-            groups = plan.populations([run for run in runs if run.name not in held], at_once)
-            new = list(enumerate(groups, len(there)))
-            for index, _ in new if there else ():  # left by a process that was killed before it wrote the plan
-                shutil.rmtree(self.checkpoints(index), ignore_errors=True)
-            configs = [{run.name: thaw(run.config) for run in group} for _, group in new]
-            with ThreadPoolExecutor(WRITERS) as writers:  # a file takes a network file system milliseconds
-                list(writers.map(write_lines, [self.planned_configs(index) for index, _ in new], configs))
-            write_sealed(self.config, {"begun": self.begun, **base, "shards": shard.count, **version.here()})
-            self.write_plan(planned.appended(there, groups, shard if grows else None))
-        return self.populations(runs)
-
-    def check_same(self, run: Run, extend: bool) -> None:
-        """Raises UserError, with the differences, if the directory holds the run with another config (see `claim`)."""
-        claims.check_same(self.root, run, self.read_config(run.name), extend)

@@ -10,6 +10,7 @@ from scaledis.datasets.base import sampling
 from scaledis.report.summary import Summary
 from scaledis.sweeps.aim import Aim
 from scaledis.types import Run
+from scaledis.workdir import claims
 from scaledis.workdir.checkpoint import Checkpoints
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.trials import Trial, Trials
@@ -63,7 +64,7 @@ def sweep(settings=("vlae", "scale_vlae", "beta_tcvae"), seeds=2, **known) -> li
 def workdir(root: Path, runs: list[Run], states: Any = None) -> Workdir:
     """A work directory as training leaves it, its one population at step 2: at its start, or with other states."""
     directory, images = Workdir(root), tiny.dataset()
-    [group] = directory.claim({"config": tiny.plain(), "sweep": [], "command": "test"}, runs)
+    [group] = claims.claim(directory, {"config": tiny.plain(), "sweep": [], "command": "test"}, runs)
     for run in group:
         directory.write_config(run, sampling.facts(images, run.config.data))
     if states is None:
