@@ -1,5 +1,6 @@
 """What the experiments' tables are made of: intervals, differences, claims, and their files."""
 
+import math
 import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -206,14 +207,22 @@ def claims_table(known: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def mean(runs: Sequence[Mapping[str, Any]], score: str) -> float:
-    """The mean of a score over the runs that have it."""
+    """The mean of a score over the runs that have it; -inf, which is never the best, where none has it."""
     values = [run[score] for run in runs if run[score] is not None]
-    return sum(values) / max(len(values), 1)
+    return sum(values) / len(values) if values else -math.inf
+
+
+def scored_at(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The steps that runs were scored at; one that diverged may have ended before the last of them, and is left out."""
+    return next((list(run["over_steps"]) for run in runs if run["diverged"] is None), [])
 
 
 def at_step(runs: Sequence[Mapping[str, Any]], step: str, score: str) -> list[float | None]:
-    """A score of every run at a step that it was scored at."""
-    return [run["over_steps"][step][score] for run in runs]
+    """A score of every run at a step that it was scored at; None of a run that diverged, which is left out as a whole.
+
+    Else a curve would fall or rise where a run leaves it.
+    """
+    return [run["over_steps"][step][score] if run["diverged"] is None else None for run in runs]
 
 
 def by_elbo(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
