@@ -606,7 +606,7 @@ def test_both_sizes_of_the_network_are_tuned_alike_and_go_on_where_they_were(tab
     claim = read_json(results / "claims.json")[
         "network, DCI-D, vlae, 12,000 parameters - vlae, 9,000 parameters, small"
     ]
-    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} [") and claim["interval"] == scripts["tables"].side(gaps)
+    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} ± ") and claim["interval"] == scripts["tables"].side(gaps)
     before = tiny.tree(results)
     command("network")
     assert tiny.tree(results) == before
@@ -682,22 +682,23 @@ def test_block_tables_have_the_price_of_a_nat_and_the_largest_gain_by_chance(sma
     assert tiny.tree(results) == before
 
 
-def test_differences_are_paired_where_seeds_are_the_same_and_leave_out_what_diverged(scripts):
-    def runs(values, seeds, diverged=()):
-        pairs = zip(seeds, values, strict=True)
-        return [{"override": {"seed": n}, "DCI-D": v, "diverged": 5 if n in diverged else None} for n, v in pairs]
+def test_differences_are_paired_over_the_seeds_that_both_have(scripts):
+    def runs(values):
+        pairs = zip((0, 1, 2, 3), values, strict=True)
+        return [{"override": {"seed": n}, "DCI-D": v, "diverged": 5 if v is None else None} for n, v in pairs]
 
     entries = {
-        "a": runs([0.5, 0.7, 0.6], (0, 1, 2)),
-        "b": runs([0.4, 0.5, 0.6], (0, 1, 2)),
-        "c": runs([0.1, 0.2, 0.9], (7, 8, 9), diverged=[9]),
+        "a": runs([0.5, 0.7, 0.6, 0.9]),
+        "b": runs([0.4, 0.5, 0.6, None]),
+        "c": runs([None, None, None, 0.2]),
     }
-    rows = scripts["tables"].differences(entries, "DCI-D", [("a", "b"), ("b", "a"), ("a", "c"), ("a", "d")])
+    pairs = [("a", "b"), ("b", "a"), ("a", "c"), ("b", "c"), ("a", "d")]
+    rows = scripts["tables"].differences(entries, "DCI-D", pairs)
     half = 4.302652729749464 * 0.1 / 3**0.5  # of t with two degrees of freedom
-    assert rows[0] == ["a - b", "DCI-D", f"0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}]", "paired", "3", "includes 0"]
-    assert rows[1] == ["b - a", "DCI-D", f"-0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}]", "paired", "3", "includes 0"]
-    assert rows[2][2].startswith("0.450 [") and rows[2][3:5] == ["Welch", "2 and 3"] and len(rows) == 3
-    assert scripts["tables"].differences(entries, "DCI-D", [("a", "d")]) == []
+    words = f"± 0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}], n = 3"
+    assert rows[0] == ["a - b", "DCI-D", f"0.100 {words}", "includes 0"]
+    assert rows[1][2:] == [f"-0.100 ± 0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}], n = 3", "includes 0"]
+    assert [row[2:] for row in rows[2:]] == [["0.700, n = 1", "one seed"], ["–", "no seed"]]
 
 
 def test_a_width_is_that_of_the_dense_layers_behind_convolutions_that_stay(scripts):
