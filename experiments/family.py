@@ -117,13 +117,16 @@ def cells_of(row: Row, runs: Runs, judged: Judged | None) -> list[str]:
 
 
 def words_of(found: Difference) -> str:
-    """ "0.271 [0.189, 0.352]" """
-    low, high = found.interval() or (math.nan, math.nan)
-    return f"{found.difference:.3f} [{low:.3f}, {high:.3f}]"
+    """ "0.271 [0.189, 0.352]"; "no number" without an interval."""
+    if not (ends := found.interval()):
+        return "no number"
+    return f"{found.difference:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
 def verdict_of(judged: Judged) -> str:
-    """The verdict; where nothing is decided, with the seeds that would decide it."""
+    """The verdict; where nothing is decided, with the seeds that would decide it, or why none would."""
+    if not judged.difference.interval():
+        return f"{judged.verdict}; no number"
     needed = judged.difference.seeds_needed(LEVEL / ROWS) if judged.verdict == "undecided" else None
     return f"{judged.verdict}; {needed} seeds would decide it" if needed else judged.verdict
 
@@ -139,13 +142,14 @@ def main() -> None:
     cells = [cells_of(row, runs[row.of], judged) for row, judged in zip(rows, verdicts, strict=True)]
     about = (
         f"{' '.join(made_with(each) for each in known.values() if each)} Paired t-tests over seeds, Welch's in row 3, "
-        "two-sided, corrected together by Holm's method. [The plan](../plan.md) says what the verdicts mean."
+        "two-sided, corrected together by Holm's method. [The plan](../plan.md) says what verdicts mean. No number: "
+        f"the bounds of an information are more than {APART} apart, or all runs of a side diverged; Holm's p is then 1."
     )
     numbered = [[str(number), *own] for number, own in enumerate(cells, 1)]
     write_markdown("family", given.tier, "The primary rows", about, COLUMNS, numbered)
     for number, (row, judged) in enumerate(zip(rows, verdicts, strict=True), 1):
         if judged:
-            side = side_of(*(judged.difference.interval() or (-math.inf, math.inf)))
+            side = side_of(*ends) if (ends := judged.difference.interval()) else "none"
             key, words = f"{row.of}, row {number}", words_of(judged.difference)
             claim(key, f"{row.title}, in {row.scores[0]}", "plan.md", words, side, given.tier, verdict_of(judged))
 

@@ -24,6 +24,7 @@ from experiments.tables import (
     made_with,
     mean,
     results_of,
+    scored_at,
     shown,
     shown_gap,
     side_of,
@@ -97,7 +98,7 @@ def report(tier_name, methods):
     known = results_of("length", tier_name)
     there = [method for method in methods if method in known]
     check_some("length", tier_name, there)
-    scored = list(known[there[0]]["runs"][0]["over_steps"])
+    scored = scored_at(run for method in there for run in known[method]["runs"])
     rows = [
         [
             method,

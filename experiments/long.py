@@ -14,7 +14,7 @@ from experiments import parts, protocol, tuning
 from experiments.length import TIMES as KNOWN
 from experiments.pictures import curves
 from experiments.protocol import arguments, few_first, low_priority
-from experiments.tables import at_step, finished, made_with, shown, write_tables
+from experiments.tables import at_step, finished, made_with, scored_at, shown, write_tables
 from scaledis.core import runtime
 
 SEEDS = (5100, 5101, 5102)
@@ -57,7 +57,9 @@ def report(tier_name):
     """The table and the figure of what has run, and what the steps beyond those of length.py add."""
     known = finished("long", tier_name)
     entries = {name: known[name]["runs"] for name in NAMES.values() if name in known}
-    steps = list(next(iter(entries.values()))[0]["over_steps"])
+    steps = scored_at(run for runs in entries.values() for run in runs)
+    if not steps:
+        raise SystemExit("Every run has diverged.")
     before, last = steps[len(steps) * KNOWN // TIMES - 1], steps[-1]
     rows = [
         [name, score, *(shown(at_step(runs, step, score)) for step in steps), shown(gained(runs, before, last, score))]

@@ -52,9 +52,9 @@ def pairs_of(found):
 
 
 def in_words(found, levels):
-    """ "unit 3 of level 2: scale .16, shape .15; ..." """
+    """ "unit 3 of level 3: scale .16, shape .15; ..." of the levels [K]; level 1 is the lowest, as in all scores."""
     return "; ".join(
-        f"unit {unit} of level {levels[int(unit)] + 1}: "
+        f"unit {unit} of level {max(levels) + 1 - levels[int(unit)]}: "
         + ", ".join(f"{name} {share:.2f}".replace("0.", ".") for name, share in held.items())
         for unit, held in found.items()
     )

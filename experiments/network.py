@@ -108,7 +108,7 @@ def report(tier_name):
     columns = ["method", "setting", *SCORES, "ELBO", "diverged seeds"]
     title = "Is it the network"
     write_tables("network", tier_name, title, about, (columns, rows), (GAPS, gaps))
-    for words, score, found, *_, lies in gaps:
+    for words, score, found, lies in gaps:
         text = f"{words}, after {TIMES} times the steps"
         claim(f"network, {score}, {words}", text, "none", found, lies, tier_name)
 

@@ -35,29 +35,31 @@ class Maximum(NamedTuple):
 
 
 def largest_gain(scores, draws=DRAWS, seed=0):
-    """The Maximum of scores [conditions, seeds, blocks], of which the first block is what all others are compared with.
+    """The Maximum of scores [seeds, blocks] of each condition; the first block is what all others are compared with.
 
-    All runs must be there: raises ValueError for a score that is not finite, and for fewer than two blocks.
+    Conditions may have other seeds, and other numbers of them. All runs of a seed must be there: raises ValueError for
+    a score that is not finite, for a condition without a seed, and for fewer than two blocks.
     """
-    scores = np.asarray(scores, float)
-    if scores.ndim != 3 or scores.shape[2] < 2 or not np.isfinite(scores).all():
-        raise ValueError(f"scores {scores.shape} must be finite, [conditions, seeds, two or more blocks]")
-    gains = _gains(scores)
+    scores = [np.asarray(each, float) for each in scores]
+    if any(each.ndim != 2 or len(each) < 1 or each.shape[1] < 2 or not np.isfinite(each).all() for each in scores):
+        raise ValueError(f"scores {[each.shape for each in scores]} must be finite, [seeds, two or more blocks] each")
+    rows = np.concatenate(scores)  # in each of which b is exchangeable
+    counts = np.array([len(each) for each in scores])
+    means = np.repeat(np.diag(1 / counts), counts, axis=1)  # [conditions, rows], of the seeds of a condition
+    gains = _gains(means @ rows)
     condition, block = np.unravel_index(gains.argmax(), gains.shape)
-    rows = scores.reshape(-1, scores.shape[2])  # in each of which b is exchangeable
     several = math.factorial(rows.shape[1]) ** len(rows)
     exact = several <= draws
     permuted = _all_orders(rows) if exact else _drawn_orders(rows, draws, np.random.default_rng(seed))
-    found = np.array([_gains(each.reshape(scores.shape)).max() for each in permuted])
+    found = np.array([_gains(means @ each).max() for each in permuted])
     at_least = (found >= gains.max() - 1e-12).sum()
     p = at_least / several if exact else (1 + at_least) / (1 + draws)
     high = float(np.quantile(found, 0.95))
     return Maximum(float(gains.max()), int(condition), int(block) + 1, float(found.mean()), high, float(p), exact)
 
 
-def _gains(scores):
-    """The mean over seeds of every block minus the first, [conditions, blocks - 1]."""
-    means = scores.mean(1)
+def _gains(means):
+    """Every block minus the first, [conditions, blocks - 1], of means over seeds."""
     return means[:, 1:] - means[:, :1]
 
 

@@ -45,9 +45,11 @@ def curves(comparison: str, tier: str, entries: Mapping[str, Runs], scores: Sequ
     figure, axes = plt.subplots(1, len(scores), figsize=(4.5 * len(scores), 3.4), sharex=True, layout="constrained")
     for axis, score in zip(axes, scores, strict=True):
         for name, runs in entries.items():
-            there = {step: tables.at_step(runs, step, score) for step in runs[0]["over_steps"]}
-            there = {step: [each for each in found if each is not None] for step, found in there.items()}
-            steps, found = zip(*((step, values) for step, values in there.items() if values), strict=True)
+            whole = [run for run in runs if run["diverged"] is None]
+            steps = tables.scored_at(whole)
+            if not steps:
+                continue
+            found = [tables.at_step(whole, step, score) for step in steps]
             means, deviations, _ = zip(*map(tables.interval, found), strict=True)
             low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
             [line] = axis.plot([*map(int, steps)], means, marker="o", markersize=3, label=name)

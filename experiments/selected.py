@@ -164,7 +164,7 @@ def report(tier_name):
     about = (
         f"{made_with(known)} Candidates have the seeds {IDEAS[0]} to {IDEAS[-1]}, the chosen rule {FRESH[0]} to "
         f"{FRESH[-1]}. A unit holds a factor of which it tells {mixtures.LEAST:.0%} of the entropy, and a second one "
-        f"of which it tells {mixtures.SECOND:.0%} as large a share. ELBO and R in nats per image."
+        f"of which it tells {mixtures.SECOND:.0%} as large a share. Level 1 is the lowest. ELBO and R in nats."
     )
     title = "A rule that looks at no factor"
     of_runs = ["rule, world", "seed", "DCI-D", "its units that hold two factors"]

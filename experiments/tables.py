@@ -1,20 +1,19 @@
 """What the experiments' tables are made of: intervals, differences, claims, and their files."""
 
+import math
 import re
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas
 from scipy import stats
 
-from scaledis.core import statistics as comparisons
 from scaledis.core.files import read_json, write_bytes, write_json
 from scaledis.core.statistics import Difference
 
 ROOT = Path(__file__).parents[1]
-GAPS = ("difference", "score", "mean and 95 % interval", "test", "seeds", "the interval")
+GAPS = ("difference", "score", "mean and 95 % interval", "the interval")
 RESULTS = ROOT / "experiments/results"
 INTERVAL = re.compile(r"(-?\d+\.\d+)(?: ± \d+\.\d+)? \[(-?\d+\.\d+), (-?\d+\.\d+)\]")  # as `shown` writes it
 
@@ -142,32 +141,13 @@ def complete(cells: Sequence[Sequence[Mapping[str, Any]]], score: str) -> list[l
 def differences(
     entries: Mapping[str, Sequence[Mapping[str, Any]]], score: str, pairs: Iterable[tuple[str, str]]
 ) -> list[list[str]]:
-    """Rows of GAPS: one - other of a score for the pairs whose settings have run, by `scaledis.compare`.
+    """Rows of GAPS: one - other of a score for the pairs whose settings have run, paired over the seeds that both have.
 
-    Each interval stands for itself. Runs that diverged have no score.
+    Each interval stands for itself. A run that diverged has no score, and is left out with its seed.
     """
-    wanted = [pair for pair in pairs if set(pair) <= entries.keys()]
-    runs = pandas.DataFrame(
-        {"setting": name, "seed": run["override"]["seed"], score: None if run["diverged"] is not None else run[score]}
-        for name in dict.fromkeys(name for pair in wanted for name in pair)
-        for run in entries[name]
-    )
-    if runs.empty or runs.dropna()["setting"].nunique() < 2:
-        return []
-    found = comparisons.compare(runs.astype({score: float}), score, by="setting").set_index(["one", "other"])
-    rows = []
-    for one, other in wanted:
-        sign = 1 if (one, other) in found.index else -1
-        if ((one, other) if sign > 0 else (other, one)) not in found.index:
-            continue  # one of them has diverged in every seed
-        row = found.loc[(one, other) if sign > 0 else (other, one)]
-        low, high = sorted((sign * row["low"], sign * row["high"]))
-        counts = sorted({int(row["seeds_one"]), int(row["seeds_other"])})
-        seeds = " and ".join(map(str, counts))
-        test = {"paired": "paired", "welch": "Welch"}[row["test"]]
-        words = f"{sign * row['difference']:.3f} [{low:.3f}, {high:.3f}]"
-        rows.append([f"{one} - {other}", score, words, test, seeds, side_of(low, high)])
-    return rows
+    there = [pair for pair in pairs if set(pair) <= entries.keys()]
+    gaps = [paired(entries[one], entries[other], score) for one, other in there]
+    return [[" - ".join(pair), score, shown(gap), side(gap)] for pair, gap in zip(there, gaps, strict=True)]
 
 
 def claim(key: str, text: str, paper: str, found: str, lies: str, tier_name: str, verdict: str = "") -> None:
@@ -206,14 +186,22 @@ def claims_table(known: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def mean(runs: Sequence[Mapping[str, Any]], score: str) -> float:
-    """The mean of a score over the runs that have it."""
+    """The mean of a score over the runs that have it; -inf, which is never the best, where none has it."""
     values = [run[score] for run in runs if run[score] is not None]
-    return sum(values) / max(len(values), 1)
+    return sum(values) / len(values) if values else -math.inf
+
+
+def scored_at(runs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """The steps that runs were scored at; one that diverged may have ended before the last of them, and is left out."""
+    return next((list(run["over_steps"]) for run in runs if run["diverged"] is None), [])
 
 
 def at_step(runs: Sequence[Mapping[str, Any]], step: str, score: str) -> list[float | None]:
-    """A score of every run at a step that it was scored at."""
-    return [run["over_steps"][step][score] for run in runs]
+    """A score of every run at a step that it was scored at; None of a run that diverged, which is left out as a whole.
+
+    Else a curve would fall or rise where a run leaves it.
+    """
+    return [run["over_steps"][step][score] if run["diverged"] is None else None for run in runs]
 
 
 def by_elbo(runs: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -199,8 +199,9 @@ def with_one_lost(entry):
     first, *rest = entry["runs"]
     kept = ("override", "run", "step", "dataset", "commit", "subsets", "blocks", "information", "sizes")
     lost = {key: value if key in kept else None for key, value in first.items()} | {"diverged": 3}
-    if "over_steps" in first:
-        lost["over_steps"] = {step: dict.fromkeys(of) for step, of in first["over_steps"].items()}
+    if "over_steps" in first:  # it was scored once while it was whole, and where its population ended
+        (step, whole), *_ = first["over_steps"].items()
+        lost["over_steps"] = {step: whole, str(int(step) + 3): dict.fromkeys(whole)}
     return {**entry, "runs": [lost, *rest]}
 
 
@@ -218,6 +219,50 @@ def test_a_run_that_diverged_is_left_out_of_its_table_and_named(scripts, tmp_pat
     left = {"v_shape": 2, "blocks": 1}.get(script, 4)
     assert "Diverged and left out: " in table and "nan" not in table
     assert f"n = {left}" in table and f"n = {left + 1}" not in table
+
+
+def test_long_runs_are_told_where_the_first_one_of_a_method_diverged(scripts, tmp_path, monkeypatch):
+    monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path)
+    monkeypatch.setattr(scripts["long"], "low_priority", lambda: None)
+    known = read_json(EXPERIMENTS / "results/length/small.json")
+    every = {"runs": [{**run, "diverged": 3} for run in known["beta_tcvae_hfs"]["runs"]], "machine": "M"}
+    found = {"scale_vlae": with_one_lost(known["scale_vlae"]), "vlae": known["vlae"], "beta_tcvae_hfs": every}
+    scripts["tables"].write_results("long", "small", found)
+    monkeypatch.setattr(sys, "argv", ["long", "--table"])
+    scripts["long"].main()
+    rows = {row[0]: row[2:] for row in rows_of(tmp_path / "long/small.md") if row[1] == "DCI-D"}
+    assert all("n = 4" in cell for cell in rows["scale_vlae"]) and len(rows["scale_vlae"]) == 9
+    assert all("n = 5" in cell for cell in rows["vlae"]) and rows["beta_tcvae_hfs"] == ["–"] * 9
+    assert (tmp_path / "long/small.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_a_block_whose_runs_all_diverged_is_not_the_best(scripts, tmp_path, monkeypatch):
+    monkeypatch.setattr(scripts["tables"], "RESULTS", tmp_path)
+    known = read_json(EXPERIMENTS / "results/v_shape/small.json")
+    runs = known["20000 parameters, b 8"]["runs"]
+    known["20000 parameters, b 8"]["runs"] = [{**run, "ELBO": None, "MIG": None, "diverged": 3} for run in runs]
+    scripts["tables"].write_results("v_shape", "small", known)
+    scripts["v_shape"].report("small", scripts["v_shape"].parameters())
+    [row] = [row for row in rows_of(tmp_path / "v_shape/small.md") if row[0] == "20,000"]
+    assert row[4:] == ["–", "4"] and read_json(tmp_path / "claims.json")["v_shape, small"]["interval"] == "no seed"
+
+
+def test_the_grid_of_block_tables_is_whole_though_beta_5_has_seeds_of_its_own(scripts):
+    rng, tables = np.random.default_rng(0), scripts["block_tables"]
+    scores = ("MIG of units, upper", "MIG of blocks, upper", "MIG of blocks, lower", "DCI-D of blocks")
+    cells = {"b = 1": 0.0, "b = 2": 0.2, "b = 4": 0.1}
+
+    def runs(gain, seeds):
+        return [{"override": {"seed": seed}, **dict.fromkeys(scores, gain + rng.normal(0, 0.01))} for seed in seeds]
+
+    of = {(name, cell): runs(gain, tables.SEEDS) for name in tables.GRIDS for cell, gain in cells.items()}
+    of |= {("beta5", cell): runs(2 * gain, range(200, 224)) for cell, gain in cells.items()}
+    of["beta5", "b = 4"] = of["beta5", "b = 4"][:12]
+    rows = tables.of_grid(of)
+    assert [row[1] for row in rows] == [*scores]
+    for row in rows:
+        assert float(row[2]) == pytest.approx(0.4, abs=0.01) and row[3] == "beta5, b = 2" and float(row[6]) < 0.001
+    assert tables.of_grid(of | {("long", "b = 2"): []})[0][2] == "no seed of all blocks"
 
 
 def test_a_bend_is_above_0_for_a_v(scripts):
@@ -561,7 +606,7 @@ def test_both_sizes_of_the_network_are_tuned_alike_and_go_on_where_they_were(tab
     claim = read_json(results / "claims.json")[
         "network, DCI-D, vlae, 12,000 parameters - vlae, 9,000 parameters, small"
     ]
-    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} [") and claim["interval"] == scripts["tables"].side(gaps)
+    assert claim["found"].startswith(f"{sum(gaps) / 2:.3f} ± ") and claim["interval"] == scripts["tables"].side(gaps)
     before = tiny.tree(results)
     command("network")
     assert tiny.tree(results) == before
@@ -637,22 +682,23 @@ def test_block_tables_have_the_price_of_a_nat_and_the_largest_gain_by_chance(sma
     assert tiny.tree(results) == before
 
 
-def test_differences_are_paired_where_seeds_are_the_same_and_leave_out_what_diverged(scripts):
-    def runs(values, seeds, diverged=()):
-        pairs = zip(seeds, values, strict=True)
-        return [{"override": {"seed": n}, "DCI-D": v, "diverged": 5 if n in diverged else None} for n, v in pairs]
+def test_differences_are_paired_over_the_seeds_that_both_have(scripts):
+    def runs(values):
+        pairs = zip((0, 1, 2, 3), values, strict=True)
+        return [{"override": {"seed": n}, "DCI-D": v, "diverged": 5 if v is None else None} for n, v in pairs]
 
     entries = {
-        "a": runs([0.5, 0.7, 0.6], (0, 1, 2)),
-        "b": runs([0.4, 0.5, 0.6], (0, 1, 2)),
-        "c": runs([0.1, 0.2, 0.9], (7, 8, 9), diverged=[9]),
+        "a": runs([0.5, 0.7, 0.6, 0.9]),
+        "b": runs([0.4, 0.5, 0.6, None]),
+        "c": runs([None, None, None, 0.2]),
     }
-    rows = scripts["tables"].differences(entries, "DCI-D", [("a", "b"), ("b", "a"), ("a", "c"), ("a", "d")])
+    pairs = [("a", "b"), ("b", "a"), ("a", "c"), ("b", "c"), ("a", "d")]
+    rows = scripts["tables"].differences(entries, "DCI-D", pairs)
     half = 4.302652729749464 * 0.1 / 3**0.5  # of t with two degrees of freedom
-    assert rows[0] == ["a - b", "DCI-D", f"0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}]", "paired", "3", "includes 0"]
-    assert rows[1] == ["b - a", "DCI-D", f"-0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}]", "paired", "3", "includes 0"]
-    assert rows[2][2].startswith("0.450 [") and rows[2][3:5] == ["Welch", "2 and 3"] and len(rows) == 3
-    assert scripts["tables"].differences(entries, "DCI-D", [("a", "d")]) == []
+    words = f"± 0.100 [{0.1 - half:.3f}, {0.1 + half:.3f}], n = 3"
+    assert rows[0] == ["a - b", "DCI-D", f"0.100 {words}", "includes 0"]
+    assert rows[1][2:] == [f"-0.100 ± 0.100 [{-0.1 - half:.3f}, {half - 0.1:.3f}], n = 3", "includes 0"]
+    assert [row[2:] for row in rows[2:]] == [["0.700, n = 1", "one seed"], ["–", "no seed"]]
 
 
 def test_a_width_is_that_of_the_dense_layers_behind_convolutions_that_stay(scripts):

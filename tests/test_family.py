@@ -1,10 +1,13 @@
 """The primary rows of the plan, judged on made-up scores: each row has its runs, its test and its verdict."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from experiments import family, tables
+from scaledis.core.files import read_json
 
 STEPS = 40_000
 SHIFTS = (0.3, 0.2, 0.1, 0.2, 0.0, 0.1, 0.2, 0.0)  # of one over other, by row
@@ -86,7 +89,24 @@ def test_an_information_whose_bounds_differ_is_no_number_and_nothing_is_decided(
         run["MIG of blocks, lower"] -= 0.03
     judged = family.family(family.rows_of("small", "dava"), runs)
     assert [each.verdict for each in judged[6:]] == ["undecided", "undecided"] and judged[6].holm == 1
-    assert family.verdict_of(judged[6]) == "undecided" and judged[0].verdict == "holds"
+    assert family.verdict_of(judged[6]) == "undecided; no number" and judged[0].verdict == "holds"
+
+
+def test_a_claim_of_what_is_no_number_says_so(runs, tmp_path, monkeypatch):
+    facts = {"dataset": "d", "step": 1, "commit": "abc"}
+    for run in runs["blocks"]["b = 2, free"]:
+        run["MIG of blocks, lower"] -= 0.03
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["family"])
+    monkeypatch.setattr(family.blocks, "with_columns", lambda runs: runs)
+    for name, held in runs.items():
+        found = {each: {"runs": [run | facts for run in of], "machine": "M"} for each, of in held.items()}
+        tables.write_results(name, "small", found)
+    family.main()
+    claims = read_json(tmp_path / "claims.json")
+    told = {key: claims["blocks, row 7, small"][key] for key in ("found", "interval", "verdict")}
+    assert told == {"found": "no number", "interval": "none", "verdict": "undecided; no number"}
+    assert claims["primary, row 1, small"]["verdict"] == "holds" and "nan" not in (tmp_path / "claims.md").read_text()
 
 
 def test_a_row_of_which_every_run_of_a_side_diverged_is_undecided_and_the_others_are_judged(runs):
@@ -100,7 +120,7 @@ def test_a_row_of_which_every_run_of_a_side_diverged_is_undecided_and_the_others
     least = min(judged, key=lambda each: each.holm)
     assert least.holm == pytest.approx(8 * least.difference.p)  # the rows without a number are tests as well
     cells = family.cells_of(rows[3], runs["primary"], judged[3])
-    assert cells[2:] == ["24 of 24", "24", "", "", "1", "undecided"]
+    assert cells[2:] == ["24 of 24", "24", "", "", "1", "undecided; no number"]
 
 
 def test_a_claim_of_the_family_has_its_verdict_in_the_table(tmp_path, monkeypatch):

@@ -181,6 +181,7 @@ def test_another_split_or_order_of_the_same_images_is_seen():
 def test_the_data_sets_own_split_holds_unless_another_is_asked_for():
     np.testing.assert_array_equal(sampling.split(TABLE, Data(), "held_out"), np.arange(50, 60))
     assert len(sampling.split(TABLE, Data(held_out=0.5), "held_out")) == 30
+    assert [sampling.share(TABLE, Data(held_out=share)) for share in (0.0, 0.5)] == [10 / 60, 30 / 60]
     with pytest.raises(UserError, match="data.held_out: 0.0 leaves no images of tiny in the split 'held_out'"):
         sampling.split(GRID, Data(), "held_out")
 

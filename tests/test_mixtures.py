@@ -29,7 +29,7 @@ def test_a_unit_of_two_factors_is_named_with_both_and_a_clean_or_silent_one_is_n
 def test_what_is_held_is_told_in_words_and_by_its_best_pair():
     found = {3: {"shape": 0.21, "scale": 0.07}, 8: {"hue": 0.6, "scale": 0.3, "shape": 0.2}}
     levels = np.array([0, 0, 0, 1, 1, 1, 2, 2, 3, 3])
-    words = "unit 3 of level 2: shape .21, scale .07; unit 8 of level 4: hue .60, scale .30, shape .20"
+    words = "unit 3 of level 3: shape .21, scale .07; unit 8 of level 1: hue .60, scale .30, shape .20"
     assert mixtures.in_words(found, levels) == words
     assert mixtures.pairs_of(found) == {"scale and shape": 1, "hue and scale": 1}
     assert mixtures.in_words({}, levels) == "" and mixtures.pairs_of({}) == {}

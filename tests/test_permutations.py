@@ -43,9 +43,22 @@ def test_drawn_orders_agree_with_all_of_them_and_a_large_gain_is_found_where_it_
     assert (found.condition, found.block) == (3, 2) and found.p == pytest.approx(1 / 501) and found.gain > found.high
 
 
+def test_conditions_may_have_other_numbers_of_seeds():
+    rng = np.random.default_rng(2)
+    scores = [rng.random((seeds, 2)) for seeds in (1, 3, 2)]
+    found = permutations.largest_gain(scores)
+    signs = itertools.product((1, -1), repeat=6)
+    gaps = np.split(np.array([*signs]) * np.concatenate([each[:, 1] - each[:, 0] for each in scores]), (1, 4), axis=1)
+    gains = np.max([each.mean(1) for each in gaps], axis=0)
+    assert found.exact and found.gain == pytest.approx(gains[0]) and found.by_chance == pytest.approx(gains.mean())
+    assert found.p == pytest.approx(np.mean(gains >= gains[0] - 1e-12))
+
+
 def test_a_grid_with_a_hole_is_none():
     scores = np.zeros((1, 2, 2))
     with pytest.raises(ValueError, match="finite"):
         permutations.largest_gain(np.where(np.eye(2), np.nan, scores))
     with pytest.raises(ValueError, match="two or more blocks"):
         permutations.largest_gain(scores[..., :1])
+    with pytest.raises(ValueError, match="finite"):
+        permutations.largest_gain([np.zeros((2, 2)), np.zeros((0, 2))])

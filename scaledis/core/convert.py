@@ -31,7 +31,7 @@ def numbers(name: str, value: object) -> np.ndarray:
             that is an index which pandas wrote to a file. The sentence starts with `name`.
     """
     if is_pandas(value):
-        return np.stack([numbers(where, column) for where, column in columns(name, value)], axis=1)
+        return np.stack([numbers(where, column) for where, column, _ in columns(name, value)], axis=1)
     array = read(name, value)
     if array.dtype.kind not in "biuf":
         found = "None" if value is None else f"{KINDS[array.dtype.kind]} ({type(value).__name__}, {array.dtype})"
@@ -67,11 +67,11 @@ def is_pandas(value: object) -> bool:
     return any(base.__module__.partition(".")[0] == "pandas" for base in type(value).__mro__)
 
 
-def columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields the columns of a pandas object, each with its name in a sentence.
+def columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray, list[Any] | None]]:
+    """Yields the columns of a pandas object: the name of each in a sentence, its entries, and its order if it has one.
 
-    An ordered category becomes its place in the order; any other category becomes its value. Raises UserError for an
-    index that pandas wrote to a file: a column "index" or "Unnamed: 0" of different whole numbers.
+    An ordered category becomes its place in the order, NaN where it is missing; any other becomes its value. Raises
+    UserError for an index that pandas wrote to a file: a column "index" or "Unnamed: 0" of different whole numbers.
     """
     pandas = sys.modules["pandas"]
     frame = value if isinstance(value, pandas.DataFrame) else pandas.Series(value).to_frame()
@@ -85,9 +85,10 @@ def columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
                 f"{where}: it numbers the rows, as the index does that pandas writes to a file; drop it, or read the "
                 "file with index_col=0"
             )
-        if isinstance(series.dtype, pandas.CategoricalDtype) and series.cat.ordered and series.notna().all():
-            series = series.cat.codes
-        yield where, series.to_numpy()
+        order = None
+        if isinstance(series.dtype, pandas.CategoricalDtype) and series.cat.ordered:
+            series, order = series.cat.codes.where(series.notna()), series.cat.categories.tolist()
+        yield where, series.to_numpy(), order
 
 
 def aligned(name: str, value: Any, codes: Any) -> Any:

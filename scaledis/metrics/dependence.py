@@ -42,6 +42,8 @@ def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0,
     if not (eigenvalues < SINGULAR).any():
         total_correlation = max(0.0, -0.5 * float(np.log(eigenvalues).sum()))
     centered = alive - alive.mean(axis=0)
+    scale = float(np.abs(centered).max(initial=0)) or 1.0  # the fourth power of a code need not be a number
+    centered = centered / scale
     covariance = centered.T @ centered / (len(codes) - 1)
     deviations = np.sqrt(np.diag(covariance))
     roots = np.sqrt(np.maximum(np.linalg.eigvalsh(covariance * np.outer(deviations, deviations)), 0))
@@ -54,7 +56,7 @@ def compute(codes: np.ndarray, factors: np.ndarray | None = None, seed: int = 0,
         nats = np.maximum(entropies[:, None] + entropies - joint_entropies(cells, cells), 0)
     return {
         "gaussian_tc": total_correlation,
-        "gaussian_wasserstein": distance,
+        "gaussian_wasserstein": scale**2 * distance,
         "gaussian_wasserstein_normalized": distance / trace if trace else 0.0,
         "mutual_information": float((nats.sum() - np.trace(nats)) / max(units * (units - 1), 1)),
         "active_units": int((codes.var(axis=0) > ACTIVE).sum()),

@@ -19,6 +19,7 @@ from scaledis.report.summary import Summary
 from scaledis.training import evaluate
 from scaledis.training.load import check_data
 from scaledis.training.restore import NoCheckpoint, restore
+from scaledis.training.scores import kinds_of
 from scaledis.types import Run
 from scaledis.workdir import log, score_files, trials
 from scaledis.workdir.checkpoint import Checkpoints, Damaged
@@ -106,7 +107,8 @@ def summary(
     run: Run, setting: str, dataset: Dataset, workdir: Workdir, model: Model | None = None, reached: int = 0
 ) -> Summary:
     """The summary of a run that has reached a step: log, scores, and pictures if its model is given."""
-    known = scored(logged(run, setting, dataset, workdir, reached), dataset, workdir)
+    kinds = kinds_of(run.config.evaluate, dataset)
+    known = scored(logged(run, setting, dataset, workdir, reached), dataset, workdir, kinds)
     return draw(known, model, dataset, run.config) if model else known
 
 
@@ -153,8 +155,11 @@ def with_pictures(known: Summary, model: Model, originals: np.ndarray) -> Summar
     )
 
 
-def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
-    """The summary with the scores of a run, and its units' KL and mutual information, if it was evaluated."""
+def scored(known: Summary, dataset: Dataset, workdir: Workdir, kinds: Mapping[int, str] | None = None) -> Summary:
+    """The summary with the scores of a run, and its units' KL and mutual information, if it was evaluated.
+
+    `kinds` are those of factors that are not as their labels say (`evaluate.kinds`).
+    """
     scores = score_files.newest(workdir, known.name)
     if not scores:
         return known
@@ -187,7 +192,7 @@ def scored(known: Summary, dataset: Dataset, workdir: Workdir) -> Summary:
     codes = score_files.codes(workdir, known.name) if dataset.factor_names and kl is not None else {}
     if not codes:
         return known
-    measured = shares(codes["mean"], codes["factors"])
+    measured = shares(codes["mean"], codes["factors"], kinds)
     return known._replace(means=codes["mean"], numbers=codes["index"], shares=measured)
 
 
@@ -202,9 +207,12 @@ def _at(scores: Mapping[str, Any]) -> str:
     return f"each at its best step by {best_by}" if best_by else f"at step {scores['step']:,}"
 
 
-def shares(mean: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """The mutual information of units and factors over the factors' entropy, [K, F], of codes [N, K] and [N, F]."""
-    return np.asarray(information(mean, factors) / np.maximum(entropy(factors), 1e-12))
+def shares(mean: np.ndarray, factors: np.ndarray, kinds: Mapping[int, str] | None = None) -> np.ndarray:
+    """The mutual information of units and factors over the factors' entropy, [K, F], of codes [N, K] and [N, F].
+
+    It is that of MIG, with factors of the same `kinds`.
+    """
+    return np.asarray(information(mean, factors, kinds=kinds) / np.maximum(entropy(factors, kinds), 1e-12))
 
 
 def headlines(scores: Mapping[str, Any], beside: str = "") -> dict[str, float]:

@@ -7,8 +7,8 @@ import pytest
 
 from scaledis import metrics, score
 from scaledis.core.errors import UserError
-from scaledis.metrics.shared import agreement
-from scaledis.metrics.shared.classes import class_numbers
+from scaledis.metrics.shared import agreement, labels
+from scaledis.metrics.shared.classes import MISSING, class_numbers
 from tests.frameworks import Tensor
 
 F = np.random.default_rng(0).integers(0, 5, (900, 3))
@@ -45,6 +45,24 @@ def test_classes_of_every_type(factors):
     found = class_numbers("factors", factors)
     assert found.dtype == np.int64
     np.testing.assert_array_equal(found, F)
+
+
+def test_an_ordered_category_keeps_its_order_where_labels_are_missing():
+    words = pd.CategoricalDtype(["unknown", "low", "mid", "high"], ordered=True)
+    falling = pd.CategoricalDtype([3, 2, 1], ordered=True)
+    frame = pd.DataFrame({"f": pd.Series(["low", "mid", None, "high", "unknown"], dtype=words)})
+    for missing, places in ((None, [1, 2, MISSING, 3, 0]), ("unknown", [1, 2, MISSING, 3, MISSING])):
+        assert labels.read("factors", frame, missing=missing).classes[:, 0].tolist() == places
+    frame = pd.DataFrame({"f": pd.Series([3, 2, 1, 2], dtype=falling)})
+    for missing, places in ((1, [0, 1, MISSING, 1]), (0, [0, 1, 2, 1])):
+        assert labels.read("factors", frame, missing=missing).classes[:, 0].tolist() == places
+
+
+def test_a_word_that_stands_for_no_label_is_found_in_text_of_every_type():
+    words = np.array([["low"], ["none"], ["mid"]])
+    for kind in ("U", "S", object, np.dtypes.StringDType()):
+        found = labels.read("factors", words.astype(kind), missing="none").classes[:, 0]
+        assert found.tolist() == [0, MISSING, 1]
 
 
 def test_bools_are_0_and_1_and_whole_numbers_keep_their_values():

@@ -184,6 +184,15 @@ def test_the_gaussian_fit_equals_its_definitions(data):
     assert scores["dependence/mutual_information"] == pytest.approx(np.mean(pairs), abs=1e-9)
 
 
+@pytest.mark.parametrize("scale", [1e-90, 1e90])
+def test_the_gaussian_fit_holds_at_every_scale_of_codes_that_is_accepted(data, scale):
+    codes, _ = data
+    one, other = (metrics.compute("dependence", each, None) for each in (codes, scale * codes))
+    for name in ("gaussian_tc", "gaussian_wasserstein_normalized"):
+        assert other[f"dependence/{name}"] == pytest.approx(one[f"dependence/{name}"])
+    assert other["dependence/gaussian_wasserstein"] == pytest.approx(scale**2 * one["dependence/gaussian_wasserstein"])
+
+
 def test_the_total_correlation_of_a_correlation_of_09(rng):
     first, second = np.linalg.qr(rng.standard_normal((4000, 3)) - 0)[0].T[:2]
     units = np.stack([first, second], axis=1) - np.mean([first, second], axis=1)

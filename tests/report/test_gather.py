@@ -141,6 +141,17 @@ def test_shares_are_of_the_factors_beside_the_codes(trained):
     np.testing.assert_allclose(known.shares.diagonal(), 1)  # each unit is a factor; image 0 alone would tell nothing
 
 
+def test_shares_are_of_the_kinds_that_the_metrics_were_told(trained):
+    directory, [[run, _]] = trained
+    factors = np.stack([np.arange(400), np.arange(400) % 3, np.arange(400) % 4], axis=1)
+    codes = Codes(np.float32(factors), np.zeros((400, 3), np.float32), np.array([2, 2, 1]))
+    about = {"diverged": None, "unit_kl_nats": [1.0] * 3, "split": "all", "held_out": 0.0, "step": 2}
+    score_files.write(directory, run, {"all": {}, **about}, codes, np.arange(400), factors)
+    told = Run(run.name, tiny.config(evaluate__kinds=(f"{tiny.dataset().factor_names[0]}=number",)))
+    category, number = (gather.summary(each, "a", tiny.dataset(), directory).shares[0, 0] for each in (run, told))
+    assert category == pytest.approx(np.log(20) / np.log(400)) and 0.85 < number <= 1  # 20 quantiles in 20 bins
+
+
 def test_a_flat_run_has_no_score_of_its_levels(trained):
     """Its only level holds every factor: the best there is, of something that it does not have."""
     directory, [[run, _]] = trained

@@ -163,5 +163,5 @@ def read_csv(path: Path, *, files: bool = False) -> Labels:
     except (OSError, ValueError) as error:  # also what pandas raises
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error).partition("\n")[0]
         raise UserError(f"{path}: not a CSV file with a header ({reason}).") from error
-    columns = [column for _, column in convert.columns(str(path), frame)]
+    columns = [column for _, column, _ in convert.columns(str(path), frame)]
     return Labels(tuple(map(str, frame.columns)), tuple(columns))

@@ -46,15 +46,7 @@ def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
     `data.held_out_by`, all images that have one of the values of each factor are held out. If neither is given, the
     images are held out that the authors of the data set hold out. Raises UserError for an empty split.
     """
-    mask = np.zeros(dataset.size, bool)
-    if isinstance(data.held_out_by, tuple):
-        mask = _held_out_combination(dataset, data.held_out_by)
-    elif data.held_out_by:
-        mask = _held_out_groups(dataset, data.held_out_by, data.held_out)
-    elif data.held_out:
-        mask[np.random.default_rng(0).permutation(dataset.size)[: round(data.held_out * dataset.size)]] = True
-    elif dataset.held_out is not None:
-        mask[dataset.held_out] = True
+    mask = _held_out(dataset, data)
     found = np.flatnonzero({"all": np.ones_like(mask), "train": ~mask, "held_out": mask}[name]).astype(np.int32)
     if not len(found):
         key = "held_out_by" if isinstance(data.held_out_by, tuple) else "held_out"
@@ -64,9 +56,22 @@ def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
 
 
 def share(dataset: Dataset, data: Data) -> float:
-    """The share of images that a config holds out: as it says, or as many as have the factors that it names."""
-    by = data.held_out_by
-    return float(_held_out_combination(dataset, by).mean()) if isinstance(by, tuple) else data.held_out
+    """The share of images that are held out, in whatever way."""
+    return float(_held_out(dataset, data).mean())
+
+
+def _held_out(dataset: Dataset, data: Data) -> np.ndarray:
+    """Whether each image is held out, bool [N]; see `split`."""
+    mask = np.zeros(dataset.size, bool)
+    if isinstance(data.held_out_by, tuple):
+        mask = _held_out_combination(dataset, data.held_out_by)
+    elif data.held_out_by:
+        mask = _held_out_groups(dataset, data.held_out_by, data.held_out)
+    elif data.held_out:
+        mask[np.random.default_rng(0).permutation(dataset.size)[: round(data.held_out * dataset.size)]] = True
+    elif dataset.held_out is not None:
+        mask[dataset.held_out] = True
+    return mask
 
 
 def _held_out_combination(dataset: Dataset, by: Combination) -> np.ndarray:

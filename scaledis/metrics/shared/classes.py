@@ -31,7 +31,7 @@ def class_numbers(name: str, value: object) -> np.ndarray:
             column that mixes strings with numbers; what `convert.read` refuses.
     """
     if convert.is_pandas(value):
-        return _stacked(convert.columns(name, value))
+        return _stacked((where, column) for where, column, _ in convert.columns(name, value))
     array = table(name, value)
     there = array[array != MISSING] if array.dtype == np.int64 else array
     if array.dtype.kind in "biu" and (not there.size or _are_exact(there)):

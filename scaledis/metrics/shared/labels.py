@@ -94,17 +94,23 @@ def read(name: str, value: object, kinds_: Kinds | None = None, missing: object 
             cannot hold; what `convert.read` and `classes` refuse.
     """
     kinds.check("missing", missing, int | float | str | None)
-    columns = list(_columns(name, value))
+    columns = list(_columns(name, value, missing))
     wanted = _wanted(kinds_, len(columns))
-    found = [_column(*column, kind, missing) for column, kind in zip(columns, wanted, strict=True)]
+    found = [_column(*column, kind) for column, kind in zip(columns, wanted, strict=True)]
     own, amounts, of_kind = zip(*found, strict=True)
     return Labels(np.stack(own, axis=1), np.stack(amounts, axis=1), tuple(of_kind), tuple(range(len(found))))
 
 
-def _columns(name: str, value: object) -> Iterator[tuple[str, np.ndarray]]:
-    if convert.is_pandas(value):
-        return convert.columns(name, value)
-    return ((f"{name}, column {number}", column) for number, column in enumerate(table(name, value).T))
+def _columns(name: str, value: object, missing: object) -> Iterator[tuple[str, np.ndarray, object]]:
+    """The columns: the name of each in a sentence, its entries, and which of them stands for no label."""
+    if not convert.is_pandas(value):
+        yield from ((f"{name}, column {number}", column, missing) for number, column in enumerate(table(name, value).T))
+        return
+    for where, column, order in convert.columns(name, value):
+        if order is None:
+            yield where, column, missing
+        else:  # its entries are places in the order
+            yield where, column, order.index(missing) if missing in order else None
 
 
 def _wanted(given: Kinds | None, factors: int) -> list[str | None]:
@@ -127,7 +133,7 @@ def _wanted(given: Kinds | None, factors: int) -> list[str | None]:
     return every
 
 
-def _column(where: str, column: np.ndarray, wanted: str | None, missing: object) -> tuple[np.ndarray, np.ndarray, str]:
+def _column(where: str, column: np.ndarray, missing: object, wanted: str | None) -> tuple[np.ndarray, np.ndarray, str]:
     """Classes [N], amounts [N] and kind of one factor."""
     there = ~_gone(column, missing)
     present = column[there]
@@ -155,8 +161,10 @@ def _gone(column: np.ndarray, missing: object) -> np.ndarray:
     if column.dtype.kind in "OT":
         return np.array([_is_nothing(label) or _same(label, missing) for label in column], bool)
     empty = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
-    if missing is None or isinstance(missing, str) != (column.dtype.kind == "U"):
+    if missing is None or isinstance(missing, str) != (column.dtype.kind in "US"):
         return empty
+    if column.dtype.kind == "S":
+        missing = str(missing).encode()
     with contextlib.suppress(OverflowError):  # no label is as large
         return np.asarray(empty | (column == missing))
     return empty

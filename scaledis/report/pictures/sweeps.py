@@ -15,8 +15,9 @@ from scaledis.report.pictures.figures import SHARE
 from scaledis.report.summary import Summary, mixed, shown
 from scaledis.sweeps import starts
 from scaledis.types import Run
+from scaledis.workdir.log import last_mean
 
-ELBO, LAST = "ELBO, nats", 0.05  # averaged over the last part of the log
+ELBO = "ELBO, nats"  # averaged over the last part of the log
 PANELS = 4  # scores that are drawn
 LEFT, GAP, TOP, BOTTOM = 0.75, 0.5, 0.45, 0.55  # inches around a panel
 CELL = 0.62  # inches of a heat map's cell
@@ -45,9 +46,8 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
     """
     axes, known = swept(runs), []
     for run in (run for run in summaries if not run.undecided):
-        logged = [record["elbo_nats"] for record in run.records if record.get("elbo_nats") is not None]
-        elbo = {ELBO: float(np.mean(logged[-max(1, round(LAST * len(logged))) :]))} if logged else {}
-        known.append(run._replace(scores={**elbo, **run.scores}))
+        elbo = last_mean(run.records, "elbo_nats")  # None of a run that diverged, whose last ones may be astronomic
+        known.append(run._replace(scores={ELBO: np.nan if elbo is None else elbo, **run.scores}))
     names = [name for name in scores.names(known) if _values(known, name)][:PANELS]
     if not 1 <= len(axes) <= 2 or not names:
         return None
