@@ -138,6 +138,18 @@ def test_an_infinite_score_is_a_sentence_and_a_missing_one_is_left_out(results):
     assert compare(results, "mig/mig")["seeds_one"].tolist() == [9, 9, 10]
 
 
+@pytest.mark.parametrize("column", ["dropped_at", "diverged"])
+def test_runs_that_ended_early_are_left_out(results, column):
+    ended = results.assign(**{column: np.where(results.index == 3, 50.0, np.nan)})
+    pandas.testing.assert_frame_equal(compare(ended, "mig/mig"), compare(results.drop(index=3), "mig/mig"))
+
+
+def test_a_setting_has_runs_of_one_data_set(results):
+    assert len(compare(results.assign(fingerprint="a"), "mig/mig")) == 3
+    with pytest.raises(UserError, match="ours has runs of 2 data sets; take the runs of one"):
+        compare(results.assign(fingerprint=["b", *["a"] * (len(results) - 1)]), "mig/mig")
+
+
 def test_settings_and_scores_may_be_true_or_false():
     table = pandas.DataFrame(
         {"flag": [False, False, True, True], "seed": [0, 1] * 2, "found": [False, True, True, True]}

@@ -27,7 +27,8 @@ COLUMNS = (
     *("one", "other", "test", "seeds_one", "seeds_other", "mean_one", "mean_other", "difference", "low", "high"),
     *("p", "holm", "verdict", "seeds_needed"),
 )
-DROPPED = "dropped_at"  # the column of the step at which a run was dropped
+LEFT_OUT = ("dropped_at", "diverged")  # columns with the step at which a run ended early
+DATA = "fingerprint"  # the column of the data set
 Scores = Mapping[int, float]  # seed -> score
 
 
@@ -168,7 +169,7 @@ def compare(
 
     Args:
       results: one row for each run, as `load_results` returns them, with the columns `by`, `score` and "seed".
-        Runs that were dropped at a rung are left out.
+        Runs that were dropped at a rung or diverged are left out.
       score: the column of numbers to compare. Runs without it are left out.
       by: the column or columns that define the settings; runs of one setting differ only in their seed.
       against: the setting with which all others are compared; by default every pair of settings is compared.
@@ -181,7 +182,7 @@ def compare(
 
     Raises:
       UserError: a column that is not in the table, or none at all; a score that is no number, or infinite; an unknown
-        setting; fewer than two settings; a setting with two runs of one seed; a level outside of 0 to 1.
+        setting; fewer than two settings; two runs of one seed or of two data sets in a setting; a level outside 0 to 1.
 
     >>> import pandas
     >>> table = pandas.DataFrame({"method.name": ["a", "a", "b", "b"], "seed": [0, 1, 0, 1], "mig": [.3, .4, .1, .2]})
@@ -197,9 +198,7 @@ def compare(
         raise UserError(f"level: {level} must lie between 0 and 1.")
     against = plain(against)
     scores: dict[object, dict[int, float]] = {}
-    if DROPPED in results:
-        results = results[results[DROPPED].isna()]
-    results = results.dropna(subset=[score])
+    results = results[results.reindex(columns=LEFT_OUT).isna().all(axis=1)].dropna(subset=[score])
     known = results[score].infer_objects()
     numbers = convert.numbers("score", known)[:, 0].astype(float) if len(known) else np.zeros(0)
     if np.isinf(numbers).any():
@@ -212,6 +211,8 @@ def compare(
         if runs["seed"].duplicated().any():
             seed = runs["seed"][runs["seed"].duplicated()].iloc[0]
             raise UserError(f"results: {name} has two runs of seed {seed}; name in `by` what else tells them apart.")
+        if DATA in runs and runs[DATA].nunique() > 1:
+            raise UserError(f"results: {name} has runs of {runs[DATA].nunique()} data sets; take the runs of one.")
         scores[name] = dict(zip(runs["seed"], runs[score], strict=True))
     if len(scores) < 2:
         raise UserError(f"by: {', '.join(keys)} gives {len(scores)} setting with {score!r}; two are needed.")

@@ -83,7 +83,11 @@ def _of_units(runs: Sequence[Summary], group: str) -> Table:
         finite = [[each if each is not None and math.isfinite(each) else None for each in cells] for cells in found]
         scored = [RunScores(run.name, cells) for run, cells in zip(members, finite, strict=True)]
         seeds[setting] = [
-            {run.seed: score for run, each in zip(members, scored, strict=True) if (score := each.cells[n]) is not None}
+            {
+                run.seed: score
+                for run, each in zip(members, scored, strict=True)
+                if run.diverged_at is None and (score := each.cells[n]) is not None
+            }
             for n in range(len(columns))
         ]
         chance = [[run.chance.get(group, {}).get(name) for run in members] for name in columns]
@@ -138,16 +142,17 @@ def table(runs: Sequence[Summary]) -> str:
     """The table of scores of all units as aligned Markdown, for a terminal or a README.
 
     A line has the scores of a setting: mean ± sample standard deviation over its seeds, with the mean chance level in
-    brackets; lines for the single seeds follow if there are several. The mean leaves out scores that are missing or not
-    finite. The best mean of a metric is bold if two settings have one and more is better. Below the runs are the floor
-    and the ceiling, means over the runs that have them. If there is no score, the text is only a sentence.
+    brackets; lines for the single seeds follow if there are several. The mean leaves out runs that diverged, and scores
+    that are missing or not finite. The best mean of a metric is bold if two settings have one and more is better. Below
+    the runs are the floor and the ceiling, means over the runs that have them. If there is no score, the text is only a
+    sentence.
     """
     found = _of_units(runs, "all")
     if not found.metrics:
         return f"No run has scores. {legend(runs)}"
     lines = [["run", *found.metrics]]
     for row, members in zip(found.rows, by_setting(runs).values(), strict=True):
-        scored = sum(bool(run.scores) for run in members)
+        scored = sum(bool(run.scores) and run.diverged_at is None for run in members)
         title = f"{row.setting} ({scored}/{len(members)} seeds)" if len(members) > 1 else members[0].name
         lines.append([title, *(_words(cell, best) for cell, best in zip(row.cells, found.best, strict=True))])
         for run in row.runs if len(members) > 1 else ():
@@ -183,7 +188,7 @@ def legend(runs: Sequence[Summary]) -> str:
     parts += [f"DCI by {' and '.join(backends)}."] if backends else []
     unsealed = [run.name for run in runs if not run.sealed]
     parts += [f"Without checksums, as an older version wrote it: {listed(unsealed)}."] if unsealed else []
-    parts += [f"Frozen because the loss was no longer finite: {'; '.join(frozen)}."] if frozen else []
+    parts += [f"Frozen, because the loss was no longer finite, and in no mean: {'; '.join(frozen)}."] if frozen else []
     return " ".join(parts)
 
 

@@ -110,8 +110,8 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
       - every score that is one number: of all units, of each level, and of the floor and the ceiling
         (`floor/noise/mig/mig`);
       - the last terms of the log, under `final/`, and step, the last step;
-      - diverged, the step at which the run diverged, and dropped_at, that of the rung that dropped it; a dropped run
-        is left out of comparisons;
+      - diverged, the step at which the run diverged, and dropped_at, that of the rung that dropped it; `compare` leaves
+        out both kinds of run;
       - scored_step, the step of the scores, and best_by, the criterion if this is the run's best step;
       - the seconds that its population trained, the device, data set, fingerprint, versions and commit, and `sealed`,
         whether all files that were read have checksums, which those of version 0.2 lack.

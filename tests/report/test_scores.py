@@ -38,6 +38,14 @@ def test_the_table_has_mean_and_sample_deviation_with_the_best_in_bold():
     assert len({len(line) for line in text.splitlines() if line.startswith("|")}) == 1
 
 
+def test_a_run_that_diverged_shows_its_scores_and_is_in_no_mean():
+    lost = Summary("vlae, seed 2", "vlae", seed=2, scores={"DCI-D": 0.99}, diverged_at=7)
+    text = scores.table([*RUNS[:2], lost, *RUNS[2:]])
+    rows = cells(text)
+    assert rows["vlae (2/3 seeds)"][0] == "0.350 ± 0.071" and rows["· vlae, seed 2"][0] == "0.990"
+    assert "and in no mean: vlae, seed 2 (step 7); ours, seed 2 (step 1,200)." in text
+
+
 def test_a_score_stands_beside_its_chance_level():
     runs = [
         RUNS[0]._replace(chance=CHANCE),

@@ -56,13 +56,14 @@ def test_one_key_has_a_line_with_the_interval_over_seeds():
     assert [label.get_text() for label in mig.get_xticklabels()] == ["4", "8", "16"] and mig.get_xlabel() == "batch"
 
 
-def test_the_elbo_of_a_run_that_diverged_is_in_no_mean():
+def test_a_run_that_diverged_is_in_no_mean():
     runs = runs_of(*({"seed": seed, "train__batch": batch} for batch in (4, 8) for seed in (0, 1)))
     first, *rest = summaries(runs, lambda config: config.train.batch / 100)
     lost = [{"step": n, "elbo_nats": -1e30 if n < 50 else None} for n in range(1, 101)]
-    figure = sweeps.figure(runs, [first._replace(records=lost, diverged_at=50), *rest])
+    figure = sweeps.figure(runs, [first._replace(records=lost, diverged_at=50, scores={"MIG": 0.9}), *rest])
     assert [spot.get_title(loc="left") for spot in figure.axes] == [sweeps.ELBO, "MIG"]
     np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [-0.04, -0.08])
+    np.testing.assert_allclose(figure.axes[1].lines[0].get_ydata(), [0.04, 0.08])
 
 
 def test_words_have_points_with_bars_and_nothing_between_them():

@@ -42,11 +42,12 @@ def figure(runs: Sequence[Run], summaries: Sequence[Summary]) -> Figure | None:
 
     Args:
       runs: the runs of the plan.
-      summaries: the summaries of the runs that have begun; undecided starts, which are no seeds, are left out.
+      summaries: the summaries of the runs that have begun. Runs that diverged are left out, and so are undecided
+        starts, which are no seeds.
     """
     axes, known = swept(runs), []
-    for run in (run for run in summaries if not run.undecided):
-        elbo = last_mean(run.records, "elbo_nats")  # None of a run that diverged, whose last ones may be astronomic
+    for run in (run for run in summaries if not run.undecided and run.diverged_at is None):
+        elbo = last_mean(run.records, "elbo_nats")
         known.append(run._replace(scores={ELBO: np.nan if elbo is None else elbo, **run.scores}))
     names = [name for name in scores.names(known) if _values(known, name)][:PANELS]
     if not 1 <= len(axes) <= 2 or not names:
