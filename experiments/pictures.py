@@ -31,12 +31,17 @@ def dots(
                 axis.plot(values, [y] * len(values), "o", color=color, alpha=0.4, markersize=3, markeredgewidth=0)
                 label = name if place == 0 else None
                 axis.errorbar(mean, y, xerr=half, fmt="o", color=color, markersize=5, capsize=2, label=label)
-        axis.set(xlabel=score, xlim=(0, None), yticks=range(len(rows)), yticklabels=rows)
+        most = max(
+            (run[score] or 0.0 for series in rows.values() for runs in series.values() for run in runs), default=1
+        )
+        right = min(axis.get_xlim()[1], 1.5 * most) or 1.0  # intervals of two runs may be far wider than what they tell
+        axis.set(xlabel=score, xlim=(0, right), yticks=range(len(rows)), yticklabels=rows)
         axis.grid(axis="y", alpha=0.2)
     bare(*axes[0])
     axes[0][0].invert_yaxis()
     if len(names) > 1:
-        axes[0][-1].legend(*axes[0][0].get_legend_handles_labels(), frameon=False)
+        known = axes[0][0].get_legend_handles_labels()
+        figure.legend(*known, frameon=False, loc="outside upper center", ncols=len(names))
     save(figure, comparison, file or tier)
 
 
