@@ -71,6 +71,7 @@ def _of_group(
     checkpoints = Checkpoints(workdir.checkpoints(index))
     if not checkpoints.steps or names.keys().isdisjoint(run.name for run in group):
         return []
+    sampling.check_named(workdir.dataset_of(group[0].name), group[0].name)
     dataset = sampling.load_dataset(group[0].config.data)
     check_data(workdir, group, dataset)
     models: dict[str, Model] = {}

@@ -115,9 +115,9 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     in the order of the trials, and a trial that could not be built has a row without a `run`.
 
     A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so; trials of
-    equal settings each count. Raises
-    UserError for no directories, for a directory without an experiment, and for a damaged file that no other file can
-    replace.
+    equal settings each count. Data sets of one name and several fingerprints, whose scores cannot be compared, are
+    named on stderr. Raises UserError for no directories, for a directory without an experiment, and for a damaged file
+    that no other file can replace.
 
     >>> results = load_results("runs/mine")
     >>> results.loc[0, "run"]
@@ -135,6 +135,7 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
         tables.append((rows.assign(workdir=str(directory.root)), keys))
     rows, keys = table.joined(tables)
     rows = _once(rows, keys)
+    _say_changed(rows)
     varying = [key for key in keys if key == "seed" or rows[key].nunique(dropna=False) > 1]
     of_search = [
         column for column in rows if column in (table.TRIAL, table.STATE) or column.startswith(table.OBJECTIVE)
@@ -143,6 +144,18 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
         rows[table.TRIAL] = rows[table.TRIAL].astype("Int64")
     first = ["workdir", "run", *of_search, *varying]
     return rows[[*first, *(column for column in rows if column not in {*first, *keys})]]
+
+
+def _say_changed(rows: pandas.DataFrame) -> None:
+    """Prints the data sets whose images or labels differ among the runs, although they have one name."""
+    known = rows.reindex(columns=["dataset", "fingerprint"])  # a search whose trials all failed has neither
+    for name, count in known.groupby("dataset")["fingerprint"].nunique().items():
+        if count > 1:
+            print(
+                f"workdirs: the runs have {count} data sets with the name {name!r}, whose images or labels differ, so "
+                "that their scores cannot be compared; the column fingerprint tells them apart.",
+                file=sys.stderr,
+            )
 
 
 def _once(rows: pandas.DataFrame, keys: Sequence[str]) -> pandas.DataFrame:

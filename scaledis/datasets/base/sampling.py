@@ -21,6 +21,7 @@ from scaledis.datasets import Dataset, Examples
 from scaledis.types import ImageSpec
 
 FOLDER = "folder"  # groups images by their folder
+OBJECTS = ("examples: ", "huggingface: dataset of datasets")  # how the names of objects of Python begin
 DRAWING = ("correlation", "held_out", "held_out_by", "memory")  # keys of `data` that are no options of a data set
 
 
@@ -64,9 +65,8 @@ def split(dataset: Dataset, data: Data, name: str) -> np.ndarray:
 
 
 def share(dataset: Dataset, data: Data) -> float:
-    """The share of images that a config holds out: as it says, or as many as have the factors that it names."""
-    by = data.held_out_by
-    return float(_held_out_combination(dataset, by).mean()) if isinstance(by, tuple) else data.held_out
+    """The share that a config holds out: as it says, else that of the images that it or the data set names."""
+    return data.held_out or (dataset.size - len(split(dataset, data, "train"))) / dataset.size
 
 
 def _held_out_combination(dataset: Dataset, by: Combination) -> np.ndarray:
@@ -163,6 +163,13 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
         "ordered_by_numbers": any(values != sorted(values) for values in strings),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def check_named(held: Mapping[str, Any], run: str) -> None:
+    """Raises UserError if the facts `held` of a run are those of an object of Python, which no config names."""
+    if (name := held.get("name", "")).startswith(OBJECTS):
+        reason = "which only its own process has; `scaledis.score` and `scaledis.figures` take the model and its images"
+        raise UserError(f"data: {run} was trained on an object of Python, {name!r}, {reason}.")
 
 
 def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:

@@ -79,7 +79,7 @@ def of_classes(factors: np.ndarray) -> Labels:
 
 
 def read(name: str, value: object, kinds_: Kinds | None = None, missing: object = None) -> Labels:
-    """The labels of a user's array or table [N, F]; None and NaN are missing, as is `missing`.
+    """The labels of a user's array or table [N, F]; None and NaN are missing, as is `missing`; "nan" in arrays of text.
 
     Args:
         name: of the argument, for sentences.
@@ -91,10 +91,14 @@ def read(name: str, value: object, kinds_: Kinds | None = None, missing: object 
 
     Raises:
         UserError: not two axes, or an empty one; an unknown kind, or another number of kinds; a label that its kind
-            cannot hold; what `convert.read` and `classes` refuse.
+            cannot hold; a number for `missing` where all factors are text, or text where none is; what `convert.read`
+            and `classes` refuse.
     """
     kinds.check("missing", missing, int | float | str | None)
-    columns = list(_columns(name, value))
+    columns = [(where, _decoded(column)) for where, column in _columns(name, value)]
+    if missing is not None and not any(_may_hold(column, missing) for _, column in columns):
+        is_text, others = ("text", "numbers") if isinstance(missing, str) else ("a number", "text")
+        raise UserError(f"missing: {missing!r} is {is_text}, and all factors are {others}, so that it is no label.")
     wanted = _wanted(kinds_, len(columns))
     found = [_column(*column, kind, missing) for column, kind in zip(columns, wanted, strict=True)]
     own, amounts, of_kind = zip(*found, strict=True)
@@ -150,11 +154,28 @@ def _column(where: str, column: np.ndarray, wanted: str | None, missing: object)
     return own, amounts, kind
 
 
+def _decoded(column: np.ndarray) -> np.ndarray:
+    """A column of bytes as text, any other as it is."""
+    return np.char.decode(column, "utf-8", "replace") if column.dtype.kind == "S" else column
+
+
+def _may_hold(column: np.ndarray, missing: object) -> bool:
+    """Whether a label may be `missing`, text in a column with text and a number in one with numbers."""
+    is_text = isinstance(missing, str)
+    if column.dtype.kind in "OT":
+        return any(isinstance(label, str) == is_text for label in column if not _is_nothing(label))
+    return (column.dtype.kind == "U") == is_text
+
+
 def _gone(column: np.ndarray, missing: object) -> np.ndarray:
     """bool [N], the rows without a label."""
     if column.dtype.kind in "OT":
         return np.array([_is_nothing(label) or _same(label, missing) for label in column], bool)
-    empty = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
+    empty = np.zeros(len(column), bool)
+    if column.dtype.kind == "f":
+        empty = np.isnan(column)
+    elif column.dtype.kind == "U":
+        empty = column == convert.NAN
     if missing is None or isinstance(missing, str) != (column.dtype.kind == "U"):
         return empty
     with contextlib.suppress(OverflowError):  # no label is as large
