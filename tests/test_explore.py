@@ -17,10 +17,13 @@ from PIL import Image
 from scaledis.core.errors import UserError
 from scaledis.core.files import write_lines
 from scaledis.datasets.base import sampling
+from scaledis.report import gather
 from scaledis.report.explore.server import make_server
 from scaledis.report.explore.session import Session
+from scaledis.training import engine
 from scaledis.training.load import load_run
 from scaledis.types import Run
+from scaledis.workdir.layout import Workdir
 from tests import browser, tiny
 from tests.report import material
 
@@ -85,6 +88,21 @@ def test_it_starts_from_random_images_factors_the_prior_and_files(session, workd
     assert image == session.decode("vlae", codes) and np.isfinite(codes).all()
 
 
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (Image.new("RGBA", (40, 30), (9, 9, 9, 0)), 255),
+        (Image.new("LA", (40, 30), (9, 0)), 255),
+        (Image.fromarray(np.full((30, 40), 40 << 8 | 7, np.uint16)), 40),
+    ],
+)
+def test_a_dropped_file_is_read_as_a_folder_of_images_is(session, picture, expected):
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    _, image = session.from_file("vlae", buffer.getvalue())
+    assert (read(image) == expected).all()
+
+
 def test_it_says_what_it_knows_of_a_run(session, workdir, monkeypatch):
     about = session.about("vlae")
     assert [(unit["level"], unit["place"]) for unit in about["units"]] == [(2, 1), (2, 2), (1, 1)]
@@ -113,6 +131,19 @@ def test_images_that_have_changed_since_training_are_not_offered(workdir, tmp_pa
         with pytest.raises(UserError, match="not at hand"):
             session.by_factors("other", {})
         assert len(session.from_prior("other")[0]) == 3
+
+
+def test_a_run_of_an_object_is_not_looked_for_in_the_data_of_its_config(workdir, monkeypatch):
+    monkeypatch.setattr(sampling, "load_dataset", lambda data: pytest.fail("there is nothing to load"))
+    held = Workdir.dataset_of
+    monkeypatch.setattr(Workdir, "dataset_of", lambda self, name: held(self, name) | {"name": "examples: Mine"})
+    message = "was trained on an object of Python, 'examples: Mine', which only its own process has"
+    assert message in Session(workdir).about("vlae")["source"]
+    place = Workdir(workdir)
+    groups = place.populations(place.runs())
+    for look in (engine.evaluate_all, lambda workdir, groups: gather.summaries(groups, workdir)):
+        with pytest.raises(UserError, match=message):
+            look(place, groups)
 
 
 def test_it_begins_before_the_images_are_prepared(workdir, monkeypatch):

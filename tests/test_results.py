@@ -15,7 +15,7 @@ from scaledis.datasets.base import sampling
 from scaledis.sweeps.expand import expand
 from scaledis.training.extract import extract
 from scaledis.training.load import load_results, load_run
-from scaledis.workdir import claims
+from scaledis.workdir import claims, table
 from scaledis.workdir.layout import Workdir
 from scaledis.workdir.log import Records, read_records
 from tests import tiny
@@ -113,6 +113,20 @@ def test_tables_of_several_directories_are_one(new, tmp_path):
     assert "method.name" in table and "train.steps" in table
     # A key that 0.2.0 did not have yet has its default, so that it does not vary.
     assert not {"data.scale", "train.evaluate_every", "model.network"} & {*table}
+
+
+def test_runs_of_data_that_have_changed_are_said_to_be_on_two_data_sets(new, monkeypatch, capsys):
+    load_results([new, new])
+    assert "data sets" not in capsys.readouterr().err
+    read = table.read
+
+    def of_other_labels(directory):
+        rows, keys = read(directory)
+        return rows.assign(fingerprint=["0123", *rows["fingerprint"][1:]]), keys
+
+    monkeypatch.setattr(table, "read", of_other_labels)
+    load_results(new)
+    assert f"the runs have 2 data sets with the name {DATASET.name!r}, whose images or" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import numpy as np
 
 from scaledis.core import UserError
 
+NAN = "nan"  # what numpy makes of a NaN in an array of text
 KINDS = {
     "c": "complex numbers",
     "U": "text",

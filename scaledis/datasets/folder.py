@@ -87,7 +87,7 @@ def load(directory: Path, options: Options) -> Dataset:
     images, files = prepared.images, list(prepared.rows)
     named = _sub_folders(path, files) if options.folder_factor else labels.NONE
     if options.labels:
-        named = labels.joined(named, joining.read(expanded("data.labels", options.labels), files))
+        named = labels.joined(named, joining.read(expanded("data.labels", options.labels), files, path.name))
     factors = labels.ranked(options.labels or path, named, len(files))
     name = f"folder: {path.name}" + (f" at {side}x{side}" if side != PIXELS else "")
     _, folders = ordering.ranked(np.array([os.path.dirname(name) for name in files]))

@@ -74,6 +74,7 @@ def _of_group(
         return []
     if not checkpoints.steps and not all(score_files.newest(workdir, run.name) for run in group):
         return []
+    sampling.check_named(workdir.dataset_of(group[0].name), group[0].name)
     dataset = sampling.load_dataset(group[0].config.data)
     check_data(workdir, group, dataset)
     models: dict[str, Model] = {}

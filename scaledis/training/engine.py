@@ -184,6 +184,7 @@ def evaluate_all(
     for index, group in shard.take(groups, workdir.parts()):
         if dropped.keys() >= {run.name for run in group}:
             continue
+        sampling.check_named(workdir.dataset_of(group[0].name), group[0].name)
         dataset = sampling.load_dataset(group[0].config.data)
         _evaluate(group, index, dataset, workdir, stop, step)
 

@@ -121,9 +121,9 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
     rows are in the order of the trials, and a trial that could not run has a row without a `run`.
 
     A run that occurs twice, because a directory was copied or given twice, counts once, and stderr says so; trials of
-    equal settings each count. Raises
-    UserError for no directories, for a directory without an experiment, and for a damaged file that no other file can
-    replace.
+    equal settings each count. Data sets of one name and several fingerprints, whose scores cannot be compared, are
+    named on stderr. Raises UserError for no directories, for a directory without an experiment, and for a damaged file
+    that no other file can replace.
 
     >>> results = load_results("runs/mine")
     >>> results.loc[0, "run"]
@@ -141,6 +141,7 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
         tables.append((rows.assign(workdir=str(directory.root)), keys))
     rows, keys = table.joined(tables)
     rows = _once(rows, keys)
+    _say_changed(rows, keys)
     varying = [key for key in keys if key == "seed" or rows[key].nunique(dropna=False) > 1]
     of_search = [
         column for column in rows if column in (table.TRIAL, table.STATE) or column.startswith(table.OBJECTIVE)
@@ -149,6 +150,19 @@ def load_results(workdirs: str | Path | Iterable[str | Path]) -> pandas.DataFram
         rows[table.TRIAL] = rows[table.TRIAL].astype("Int64")
     first = ["workdir", "run", *of_search, *varying]
     return rows[[*first, *(column for column in rows if column not in {*first, *keys})]]
+
+
+def _say_changed(rows: pandas.DataFrame, keys: Sequence[str]) -> None:
+    """Prints the data sets whose images or labels differ among runs that name and prepare them alike."""
+    by = ["dataset", *(key for key in keys if key.startswith("data.") and rows[key].nunique(dropna=False) > 1)]
+    known = rows.reindex(columns=[*by, "fingerprint"])  # a search whose trials all failed has neither
+    counts = known.groupby(by, dropna=False)["fingerprint"].nunique().groupby("dataset").max()
+    for name, count in counts[counts > 1].items():
+        print(
+            f"workdirs: the runs have {count} data sets with the name {name!r}, whose images or labels differ, so that "
+            "their scores cannot be compared; the column fingerprint tells them apart.",
+            file=sys.stderr,
+        )
 
 
 def _once(rows: pandas.DataFrame, keys: Sequence[str]) -> pandas.DataFrame:

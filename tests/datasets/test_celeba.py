@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from scaledis import datasets
+from scaledis.config import Data
 from scaledis.core.errors import UserError
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
+from scaledis.datasets.base import sampling
 from tests.datasets import agrees, place, raises, reduced
 
 RNG = np.random.default_rng(0)
@@ -53,7 +55,9 @@ def test_celeba(tmp_path, monkeypatch, face_splits):
     np.testing.assert_array_equal(data.factors(celeba.SPLITS["test"]), present[7:])
     assert data.factor_names[20] == "Male"
     monkeypatch.setattr(celeba, "SOURCE", source)
-    np.testing.assert_array_equal(celeba.load(tmp_path, Options()).held_out, [5, 6, 7, 8])
+    faces_of = celeba.load(tmp_path, Options())
+    np.testing.assert_array_equal(faces_of.held_out, [5, 6, 7, 8])
+    assert sampling.share(faces_of, Data()) == 4 / 9 and sampling.share(faces_of, Data(held_out=0.1)) == 0.1
 
 
 def test_celeba_is_not_fetched(tmp_path):

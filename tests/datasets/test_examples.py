@@ -46,6 +46,12 @@ def test_each_example_is_asked_for_once_and_in_order(tmp_path, monkeypatch):
     assert data.fingerprint == load(tmp_path, list(IMAGES)).fingerprint != load(tmp_path, IMAGES[:8]).fingerprint
 
 
+def test_its_facts_say_that_no_config_names_it(tmp_path):
+    with pytest.raises(UserError, match="run was trained on an object of Python, 'examples: Mine', which only"):
+        sampling.check_named(sampling.facts(load(tmp_path, IMAGES), Data()), "run")
+    sampling.check_named(sampling.facts(tiny.dataset(), Data()), "run")
+
+
 def pillow(image):
     return Image.fromarray(image)
 

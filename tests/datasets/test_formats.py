@@ -100,6 +100,27 @@ def test_labels_come_back_as_they_lie(tmp_path):
     assert load(tmp_path, "images.npy").fingerprint != data.fingerprint
 
 
+def test_a_word_among_numbers_is_said(tmp_path, capsys):
+    np.save(tmp_path / "images.npy", IMAGES[:5])
+    (tmp_path / "factors.csv").write_text("a,b,c\n1,2,x\n0.5,?,1\nNone,3,y\n2,,z\n3,4,7\n")
+    assert [values.tolist() for values in load(tmp_path, "images.npy").factor_values[:2]] == [
+        ["0.5", "1", "2", "3", "None"],
+        ["2", "3", "4", "?"],
+    ]
+    said = capsys.readouterr().err
+    assert "factors.csv: 'a' is text, since 1 of 5 cells are no numbers, such as 'None'; a cell" in said
+    assert "'b' is text, since 1 of 4 cells are no numbers, such as '?'" in said and "'c'" not in said
+
+
+def test_nan_among_text_is_missing(tmp_path):
+    factors = np.array([["red", 1.5], ["nan", 2], ["blue", np.nan]])  # numpy makes text of all
+    np.savez(tmp_path / "my.npz", images=IMAGES[:3], factors=factors)
+    nan = np.nan
+    data = load(tmp_path, "my.npz")
+    np.testing.assert_array_equal(data.factors(np.arange(3)), [[1, 0], [nan, 1], [0, nan]])
+    assert [values.tolist() for values in data.factor_values] == [["blue", "red"], ["1.5", "2"]]
+
+
 def test_npz_takes_fractions_and_missing_numbers_too(tmp_path):
     factors = np.stack([ANGLES, np.where(np.arange(24) % 4, np.arange(24), np.nan)], axis=1)
     np.savez(tmp_path / "my.npz", images=IMAGES, factors=factors)

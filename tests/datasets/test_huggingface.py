@@ -57,6 +57,13 @@ def load(tmp_path: Path, **options) -> datasets.Dataset:
     return datasets.load("huggingface", tmp_path / "data", path=tmp_path / "mine", **options)
 
 
+def test_only_that_of_a_folder_is_named_by_a_config(tmp_path):
+    saved(tmp_path, made())
+    sampling.check_named(sampling.facts(load(tmp_path), Data()), "run")
+    with pytest.raises(UserError, match="run was trained on an object of Python"):
+        sampling.check_named(sampling.facts(datasets.load(made(), tmp_path), Data()), "run")
+
+
 def test_a_folder_is_prepared_once_and_its_columns_are_factors(tmp_path, capsys):
     saved(tmp_path, made())
     found = [load(tmp_path) for _ in range(2)]

@@ -55,6 +55,19 @@ def test_a_row_of_another_folder_has_no_image(pictures, capsys):
     assert "labels.csv: 3 of 5 rows have no image, such as c/1.png\n" in capsys.readouterr().err
 
 
+def test_a_row_of_the_folder_beside_this_one_has_no_image(tmp_path, capsys):
+    for number in range(3):
+        (tmp_path / "rec_1").mkdir(exist_ok=True)
+        Image.fromarray(np.full((16, 16, 3), 20 * number, np.uint8)).save(tmp_path / "rec_1" / f"{number}.png")
+    rows = "x/rec_1/0.png,5\nrec_1/1.png,6\nrec_2/1.png,7\nrec_2/2.png,8\n"
+    np.testing.assert_array_equal(
+        load(tmp_path / "rec_1", f"file,hue\n{rows}").factors(np.arange(3))[:, 0], [5, 6, np.nan]
+    )
+    assert "labels.csv: 2 of 4 rows have no image, such as rec_2/1.png\n" in capsys.readouterr().err
+    renamed = rows.replace("rec_1", "was").replace("rec_2/1", "rec_2/9")
+    assert load(tmp_path / "rec_1", f"file,hue\n{renamed}").factors(np.arange(3))[:, 0].tolist() == [0, 1, 2]
+
+
 def test_leading_zeros_are_part_of_a_name(tmp_path):
     (tmp_path / "mine").mkdir()
     for number in (1, 10):
@@ -98,6 +111,9 @@ def test_images_are_not_read_again_for_other_labels_which_are_seen(pictures, cap
         ("file,hue\na/1.png,1\n1,2\n", "labels.csv: two rows have the image a/1.png"),
         ("file,hue\n0.png,1\n", "labels.csv: 'file' '0.png' may be a/0.png and b/0.png; give the path in the folder"),
         ("file,hue\nb/0.png,1\nmine/b/0,2\n", "labels.csv: two rows have the image b/0.png"),
+        ("file;hue\na/0.png;1\n", "labels.csv: the header 'file;hue' is one cell; a comma stands between two cells"),
+        ("file,hue\na/0.png,1,\n", "labels.csv: its rows have more cells than its header, file, hue."),
+        ("file;hue\na/0.png;0,5\n", "labels.csv: the header 'file;hue' is one cell"),
         ("file,hue\n", "labels.csv: shape .0, 2.; two axes, neither empty, are needed"),
         ("", "labels.csv: not a CSV file with a header"),
     ],

@@ -1,5 +1,7 @@
 """Factors as they are: numbers, angles and missing labels."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.special import xlogy
@@ -201,6 +203,31 @@ def test_bins_of_numbers_hold_equally_many_and_begin_after_the_widest_gap_of_ang
 def test_the_smallest_integer_is_a_label_of_a_user():
     smallest = np.array([[-(2**63)], [0], [1]])
     assert labels.read("factors", smallest).classes[:, 0].tolist() == [0, 1, 2]
+
+
+def test_nan_in_an_array_of_text_is_missing():
+    codes = np.random.default_rng(0).standard_normal((60, 2))
+    words = np.where(np.arange(60) % 3, np.array(["red", "blue"])[np.arange(60) % 2], None)[:, None]
+    every = [words, np.array([[np.nan if word is None else word] for [word] in words])]  # which is an array of text
+    every.append(every[1].astype("S"))
+    assert every[1].dtype.kind == "U" and every[2].dtype.kind == "S"
+    first, *others = (metrics.compute("mig", codes, each, **FAST) for each in every)
+    assert first["mig/labeled"] == [40] and others == [first, first]
+
+
+@pytest.mark.parametrize(
+    ("factors", "missing", "message"),
+    [
+        ([[1], [2], [-1]], "-1", "missing: '-1' is text, and all factors are numbers, so that it is no label."),
+        ([["a"], ["b"], ["-1"]], -1, "missing: -1 is a number, and all factors are text, so that it is no label."),
+    ],
+)
+def test_a_missing_label_of_another_kind_than_all_factors_is_refused(factors, missing, message):
+    for given in (factors, np.array(factors), np.array(factors, object)):
+        with pytest.raises(UserError, match=re.escape(message)):
+            metrics.compute("mig", np.arange(3.0)[:, None], given, missing=missing, **FAST)
+    mixed = np.array([["a", 1], ["b", 2], ["-1", -1]], object)
+    assert metrics.compute("mig", np.arange(3.0)[:, None], mixed, missing=missing, **FAST)["mig/n"] == 3
 
 
 def test_objects_hold_numbers_and_missing_labels_of_every_float():

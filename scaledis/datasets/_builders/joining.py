@@ -13,12 +13,12 @@ LAST_PARTS = (lambda file: file.stem, lambda file: file.name)  # of a path, from
 PATHS = (lambda file: str(file.with_suffix("")), str)
 
 
-def read(path: Path, files: Sequence[str]) -> Labels:
-    """The labels of images in the order of `files`, their paths in the folder, from a CSV file.
+def read(path: Path, files: Sequence[str], folder: str) -> Labels:
+    """The labels of images in the order of `files`, their paths in a folder called `folder`, from a CSV file.
 
     Its first column has the file of each row: a path in the folder, which may begin above it, or the last part of a
-    path alone, with or without the suffix. An image without a row has no labels, a row without an image is left out,
-    and stderr says how many there are.
+    path alone, with or without the suffix. Where some paths lead through `folder`, those that begin above it must. An
+    image without a row has no labels, a row without an image is left out, and stderr says how many there are.
 
     Raises UserError if the file cannot be read, if no row has an image, if two rows have the same one, and if two
     images have the name of a row.
@@ -26,10 +26,11 @@ def read(path: Path, files: Sequence[str]) -> Labels:
     table = read_csv(path, files=True)
     column, rows = table.names[0], [str(name) for name in table.columns[0]]
     by_path, by_last_part = _places(files, PATHS), _places(files, LAST_PARTS)
-    found = np.full(len(files), -1)
-    lost = []
+    found, lost = np.full(len(files), -1), []
+    through = folder if any(folder in PurePosixPath(name).parts[:-1] for name in rows) else ""
     for row, name in enumerate(rows):
-        matches = next((by_path[tail] for tail in _tails(name) if tail in by_path), by_last_part.get(name, []))
+        tails = _tails(PurePosixPath(name).parts, through)
+        matches = next((by_path[tail] for tail in tails if tail in by_path), by_last_part.get(name, []))
         if len(matches) > 1:
             both = " and ".join(files[place] for place in matches[:2])
             raise UserError(f"{path}: {column!r} {name!r} may be {both}; give the path in the folder, with its suffix.")
@@ -59,10 +60,9 @@ def _places(files: Sequence[str], names: Sequence[Callable[[PurePosixPath], str]
     return places
 
 
-def _tails(path: str) -> list[str]:
-    """The path, then what is left of it without its first folder, its first two, and so on."""
-    parts = PurePosixPath(path).parts
-    return ["/".join(parts[place:]) for place in range(len(parts))]
+def _tails(parts: Sequence[str], through: str) -> list[str]:
+    """The path, then what is left of it without its first folder, its first two, and so on, the last one `through`."""
+    return ["/".join(parts[n:]) for n in range(len(parts)) if not n or not through or parts[n - 1] == through]
 
 
 def _taken(column: np.ndarray, rows: np.ndarray) -> np.ndarray:

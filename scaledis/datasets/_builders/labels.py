@@ -1,5 +1,6 @@
 """The labels of images, unchanged: columns of whole numbers, other numbers or text, in which some may be missing."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from scaledis.datasets.base.dataset import Dataset, rows
 
 ARRAY = "numbers, bools or strings [N, F] or [N]"
 MISSING = ("", "nan", "NaN", "NA")  # cells of a CSV file
+SEPARATORS = ";\t"  # of files that have no commas between their cells
 FLOATS = (float, np.floating)
 KINDS = {str: str, bool: bool, np.bool_: bool}  # of Python objects in a column; all others are numbers
 
@@ -104,7 +106,10 @@ def _plain(where: str, column: np.ndarray) -> np.ndarray:
 
 
 def of_array(where: str | Path, factors: np.ndarray, names: np.ndarray | None, count: int) -> Labels:
-    """An array [N, F] or [N] as labels of `count` images; without `names` they are factor_0, factor_1, ..."""
+    """An array [N, F] or [N] as labels of `count` images; without `names` they are factor_0, factor_1, ...
+
+    NaN is missing, also as the text that numpy makes of it.
+    """
     found = f"{factors.dtype} {factors.shape}"
     if factors.ndim == 1:
         factors = factors[:, None]
@@ -115,6 +120,9 @@ def of_array(where: str | Path, factors: np.ndarray, names: np.ndarray | None, c
             factors = np.char.decode(factors, "utf-8")
         except UnicodeDecodeError as error:
             raise mismatch(where, "factors", f"{found}, not in UTF-8 ({error})", ARRAY) from error
+    if factors.dtype.kind == "U":
+        text, factors = factors, factors.astype(object)
+        factors[text == convert.NAN] = None
     return Labels(_names(where, names, factors.shape[1]), tuple(factors.T))
 
 
@@ -151,7 +159,10 @@ def _objects(values: Sequence[object]) -> np.ndarray:
 def read_csv(path: Path, *, files: bool = False) -> Labels:
     """The columns of a CSV file by its header; with `files` the first one names files, and stays text.
 
-    Empty cells, NaN and NA are missing. Raises UserError if it cannot be read, is empty, or has the index of pandas.
+    Empty cells, NaN and NA are missing. A column of numbers with a few words in it is text, which stderr says.
+
+    Raises UserError if it cannot be read, is empty, or has the index of pandas; if its cells are not separated by
+    commas, and if a row has more cells than the header.
     """
     import pandas
 
@@ -163,5 +174,29 @@ def read_csv(path: Path, *, files: bool = False) -> Labels:
     except (OSError, ValueError) as error:  # also what pandas raises
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else str(error).partition("\n")[0]
         raise UserError(f"{path}: not a CSV file with a header ({reason}).") from error
-    columns = [column for _, column, _ in convert.columns(str(path), frame)]
-    return Labels(tuple(map(str, frame.columns)), tuple(columns))
+    names = tuple(map(str, frame.columns))
+    if len(names) == 1 and not {*SEPARATORS}.isdisjoint(names[0]):
+        raise UserError(f"{path}: the header {names[0]!r} is one cell; a comma stands between two cells.")
+    if not isinstance(frame.index, pandas.RangeIndex):  # pandas takes the first cells for the names of the rows
+        raise UserError(f"{path}: its rows have more cells than its header, {', '.join(names)}.")
+    columns = tuple(column for _, column, _ in convert.columns(str(path), frame))
+    for name, column in [*zip(names, columns, strict=True)][1 if files else 0 :]:
+        _say_words(f"{path}: {name!r}", column)
+    return Labels(names, columns)
+
+
+def _say_words(where: str, column: np.ndarray) -> None:
+    """Prints that a column is text if most of its cells are numbers: a word among them may stand for a missing one."""
+    cells = [cell for cell in column.tolist() if isinstance(cell, str)]
+    words = [cell for cell in cells if not _is_number(cell)]
+    if 0 < 2 * len(words) < len(cells):
+        found = f"{len(words):,} of {len(cells):,} cells are no numbers, such as {words[0]!r}"
+        print(f"{where} is text, since {found}; a cell of a missing number is empty.", file=sys.stderr)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

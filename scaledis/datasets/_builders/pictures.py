@@ -82,6 +82,16 @@ def flat(image: Image.Image) -> Image.Image:
     return image if image.mode in GRAY else _on_white(_colored(image, scale=False))
 
 
+def colored(image: Image.Image, bits: int) -> Image.Image:
+    """An open image as RGB: `flat`, with the upper 8 of the 16 or `bits` bits of gray.
+
+    Raises UserError for pixels of more bits.
+    """
+    if image.mode in DEEP:
+        image = Image.fromarray(pixels.to_bytes("pixels", np.asarray(image), scale=False, bits=bits or 16))
+    return flat(image).convert("RGB")
+
+
 def _on_white(image: Image.Image) -> Image.Image:
     """An image in RGB or RGBA as RGB."""
     if image.mode == "RGB":

@@ -21,6 +21,7 @@ from scaledis.datasets import Dataset, Examples
 from scaledis.types import ImageSpec
 
 FOLDER = "folder"  # groups images by their folder
+OBJECTS = ("examples: ", "huggingface: dataset of datasets")  # how the names of objects of Python begin
 DRAWING = ("correlation", "held_out", "held_out_by", "memory")  # keys of `data` that are no options of a data set
 
 
@@ -168,6 +169,13 @@ def facts(dataset: Dataset, data: Data) -> dict[str, Any]:
         "ordered_by_numbers": any(values != sorted(values) for values in strings),
         "fingerprint": dataset.fingerprint,
     }
+
+
+def check_named(held: Mapping[str, Any], run: str) -> None:
+    """Raises UserError if the facts `held` of a run are those of an object of Python, which no config names."""
+    if (name := held.get("name", "")).startswith(OBJECTS):
+        reason = "which only its own process has; `scaledis.score` and `scaledis.figures` take the model and its images"
+        raise UserError(f"data: {run} was trained on an object of Python, {name!r}, {reason}.")
 
 
 def check_same(held: Mapping[str, Any], found: Mapping[str, Any], run: str) -> None:

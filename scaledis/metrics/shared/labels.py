@@ -17,6 +17,7 @@ from scaledis.metrics.shared.spec import ALL_KINDS
 CATEGORY, NUMBER, ANGLE = ALL_KINDS
 TURN = 2 * math.pi
 FLOATS = float | np.floating
+NOWHERE = -1  # a place in an order that no category has
 Kinds = Sequence[str | None] | Mapping[int, str]
 
 
@@ -79,7 +80,7 @@ def of_classes(factors: np.ndarray) -> Labels:
 
 
 def read(name: str, value: object, kinds_: Kinds | None = None, missing: object = None) -> Labels:
-    """The labels of a user's array or table [N, F]; None and NaN are missing, as is `missing`.
+    """The labels of a user's array or table [N, F]; None and NaN are missing, as is `missing`; "nan" in arrays of text.
 
     Args:
         name: of the argument, for sentences.
@@ -91,10 +92,14 @@ def read(name: str, value: object, kinds_: Kinds | None = None, missing: object 
 
     Raises:
         UserError: not two axes, or an empty one; an unknown kind, or another number of kinds; a label that its kind
-            cannot hold; what `convert.read` and `classes` refuse.
+            cannot hold; a number for `missing` where all factors are text, or text where none is; what `convert.read`
+            and `classes` refuse.
     """
     kinds.check("missing", missing, int | float | str | None)
-    columns = list(_columns(name, value, missing))
+    columns = [(where, _decoded(column), own) for where, column, own in _columns(name, value, missing)]
+    if missing is not None and not any(_may_hold(column, own) for _, column, own in columns):
+        is_text, others = ("text", "numbers") if isinstance(missing, str) else ("a number", "text")
+        raise UserError(f"missing: {missing!r} is {is_text}, and all factors are {others}, so that it is no label.")
     wanted = _wanted(kinds_, len(columns))
     found = [_column(*column, kind) for column, kind in zip(columns, wanted, strict=True)]
     own, amounts, of_kind = zip(*found, strict=True)
@@ -107,10 +112,10 @@ def _columns(name: str, value: object, missing: object) -> Iterator[tuple[str, n
         yield from ((f"{name}, column {number}", column, missing) for number, column in enumerate(table(name, value).T))
         return
     for where, column, order in convert.columns(name, value):
-        if order is None:
+        if order is None or missing is None:
             yield where, column, missing
         else:  # its entries are places in the order
-            yield where, column, order.index(missing) if missing in order else None
+            yield where, column, order.index(missing) if missing in order else NOWHERE
 
 
 def _wanted(given: Kinds | None, factors: int) -> list[str | None]:
@@ -156,15 +161,30 @@ def _column(where: str, column: np.ndarray, missing: object, wanted: str | None)
     return own, amounts, kind
 
 
+def _decoded(column: np.ndarray) -> np.ndarray:
+    """A column of bytes as text, any other as it is."""
+    return np.char.decode(column, "utf-8", "replace") if column.dtype.kind == "S" else column
+
+
+def _may_hold(column: np.ndarray, missing: object) -> bool:
+    """Whether a label may be `missing`, text in a column with text and a number in one with numbers."""
+    is_text = isinstance(missing, str)
+    if column.dtype.kind in "OT":
+        return any(isinstance(label, str) == is_text for label in column if not _is_nothing(label))
+    return (column.dtype.kind == "U") == is_text
+
+
 def _gone(column: np.ndarray, missing: object) -> np.ndarray:
     """bool [N], the rows without a label."""
     if column.dtype.kind in "OT":
         return np.array([_is_nothing(label) or _same(label, missing) for label in column], bool)
-    empty = np.isnan(column) if column.dtype.kind == "f" else np.zeros(len(column), bool)
-    if missing is None or isinstance(missing, str) != (column.dtype.kind in "US"):
+    empty = np.zeros(len(column), bool)
+    if column.dtype.kind == "f":
+        empty = np.isnan(column)
+    elif column.dtype.kind == "U":
+        empty = column == convert.NAN
+    if missing is None or isinstance(missing, str) != (column.dtype.kind == "U"):
         return empty
-    if column.dtype.kind == "S":
-        missing = str(missing).encode()
     with contextlib.suppress(OverflowError):  # no label is as large
         return np.asarray(empty | (column == missing))
     return empty

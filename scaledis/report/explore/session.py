@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from scaledis.core import UserError, registry
 from scaledis.core.fields import is_float32
 from scaledis.datasets import Dataset
+from scaledis.datasets._builders import pictures
 from scaledis.datasets.base import sampling
 from scaledis.metrics.of_models.shared.coding import DEAD
 from scaledis.model import Model, traversed
@@ -69,9 +70,10 @@ class Session:
 
     def _load(self, run: str, model: Model) -> Dataset:
         """What a run was trained on. Raises UserError if it cannot be loaded or has changed since."""
-        data = model.config.data
+        data, held = model.config.data, model.about.get("data", {})
+        sampling.check_named(held, run)
         dataset = self.load(data)
-        sampling.check_same(model.about.get("data", {}), sampling.facts(dataset, data), run)
+        sampling.check_same(held, sampling.facts(dataset, data), run)
         return dataset
 
     def about(self, run: str) -> dict[str, Any]:
@@ -126,13 +128,15 @@ class Session:
     def from_file(self, run: str, content: bytes) -> tuple[list[float], bytes]:
         """The posterior mean of the picture in a file, cropped to the middle and reduced to the run's images.
 
-        Raises UserError for a file that is too large or no picture.
+        Transparency and 16 bits become what `datasets.folder` makes of them.
+
+        Raises UserError for a file that is too large, no picture, or of more than `data.bits` bits.
         """
         height, width, channels = self.model(run).about["image_shape"]
         if len(content) > LARGEST:
             raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
         with self.decoding:  # one at a time, which bounds the memory
-            picture = _fitted(content, width, height)
+            picture = _fitted(content, width, height, self.model(run).config.data.bits)
         image = np.asarray(picture.convert("L"))[..., None] if channels == 1 else np.asarray(picture)
         return self.encode(run, image)
 
@@ -173,7 +177,7 @@ class Session:
         return dataset
 
 
-def _fitted(content: bytes, width: int, height: int) -> Image.Image:
+def _fitted(content: bytes, width: int, height: int, bits: int) -> Image.Image:
     """The picture in a file as RGB, cropped to the middle and reduced to `width` x `height`. Raises UserError."""
     try:
         picture = Image.open(io.BytesIO(content), formats=FORMATS)
@@ -184,7 +188,7 @@ def _fitted(content: bytes, width: int, height: int) -> Image.Image:
                 f"{LARGEST_PICTURE / 1e6:.0f} million in all are taken."
             )
         ImageOps.exif_transpose(picture, in_place=True)
-        return ImageOps.fit(picture.convert("RGB"), (width, height), Image.Resampling.LANCZOS)
+        return ImageOps.fit(pictures.colored(picture, bits), (width, height), Image.Resampling.LANCZOS)
     except UserError:
         raise
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
