@@ -186,5 +186,5 @@ def test_the_command_plans_and_says_what_compiles_and_what_its_flags_need(tmp_pa
     done = tiny.command(*arguments, "--dry_run", "--device=v5e:8")
     assert done.returncode == 0 and "On 8 x TPU v5e (2 hosts), as compiled and not measured" in done.stdout
     assert "--device: v5e is planned for" in tiny.command(*arguments, "--device=v5e").stderr
-    assert "--compile: it takes the devices" in tiny.command(*arguments, "--dry_run", "--compile").stderr
+    assert "--compile: it needs the devices" in tiny.command(*arguments, "--dry_run", "--compile").stderr
     assert "--device: 'h1000' is unknown" in tiny.command(*arguments, "--dry_run", "--device=h1000").stderr

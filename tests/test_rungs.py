@@ -616,7 +616,7 @@ def test_halving_on_the_command_line(tmp_path):
     assert done.returncode == 0 and "all 2 runs are trained already" in done.stderr, done.stderr
     for more in (["--steps=8"], []):  # the dropped runs stay runs of 6 steps
         done = tiny.command(f"--workdir={tmp_path}", "--stages=train", *more)
-        assert done.returncode == 0 and ("goes on from step 6 of 8" in done.stderr) == bool(more), done.stderr
+        assert done.returncode == 0 and ("resumes from step 6 of 8" in done.stderr) == bool(more), done.stderr
     done = tiny.command(*line, "--halving=eta:2", "--shard=0/2")
     assert done.returncode == 2 and "--halving: 'eta:2' must be eta:3" in done.stderr
 

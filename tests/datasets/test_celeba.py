@@ -57,7 +57,7 @@ def test_celeba(tmp_path, monkeypatch, face_splits):
     monkeypatch.setattr(celeba, "SOURCE", source)
     faces_of = celeba.load(tmp_path, Options())
     np.testing.assert_array_equal(faces_of.held_out, [5, 6, 7, 8])
-    assert sampling.share(faces_of, Data()) == 4 / 9 and sampling.share(faces_of, Data(held_out=0.1)) == 0.1
+    assert sampling.share(faces_of, Data()) == 4 / 9 and sampling.share(faces_of, Data(held_out=0.1)) == 1 / 9
 
 
 def test_celeba_is_not_fetched(tmp_path):
