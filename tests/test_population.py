@@ -157,7 +157,7 @@ def test_where_a_run_is_interrupted_changes_nothing():
     assert_same(whole, advance(advance(members.init(), 2)[0], 3)[0])
 
 
-def test_a_diverged_run_is_frozen_and_its_neighbour_untouched():
+def test_a_diverged_run_is_frozen_and_its_neighbor_untouched():
     good, bad = tiny.config(seed=1), tiny.config(seed=2, train__learning_rate=1e30)
     members = tiny.population([good, bad], DATASET)
     advance = members.make_advance(DATASET)

@@ -24,7 +24,7 @@ def compute(
     seed: int = 0,
     *,
     active: float | None = None,
-    neighbours: int = NEIGHBOURS,
+    neighbors: int = NEIGHBOURS,
     train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "scaledis",
     labels: Labels | None = None,
@@ -60,7 +60,7 @@ def compute(
     Args:
         seed: seeds the jitter.
         active: the share of the largest range that an active unit exceeds; None: 0, or 1/20 under `library`.
-        neighbours: neighbors of the estimate.
+        neighbors: neighbors of the estimate.
 
     Returns:
         `modularity`, `explicitness` and `compactness` in [0, 1]. `modularity` is None for one factor or without an
@@ -68,7 +68,7 @@ def compute(
         list; `information`, the NMI [active units, F]; `explicitness_per_factor` [F].
     """
     codes, factors = rows.checked(codes, factors)
-    arguments.check("neighbours", neighbours, int, 1)
+    arguments.check("neighbors", neighbors, int, 1)
     known, library = labels or of_classes(factors), protocol == "library"
     split = rows.split_at(factors, train_fraction, known.numbers)
     least = active if active is not None else LIBRARY_ACTIVE if library else 0
@@ -77,7 +77,7 @@ def compute(
     entropies = np.array(
         [entropy(factor[there, None])[0] for factor, there in zip(factors.T, known.there.T, strict=True)]
     )
-    nmi = share(all_information(codes[:, units], known, neighbours, seed), entropies)
+    nmi = share(all_information(codes[:, units], known, neighbors, seed), entropies)
     losses = np.stack([losses_of(codes, known, k, split, library) for k in range(factors.shape[1])], axis=2)
     part = slice(None, split) if library else slice(split, None)
     scored = losses[part]
@@ -102,14 +102,14 @@ def _explicitness(losses: np.ndarray) -> Result:
     return {"explicitness": float(scores.mean()), "explicitness_per_factor": scores}
 
 
-def all_information(units: np.ndarray, known: Labels, neighbours: int, seed: int) -> np.ndarray:
+def all_information(units: np.ndarray, known: Labels, neighbors: int, seed: int) -> np.ndarray:
     """Information of every unit about every factor over the rows with its label, [K, F] in nats."""
     columns = []
     for k, (there, kind) in enumerate(zip(known.there.T, known.kinds, strict=True)):
         if kind == CATEGORY:
-            columns.append(nearest_information(units[there], known.classes[there, k, None], neighbours, seed)[:, 0])
+            columns.append(nearest_information(units[there], known.classes[there, k, None], neighbors, seed)[:, 0])
         else:
-            columns.append(nearest_amounts(units, known, k, neighbours, seed))
+            columns.append(nearest_amounts(units, known, k, neighbors, seed))
     return np.stack(columns, axis=1)
 
 
@@ -128,7 +128,7 @@ def losses_of(codes: np.ndarray, known: Labels, k: int, split: int, balanced: bo
     return found
 
 
-def nearest_information(codes: np.ndarray, factors: np.ndarray, neighbours: int, seed: int) -> np.ndarray:
+def nearest_information(codes: np.ndarray, factors: np.ndarray, neighbors: int, seed: int) -> np.ndarray:
     """Information of every unit about every factor, [K, F] in nats: plug-in for discrete units, else from neighbors."""
     from sklearn.feature_selection import mutual_info_classif
 
@@ -143,7 +143,7 @@ def nearest_information(codes: np.ndarray, factors: np.ndarray, neighbours: int,
         scaled = np.round(rows.standardized(unit[:, None]), DIGITS)
         for k, factor in enumerate(factors.T):
             if np.unique(factor, return_counts=True)[1].max() > 1:  # classes of one row have no neighbors
-                nats[number, k] = mutual_info_classif(scaled, factor, n_neighbors=neighbours, random_state=seed)[0]
+                nats[number, k] = mutual_info_classif(scaled, factor, n_neighbors=neighbors, random_state=seed)[0]
     return nats
 
 

@@ -48,7 +48,7 @@ def test_real_frames_of_every_shape(data):
     rendered = masks(data, *factors)
     overlap = (real & rendered).sum(axis=(1, 2)) / (real | rendered).sum(axis=(1, 2))
     assert np.median(overlap) > 0.99 and overlap.min() > 0.97
-    for column, size in enumerate(data.factor_sizes):  # a neighbour in any factor fits less well
+    for column, size in enumerate(data.factor_sizes):  # a neighbor in any factor fits less well
         if column == 0:
             continue
         for step in (-1, 1):

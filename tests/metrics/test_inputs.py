@@ -157,7 +157,7 @@ def test_pandas_objects_are_aligned_by_their_index():
         ({"mig": {"shuffle": 3}}, "shuffle: 3 must be True or False"),
         ({"dci": {"train_fraction": np.nan}, "metrics": "dci"}, "dci: train_fraction: nan must be a number"),
         ({"irs": {"quantile": 2.0}, "metrics": "irs"}, "quantile: 2.0 must be a number from 0 to 1"),
-        ({"infomec": {"neighbours": 0}, "metrics": "infomec"}, "neighbours: 0 must be a number from 1"),
+        ({"infomec": {"neighbors": 0}, "metrics": "infomec"}, "neighbors: 0 must be a number from 1"),
         ({"level": {"samples": 0}, "metrics": "level"}, "samples: 0 must be a number from 10"),
         ({"bootstrap": 3}, "metrics: 'bootstrap' is unknown"),
     ],

@@ -41,7 +41,7 @@ def test_the_nvae_has_the_ladders_budget():
     assert sizing.parameter_count(network) == pytest.approx(1_200_000, rel=0.01)
 
 
-def test_a_width_is_the_nearest_of_its_neighbours():
+def test_a_width_is_the_nearest_of_its_neighbors():
     network = made(make_ladder, (4, 2, 2, 2), parameters=500_000)
     counts = {
         width: sizing.parameter_count(network.clone(width=width, allocation=sizing.nominal(network.allocation)))
