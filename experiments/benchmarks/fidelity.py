@@ -58,9 +58,9 @@ def hues(maps: np.ndarray, real: np.ndarray) -> np.ndarray:
     for material in materials:
         alone = (material > 0.25) & (others - material < 0.05)
         white = highlight[alone][:, None] * rendered.WHITE
-        colours = np.clip(material[alone][:, None] * rendered.COLORS[:, None] + white, 0, 255)  # [10, P, 3]
+        colors = np.clip(material[alone][:, None] * rendered.COLORS[:, None] + white, 0, 255)  # [10, P, 3]
         seen = real[:, alone].astype(np.float32)
-        found.append([np.abs(colours - image).mean(axis=(1, 2)).argmin() for image in seen])
+        found.append([np.abs(colors - image).mean(axis=(1, 2)).argmin() for image in seen])
     return np.array(found)
 
 

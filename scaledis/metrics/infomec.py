@@ -12,7 +12,7 @@ from scaledis.metrics.shared.spec import ALL_KINDS, COMPONENT, TEST_ROWS, Part, 
 
 SCORES, RATIOS = ("modularity", "explicitness", "compactness"), ("modularity", "compactness")
 SPEC = Spec(SCORES, fits=True, ratios=RATIOS, intervals={"explicitness": TEST_ROWS}, groups=COMPONENT, kinds=ALL_KINDS)
-NEIGHBOURS = 10
+NEIGHBORS = 10
 DISCRETE = 20  # values
 DIGITS = 9
 LIBRARY_ACTIVE = 1 / 20
@@ -24,7 +24,7 @@ def compute(
     seed: int = 0,
     *,
     active: float | None = None,
-    neighbors: int = NEIGHBOURS,
+    neighbors: int = NEIGHBORS,
     train_fraction: float = rows.TRAIN_FRACTION,
     protocol: str = "scaledis",
     labels: Labels | None = None,
@@ -60,7 +60,7 @@ def compute(
     Args:
         seed: seeds the jitter.
         active: the share of the largest range that an active unit exceeds; None: 0, or 1/20 under `library`.
-        neighbors: neighbors of the estimate.
+        neighbors: how many nearest neighbors the estimate takes.
 
     Returns:
         `modularity`, `explicitness` and `compactness` in [0, 1]. `modularity` is None for one factor or without an
