@@ -93,7 +93,7 @@ def main():
         if name == "exact":
             write_images(world_of(name).common["data.path"])
         for seed in SEEDS:
-            blocks.train_part(given.tier, [seed], world_of(name), price_of)
+            blocks.train_part(given.tier, seed, world_of(name), beside=price_of)
             report(given.tier)
     report(given.tier)
 
@@ -176,18 +176,13 @@ def of_blocks(tier_name):
         rows = []
         for row in entry["runs"]:
             seed = row["override"]["seed"]
-            kept = read_arrays(blocks.RESULTS / "blocks" / f"{tier_name}-seed{seed}.npz")
-            number = [name for name, other in results_of("blocks", tier_name).items() if has(other, seed)].index(cell)
+            kept = read_arrays(blocks.archive_of("blocks", tier_name, seed))
+            number = list(blocks.CELLS).index(cell)
             encoded = (kept[f"{key}{number}"].astype(float) for key in ("mean", "log_variance"))
             sizes = datasets.load(blocks.DATA).factor_sizes
             rows.append(row | blocks.columns_of(row, sizes, SCORED) | price_of(row, *encoded))
         found["beta5", cell.removesuffix(", free")] = rows
     return found
-
-
-def has(entry, seed):
-    """Whether an entry of `results_of` has a seed."""
-    return any(row["override"]["seed"] == seed for row in entry["runs"])
 
 
 def of_grid(of):

@@ -1,6 +1,6 @@
 """Disentangling Granularity in the paper's own measure, MIG of blocks by posteriors, and what it is worth.
 
-    python -m experiments.blocks --tier=small            # 84 runs in parts of one seed; it resumes
+    python -m experiments.blocks --tier=small            # 84 runs, first those of the plan; it resumes
     python -m experiments.blocks --tier=small --table    # only the table of the parts that have run
 
 `rendered_dsprites`, 8 units, beta 5, 20,000 steps: blocks of 1 (the beta-TCVAE), 2 and 4 units, with dependence within
@@ -10,7 +10,7 @@ the best pairing of the units afterwards (chosen on half of the codes, scored on
 blocks, which see a block that knows everything, and the nats of the fullest block. posteriors.py has the measures.
 
 Writes experiments/results/blocks/<tier>.json and .md, and a part's encodings of 4,096 images in half precision as
-<tier>-seed<first>.npz. experiments/results/plan.md has the claims.
+<tier>-seed<seed>.npz. experiments/results/plan.md has the claims.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,12 +31,12 @@ from experiments.tables import (
 )
 from scaledis import metrics
 from scaledis.core import runtime
-from scaledis.core.files import write_arrays
+from scaledis.core.files import read_arrays, write_arrays
 from scaledis.datasets.base import sampling
 from scaledis.training.load import load_run
 
-SEEDS, PART = range(200, 224), 1
-PRIMARY = ("b = 1", "b = 2, free")  # that have all seeds; the others have the first half
+SEEDS = range(200, 224)
+PRIMARY = ("b = 1", "b = 2, free")  # that have all seeds, and run first; the others have the first half
 UNITS, DATA = 8, "rendered_dsprites"
 CELLS = {
     "b = 1": {"method.block": 1, "method.within": "free"},
@@ -89,42 +89,52 @@ def main():
     runtime.prepare_jax()
     low_priority()
     if not given.table:
-        for first in SEEDS[::PART]:
-            cells = CELLS if first < np.mean(SEEDS) else {name: CELLS[name] for name in PRIMARY}
-            train_part(given.tier, range(first, first + PART), world()._replace(cells=cells))
+        half = SEEDS[: len(SEEDS) // 2]
+        for seed, cells in [*((seed, PRIMARY) for seed in SEEDS), *((seed, tuple(CELLS)) for seed in half)]:
+            train_part(given.tier, seed, world(), cells)
             report(given.tier)
     report(given.tier)
 
 
-def train_part(tier_name, seeds, world, beside=lambda row, mean, log_variance: {}):
-    """Trains and scores the runs of some seeds, and writes them beside those that are there.
+def train_part(tier_name, seed, world, names=None, beside=lambda row, mean, log_variance: {}):
+    """Trains and scores one seed of the cells `names`, all by default, and writes its runs beside those that are there.
 
-    `beside` is what else is known of a run: (row, mean, log_variance [N, K]) -> columns.
+    `beside` is what else is known of a run: (row, mean, log_variance [N, K]) -> columns. The archive of a seed has the
+    encodings of a cell by its place among all cells of the world.
     """
     known = results_of(world.name, tier_name)
-    there = {row["override"]["seed"] for found in known.values() for row in found["runs"]}
-    if there >= set(seeds):
+    numbers = {name: number for number, name in enumerate(world.cells) if not has(known.get(name, {"runs": []}), seed)}
+    missing = [name for name in names or world.cells if name in numbers]
+    if not missing:
         return
-    overrides = [{**world.common, **cell, "seed": seed} for cell in world.cells.values() for seed in seeds]
-    workdir = place(world.name, tier_name, world.name, f"seed{seeds[0]}")
+    part = f"seed{seed}" + "".join(f"-{numbers[name]}" for name in missing if len(missing) < len(world.cells))
+    workdir = place(world.name, tier_name, world.name, part)
+    overrides = [{**world.common, **world.cells[name], "seed": seed} for name in missing]
     rows = run(workdir, protocol.tier(tier_name), overrides)
     dataset = sampling.load_dataset(workdir.runs()[0].config.data)
     index = np.random.default_rng(0).choice(dataset.size, size=min(DCI_CODES, dataset.size), replace=False)
-    kept = {}
-    for number, row in enumerate(rows):
-        block, within = (row["override"][f"method.{key}"] for key in ("block", "within"))
+    archive = archive_of(world.name, tier_name, seed)
+    kept = read_arrays(archive) if archive.exists() else {"index": index[:KEPT]}
+    for name, row in zip(missing, rows, strict=True):
         mean, log_variance = posteriors.encode_all(load_run(workdir.root, row["run"]), dataset)
-        row |= scores_of(mean, log_variance, block, dataset, index, world.scored)
+        row |= scores_of(mean, log_variance, world.cells[name]["method.block"], dataset, index, world.scored)
         row |= beside(row, mean, log_variance)
-        kept[f"mean{number}"], kept[f"log_variance{number}"] = (
-            array[index[:KEPT]].astype(np.float16) for array in (mean, log_variance)
-        )
-        print(f"seed {row['override']['seed']}, b = {block}, {within}: scored", flush=True)
-    write_arrays(RESULTS / world.name / f"{tier_name}-seed{seeds[0]}.npz", index=index[:KEPT], **kept)
-    for name, of_cell in zip(world.cells, np.array_split(np.arange(len(rows)), len(world.cells)), strict=True):
-        before = known.get(name, {"runs": []})["runs"]
-        known[name] = {"runs": [*before, *(rows[number] for number in of_cell)], "machine": runtime.machine()}
+        for key, array in (("mean", mean), ("log_variance", log_variance)):
+            kept[f"{key}{numbers[name]}"] = array[index[:KEPT]].astype(np.float16)
+        print(f"seed {seed}, {name}: scored", flush=True)
+        known[name] = {"runs": [*known.get(name, {"runs": []})["runs"], row], "machine": runtime.machine()}
+    write_arrays(archive, **kept)
     write_results(world.name, tier_name, known)
+
+
+def archive_of(name, tier_name, seed):
+    """Where the encodings of a seed are."""
+    return RESULTS / name / f"{tier_name}-seed{seed}.npz"
+
+
+def has(entry, seed):
+    """Whether an entry of `results_of` has a seed."""
+    return any(row["override"]["seed"] == seed for row in entry["runs"])
 
 
 def scores_of(mean, log_variance, block, dataset, index, scored):

@@ -2,9 +2,9 @@
 
     python -m experiments.family --tier=small
 
-The runs are those of primary.py and blocks.py. A row has an interval as soon as two of its seeds have run. The verdicts
-come when all seeds of all rows have, since Holm's method takes all eight p-values. Writes
-experiments/results/family/<tier>.md and, with the verdicts, rows of claims.md.
+The runs are those of primary.py and blocks.py. A row has an interval as soon as two of its seeds have run, and a
+verdict once all of its seeds have and no p-values of the rows to come can change it, since Holm's method takes all
+eight. Writes experiments/results/family/<tier>.md and, for each row with a verdict, a row of claims.md.
 """
 
 import math
@@ -23,7 +23,8 @@ ROWS, APART = 8, 0.02  # APART: of the bounds of an information, beyond which it
 COLUMNS = ("row", "one - other", "score of one", "seeds", "diverged", "difference", "p", "Holm's p", "verdict")
 
 Runs = Mapping[str, Sequence[Mapping[str, Any]]]  # by the name of their setting
-NOTHING = Difference("paired", (0, 0), (math.nan, math.nan), math.nan, math.nan, math.nan, 0)
+NOTHING = Difference("paired", (0, 0), (math.nan, math.nan), math.nan, math.nan, math.nan, 0)  # p counts as 1
+CERTAIN = NOTHING._replace(difference=1.0, error=0.0)  # p = 0
 
 
 class Row(NamedTuple):
@@ -98,21 +99,36 @@ def counted(row: Row, runs: Runs) -> tuple[int, int]:
 
 
 def family(rows: Sequence[Row], runs: Mapping[str, Runs]) -> list[Judged | None]:
-    """The verdicts of all rows; None for all of them until each has all of its seeds.
+    """The verdicts of the rows that have one; None for a row without all of its seeds, or which later rows can change.
 
-    A row with a side whose runs all diverged is undecided, and counts as a test with p = 1.
+    Holm's p of a row is largest if all rows to come have p = 1, and smallest if all have p = 0. A verdict that is the
+    same in both cases is final; it stands with the larger p. A row with a side whose runs all diverged is undecided,
+    and counts as a test with p = 1.
     """
-    if any(counted(row, runs[row.of])[0] < row.seeds for row in rows):
-        return [None] * len(rows)
-    found = [(compared(row, runs[row.of]) or NOTHING, is_number(row, runs[row.of])) for row in rows]
-    return [*judge([each if known else each._replace(error=math.nan) for each, known in found])]
+    complete = [counted(row, runs[row.of])[0] >= row.seeds for row in rows]
+    found = [tested(row, runs[row.of]) for row in rows]
+    largest, smallest = (
+        judge([each if ran else later for each, ran in zip(found, complete, strict=True)])
+        for later in (NOTHING, CERTAIN)
+    )
+    return [
+        most if ran and most.verdict == least.verdict else None
+        for ran, most, least in zip(complete, largest, smallest, strict=True)
+    ]
+
+
+def tested(row: Row, runs: Runs) -> Difference:
+    """The difference as a test of the family; where it is no number, or nothing has run, its p is NaN."""
+    found = compared(row, runs) or NOTHING
+    return found if is_number(row, runs) else found._replace(error=math.nan)
 
 
 def cells_of(row: Row, runs: Runs, judged: Judged | None) -> list[str]:
     """The cells of a row of the table, behind its number."""
     (seeds, diverged), found = counted(row, runs), compared(row, runs)
     words, p = (words_of(found), f"{found.p:.2g}") if found and found.interval() else ("", "")
-    verdict = (f"{judged.holm:.2g}", verdict_of(judged)) if judged else ("", "not all seeds have run")
+    open_for = "other rows can change it" if seeds >= row.seeds else "not all seeds have run"
+    verdict = (f"{judged.holm:.2g}", verdict_of(judged)) if judged else ("", open_for)
     return [row.title, row.scores[0], f"{seeds} of {row.seeds}", str(diverged), words, p, *verdict]
 
 
@@ -142,8 +158,10 @@ def main() -> None:
     cells = [cells_of(row, runs[row.of], judged) for row, judged in zip(rows, verdicts, strict=True)]
     about = (
         f"{' '.join(made_with(each) for each in known.values() if each)} Paired t-tests over seeds, Welch's in row 3, "
-        "two-sided, corrected together by Holm's method. [The plan](../plan.md) says what verdicts mean. No number: "
-        f"the bounds of an information are more than {APART} apart, or all runs of a side diverged; Holm's p is then 1."
+        "two-sided, corrected together by Holm's method. [The plan](../plan.md) says what verdicts mean. Until all "
+        "rows have run, Holm's p is the largest that the others can lead to, and none of them can change a verdict. "
+        f"No number: the bounds of an information are more than {APART} apart, or all runs of a side diverged; "
+        "Holm's p is then 1."
     )
     numbered = [[str(number), *own] for number, own in enumerate(cells, 1)]
     write_markdown("family", given.tier, "The primary rows", about, COLUMNS, numbered)

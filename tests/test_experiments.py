@@ -507,8 +507,10 @@ def test_blocks_have_both_bounds_and_go_on_with_the_next_seeds(small, monkeypatc
     table = {row[0]: row[1:] for row in rows_of(results / "blocks/small.md")}
     assert all("n = 4" in table[name][column] for name in blocks.PRIMARY for column in range(6))
     assert table["b = 4, free"][4:6] == ["–", "–"]  # its units are not paired afterwards
-    with np.load(results / "blocks/small-seed2.npz", allow_pickle=False) as kept:
-        assert kept["mean1"].shape == (16, 4) and kept["mean1"].dtype == np.float16
+    for seed, cells in ((0, 5), (2, 2)):
+        with np.load(results / f"blocks/small-seed{seed}.npz", allow_pickle=False) as kept:
+            assert {*kept} == {"index", *(f"{key}{cell}" for key in ("mean", "log_variance") for cell in range(cells))}
+            assert kept["mean1"].shape == (16, 4) and kept["mean1"].dtype == np.float16
     before = tiny.tree(results)
     command("blocks")
     assert tiny.tree(results) == before

@@ -8,6 +8,7 @@ from scipy import stats
 
 from experiments import family, tables
 from scaledis.core.files import read_json
+from scaledis.core.statistics import Difference
 
 STEPS = 40_000
 SHIFTS = (0.3, 0.2, 0.1, 0.2, 0.0, 0.1, 0.2, 0.0)  # of one over other, by row
@@ -72,16 +73,40 @@ def test_every_row_is_tested_over_its_seeds_and_corrected_with_the_others(runs):
     assert judged[least].holm == pytest.approx(8 * p_values[least])
 
 
-def test_no_row_has_a_verdict_before_all_have_their_seeds(runs):
+def test_a_row_has_its_verdict_once_its_seeds_have_run_and_no_later_row_can_change_it(runs):
     rows = family.rows_of("small", "dava")
+    whole = family.family(rows, runs)
     last = runs["primary"]["vlae, (4, 6)"].pop()
-    assert family.family(rows, runs) == [None] * 8
-    cells = family.cells_of(rows[0], runs["primary"], None)
-    assert cells[2] == "20 of 20" and cells[4].startswith("0.2") and cells[-1] == "not all seeds have run"
+    judged = family.family(rows, runs)
+    assert judged[5] is None and [each.verdict for each in judged if each] == [
+        each.verdict for number, each in enumerate(whole) if number != 5
+    ]
+    cells = family.cells_of(rows[5], runs["primary"], None)
+    assert cells[2] == "7 of 8" and cells[4].startswith("0.0") and cells[-1] == "not all seeds have run"
     runs["primary"]["vlae, (4, 6)"].append({**last, "diverged": 7})
     judged = family.family(rows, runs)
     assert judged[5].difference.seeds == (7, 7) and family.counted(rows[5], runs["primary"]) == (8, 1)
     assert family.cells_of(rows[3], {}, None)[2:5] == ["0 of 24", "0", ""]
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.006, "holds"), (0.02, None), (0.06, "no difference that counts")])
+def test_a_verdict_waits_where_the_factor_of_holm_decides(runs, p, verdict, monkeypatch):
+    """Of one row that has run among eight Holm's p is 1 to 8 times its own."""
+    rows = family.rows_of("small", "dava")
+    only = {"primary": {name: runs["primary"][name] for name in ("figure 1, both", "figure 1, intra")}, "blocks": {}}
+    small = 1e-3
+    error = small / stats.t.isf(p / 2, 23)
+    one = Difference("paired", (24, 24), (0.5, 0.5 - small), small, error * 24**0.5, error, 23)
+    monkeypatch.setattr(family, "compared", lambda row, runs: one if row == rows[3] else None)
+    judged = family.family(rows, only)
+    assert [each.verdict if each else None for each in judged] == [None] * 3 + [verdict] + [None] * 4
+    if verdict:
+        assert (
+            judged[3].holm == pytest.approx(8 * p)
+            and family.cells_of(rows[3], only["primary"], judged[3])[-1] == verdict
+        )
+    else:
+        assert family.cells_of(rows[3], only["primary"], None)[-1] == "other rows can change it"
 
 
 def test_an_information_whose_bounds_differ_is_no_number_and_nothing_is_decided(runs):
