@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import dataclasses
 import http.client
 import io
 import json
@@ -12,10 +13,11 @@ import time
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from scaledis.core.errors import UserError
 from scaledis.core.files import write_lines
+from scaledis.datasets._builders import pictures
 from scaledis.datasets.base import sampling
 from scaledis.report import gather
 from scaledis.report.explore.server import make_server
@@ -25,6 +27,7 @@ from scaledis.training.load import load_run
 from scaledis.types import Run
 from scaledis.workdir.layout import Workdir
 from tests import browser, tiny
+from tests.datasets import test_pictures
 from tests.report import material
 
 SENTENCE = "The file has 21 MB; at most 20 MB are taken."
@@ -80,7 +83,7 @@ def test_it_starts_from_random_images_factors_the_prior_and_files(session, workd
     codes, image = session.from_file("vlae", file())
     assert (read(image) == (255, 0, 0)).all() and read(image).shape == images.image_shape
     np.testing.assert_allclose(codes, model.encode(read(image)[None]).mean[0], atol=1e-3)
-    _, image = session.from_file("vlae", file("JPEG", (6000, 5000), 128, "L"))  # 30 million, decoded at an eighth
+    _, image = session.from_file("vlae", file("JPEG", (6000, 5000), 128, "L"))  # 30 million
     assert (read(image) == 128).all()
     codes, image = session.random("vlae")
     assert (read(image) == images.images(np.arange(96))).all((1, 2, 3)).any() and len(codes) == 3
@@ -101,6 +104,31 @@ def test_a_dropped_file_is_read_as_a_folder_of_images_is(session, picture, expec
     picture.save(buffer, "PNG")
     _, image = session.from_file("vlae", buffer.getvalue())
     assert (read(image) == expected).all()
+
+
+@pytest.mark.parametrize("kind", ["gray", "RGB of 12 bits", "turned", "from 0 to 1"])
+def test_a_dropped_file_is_the_image_of_the_data_set_whose_file_it_is(session, workdir, tmp_path, monkeypatch, kind):
+    rng = np.random.default_rng(0)
+    options, path = {}, tmp_path / "own.png"
+    if kind == "gray":
+        Image.fromarray(rng.integers(0, 256, (50, 70), np.uint8)).save(path)
+    elif kind == "RGB of 12 bits":
+        options["bits"] = 12
+        path.write_bytes(test_pictures.png(rng.integers(0, 4096, (64, 80, 3), np.uint16), 2))
+    elif kind == "turned":
+        exif = Image.Exif()
+        exif[ExifTags.Base.Orientation] = 6
+        Image.fromarray(rng.integers(0, 256, (50, 70, 3), np.uint8)).save(path, exif=exif)
+    else:
+        options["scale"] = True
+        Image.fromarray(rng.integers(0, 2, (50, 70), np.uint8)).save(path)
+    model = load_run(workdir, "vlae")
+    height, width, _ = model.about["image_shape"]
+    config = dataclasses.replace(model.config, data=dataclasses.replace(model.config.data, **options))
+    monkeypatch.setattr(session, "model", lambda run: model._replace(config=config))
+    _, image = session.from_file("vlae", path.read_bytes())
+    assert height == width
+    np.testing.assert_array_equal(read(image), pictures.read(path, width, **{"scale": False, **options}).pixels)
 
 
 def test_it_says_what_it_knows_of_a_run(session, workdir, monkeypatch):
@@ -194,8 +222,10 @@ def test_a_saved_model_is_explored_without_its_work_directory(workdir, tmp_path,
         (lambda s: s.by_factors("vlae", ["place"]), "must be a dictionary"),
         (lambda s: s.from_file("vlae", b"not a picture"), "no picture that can be read"),
         (lambda s: s.from_file("vlae", file()[:60]), "no picture that can be read"),
-        (lambda s: s.from_file("vlae", file(size=(9000, 1))), "9000 x 1 pixels"),
-        (lambda s: s.from_file("vlae", file(size=(5100, 5000), color=0, mode="L")), "8192 a side and 25 million"),
+        (
+            lambda s: s.from_file("vlae", file(size=(7100, 7100), color=0, mode="L")),
+            "picture: 7100x7100 is more than 50",
+        ),
         (lambda s: s.from_file("vlae", file("TIFF")), "PNG, JPEG, WEBP, GIF, BMP are"),
         (lambda s: s.from_file("vlae", b"0" * 21_000_000), SENTENCE),
     ],

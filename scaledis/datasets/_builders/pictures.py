@@ -1,7 +1,8 @@
-"""Image files of every kind as RGB squares of one size."""
+"""Image files of every kind as RGB images of one size."""
 
 import contextlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ UPRIGHT = {  # what turns an image upright, by the orientation in its EXIF block
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
 
 
 class Picture(NamedTuple):
@@ -42,37 +44,51 @@ class Picture(NamedTuple):
 
 
 def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
-    """An image file, or its first frame or page, as uint8 [side, side, 3].
+    """An image file as uint8 [side, side, 3]. Raises what `fitted` raises, and UserError if the file is damaged."""
+    try:
+        with Image.open(file) as image:
+            return fitted(image, lambda: Image.open(file), (side, side), scale, bits)
+    except UNREADABLE as error:
+        raise UserError(f"{file}: {error}") from error
 
-    The largest central square is resized by Lanczos' filter, transparency becomes white, and EXIF turns it upright.
-    Pixels of 16 bits keep the upper 8; whole numbers of `bits` bits keep the upper 8 of these. With `scale`
+
+def fitted(
+    image: ImageFile.ImageFile, again: Callable[[], Image.Image], size: tuple[int, int], scale: bool, bits: int = 0
+) -> Picture:
+    """An opened image file, or its first frame or page, as uint8 [height, width, 3].
+
+    The largest central part of this shape is resized by Lanczos' filter, transparency becomes white, and EXIF turns it
+    upright. Pixels of 16 bits keep the upper 8; whole numbers of `bits` bits keep the upper 8 of these. With `scale`
     pixels from 0 to 1 are multiplied by 255.
 
+    Args:
+      image: opened and not yet decoded.
+      again: opens the same file once more, to read the lower bytes of 16-bit colors.
+      size: the width and height of the result.
+      scale, bits: as in `config.data`.
+
     Raises:
-      UserError: the file is damaged, or larger than 50 million pixels.
+      UserError: the image is larger than 50 million pixels.
       UserError: its pixels are 32-bit numbers, whose range is unknown, and neither `scale` nor `bits` is given.
       UserError: a pixel is above 1, and `scale` is True.
       UserError: a pixel has more bits than `bits`, or the lower ones of its 16 cannot be read.
     """
-    try:
-        with Image.open(file) as image:
-            if image.width * image.height > LARGEST:
-                raise UserError(f"{image.width}x{image.height} is more than {LARGEST:,} pixels, make it smaller")
-            _check_tiff(image)
-            picture, largest = (image, -1) if scale else _reduced(file, image, bits)
-            orientation = 1  # by hand: ImageOps.exif_transpose raises for a broken block, and would turn all pixels
-            with contextlib.suppress(Exception):  # a broken EXIF block raises anything; the pixels are still good
-                # Decodes a PNG, whose `tile` is then gone.
-                orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-            length = min(picture.size)
-            left, top = ((size - length) // 2 for size in picture.size)
-            whole = left == top == 0
-            square = _colored(picture if whole else picture.crop((left, top, left + length, top + length)), scale)
-            square = square.resize((side, side), Image.Resampling.LANCZOS)
-    except UNREADABLE as error:
-        raise UserError(f"{file}: {error}") from error
-    square = _on_white(square)
-    return Picture(np.asarray(square.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else square), largest)
+    if image.width * image.height > LARGEST:
+        raise UserError(f"{image.width}x{image.height} is more than {LARGEST:,} pixels, make it smaller")
+    _check_tiff(image)
+    picture, largest = (image, -1) if scale else _reduced(image, again, bits)
+    orientation = 1  # by hand: ImageOps.exif_transpose raises for a broken block, and would turn all pixels
+    with contextlib.suppress(Exception):  # a broken EXIF block raises anything; the pixels are still good
+        # Decodes a PNG, whose `tile` is then gone.
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    width, height = size if orientation not in SIDEWAYS else size[::-1]  # before it is turned
+    length = min(picture.width * height, picture.height * width)
+    part = max(1, length // height), max(1, length // width)
+    left, top = ((whole - own) // 2 for whole, own in zip(picture.size, part, strict=True))
+    if part != picture.size:
+        picture = picture.crop((left, top, left + part[0], top + part[1]))
+    picture = _on_white(_colored(picture, scale).resize((width, height), Image.Resampling.LANCZOS))
+    return Picture(np.asarray(picture.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else picture), largest)
 
 
 def flat(image: Image.Image) -> Image.Image:
@@ -82,16 +98,6 @@ def flat(image: Image.Image) -> Image.Image:
     return image if image.mode in GRAY else _on_white(_colored(image, scale=False))
 
 
-def colored(image: Image.Image, bits: int) -> Image.Image:
-    """An open image as RGB: `flat`, with the upper 8 of the 16 or `bits` bits of gray.
-
-    Raises UserError for pixels of more bits.
-    """
-    if image.mode in DEEP:
-        image = Image.fromarray(pixels.to_bytes("pixels", np.asarray(image), scale=False, bits=bits or 16))
-    return flat(image).convert("RGB")
-
-
 def _on_white(image: Image.Image) -> Image.Image:
     """An image in RGB or RGBA as RGB."""
     if image.mode == "RGB":
@@ -99,7 +105,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-def _reduced(file: Path, image: ImageFile.ImageFile, bits: int) -> tuple[Image.Image, int]:
+def _reduced(image: ImageFile.ImageFile, again: Callable[[], Image.Image], bits: int) -> tuple[Image.Image, int]:
     """A picture with 8 bits instead of more, and the `largest` of `Picture`."""
     clear = image.info.get("transparency")
     if image.mode in DEEP or (image.mode == "I" and (bits or image.format == "PPM")):  # a PPM file has at most 16 bits
@@ -111,7 +117,7 @@ def _reduced(file: Path, image: ImageFile.ImageFile, bits: int) -> tuple[Image.I
     elif bits in (0, 16):  # Pillow reads the upper 8
         return image, int(np.asarray(image)[..., :3].max()) << 8 | 255
     else:
-        values = _sixteen(file, image)
+        values = _sixteen(image, again)
     shallow = Image.fromarray(pixels.to_bytes("pixels", values, scale=False, bits=bits or 16))
     if clear is not None:
         shallow.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
@@ -128,11 +134,11 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     return any(is_deep(tile.codec_name, tile.args) for tile in image.tile)
 
 
-def _sixteen(file: Path, image: ImageFile.ImageFile) -> np.ndarray:
+def _sixteen(image: ImageFile.ImageFile, again: Callable[[], Image.Image]) -> np.ndarray:
     """The colors uint16 [h, w, 3] of an image. Pillow reads the upper bytes, and the lower ones by changed tiles."""
     if image.mode != "RGB" or image.format == "PPM":
         raise UserError(f"the lower bits of its 16 cannot be read ({image.format}, {image.mode}); save it with 8 bits")
-    with Image.open(file) as lower:
+    with again() as lower:
         lower.tile = [tile._replace(args=_other_byte(tile.args)) for tile in lower.tile]
         return np.asarray(image).astype(np.uint16) << 8 | np.asarray(lower)
 

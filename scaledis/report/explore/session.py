@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile
 
+from scaledis.config import Data
 from scaledis.core import UserError, registry
 from scaledis.core.fields import is_float32
 from scaledis.datasets import Dataset
@@ -23,7 +24,6 @@ from scaledis.report.pictures.traversals import pixels
 from scaledis.report.summary import best_factor, mixed, units
 
 LARGEST = 20 << 20  # bytes of a file that is dropped in
-LARGEST_SIDE, LARGEST_PICTURE = 8192, 25_000_000  # pixels: of a side; of what is decoded, 4 bytes each and two copies
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")  # what browsers show; a small TIFF can take a minute to decode
 PATIENCE = 2.0  # seconds that a page waits for images before it starts without them
 FRAMES, MILLISECONDS, SIDE = 13, 80, 256  # of an animation: from -3 to 3, a frame, pixels
@@ -126,19 +126,16 @@ class Session:
         return drawn, self.decode(run, drawn)
 
     def from_file(self, run: str, content: bytes) -> tuple[list[float], bytes]:
-        """The posterior mean of the picture in a file, cropped to the middle and reduced to the run's images.
+        """The posterior mean of the picture in a file, which is read as `datasets.folder` reads it for the run.
 
-        Transparency and 16 bits become what `datasets.folder` makes of them.
-
-        Raises UserError for a file that is too large, no picture, or of more than `data.bits` bits.
+        Raises UserError for a file that is too large, no picture, or one that `datasets.folder` refuses.
         """
         height, width, channels = self.model(run).about["image_shape"]
         if len(content) > LARGEST:
             raise UserError(f"The file has {len(content) / 1e6:.0f} MB; at most {LARGEST >> 20} MB are taken.")
         with self.decoding:  # one at a time, which bounds the memory
-            picture = _fitted(content, width, height, self.model(run).config.data.bits)
-        image = np.asarray(picture.convert("L"))[..., None] if channels == 1 else np.asarray(picture)
-        return self.encode(run, image)
+            image = _pixels(content, (width, height), self.model(run).config.data)
+        return self.encode(run, np.asarray(Image.fromarray(image).convert("L"))[..., None] if channels == 1 else image)
 
     def encode(self, run: str, image: np.ndarray) -> tuple[list[float], bytes]:
         """The posterior mean of an image uint8 [H, W, C], and the image as PNG."""
@@ -177,21 +174,18 @@ class Session:
         return dataset
 
 
-def _fitted(content: bytes, width: int, height: int, bits: int) -> Image.Image:
-    """The picture in a file as RGB, cropped to the middle and reduced to `width` x `height`. Raises UserError."""
+def _pixels(content: bytes, size: tuple[int, int], data: Data) -> np.ndarray:
+    """The picture in a file as uint8 [height, width, 3], by `pictures.fitted`. Raises UserError."""
+
+    def opened() -> ImageFile.ImageFile:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+
     try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
-        picture.draft("RGB", (4 * width, 4 * height))  # a JPEG is decoded at a fraction of its size
-        if max(picture.size) > LARGEST_SIDE or picture.width * picture.height > LARGEST_PICTURE:
-            raise UserError(
-                f"The picture has {picture.width} x {picture.height} pixels; at most {LARGEST_SIDE} a side and "
-                f"{LARGEST_PICTURE / 1e6:.0f} million in all are taken."
-            )
-        ImageOps.exif_transpose(picture, in_place=True)
-        return ImageOps.fit(pictures.colored(picture, bits), (width, height), Image.Resampling.LANCZOS)
-    except UserError:
-        raise
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with opened() as image:
+            return pictures.fitted(image, opened, size, data.scale, data.bits).pixels
+    except UserError as error:
+        raise UserError(f"The picture: {error}.") from error
+    except pictures.UNREADABLE as error:
         raise UserError(f"The file is no picture that can be read; {', '.join(FORMATS)} are.") from error
 
 
