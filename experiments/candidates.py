@@ -14,7 +14,7 @@ from scaledis.core import runtime
 from scaledis.methods.base.autoencoder import make_autoencoder
 from scaledis.methods.base.elbo import make_penalized_method
 from scaledis.methods.base.penalty import weighted_decomposition
-from scaledis.methods.base.spec import Hyperparameter
+from scaledis.methods.base.spec import Hyperparameter, equation_of
 from scaledis.methods.hfs import with_support
 from scaledis.methods.scale_vlae import HYPERPARAMETERS, level_arrays, scale_aware
 
@@ -124,7 +124,7 @@ def build_ladder_hfs(config, images):
 scaledis.register_method(
     "ladder_hfs",
     build_ladder_hfs,
-    equation=build_ladder_hfs.__doc__,
+    equation=equation_of(build_ladder_hfs),
     hyperparameters={**HYPERPARAMETERS, "support": Hyperparameter(10.0, "weight of the factorized support")},
     flat=False,
     arrays=level_arrays,

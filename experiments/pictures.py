@@ -54,7 +54,7 @@ def curves(comparison: str, tier: str, entries: Mapping[str, Runs], scores: Sequ
             steps = tables.scored_at(whole)
             if not steps:
                 continue
-            found = [tables.at_step(whole, step, score) for step in steps]
+            found = [[run["over_steps"][step][score] for run in whole] for step in steps]
             means, deviations, _ = zip(*map(tables.interval, found), strict=True)
             low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
             [line] = axis.plot([*map(int, steps)], means, marker="o", markersize=3, label=name)

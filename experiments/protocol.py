@@ -13,6 +13,7 @@ import os
 import runpy
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def tuned(comparison: str, tier_name: str, entry: Entry) -> dict[str, Any]:
     grid = [{**setting, "seed": TUNING_SEED} for setting in entry.grid]
     rows = run(place(comparison, tier_name, entry.name, "tuning"), tier(tier_name), grid)
     best = {
-        key: max((row for row in rows if row[key] is not None), key=lambda row, key=key: row[key])["override"]
+        key: max((row for row in rows if row[key] is not None), key=itemgetter(key))["override"]
         for key in ("DCI-D", "ELBO")
     }
     return {"grid": rows, "chosen": best["DCI-D"], "by_elbo": best["ELBO"]}

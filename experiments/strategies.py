@@ -31,13 +31,13 @@ def make_several(seeds: int, by: str) -> Way:
         of = min(seeds, ledger.seeds)
         groups = drawn(ledger, rng, ledger.whole(of), of)
         ledger.advance([run for group in groups for run in group], ledger.end)
-        means = [np.mean([ledger.seen(by, run) for run in group]) for group in groups]
+        means = [float(np.mean([ledger.seen(by, run) for run in group])) for group in groups]
         return ledger.best(by, groups[best_of(means)], 1)[0]
 
     return way
 
 
-def best_of(values: Sequence[float]) -> int:
+def best_of(values: Sequence[float] | np.ndarray) -> int:
     """The place of the largest value; NaN loses."""
     return int(np.argsort(-np.asarray(values, float), kind="stable")[0])
 
@@ -119,7 +119,8 @@ def tpe(ledger: Ledger, rng: np.random.Generator) -> Kept:
     count, points = ledger.whole(1), ledger.table.points
     sampler = optuna.samplers.TPESampler(n_startup_trials=max(2, count // 3), seed=int(rng.integers(2**31)))
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    axes = {f"x{axis}": optuna.distributions.FloatDistribution(0.0, 1.0) for axis in range(points.shape[1])}
+    unit: optuna.distributions.BaseDistribution = optuna.distributions.FloatDistribution(0.0, 1.0)
+    axes = {f"x{axis}": unit for axis in range(points.shape[1])}
     tried: list[Kept] = []
     for _ in range(min(count, len(points))):
         asked = study.ask(axes)

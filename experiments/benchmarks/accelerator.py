@@ -253,7 +253,7 @@ def table(options: argparse.Namespace) -> dict[str, Any]:
         codes = model.encode(dataset.images(index))
         arrays = {f"params/{name}": leaf for name, leaf in flat(jax.device_get(model.state.params)).items()}
         arrays |= {"codes/mean": codes.mean, "codes/log_variance": codes.log_variance}
-        half = {name: np.asarray(array).astype(np.float16) for name, array in arrays.items()}
+        half: dict[str, Any] = {name: np.asarray(array).astype(np.float16) for name, array in arrays.items()}
         path = options.to / f"model-{slot}.npz"
         np.savez_compressed(path, **half, index=index, factors=dataset.factors(index))
         files.append({"name": path.name, "bytes": path.stat().st_size, "small": path.stat().st_size < SMALL_FILE})

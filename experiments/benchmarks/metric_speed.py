@@ -67,7 +67,9 @@ def main() -> None:
     parser.add_argument("--reference", action="store_true", help="DCI with scikit-learn too")
     parser.add_argument("--chance", type=int, default=0, help="permutations for the chance levels; default: none")
     given = parser.parse_args()
-    jobs = [(name, {}) for name in metrics.names()] + [("dci", {"backend": "sklearn"})] * given.reference
+    jobs: list[tuple[str, dict[str, str]]] = [(name, {}) for name in metrics.names()] + [
+        ("dci", {"backend": "sklearn"})
+    ] * given.reference
     jobs += [("sap", {"protocol": "paper"})]
     lines = []
     for job in jobs:

@@ -8,6 +8,7 @@ file, which the system takes back when it needs memory; `own` is without them, a
 experiments/results/own_images.json.
 """
 
+import math
 import resource
 import time
 from pathlib import Path
@@ -32,7 +33,7 @@ class Random:
 
     def __getitem__(self, place: int) -> tuple[np.ndarray, dict[str, float | None]]:
         rng = np.random.default_rng(place)
-        return np.frombuffer(rng.bytes(np.prod(SHAPE)), np.uint8).reshape(SHAPE), {
+        return np.frombuffer(rng.bytes(math.prod(SHAPE)), np.uint8).reshape(SHAPE), {
             "size": rng.random() if place % 3 else None
         }
 

@@ -68,7 +68,7 @@ def lines(found: dict[tuple[str, str], Forecast]) -> Iterator[str]:
 def main() -> None:
     found = {}
     for title, (name, *product) in SWEEPS.items():
-        runs = Sweep(name, tuple(product)).runs()
+        runs = Sweep(name, product=tuple(product)).runs()
         for device, precision in DEVICES.items():
             found[title, device] = forecast([multiplying(run, precision) for run in runs], parse(device))
     text = "\n".join([f"Not measured, at commit {here()['commit']}.", "", *lines(found), ""])

@@ -29,6 +29,7 @@ UPRIGHT = {  # what turns an image upright, by the orientation in its EXIF block
     8: Image.Transpose.ROTATE_90,
 }
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+Opener = Callable[[], ImageFile.ImageFile]
 
 
 class Picture(NamedTuple):
@@ -52,9 +53,7 @@ def read(file: Path, side: int, scale: bool, bits: int = 0) -> Picture:
         raise UserError(f"{file}: {error}") from error
 
 
-def fitted(
-    image: ImageFile.ImageFile, again: Callable[[], Image.Image], size: tuple[int, int], scale: bool, bits: int = 0
-) -> Picture:
+def fitted(image: ImageFile.ImageFile, again: Opener, size: tuple[int, int], scale: bool, bits: int = 0) -> Picture:
     """An opened image file, or its first frame or page, as uint8 [height, width, 3].
 
     The largest central part of this shape is resized by Lanczos' filter, transparency becomes white, and EXIF turns it
@@ -105,7 +104,7 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-def _reduced(image: ImageFile.ImageFile, again: Callable[[], Image.Image], bits: int) -> tuple[Image.Image, int]:
+def _reduced(image: ImageFile.ImageFile, again: Opener, bits: int) -> tuple[Image.Image, int]:
     """A picture with 8 bits instead of more, and the `largest` of `Picture`."""
     clear = image.info.get("transparency")
     if image.mode in DEEP or (image.mode == "I" and (bits or image.format == "PPM")):  # a PPM file has at most 16 bits
@@ -134,7 +133,7 @@ def _is_deep(image: ImageFile.ImageFile) -> bool:
     return any(is_deep(tile.codec_name, tile.args) for tile in image.tile)
 
 
-def _sixteen(image: ImageFile.ImageFile, again: Callable[[], Image.Image]) -> np.ndarray:
+def _sixteen(image: ImageFile.ImageFile, again: Opener) -> np.ndarray:
     """The colors uint16 [h, w, 3] of an image. Pillow reads the upper bytes, and the lower ones by changed tiles."""
     if image.mode != "RGB" or image.format == "PPM":
         raise UserError(f"the lower bits of its 16 cannot be read ({image.format}, {image.mode}); save it with 8 bits")
