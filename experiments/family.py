@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import blocks, primary, protocol
 from experiments.protocol import arguments
-from experiments.tables import claim, made_with, results_of, side_of, write_markdown
+from experiments.tables import claim, made_with, results_of, shown_gap, side_of, write_markdown
 from scaledis.core.statistics import LEVEL, Difference, Judged, difference, judge, paired
 from scaledis.sweeps.expand import sweep_allocations
 
@@ -126,17 +126,10 @@ def tested(row: Row, runs: Runs) -> Difference:
 def cells_of(row: Row, runs: Runs, judged: Judged | None) -> list[str]:
     """The cells of a row of the table, behind its number."""
     (seeds, diverged), found = counted(row, runs), compared(row, runs)
-    words, p = (words_of(found), f"{found.p:.2g}") if found and found.interval() else ("", "")
+    words, p = (shown_gap(found), f"{found.p:.2g}") if found and found.interval() else ("", "")
     open_for = "other rows can change it" if seeds >= row.seeds else "not all seeds have run"
     verdict = (f"{judged.holm:.2g}", verdict_of(judged)) if judged else ("", open_for)
     return [row.title, row.scores[0], f"{seeds} of {row.seeds}", str(diverged), words, p, *verdict]
-
-
-def words_of(found: Difference) -> str:
-    """ "0.271 [0.189, 0.352]"; "no number" without an interval."""
-    if not (ends := found.interval()):
-        return "no number"
-    return f"{found.difference:.3f} [{ends[0]:.3f}, {ends[1]:.3f}]"
 
 
 def verdict_of(judged: Judged) -> str:
@@ -167,9 +160,9 @@ def main() -> None:
     write_markdown("family", given.tier, "The primary rows", about, COLUMNS, numbered)
     for number, (row, judged) in enumerate(zip(rows, verdicts, strict=True), 1):
         if judged:
-            side = side_of(*ends) if (ends := judged.difference.interval()) else "none"
-            key, words = f"{row.of}, row {number}", words_of(judged.difference)
-            claim(key, f"{row.title}, in {row.scores[0]}", "plan.md", words, side, given.tier, verdict_of(judged))
+            key, title, gap = f"{row.of}, row {number}", f"{row.title}, in {row.scores[0]}", judged.difference
+            words, side = (shown_gap(gap), side_of(*ends)) if (ends := gap.interval()) else ("no number", "none")
+            claim(key, title, "plan.md", words, side, given.tier, verdict_of(judged))
 
 
 if __name__ == "__main__":
