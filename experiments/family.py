@@ -132,6 +132,13 @@ def cells_of(row: Row, runs: Runs, judged: Judged | None) -> list[str]:
     return [row.title, row.scores[0], f"{seeds} of {row.seeds}", str(diverged), words, p, *verdict]
 
 
+def found_of(row: Row, runs: Runs, gap: Difference) -> str:
+    """ "0.490, 0.354; difference 0.136 [0.103, 0.170], n = 8": the means of one and of other, and their difference."""
+    sides = zip((row.one, row.other), row.scores, strict=True)
+    means = [float(np.mean([*scores_of(runs, *side).values()])) for side in sides]
+    return f"{means[0]:.3f}, {means[1]:.3f}; difference {shown_gap(gap)}"
+
+
 def verdict_of(judged: Judged) -> str:
     """The verdict; where nothing is decided, with the seeds that would decide it, or why none would."""
     if not judged.difference.interval():
@@ -161,7 +168,11 @@ def main() -> None:
     for number, (row, judged) in enumerate(zip(rows, verdicts, strict=True), 1):
         if judged:
             key, title, gap = f"{row.of}, row {number}", f"{row.title}, in {row.scores[0]}", judged.difference
-            words, side = (shown_gap(gap), side_of(*ends)) if (ends := gap.interval()) else ("no number", "none")
+            words, side = (
+                (found_of(row, runs[row.of], gap), side_of(*ends))
+                if (ends := gap.interval())
+                else ("no number", "none")
+            )
             claim(key, title, "plan.md", words, side, given.tier, verdict_of(judged))
 
 

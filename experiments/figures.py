@@ -16,30 +16,40 @@ from experiments.tables import INTERVAL, finished
 from scaledis.core.files import read_json
 from scaledis.datasets.base import sampling
 
-# Row: keys of claims.json with 5,000 and with 40,000 steps; the number says which of several intervals it is.
+SERIES = {"5,000 steps": "C0", "40,000 steps": "C1", "a row of the plan, fresh seeds": "black"}
+# Row: its key of claims.json in each series; those of the plan are there once they have a verdict.
 ROWS = {
-    "ours - VLAE": {0: "table1, DCI-D, scale_vlae > vlae", 1: "length, DCI-D, scale_vlae > vlae"},
+    "ours - VLAE": {
+        0: "table1, DCI-D, scale_vlae > vlae",
+        1: "length, DCI-D, scale_vlae > vlae",
+        2: "primary, row 1",
+    },
     "ours - best flat method": {
         0: "table1, DCI-D, scale_vlae > best flat",
         1: "length, DCI-D, scale_vlae > beta_tcvae_hfs",
+        2: "primary, row 2",
     },
     "VLAE - best flat method": {
         0: "table1, DCI-D, vlae > best flat",
         1: "length, DCI-D, vlae > beta_tcvae_hfs",
     },
     "VLAE - NVAE": {0: "table1, DCI-D, vlae > nvae"},
-    "ours - VLAE, mean of nine allocations": {0: "table2, all allocations"},
-    "three levels - two levels": {0: "table2, depth"},
+    "ours - VLAE, mean of nine allocations": {0: "table2, all allocations", 2: "primary, row 6"},
+    "three levels - two levels": {0: "table2, depth", 2: "primary, row 5"},
     "(4, 2, 2, 2) - best other allocation": {0: "table2, (4, 2, 2, 2)"},
     "both penalties - inter only": {0: "figure1, both > inter"},
-    "both penalties - intra only": {0: "figure1, both > intra"},
+    "both penalties - intra only": {0: "figure1, both > intra", 2: "primary, row 4"},
     "few units first - ours": {1: "length, DCI-D, pro_scale_vlae > scale_vlae"},
-    "few units first with a bank - ours": {1: "length, DCI-D, pro_scale_vlae-bank > scale_vlae"},
+    "few units first with a bank - ours": {
+        1: "length, DCI-D, pro_scale_vlae-bank > scale_vlae",
+        2: "primary, row 3",
+    },
     "ours - DAVA, in MIG": {0: "table1, MIG"},
     "few units first - ours, in MIG": {1: "length, MIG, pro_scale_vlae > scale_vlae"},
     "blocks of 4 - of 1, in MIG of units": {0: "granularity, beta 5"},
+    "blocks of 2 - units of b = 1, in MIG of blocks": {2: "blocks, row 7"},
+    "blocks of 2 - best pairs of b = 1, in MIG of blocks": {2: "blocks, row 8"},
 }
-STEPS = ("5,000 steps", "40,000 steps")
 METHODS = {
     "scale_vlae": "ours",
     "pro_scale_vlae": "few units first",
@@ -60,21 +70,25 @@ def main():
 
 
 def draw_claims(tier):
-    """A row a difference in DCI-D that a paper expects above 0, with its interval; two lengths of training."""
+    """A row a difference in DCI-D that a paper expects above 0, with its intervals."""
     claims = read_json(tables.RESULTS / "claims.json")
-    figure, axis = plt.subplots(figsize=(8, 4.4), layout="constrained")
-    for place, keys in enumerate(ROWS.values()):
-        for length, key in keys.items():
-            mean, low, high = interval_of(claims[f"{key}, {tier}"]["found"])
-            y, own = place + (length - 0.5) * 0.3 * (len(keys) > 1), {"fmt": "o", "markersize": 5, "capsize": 2}
-            axis.errorbar(mean, y, xerr=[[mean - low], [high - mean]], color=f"C{length}", **own)
-    for length, label in enumerate(STEPS):
-        axis.plot([], [], "o", color=f"C{length}", label=label)
+    known = {title: {of: f"{key}, {tier}" for of, key in keys.items()} for title, keys in ROWS.items()}
+    drawn = {title: {of: key for of, key in keys.items() if key in claims} for title, keys in known.items()}
+    drawn = {title: keys for title, keys in drawn.items() if keys}
+    figure, axis = plt.subplots(figsize=(8, 4.8), layout="constrained")
+    colors = list(SERIES.values())
+    for place, keys in enumerate(drawn.values()):
+        for number, (of, key) in enumerate(keys.items()):
+            mean, low, high = interval_of(claims[key]["found"])
+            y, own = place + (number - (len(keys) - 1) / 2) * 0.3, {"fmt": "o", "markersize": 5, "capsize": 2}
+            axis.errorbar(mean, y, xerr=[[mean - low], [high - mean]], color=colors[of], **own)
+    for label, color in SERIES.items():
+        axis.plot([], [], "o", color=color, label=label)
     axis.axvline(0, color="0.6", linewidth=0.8, zorder=0)
-    axis.set(xlabel="difference, in DCI-D unless named", yticks=range(len(ROWS)), yticklabels=ROWS)
+    axis.set(xlabel="difference, in DCI-D unless named", yticks=range(len(drawn)), yticklabels=drawn)
     axis.grid(axis="y", alpha=0.2)
     axis.invert_yaxis()
-    axis.legend(frameon=False, loc="center right")
+    figure.legend(frameon=False, loc="outside upper right", ncols=len(SERIES))
     bare(axis)
     save(figure, "", "claims")
 
