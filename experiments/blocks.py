@@ -21,13 +21,15 @@ import numpy as np
 from experiments import posteriors, protocol
 from experiments.protocol import arguments, low_priority, place, run
 from experiments.tables import (
+    GAPS,
     RESULTS,
+    differences,
     finished,
     made_with,
     results_of,
     shown,
-    write_markdown,
     write_results,
+    write_tables,
 )
 from scaledis import metrics
 from scaledis.core import runtime
@@ -62,6 +64,12 @@ COLUMNS = (
     *(f"MIG of {name}, {bound}" for name in ("units", "blocks", "best pairs") for bound in posteriors.BOUNDS),
     *("MIG-sup of blocks", "DCI-D of blocks", "factors that the best block knows"),
     *("nats of the fullest block, upper", "nats of the fullest block, lower", "DCI-D", "MIG", "ELBO", "R"),
+)
+
+
+COMPARED = (
+    *("MIG of units, upper", "MIG of best pairs, upper", "MIG of blocks, upper"),
+    *("MIG-sup of blocks", "DCI-D of blocks", "ELBO", "R"),
 )
 
 
@@ -210,9 +218,19 @@ def report(tier_name):
     about = (
         f"{made_with(known)} Bounds: with and without the image's own posterior among all images. MIG-sup "
         f"and known factors (more than {KNOWN:.0%} of the entropy) are of the lower bound; shape is not scored. DCI-D "
-        "and MIG without a bound are of single units, over histograms, shape included. ELBO and R in nats per image."
+        "and MIG without a bound are of single units, over histograms, shape included. ELBO and R in nats per image. "
+        "A difference is paired over the seeds that both have; `family` judges rows 7 and 8 of the plan."
     )
-    write_markdown("blocks", tier_name, "Granularity, a block as one variable", about, ["blocks", *COLUMNS], rows)
+    pairs = [(name, "b = 1") for name in of if name.startswith("b = 2")]
+    gaps = [gap for score in COMPARED for gap in differences(of, score, pairs)]
+    write_tables(
+        "blocks",
+        tier_name,
+        "Granularity, a block as one variable",
+        about,
+        (["blocks", *COLUMNS], rows),
+        (GAPS, gaps),
+    )
 
 
 if __name__ == "__main__":
