@@ -84,6 +84,7 @@ def load(directory: Path, options: Options) -> Dataset:
     if prepared.unreadable:
         _report(path, prepared, folder, options.skip_unreadable)
     _check_bits(path, prepared, options.bits)
+    listing.warn_of_copies(path, {name: entry[1] for name, entry in prepared.rows.items() if entry})
     images, files = prepared.images, list(prepared.rows)
     named = _sub_folders(path, files) if options.folder_factor else labels.NONE
     if options.labels:

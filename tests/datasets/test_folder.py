@@ -146,6 +146,16 @@ def test_links_to_folders_are_followed_and_loops_found(faces, tmp_path, capsys):
     assert f"{faces}/a/self leads back" in said and f"{faces}/link/back leads back" in said
 
 
+def test_images_that_are_there_twice_are_told(faces, tmp_path, capsys):
+    load(tmp_path / "data", faces)
+    assert "copies" not in capsys.readouterr().err
+    (faces / "z").mkdir()
+    (faces / "z" / "copy.png").write_bytes((faces / "Z.png").read_bytes())
+    (faces / "z" / "link.bmp").symlink_to(faces / "a" / "x.bmp")
+    assert load(tmp_path / "data", faces).size == 6
+    assert f"2 of 6 images of {faces} are copies, such as z/copy.png of Z.png; each" in capsys.readouterr().err
+
+
 def test_hidden_folders_work_directories_and_environments_are_left_out(faces, tmp_path):
     """As in --config.data.path=. where runs/ and .venv lie, whose pictures are no data."""
     for place, files in {

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scaledis.core import UserError
@@ -39,6 +39,16 @@ def signature(file: Path, now: int) -> list[int]:
         return []
     recent = [now] if now - about.st_ctime_ns < CLOCK else []
     return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino, *recent]
+
+
+def warn_of_copies(path: Path, contents: Mapping[str, str]) -> None:
+    """Prints a warning if images, {name: hash of the file}, have the same content, by a link or as a copy."""
+    first: dict[str, str] = {}
+    copies = [(name, first[content]) for name, content in contents.items() if first.setdefault(content, name) != name]
+    if copies:
+        count, example = f"{len(copies):,} of {len(contents):,} images of {path}", " of ".join(copies[0])
+        what = f"{count} are copies, such as {example}"
+        print(f"folder: {what}; each counts, and a held out image may have a copy that trains.", file=sys.stderr)
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[Path]:
