@@ -17,38 +17,39 @@ from scaledis.core.files import read_json
 from scaledis.datasets.base import sampling
 
 SERIES = {"5,000 steps": "C0", "40,000 steps": "C1", "a row of the plan, fresh seeds": "black"}
-# Row: its key of claims.json in each series; those of the plan are there once they have a verdict.
+PLAN = 2  # the series whose rows are there once they have a verdict, and a number
+# Row: its key of claims.json in each series.
 ROWS = {
     "ours - VLAE": {
         0: "table1, DCI-D, scale_vlae > vlae",
         1: "length, DCI-D, scale_vlae > vlae",
-        2: "primary, row 1",
+        PLAN: "primary, row 1",
     },
     "ours - best flat method": {
         0: "table1, DCI-D, scale_vlae > best flat",
         1: "length, DCI-D, scale_vlae > beta_tcvae_hfs",
-        2: "primary, row 2",
+        PLAN: "primary, row 2",
     },
     "VLAE - best flat method": {
         0: "table1, DCI-D, vlae > best flat",
         1: "length, DCI-D, vlae > beta_tcvae_hfs",
     },
     "VLAE - NVAE": {0: "table1, DCI-D, vlae > nvae"},
-    "ours - VLAE, mean of nine allocations": {0: "table2, all allocations", 2: "primary, row 6"},
-    "three levels - two levels": {0: "table2, depth", 2: "primary, row 5"},
+    "ours - VLAE, mean of nine allocations": {0: "table2, all allocations", PLAN: "primary, row 6"},
+    "three levels - two levels": {0: "table2, depth", PLAN: "primary, row 5"},
     "(4, 2, 2, 2) - best other allocation": {0: "table2, (4, 2, 2, 2)"},
     "both penalties - inter only": {0: "figure1, both > inter"},
-    "both penalties - intra only": {0: "figure1, both > intra", 2: "primary, row 4"},
+    "both penalties - intra only": {0: "figure1, both > intra", PLAN: "primary, row 4"},
     "few units first - ours": {1: "length, DCI-D, pro_scale_vlae > scale_vlae"},
     "few units first with a bank - ours": {
         1: "length, DCI-D, pro_scale_vlae-bank > scale_vlae",
-        2: "primary, row 3",
+        PLAN: "primary, row 3",
     },
     "ours - DAVA, in MIG": {0: "table1, MIG"},
     "few units first - ours, in MIG": {1: "length, MIG, pro_scale_vlae > scale_vlae"},
     "blocks of 4 - of 1, in MIG of units": {0: "granularity, beta 5"},
-    "blocks of 2 - units of b = 1, in MIG of blocks": {2: "blocks, row 7"},
-    "blocks of 2 - best pairs of b = 1, in MIG of blocks": {2: "blocks, row 8"},
+    "blocks of 2 - units of b = 1, in MIG of blocks": {PLAN: "blocks, row 7"},
+    "blocks of 2 - best pairs of b = 1, in MIG of blocks": {PLAN: "blocks, row 8"},
 }
 METHODS = {
     "scale_vlae": "ours",
@@ -72,9 +73,12 @@ def main():
 def draw_claims(tier):
     """A row a difference in DCI-D that a paper expects above 0, with its intervals."""
     claims = read_json(tables.RESULTS / "claims.json")
+    decided = [key for key, row in claims.items() if "verdict" in row and INTERVAL.search(row["found"])]
     known = {title: {of: f"{key}, {tier}" for of, key in keys.items()} for title, keys in ROWS.items()}
-    drawn = {title: {of: key for of, key in keys.items() if key in claims} for title, keys in known.items()}
-    drawn = {title: keys for title, keys in drawn.items() if keys}
+    shown = {
+        title: {of: key for of, key in keys.items() if of != PLAN or key in decided} for title, keys in known.items()
+    }
+    drawn = {title: keys for title, keys in shown.items() if keys}
     figure, axis = plt.subplots(figsize=(8, 4.8), layout="constrained")
     colors = list(SERIES.values())
     for place, keys in enumerate(drawn.values()):

@@ -13,7 +13,7 @@ import pytest
 from experiments import replay, strategies
 from scaledis import datasets, methods, networks
 from scaledis.core import runtime
-from scaledis.core.files import read_json
+from scaledis.core.files import read_json, write_json
 from scaledis.datasets import Options, celeba
 from scaledis.datasets._builders import prepare
 from scaledis.datasets.base import sampling
@@ -384,6 +384,9 @@ def test_the_figures_of_the_results_page_are_drawn_from_what_is_committed(script
     for name in (*(f"{folder}/small.json" for folder in drawn), "claims.json"):
         (results / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(EXPERIMENTS / "results" / name, results / name)
+    claims = read_json(results / "claims.json")
+    claims["primary, row 5, small"]["found"] = "no number"  # has a verdict, and no place in the figure
+    write_json(results / "claims.json", claims)
     figures.main()
     names = ("claims", "figure1/small-scores", "hues/small-told", "length/small-starts", "blocks/small")
     for name in names:
