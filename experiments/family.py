@@ -17,7 +17,6 @@ from experiments import blocks, primary, protocol
 from experiments.protocol import arguments
 from experiments.tables import claim, made_with, results_of, shown_gap, side_of, write_markdown
 from scaledis.core.statistics import LEVEL, Difference, Judged, difference, judge, paired
-from scaledis.sweeps.expand import sweep_allocations
 
 ROWS, APART = 8, 0.02  # APART: of the bounds of an information, beyond which it is no number
 COLUMNS = ("row", "one - other", "score of one", "seeds", "diverged", "difference", "p", "Holm's p", "verdict")
@@ -49,8 +48,7 @@ def rows_of(tier_name: str, flat: str) -> list[Row]:
     """The rows in the order of the plan, with its choice of a flat method."""
     steps = primary.TIMES * protocol.tier(tier_name)["train"]["steps"]
     ours, vlae, flat, few = (f"{each}, {steps} steps" for each in ("scale_vlae", "vlae", flat, "few units first"))
-    nine = [each["model.allocation"] for each in sweep_allocations()]
-    own, others = ([f"{title}, {each}" for each in nine] for title in ("ours", "vlae"))
+    own, others = zip(*primary.ALLOCATIONS, strict=True)
     of_blocks, of_units, of_pairs = (f"MIG of {each}, upper" for each in ("blocks", "units", "best pairs"))
     return [
         Row("ours - VLAE", "primary", 20, [ours], [vlae]),

@@ -50,11 +50,11 @@ def curves(comparison: str, tier: str, entries: Mapping[str, Runs], scores: Sequ
     figure, axes = plt.subplots(1, len(scores), figsize=(4.5 * len(scores), 3.4), sharex=True, layout="constrained")
     for axis, score in zip(axes, scores, strict=True):
         for name, runs in entries.items():
-            whole = [run for run in runs if run["diverged"] is None]
-            steps = tables.scored_at(whole)
+            steps = tables.scored_at(runs)
             if not steps:
                 continue
-            found = [[run["over_steps"][step][score] for run in whole] for step in steps]
+            every = [tables.at_step(runs, step, score) for step in steps]
+            found = [[value for value in values if value is not None] for values in every]
             means, deviations, _ = zip(*map(tables.interval, found), strict=True)
             low, high = ([m + sign * d for m, d in zip(means, deviations, strict=True)] for sign in (-1, 1))
             [line] = axis.plot([*map(int, steps)], means, marker="o", markersize=3, label=name)
